@@ -1,0 +1,216 @@
+"""Document -> TextNode: sizes in the model's own tokens, exact character spans, content-hash ids.
+
+LlamaIndex's SentenceSplitter finds a chunk's place by searching its text in the document, which goes
+wrong where a text repeats, and counts tokens of another tokenizer unless told; this parser has the
+same interface and works on spans from the start.
+"""
+
+import bisect
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.node_parser import NodeParser
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    MetadataMode,
+    NodeRelationship,
+    TextNode,
+)
+from pydantic import PrivateAttr
+
+from rag_app.sentences import SENTENCE_SPLITTERS, Span
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from rag_app.models import EmbeddingModel
+
+# Of a document's metadata only this is embedded with a chunk: it says what the chunk is about.
+EMBEDDED_KEY = "title"
+PAGE_STARTS = "page_starts"
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How documents are cut. Sizes are tokens as the model sees them, prompt and marks included."""
+
+    chunk_size: int
+    chunk_overlap: int
+    sentences: str = "rules"
+
+
+class SentenceChunker(NodeParser):
+    """Packs whole sentences into chunks of at most `chunk_size` tokens.
+
+    A sentence longer than a chunk is cut between words. A heading is never a chunk's last line.
+    Neighbouring chunks share whole sentences of at most `chunk_overlap` tokens.
+    """
+
+    chunk_size: int
+    chunk_overlap: int
+    sentences: str
+    overhead_tokens: int
+    _tokenizer: Any = PrivateAttr()
+
+    @classmethod
+    def for_model(cls, model: "EmbeddingModel", chunking: Chunking) -> "SentenceChunker":
+        """A chunker that counts in this model's tokens."""
+        parser = cls(
+            chunk_size=chunking.chunk_size,
+            chunk_overlap=chunking.chunk_overlap,
+            sentences=chunking.sentences,
+            overhead_tokens=model.overhead_tokens,
+        )
+        parser._tokenizer = model.tokenizer
+        return parser
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name under which LlamaIndex stores this parser."""
+        return "SentenceChunker"
+
+    def get_nodes_from_documents(
+        self, documents: Sequence[Document], show_progress: bool = False, **kwargs: Any
+    ) -> list[BaseNode]:
+        """Cut documents into nodes whose `start_char_idx` and `end_char_idx` are exact."""
+        return self._parse_nodes(documents, show_progress, **kwargs)
+
+    def _parse_nodes(
+        self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
+    ) -> list[BaseNode]:
+        return [chunk for node in nodes for chunk in self._chunks(node)]
+
+    def _chunks(self, document: BaseNode) -> list[TextNode]:
+        text = document.get_content(metadata_mode=MetadataMode.NONE)
+        tokens = TokenSpans(self._tokenizer, text)
+        title = str(document.metadata.get(EMBEDDED_KEY, ""))
+        title_tokens = len(self._tokenizer.encode(title, add_special_tokens=False).ids)
+        budget = self.chunk_size - self.overhead_tokens - title_tokens
+        # A title as long as a chunk must not leave the text no room; ingest counts what is cut.
+        budget = max(budget, self.chunk_size // 2)
+        overlap = min(self.chunk_overlap, budget // 2)
+        sentences = [
+            piece
+            for span in SENTENCE_SPLITTERS[self.sentences](text)
+            for piece in tokens.cut(span, budget)
+        ]
+        spans = pack(sentences, text, tokens, budget=budget, overlap=overlap)
+        return build_nodes(document, text, spans)
+
+
+class TokenSpans:
+    """A text's tokens by their place, so that any span is counted without tokenizing again."""
+
+    def __init__(self, tokenizer: "Tokenizer", text: str) -> None:
+        self.text = text
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        self.starts = [start for start, end in encoding.offsets if end > start]
+
+    def count(self, start: int, end: int) -> int:
+        """Tokens that begin in text[start:end]."""
+        return bisect.bisect_left(self.starts, end) - bisect.bisect_left(self.starts, start)
+
+    def cut(self, span: Span, budget: int) -> list[Span]:
+        """Cut a span into pieces of at most `budget` tokens, between words where there are any."""
+        start, end = span
+        pieces = []
+        while self.count(start, end) > budget:
+            limit = self.starts[bisect.bisect_left(self.starts, start) + budget]
+            space = self.text.rfind(" ", start + (limit - start) // 2, limit)
+            middle = space + 1 if space > start else limit
+            pieces.append((start, start + len(self.text[start:middle].rstrip())))
+            start = middle
+        return [*pieces, (start, end)]
+
+
+def pack(
+    sentences: Sequence[Span], text: str, tokens: TokenSpans, *, budget: int, overlap: int
+) -> list[Span]:
+    """Join neighbouring sentences into spans of at most `budget` tokens."""
+    spans: list[Span] = []
+    first = 0
+    while first < len(sentences):
+        after = first + 1
+        start = sentences[first][0]
+        while after < len(sentences) and tokens.count(start, sentences[after][1]) <= budget:
+            after += 1
+        if after < len(sentences):
+            after = _leave_headings(sentences, text, first, after)
+        spans.append((start, sentences[after - 1][1]))
+        if after == len(sentences):
+            break
+        first = _step_back(sentences, tokens, first, after, overlap)
+    return spans
+
+
+def _leave_headings(sentences: Sequence[Span], text: str, first: int, after: int) -> int:
+    """Give headings at the end of a chunk to the next one, which they announce."""
+    last = after
+    while last - 1 > first and text.startswith("#", sentences[last - 1][0]):
+        last -= 1
+    return last
+
+
+def _step_back(
+    sentences: Sequence[Span], tokens: TokenSpans, first: int, after: int, overlap: int
+) -> int:
+    """The sentence with which the next chunk begins, so that at most `overlap` tokens repeat."""
+    back = after
+    end = sentences[after - 1][1]
+    while back - 1 > first and tokens.count(sentences[back - 1][0], end) <= overlap:
+        back -= 1
+    return back
+
+
+def build_nodes(document: BaseNode, text: str, spans: Sequence[Span]) -> list[TextNode]:
+    """Nodes for the spans of one document, linked in order, each with all it needs to be found."""
+    metadata = {key: value for key, value in document.metadata.items() if key != PAGE_STARTS}
+    page_starts: list[int] = json.loads(document.metadata.get(PAGE_STARTS, "[]"))
+    digest = document_hash(document)
+    nodes = []
+    for index, (start, end) in enumerate(spans):
+        own = {"document_hash": digest, "chunk_index": index, "chunk_count": len(spans)}
+        if page_starts:
+            own["page"] = bisect.bisect_right(page_starts, start)
+        nodes.append(_node(document.node_id, text, (start, end), {**metadata, **own}))
+    for before, behind in zip(nodes, nodes[1:], strict=False):
+        before.relationships[NodeRelationship.NEXT] = behind.as_related_node_info()
+        behind.relationships[NodeRelationship.PREVIOUS] = before.as_related_node_info()
+    return nodes
+
+
+def _node(document_id: str, text: str, span: Span, metadata: dict[str, Any]) -> TextNode:
+    from llama_index.core.schema import RelatedNodeInfo
+
+    start, end = span
+    hidden = [key for key in metadata if key != EMBEDDED_KEY]
+    node = TextNode(
+        text=text[start:end],
+        start_char_idx=start,
+        end_char_idx=end,
+        metadata=metadata,
+        excluded_embed_metadata_keys=hidden,
+        excluded_llm_metadata_keys=hidden,
+        metadata_template="{value}",
+        text_template="{metadata_str}\n{content}",
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=document_id)},
+    )
+    key = f"{document_id}\0{start}\0{end}\0{passage_text(node)}"
+    node.id_ = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return node
+
+
+def passage_text(node: BaseNode) -> str:
+    """What is embedded for a chunk, in ingest, training and evaluation alike: title and text."""
+    return node.get_content(metadata_mode=MetadataMode.EMBED)
+
+
+def document_hash(document: BaseNode) -> str:
+    """Hash of a document's text and metadata, 16 hex digits: it changes when anything does."""
+    content = document.get_content(metadata_mode=MetadataMode.NONE)
+    metadata = json.dumps(document.metadata, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(f"{content}\0{metadata}".encode()).hexdigest()[:16]

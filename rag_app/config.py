@@ -1,0 +1,121 @@
+"""Every setting, once: flags > environment (RAG_APP_*) > rag_app.toml > defaults."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from rag_app.errors import ConfigError
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_CONFIG_FILE = "rag_app.toml"
+ENVIRONMENT_PREFIX = "RAG_APP_"
+
+
+class Settings(BaseModel):
+    """What the stages may be told. Sizes are tokens of the embedding model, times are seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    storage: Path = Field(Path("storage"), description="folder for indexes, models and questions")
+    model: str = Field(DEFAULT_MODEL, description="embedding model: a name or a folder")
+    chunk_size: int = Field(256, ge=16, le=8192, description="tokens of a chunk, as the model sees it")
+    chunk_overlap: int = Field(32, ge=0, description="tokens that neighbouring chunks may share")
+    sentences: Literal["rules", "kiwi"] = Field(
+        "rules", description="how sentence ends are found; kiwi: Korean by morphology"
+    )
+    chroma_url: str | None = Field(None, description="a Chroma server, instead of embedded Chroma")
+    offline: bool = Field(True, description="never ask the Hugging Face hub for weights")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where models run")
+    question_column: str = Field("question", description="the question's column in FAQ tables")
+    answer_column: str = Field("answer", description="the answer's column in FAQ tables")
+    top_k: int = Field(5, ge=1, le=100, description="passages shown for a question")
+    llm: Literal["auto", "none", "local", "endpoint"] = Field(
+        "auto", description="auto: the endpoint if one is named, else the local model, else none"
+    )
+    llm_base_url: str | None = Field(None, description="an OpenAI-compatible endpoint, up to /v1")
+    llm_model: str | None = Field(None, description="the model's name there, or a GGUF file")
+    llm_api_key: SecretStr | None = Field(None, description="better kept in RAG_APP_LLM_API_KEY")
+    llm_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer")
+    llm_retries: int = Field(4, ge=0, le=20, description="tries after the first that failed")
+    llm_concurrency: int = Field(8, ge=1, le=256, description="requests under way at once")
+    seed: int = Field(13, ge=0, description="the same seed and inputs give the same numbers")
+
+    @model_validator(mode="after")
+    def _overlap_below_size(self) -> "Settings":
+        if self.chunk_overlap * 2 > self.chunk_size:
+            raise ValueError(
+                f"chunk_overlap is {self.chunk_overlap}, more than half of chunk_size "
+                f"{self.chunk_size}; name a smaller --chunk-overlap"
+            )
+        return self
+
+
+def load_settings(
+    *,
+    flags: Mapping[str, Any] | None = None,
+    config_file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Merge flags, environment and file into settings.
+
+    Arguments:
+        flags: what the command line was given; None means not given.
+        config_file: a TOML file that must exist; without it ./rag_app.toml is read if it is there.
+        environment: the process environment unless told otherwise.
+    Raises:
+        ConfigError: an unknown key, a value out of range, or a file that cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    values = {**_from_file(config_file), **_from_environment(environment), **given}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _from_file(config_file: Path | None) -> dict[str, Any]:
+    path = config_file or Path(DEFAULT_CONFIG_FILE)
+    if config_file is None and not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; name an existing file with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}; mend the file") from None
+    _refuse_unknown(values, where=str(path))
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    values = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    _refuse_unknown(values, where=f"the environment ({ENVIRONMENT_PREFIX}*)")
+    return values
+
+
+def _refuse_unknown(values: Mapping[str, Any], *, where: str) -> None:
+    known = list(Settings.model_fields)
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+            raise ConfigError(f"{where} has an unknown key {key!r}; {hint}")
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{key}: {message} (found {problem['input']!r})" if key else message)
+    return "a setting is not usable: " + "; ".join(lines)

@@ -1,0 +1,27 @@
+"""What the libraries underneath must be told before they are imported."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+
+def prepare_environment(*, offline: bool = True) -> None:
+    """Turn telemetry off, keep the libraries quiet, and keep them from asking the network.
+
+    Call it before torch, transformers, chromadb or llama_index are imported. What the user has set
+    already is left alone, but for telemetry.
+    """
+    for name in ("ANONYMIZED_TELEMETRY", "CHROMA_TELEMETRY"):
+        os.environ[name] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["DO_NOT_TRACK"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # llama_index carries the encoding that tiktoken would otherwise download.
+    spec = importlib.util.find_spec("llama_index.core")
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "_static" / "tiktoken_cache"
+        os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(bundled))
+    if offline:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -1,0 +1,71 @@
+"""Every error that a user can mend.
+
+    RagAppError
+    ├── ConfigError          a setting, flag or file of settings
+    ├── DocumentError        one file that cannot be read
+    ├── ModelError           an embedding model that is missing or cannot be used
+    ├── LanguageModelError   a language model that is missing, dead or misbehaving
+    ├── IndexMissing         no index by that name, or none at all
+    ├── IndexMismatch        an index made with another model or distance
+    ├── IndexLocked          another process writes this index
+    ├── IndexBroken          the store behind an index cannot be read
+    ├── PairsError           question/passage pairs that cannot be used
+    │   └── LeakError        the same text on both sides of the split
+    ├── TrainingError        training that cannot start or go on
+    └── StorageError         disk full, folder not writable
+
+A message says what was found, what was expected, and the command or setting that mends it.
+Anything else that is raised is a bug and keeps its traceback.
+"""
+
+
+class RagAppError(Exception):
+    """Base of the errors that a user can mend; the command line exits with 2 on it."""
+
+
+class ConfigError(RagAppError):
+    """A setting that is unknown, out of range, or in a file that cannot be read."""
+
+
+class DocumentError(RagAppError):
+    """One document that cannot be read; ingest reports it and goes on."""
+
+
+class ModelError(RagAppError):
+    """An embedding model that cannot be found, loaded or trained."""
+
+
+class LanguageModelError(RagAppError):
+    """A language model that cannot be found, reached, or understood."""
+
+
+class IndexMissing(RagAppError):
+    """No index by that name, or nothing ingested yet."""
+
+
+class IndexMismatch(RagAppError):
+    """An index whose fingerprint is not that of the model asked for."""
+
+
+class IndexLocked(RagAppError):
+    """An index that another process is writing."""
+
+
+class IndexBroken(RagAppError):
+    """An index whose store cannot be opened."""
+
+
+class PairsError(RagAppError):
+    """Question/passage pairs that cannot be read, matched or split."""
+
+
+class LeakError(PairsError):
+    """A text that stands on more than one side of the split."""
+
+
+class TrainingError(RagAppError):
+    """Training that cannot start or cannot go on."""
+
+
+class StorageError(RagAppError):
+    """A full disk or a folder that cannot be written."""

@@ -1,0 +1,208 @@
+"""One embedding model, the same in ingest, training, evaluation and the REPL."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_app.errors import ModelError
+from rag_app.models.weights import find_weights
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+Vectors = npt.NDArray[np.float32]
+
+# Texts between two reports of progress.
+SLAB = 256
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What is put before a query and before a passage."""
+
+    query: str = ""
+    passage: str = ""
+
+
+# Families whose folders do not always carry the prompts they were trained with.
+FAMILY_PROMPTS = {
+    "e5-": Prompts("query: ", "passage: "),
+    "bge-small-en": Prompts("Represent this sentence for searching relevant passages: "),
+    "bge-base-en": Prompts("Represent this sentence for searching relevant passages: "),
+    "bge-large-en": Prompts("Represent this sentence for searching relevant passages: "),
+}
+
+
+class EmbeddingModel:
+    """A loaded sentence-transformers model with its prompts, limits and fingerprint.
+
+    Arguments:
+        name: what the user calls it.
+        folder: the sentence-transformers folder it is loaded from.
+        device: "auto", "cpu", "cuda" or "mps".
+    Raises:
+        ModelError: the folder cannot be loaded or has no fast tokenizer.
+    """
+
+    def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
+        self.name = name
+        self.folder = folder
+        self.transformer = _load_transformer(folder, device)
+        self.prompts = _prompts(self.transformer, name)
+        self.tokenizer = _tokenizer(self.transformer, folder)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.transformer.get_embedding_dimension() or 0)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model reads of a text, prompt and special tokens included."""
+        return int(self.transformer.max_seq_length or 512)
+
+    @cached_property
+    def overhead_tokens(self) -> int:
+        """Tokens of a passage that are not its text: the prompt and the special tokens."""
+        return len(self.tokenizer.encode(self.prompts.passage or "").ids)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, modules, tokenizer, prompts and sequence length, 16 hex digits.
+
+        Two models with one fingerprint put a text in the same place; a query may only meet vectors
+        whose fingerprint is its own.
+        """
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            if path.suffix == ".safetensors" or path.name in ("modules.json", "tokenizer.json"):
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+            elif path.name == "config.json" and path.parent != self.folder:
+                digest.update(path.read_bytes())
+        prompts = [self.prompts.query, self.prompts.passage]
+        digest.update(json.dumps([prompts, self.max_tokens]).encode())
+        return digest.hexdigest()[:16]
+
+    def embed_queries(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
+        """Embed questions: (n_texts, dimension) float32, unit length."""
+        return self._embed(texts, self.prompts.query, "embed questions", progress)
+
+    def embed_passages(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
+        """Embed passages: (n_texts, dimension) float32, unit length."""
+        return self._embed(texts, self.prompts.passage, "embed passages", progress)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each passage as the model sees it, prompt and special tokens included."""
+        prompted = [self.prompts.passage + text for text in texts]
+        return [len(encoding.ids) for encoding in self.tokenizer.encode_batch(prompted)]
+
+    def knows_script_of(self, texts: Sequence[str]) -> bool:
+        """Whether the tokenizer has words for these texts rather than letters or unknowns.
+
+        A tokenizer that never saw a script spends more than one token a character on it, or the
+        unknown token: an English vocabulary takes Hangul apart into two or three pieces a syllable.
+        """
+        sample = [text[:400] for text in texts[:200]]
+        characters = sum(len("".join(text.split())) for text in sample)
+        encodings = self.tokenizer.encode_batch(sample, add_special_tokens=False)
+        tokens = [token for encoding in encodings for token in encoding.tokens]
+        unknown = sum(token in ("[UNK]", "<unk>") for token in tokens)
+        return len(tokens) <= 1.2 * characters and unknown <= 0.1 * len(tokens)
+
+    def _embed(self, texts: Sequence[str], prompt: str, step: str, progress: Progress) -> Vectors:
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        # Longest first within the whole job: batches of equal length waste no padding.
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        for start in range(0, len(order), SLAB):
+            rows = order[start : start + SLAB]
+            vectors[rows] = self.transformer.encode(
+                [texts[row] for row in rows],
+                prompt=prompt or None,
+                batch_size=BATCH_SIZE,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+            progress(step, min(start + SLAB, len(order)), len(order))
+        return vectors
+
+
+def load_model(
+    name: str, *, storage: Path, offline: bool = True, device: str = "auto"
+) -> EmbeddingModel:
+    """Find a model's weights and load them.
+
+    Raises:
+        ModelError: not found, or not loadable.
+    """
+    return EmbeddingModel(name, find_weights(name, storage=storage, offline=offline), device=device)
+
+
+def choose_device(device: str) -> str:
+    """The device itself, or for "auto" the best one there is."""
+    import torch
+
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _load_transformer(folder: Path, device: str) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        return SentenceTransformer(
+            str(folder),
+            device=choose_device(device),
+            local_files_only=True,
+            trust_remote_code=False,
+            # A checkpoint stored in half precision would otherwise stay so on a CPU, and crawl.
+            model_kwargs={"dtype": "float32"},
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"{folder} is no sentence-transformers model that can be loaded ({reason}); "
+            "name another with --model"
+        ) from error
+
+
+def _prompts(transformer: "SentenceTransformer", name: str) -> Prompts:
+    saved: dict[str, Any] = transformer.prompts or {}
+    query = saved.get("query") or ""
+    passage = saved.get("passage") or saved.get("document") or ""
+    if query or passage:
+        return Prompts(query, passage)
+    short = name.rsplit("/", 1)[-1]
+    return next((p for family, p in FAMILY_PROMPTS.items() if family in short), Prompts())
+
+
+def _tokenizer(transformer: "SentenceTransformer", folder: Path) -> "Tokenizer":
+    """A tokenizer of our own: sharing the model's would share its truncation and its lock."""
+    from tokenizers import Tokenizer
+
+    inner = getattr(transformer.tokenizer, "backend_tokenizer", None)
+    if inner is None:
+        raise ModelError(
+            f"{folder} has no fast tokenizer (tokenizer.json), which chunking needs; "
+            "convert it with transformers' AutoTokenizer(...).save_pretrained, or use another model"
+        )
+    tokenizer: Tokenizer = Tokenizer.from_str(inner.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
