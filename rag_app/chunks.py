@@ -1,12 +1,13 @@
-"""Document -> TextNode: sizes in the model's own tokens, exact character spans, content-hash ids.
+"""Document -> TextNode: sizes in the model's tokens, exact spans, content-hash ids.
 
-LlamaIndex's SentenceSplitter finds a chunk's place by searching its text in the document, which goes
-wrong where a text repeats, and counts tokens of another tokenizer unless told; this parser has the
-same interface and works on spans from the start.
+LlamaIndex's SentenceSplitter finds a chunk's place by searching its text in the document, which
+goes wrong where a text repeats, and counts tokens of another tokenizer unless told; this parser has
+the same interface and works on spans from the start.
 """
 
 import bisect
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ def build_nodes(document: BaseNode, text: str, spans: Sequence[Span]) -> list[Te
         if page_starts:
             own["page"] = bisect.bisect_right(page_starts, start)
         nodes.append(_node(document.node_id, text, (start, end), {**metadata, **own}))
-    for before, behind in zip(nodes, nodes[1:], strict=False):
+    for before, behind in itertools.pairwise(nodes):
         before.relationships[NodeRelationship.NEXT] = behind.as_related_node_info()
         behind.relationships[NodeRelationship.PREVIOUS] = before.as_related_node_info()
     return nodes

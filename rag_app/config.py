@@ -22,8 +22,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     storage: Path = Field(Path("storage"), description="folder for indexes, models and questions")
+    results: Path = Field(Path("eval/results"), description="folder for what was measured")
     model: str = Field(DEFAULT_MODEL, description="embedding model: a name or a folder")
-    chunk_size: int = Field(256, ge=16, le=8192, description="tokens of a chunk, as the model sees it")
+    chunk_size: int = Field(
+        256, ge=16, le=8192, description="tokens of a chunk, as the model sees it"
+    )
     chunk_overlap: int = Field(32, ge=0, description="tokens that neighbouring chunks may share")
     sentences: Literal["rules", "kiwi"] = Field(
         "rules", description="how sentence ends are found; kiwi: Korean by morphology"

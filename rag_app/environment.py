@@ -1,6 +1,7 @@
 """What the libraries underneath must be told before they are imported."""
 
 import importlib.util
+import logging
 import os
 from pathlib import Path
 
@@ -23,5 +24,7 @@ def prepare_environment(*, offline: bool = True) -> None:
     if spec is not None and spec.origin is not None:
         bundled = Path(spec.origin).parent / "_static" / "tiktoken_cache"
         os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(bundled))
+    for library in ("sentence_transformers", "transformers", "httpx", "httpcore", "chromadb"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")

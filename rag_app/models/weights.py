@@ -58,7 +58,9 @@ def _from_hub(name: str, *, local_files_only: bool) -> Path | None:
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError):
         return None
     except OSError as error:
-        raise ModelError(f"{name} could not be fetched: {error}; try again, or name a folder") from error
+        raise ModelError(
+            f"{name} could not be fetched: {error}; try again, or name a folder"
+        ) from error
     return folder if (folder / "config.json").is_file() else None
 
 

@@ -1,0 +1,11 @@
+"""The command line: `rag-app STAGE` and `python -m rag_app.STAGE` are the same functions."""
+
+import sys
+
+
+def main(stage: str | None = None) -> None:
+    """Run the command line, or one stage of it."""
+    from rag_app.cli.app import build_app
+
+    arguments = [stage, *sys.argv[1:]] if stage else sys.argv[1:]
+    build_app()(args=arguments, prog_name="rag-app")

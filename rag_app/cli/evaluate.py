@@ -1,0 +1,57 @@
+"""`evaluate`: indexes, models and retrievers side by side on one file of questions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag_app.cli.run import Run, command
+
+
+@command
+def evaluate(
+    run: Run,
+    questions: Annotated[
+        Path, typer.Argument(help="Questions with answers: CSV, TSV, XLSX, JSONL, JSON or BEIR.")
+    ],
+    index: Annotated[
+        list[str] | None, typer.Option(help="Index; give it again for more. [in service]")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model, over the chunks of the index in service.")
+    ] = None,
+    retriever: Annotated[
+        list[str] | None, typer.Option(help="exact or vector (the index's own search). [exact]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for every question's outcome.")] = None,
+    question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
+    answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
+    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
+) -> None:
+    """Score retrieval on questions whose answers are known; the first run is the one to beat."""
+    settings = run.settings(
+        question_column=question_column, answer_column=answer_column, chroma_url=chroma_url
+    )
+    from rag_app.cli.scores import runs_table
+    from rag_app.evaluate.stage import EvaluateRequest
+    from rag_app.evaluate.stage import evaluate as evaluate_stage
+
+    request = EvaluateRequest(
+        questions=questions,
+        indexes=index or (),
+        models=model or (),
+        retrievers=retriever or ("exact",),
+        results=out,
+    )
+    runs, unmatched = evaluate_stage(settings, request, progress=run.progress)
+    if unmatched:
+        run.warn(f"{unmatched} questions were left out: their answers are not in the index")
+    named = [(f"{one.name} {one.retriever}", one.scores) for one in runs]
+    run.out.print(runs_table(named, title=f"{len(runs[0].outcomes)} questions"))
+    for one in runs[1:]:
+        if one.against_first:
+            run.out.print(
+                f"{one.name} {one.retriever} against the first: {one.against_first.verdict}",
+                soft_wrap=True,
+            )
+    run.result({"runs": [one.to_json() for one in runs], "unmatched": unmatched})

@@ -1,0 +1,172 @@
+"""What every command shares: common options, settings, output, and how errors end."""
+
+import errno
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag_app.errors import RagAppError, StorageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rag_app.config import Settings
+    from rag_app.progress import Progress
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+DISK_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space or name another folder with --storage",
+    errno.EDQUOT: "the disk quota is used up; free some space or name another --storage",
+    errno.EROFS: "the disk is read-only; name another folder with --storage",
+    errno.EACCES: "permission denied; name a folder that you may write with --storage",
+}
+
+COMMON_OPTIONS: dict[str, Any] = {
+    "storage": Annotated[
+        Path | None, typer.Option(help="Folder for indexes, models and questions. [storage]")
+    ],
+    "config": Annotated[Path | None, typer.Option(help="Settings file. [./rag_app.toml]")],
+    "seed": Annotated[int | None, typer.Option(help="Same seed, same numbers. [13]")],
+    "as_json": Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")],
+    "quiet": Annotated[bool, typer.Option(help="No progress.")],
+    "debug": Annotated[bool, typer.Option(help="Show the traceback of an error.")],
+}
+COMMON_DEFAULTS: dict[str, Any] = {"as_json": False, "quiet": False, "debug": False}
+
+
+class Run:
+    """One run of a command: its settings, and where its words go.
+
+    Results go to standard output; progress, notes and errors to standard error. With --json,
+    standard output carries one JSON object and nothing else.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: Path | None,
+        config: Path | None,
+        seed: int | None,
+        as_json: bool,
+        quiet: bool,
+    ) -> None:
+        self._flags = {"storage": storage, "seed": seed}
+        self._config = config
+        self.as_json = as_json
+        self.quiet = quiet
+
+    def settings(self, **flags: Any) -> "Settings":
+        """Settings with this command's flags on top; readies the libraries for them."""
+        from rag_app.config import load_settings
+        from rag_app.environment import prepare_environment
+
+        settings = load_settings(flags={**self._flags, **flags}, config_file=self._config)
+        prepare_environment(offline=settings.offline)
+        return settings
+
+    @functools.cached_property
+    def out(self) -> "Console":
+        """Where results go."""
+        from rich.console import Console
+
+        return Console(stderr=self.as_json, highlight=False)
+
+    @functools.cached_property
+    def err(self) -> "Console":
+        """Where notes go."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    @functools.cached_property
+    def progress(self) -> "Progress":
+        """Shows how far long work is, unless --quiet."""
+        from rag_app.cli.progress import ProgressLines
+        from rag_app.progress import silent
+
+        return silent if self.quiet else ProgressLines(self.err)
+
+    def note(self, text: str) -> None:
+        """A sentence for the user, on standard error."""
+        from rich.markup import escape
+
+        if not self.quiet:
+            self.err.print(escape(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A warning for the user, on standard error, also with --quiet."""
+        from rich.markup import escape
+
+        self.err.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+
+    def result(self, values: dict[str, Any]) -> None:
+        """The result as JSON, if it was asked for."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a Typer command of `function(run, ...)`: add the common options, end errors well."""
+
+    @functools.wraps(function)
+    def wrapper(**options: Any) -> None:
+        debug = options.pop("debug")
+        run = Run(**{name: options.pop(name) for name in COMMON_OPTIONS if name != "debug"})
+        try:
+            function(run, **options)
+        except RagAppError as error:
+            _fail(run, error, debug=debug)
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            _fail(run, StorageError(f"{error.filename}: {DISK_ERRORS[error.errno]}"), debug=debug)
+        except KeyboardInterrupt:
+            run.err.print("stopped; nothing is lost, the same command goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
+
+    own = list(inspect.signature(function).parameters.values())[1:]
+    common = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=COMMON_DEFAULTS.get(name),
+            annotation=annotation,
+        )
+        for name, annotation in COMMON_OPTIONS.items()
+    ]
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    wrapper.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in [*keyword, *common]}
+    del wrapper.__wrapped__  # type: ignore[attr-defined]
+    return wrapper
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:
+    """A plain table: the first column to the left, the others to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left")
+    for position, header in enumerate(headers):
+        made.add_column(header, justify="left" if position == 0 else "right")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
+    if debug:
+        raise error
+    from rich.markup import escape
+
+    run.err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+    run.result({"error": str(error), "kind": type(error).__name__})
+    raise typer.Exit(USER_ERROR) from None

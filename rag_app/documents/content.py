@@ -1,0 +1,126 @@
+"""What a reader finds in a file, and the `Document` made of it."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from rag_app.documents.dates import date_fields, without_date
+from rag_app.documents.language import guess_language
+from rag_app.documents.sources import Source
+from rag_app.documents.text import normalise
+from rag_app.errors import DocumentError
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
+Scalar = str | int | float | bool
+
+# Ours, and what LlamaIndex's vector stores write: a file's own field gets a trailing underscore.
+_RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts"} | {
+    *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type")
+}
+_LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a key
+_INT64 = 2**63
+
+
+@dataclass(frozen=True)
+class Content:
+    """The text of one document, and what the file says about it.
+
+    Fields:
+        text: normalised; character offsets count in it.
+        kind: markdown, text, html, pdf or faq.
+        title: the file's own, if it has one; a `title` among the fields comes before it.
+        fields: front matter or table columns, as written.
+        dates: the format's own dates, tried after those of the fields and of the file's name.
+        part: what tells this document from others of the same file; None: it is the whole file.
+        page_starts: character offset at which each page begins.
+    """
+
+    text: str
+    kind: str
+    title: str | None = None
+    fields: Mapping[str, object] = field(default_factory=dict)
+    dates: Sequence[object] = ()
+    part: str | None = None
+    page_starts: Sequence[int] | None = None
+
+
+def field_key(name: object) -> str:
+    """Write a field's or column's name as a metadata key: lower-case, blanks to underscores."""
+    return "_".join(normalise(str(name)).lower().split())
+
+
+def to_document(source: Source, content: Content) -> "Document":
+    """Make the document; only its title is embedded or shown to a language model.
+
+    Raises:
+        DocumentError: there is no text.
+    """
+    from llama_index.core.schema import Document
+
+    if not content.text:
+        raise DocumentError("is empty; write text into it or remove it")
+    metadata = _metadata(source, content)
+    unread = sorted(key for key in metadata if key != "title")
+    return Document(
+        id_=source.id if content.part is None else f"{source.id}#{content.part}",
+        text=content.text,
+        metadata=metadata,
+        excluded_embed_metadata_keys=unread,
+        excluded_llm_metadata_keys=unread,
+    )
+
+
+def _metadata(source: Source, content: Content) -> dict[str, Scalar]:
+    named = ((field_key(name), value) for name, value in content.fields.items())
+    fields = {key: value for key, value in named if 0 < len(key) <= _LONGEST_KEY}
+    metadata: dict[str, Scalar] = {"path": str(source.path), "kind": content.kind}
+    metadata["language"] = _language(fields, content.text)
+    if title := _title(source, content, fields):
+        metadata["title"] = title
+    metadata |= date_fields(fields, file_name=source.path.name, others=content.dates)
+    if content.page_starts is not None:
+        metadata["page_starts"] = f"[{', '.join(map(str, content.page_starts))}]"
+    for key, value in fields.items():
+        scalar = _scalar(value)
+        if scalar is not None and key not in ("title", "date") and metadata.get(key) != scalar:
+            taken = key in _RESERVED or key in metadata
+            metadata[f"{key}_" if taken else key] = scalar
+    return metadata
+
+
+def _title(source: Source, content: Content, fields: Mapping[str, object]) -> str | None:
+    own = _scalar(fields.get("title")) or normalise(content.title or "")
+    if own or content.part is not None:
+        return " ".join(str(own).split())
+    stem = normalise(source.path.stem)
+    return " ".join(without_date(stem).replace("-", " ").replace("_", " ").split()) or stem
+
+
+def _language(fields: Mapping[str, object], text: str) -> str:
+    """Take the language that the file names (ko, en-US), else guess."""
+    named = str(fields.get("language") or fields.get("lang") or "").lower()
+    code = named.replace("_", "-").split("-")[0]
+    return code if re.fullmatch("[a-z]{2,3}", code) else guess_language(text)
+
+
+def _scalar(value: object) -> Scalar | None:
+    """Make a value one that Chroma stores; None for what is empty or has an inner structure."""
+    if isinstance(value, list | tuple):
+        parts = [part for part in map(_scalar, value) if part is not None]
+        return ", ".join(map(str, parts)) or None
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str):
+        return normalise(value) or None
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -_INT64 <= value < _INT64 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return None

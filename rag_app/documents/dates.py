@@ -1,0 +1,120 @@
+"""Dates as people and programs write them -> `datetime.date`; what cannot be read is None."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+
+# Where front matter and tables keep a document's date; the first that can be read counts.
+DATE_KEYS = (
+    *("date", "published", "publish_date", "published_at", "pubdate", "created", "created_at"),
+    *("updated", "updated_at", "last_updated", "lastmod", "last_modified", "modified"),
+    *("last_changed", "date_last_changed", "datelastchanged", "날짜", "작성일", "등록일", "수정일"),
+)
+
+# 2024-03-05, 2024/3/5, 2024. 3. 5., 2024년 3월 5일
+_PARTED = re.compile(r"(\d{4})\s*[-/.년]\s*(\d{1,2})\s*[-/.월]\s*(\d{1,2})(?!\d)")
+# 20240305, 20240305120000, PDF's D:20240305120000+09'00'
+_COMPACT = re.compile(r"(?:D:)?(\d{4})(\d{2})(\d{2})(?:\d{4}|\d{6})?(?!\d)")
+# March 5, 2024; 5th March 2024; Tue, 05 Mar 2024 12:00:00 GMT
+_WORDED = re.compile(
+    r"\b(?:(?P<before>\d{1,2})(?:st|nd|rd|th)?\s+)?(?P<month>[A-Za-z]{3,9})\.?,?\s+"
+    r"(?:(?P<after>\d{1,2})(?:st|nd|rd|th)?,?\s+)?(?P<year>\d{4})\b"
+)
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_IN_NAME = re.compile(r"(\d{4})([-_.]?)(\d{2})\2(\d{2})(?!\d)")
+
+_EPOCH_SECONDS = (10**8, 4_102_444_800)  # 1973 to 2100: an eight-digit 20240305 stays below
+_YEARS = (1900, 2100)
+
+
+def parse_date(value: object) -> dt.date | None:
+    """Read a date; of a point in time, its date as written (an epoch's in UTC).
+
+    Arguments:
+        value: a date, a datetime, seconds or milliseconds since 1970, or text.
+    Returns:
+        None where it is no date, or could be two (03/04/2024).
+    """
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    text = str(value).strip()
+    return _from_epoch(text) or _from_numerals(text) or _from_words(text)
+
+
+def date_in_name(name: str) -> dt.date | None:
+    """Read the date that a file's name begins with, as in 2024-03-05-news.md."""
+    match = _IN_NAME.match(name)
+    return _date(match[1], match[3], match[4]) if match else None
+
+
+def without_date(stem: str) -> str:
+    """Take the leading date off a file's name, unless nothing else is there."""
+    if date_in_name(stem) is None:
+        return stem
+    return _IN_NAME.sub("", stem, count=1).strip("-_. ") or stem
+
+
+def date_fields(
+    fields: Mapping[str, object], *, file_name: str, others: Sequence[object] = ()
+) -> dict[str, str | int]:
+    """Make the metadata of a document's date.
+
+    Arguments:
+        fields: front matter or table columns by lower-case name; they come first.
+        file_name: comes second, if it begins with a date.
+        others: what the file's format says, tried last.
+    Returns:
+        `date` (ISO) and `date_epoch` (seconds, UTC midnight) where there is a date, and
+        `date_raw` where the field meant to give it cannot be read.
+    """
+    given = [fields[key] for key in DATE_KEYS if fields.get(key) not in (None, "")]
+    day = next(filter(None, map(parse_date, given)), None)
+    found: dict[str, str | int] = {}
+    if given and parse_date(given[0]) is None:
+        found["date_raw"] = str(given[0])
+    day = day or date_in_name(file_name) or next(filter(None, map(parse_date, others)), None)
+    if day:
+        midnight = dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
+        found |= {"date": day.isoformat(), "date_epoch": int(midnight.timestamp())}
+    return found
+
+
+def _from_epoch(text: str) -> dt.date | None:
+    if not re.fullmatch(r"\d{9,13}(\.\d+)?", text):
+        return None
+    low, high = _EPOCH_SECONDS
+    for seconds in (float(text), float(text) / 1000):
+        if low <= seconds < high:
+            return dt.datetime.fromtimestamp(seconds, tz=dt.UTC).date()
+    return None
+
+
+def _from_numerals(text: str) -> dt.date | None:
+    match = _PARTED.match(text) or _COMPACT.match(text)
+    return _date(*match.groups()) if match else None
+
+
+def _from_words(text: str) -> dt.date | None:
+    for match in _WORDED.finditer(text):
+        word = match["month"].lower()
+        months = [n for n, name in enumerate(_MONTHS, 1) if name.startswith(word[:3])]
+        day = match["before"] or match["after"]
+        if months and day:
+            return _date(match["year"], str(months[0]), day)
+    return None
+
+
+def _date(year: str, month: str, day: str) -> dt.date | None:
+    if not _YEARS[0] <= int(year) <= _YEARS[1]:
+        return None
+    try:
+        return dt.date(int(year), int(month), int(day))
+    except ValueError:
+        return None

@@ -1,0 +1,98 @@
+"""Files and folders -> documents; one bad file never stops the others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.documents.content import Content, to_document
+from rag_app.documents.corpora import read_json, read_jsonl
+from rag_app.documents.html import read_html
+from rag_app.documents.markdown import read_markdown
+from rag_app.documents.pdf import read_pdf
+from rag_app.documents.plain import read_text
+from rag_app.documents.sources import Failure, Source, find_sources
+from rag_app.documents.tables import read_table
+from rag_app.errors import DocumentError
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
+# A reader raises DocumentError, its message going on after the file's name ("is empty; ..."),
+# and returns nothing for a file that holds no documents (queries, labels), which is skipped.
+Reader = Callable[[Source], list[Content]]
+
+READERS: dict[str, Reader] = {
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".txt": read_text,
+    ".rst": read_text,
+    ".html": read_html,
+    ".htm": read_html,
+    ".pdf": read_pdf,
+    ".csv": read_table,
+    ".tsv": read_table,
+    ".xlsx": read_table,
+    ".jsonl": read_jsonl,
+    ".json": read_json,
+}
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """What was read, sorted by id; what could not be; and files of kinds that are not read."""
+
+    documents: "list[Document]"
+    failures: list[Failure]
+    skipped: list[Path]
+
+
+def read_documents(
+    paths: Sequence[Path],
+    *,
+    question_column: str = "question",
+    answer_column: str = "answer",
+    progress: Progress = silent,
+) -> ReadResult:
+    """Read every file below the named paths into LlamaIndex documents.
+
+    Arguments:
+        paths: files and folders; hidden ones inside a folder are passed over.
+        question_column, answer_column: what tables of questions and answers call them.
+    Returns:
+        Documents whose ids are the same wherever the folder lies: its name and the path below,
+        and for one of several documents in a file "#" and its own id or its text's hash.
+    Raises:
+        DocumentError: a path that does not exist or holds nothing to read; two files, one id.
+    """
+    found = find_sources(paths, suffixes=READERS)
+    documents: list[Document] = []
+    failures, skipped = list(found.failures), list(found.skipped)
+    for done, source in enumerate(found.sources, 1):
+        source = replace(source, question_column=question_column, answer_column=answer_column)
+        try:
+            read = _read(source)
+        except DocumentError as error:
+            failures.append(Failure(source.path, str(error)))
+        else:
+            documents += read
+            skipped += [] if read else [source.path]
+        progress("read", done, len(found.sources), source.id)
+    if not documents and not failures:
+        raise DocumentError(_nothing(skipped))
+    return ReadResult(
+        sorted(documents, key=lambda document: document.id_),
+        sorted(failures, key=lambda failure: failure.path),
+        sorted(skipped),
+    )
+
+
+def _read(source: Source) -> "list[Document]":
+    contents = READERS[source.path.suffix.lower()](source)
+    return [to_document(source, content) for content in contents]
+
+
+def _nothing(skipped: Sequence[Path]) -> str:
+    names = ", ".join(str(path) for path in skipped[:3])
+    return f"no documents in {names}; name files that hold text: {' '.join(sorted(READERS))}"

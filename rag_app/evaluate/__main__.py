@@ -1,0 +1,5 @@
+"""`python -m rag_app.evaluate`."""
+
+from rag_app.cli import main
+
+main("evaluate")

@@ -1,0 +1,109 @@
+"""Two indexes on the same questions: scores, differences, verdict, and what search loses."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.evaluate.changes import changes, flips
+from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
+from rag_app.evaluate.statistics import Difference, Estimate, differences, summarise
+from rag_app.evaluate.verdict import Verdict, decide
+from rag_app.pairs import Question
+from rag_app.progress import Progress, silent
+from rag_app.retrieve import ExactRetriever, VectorRetriever
+
+if TYPE_CHECKING:
+    from rag_app.index import Passages, VectorIndex
+    from rag_app.models import EmbeddingModel
+
+# Questions on which the index's own search is held against the exact one.
+SEARCHED = 200
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Base against tuned on the same questions; scores by metric."""
+
+    n: int
+    base: dict[str, Estimate]
+    tuned: dict[str, Estimate]
+    differences: dict[str, Difference]
+    verdict: Verdict
+    base_outcomes: list[Outcome]
+    tuned_outcomes: list[Outcome]
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as plain values, with every question whose answer moved."""
+        return {
+            "n": self.n,
+            "verdict": self.verdict.decision,
+            "reason": self.verdict.reason,
+            "base": scores_json(self.base),
+            "tuned": scores_json(self.tuned),
+            "differences": {name: asdict(value) for name, value in self.differences.items()},
+            "flips": [asdict(flip) for flip in flips(self.base_outcomes, self.tuned_outcomes)],
+            "changes": [asdict(c) for c in changes(self.base_outcomes, self.tuned_outcomes)],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Keep the outcomes of every question, and the summary."""
+        write_outcomes(folder / "base.jsonl", self.base_outcomes)
+        write_outcomes(folder / "tuned.jsonl", self.tuned_outcomes)
+        (folder / "comparison.json").write_text(
+            json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+        )
+
+
+def compare(base: Sequence[Outcome], tuned: Sequence[Outcome], *, seed: int) -> Comparison:
+    """Compare two runs over the same questions.
+
+    Raises:
+        PairsError: no questions.
+        ValueError: not the same questions.
+    """
+    base_scores, tuned_scores = summarise(base, seed=seed), summarise(tuned, seed=seed)
+    changed = differences(base, tuned, seed=seed)
+    return Comparison(
+        n=len(base),
+        base=base_scores,
+        tuned=tuned_scores,
+        differences=changed,
+        verdict=decide(changed, base_scores, tuned_scores, len(base)),
+        base_outcomes=list(base),
+        tuned_outcomes=list(tuned),
+    )
+
+
+def exact_outcomes(
+    passages: "Passages",
+    model: "EmbeddingModel",
+    questions: Sequence[Question],
+    *,
+    progress: Progress = silent,
+) -> list[Outcome]:
+    """Score a model by exact search over its passages."""
+    retriever = ExactRetriever(passages, model, top_k=LARGEST_K)
+    return score_questions(retriever, questions, progress=progress)
+
+
+def search_loss(
+    index: "VectorIndex", model: "EmbeddingModel", outcomes: Sequence[Outcome]
+) -> float:
+    """Share of the exact ten nearest chunks that the index's own search does not return."""
+    sample = outcomes[:SEARCHED]
+    found = VectorRetriever(index, model, top_k=LARGEST_K).retrieve_many(
+        [outcome.question for outcome in sample]
+    )
+    wanted = sum(len(outcome.retrieved) for outcome in sample)
+    got = sum(
+        len({hit.node.node_id for hit in hits} & set(outcome.retrieved))
+        for hits, outcome in zip(found, sample, strict=True)
+    )
+    return 1 - got / wanted if wanted else 0.0
+
+
+def scores_json(scores: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+    """Scores as `{"mean", "low", "high"}` by metric."""
+    return {name: asdict(value) for name, value in scores.items()}

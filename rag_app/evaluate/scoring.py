@@ -1,0 +1,213 @@
+"""Questions + a retriever -> what happened to each question, and the files that keep it."""
+
+import dataclasses
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from rag_app.errors import StorageError
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.schema import NodeWithScore
+
+    from rag_app.evaluate.evaluator import BatchRetrieverEvaluator
+    from rag_app.pairs import Question
+
+LARGEST_K = 10
+METRICS: tuple[str, ...] = (
+    *(f"hit_rate@{k}" for k in range(1, LARGEST_K + 1)),
+    f"mrr@{LARGEST_K}",
+    f"ndcg@{LARGEST_K}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one retriever made of one question.
+
+    Arguments:
+        question_id, question, cluster: as in the Question.
+        gold: chunk ids of each right answer, sorted.
+        retrieved: chunk ids as the retriever ranked them, best first.
+        scores: the retriever's score of each of them.
+        rank: place of the first chunk that holds an answer, from 1; None if none was retrieved.
+        values: metric -> value between 0 and 1.
+    """
+
+    question_id: str
+    question: str
+    cluster: str
+    gold: list[list[str]]
+    retrieved: list[str]
+    scores: list[float]
+    rank: int | None
+    values: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with the fields as they are named here."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Outcome":
+        """What `to_dict` gave.
+
+        Raises:
+            pydantic.ValidationError: a field is missing or of another type.
+        """
+        return _adapter().validate_python(fields)
+
+
+@cache
+def _adapter() -> TypeAdapter[Outcome]:
+    return TypeAdapter(Outcome)
+
+
+def score_questions(
+    retriever: "BaseRetriever",
+    questions: "Sequence[Question]",
+    *,
+    depth: int = LARGEST_K,
+    progress: Progress = silent,
+) -> list[Outcome]:
+    """Ask every question and score its ranking; one outcome per question, in their order.
+
+    Arguments:
+        retriever: a LlamaIndex retriever that returns at least `depth` chunks where there are as
+            many; its `retrieve_many` is called once if it has one.
+        questions: each with one set of chunk ids per right answer. An empty set is an answer that
+            no chunk holds: it counts, and cannot be found.
+        depth: chunks of each ranking that are kept, 10 or more.
+    Raises:
+        ValueError: a depth at which mrr@10 would not be what its name says, or a question without
+            any right answer.
+    """
+    from rag_app.evaluate.evaluator import BatchRetrieverEvaluator
+
+    if depth < LARGEST_K:
+        raise ValueError(f"depth is {depth}; metrics look at the first {LARGEST_K} chunks")
+    for question in questions:
+        if not question.gold:
+            raise ValueError(f"question {question.id} has no right answer to be scored against")
+    evaluator = BatchRetrieverEvaluator.from_metric_names(METRICS, retriever=retriever)
+    rankings = evaluator.retrieve_all([question.text for question in questions], progress=progress)
+    return [
+        _outcome(evaluator, question, ranking[:depth])
+        for question, ranking in zip(questions, rankings, strict=True)
+    ]
+
+
+def _outcome(
+    evaluator: "BatchRetrieverEvaluator", question: "Question", ranking: "list[NodeWithScore]"
+) -> Outcome:
+    retrieved = [hit.node.node_id for hit in ranking]
+    names = [_answer_name(index) for index in range(len(question.gold))]
+    return Outcome(
+        question_id=question.id,
+        question=question.text,
+        cluster=question.cluster,
+        gold=[sorted(chunks) for chunks in question.gold],
+        retrieved=retrieved,
+        scores=[float(hit.get_score(raise_error=False)) for hit in ranking],
+        rank=_first_hit(retrieved, question.gold),
+        values=evaluator.score(question.text, names, collapse(retrieved, question.gold)),
+    )
+
+
+def collapse(retrieved: Sequence[str], gold: Sequence[Collection[str]]) -> list[str]:
+    """Put answers in the place of the chunks that hold them.
+
+    Overlapping chunks that hold the same answer are one find: the first counts and later ones
+    vanish. A chunk that holds several answers stands for each of them that is still missing. What
+    holds no answer stays where it is, so the first hit keeps its rank.
+    """
+    items: list[str] = []
+    for chunk in retrieved:
+        answers = [_answer_name(index) for index, chunks in enumerate(gold) if chunk in chunks]
+        items += [answer for answer in answers if answer not in items] if answers else [chunk]
+    return items
+
+
+def _answer_name(index: int) -> str:
+    # Chunk ids are hexadecimal, so no chunk has this name.
+    return f"answer {index}"
+
+
+def _first_hit(retrieved: Sequence[str], gold: Sequence[Collection[str]]) -> int | None:
+    holding = frozenset().union(*gold)
+    return next((rank for rank, chunk in enumerate(retrieved, 1) if chunk in holding), None)
+
+
+def pair_outcomes(
+    base: Sequence[Outcome], tuned: Sequence[Outcome]
+) -> list[tuple[Outcome, Outcome]]:
+    """The two outcomes of each question, in the order of `base`.
+
+    Raises:
+        ValueError: the runs did not ask the same questions, each once.
+    """
+    by_id = {outcome.question_id: outcome for outcome in tuned}
+    ids = {outcome.question_id for outcome in base}
+    if ids != by_id.keys() or not len(ids) == len(base) == len(tuned):
+        raise ValueError(
+            f"only the same questions can be compared: {len(base)} outcomes and {len(tuned)}, "
+            f"{len(ids & by_id.keys())} question ids in common"
+        )
+    return [(outcome, by_id[outcome.question_id]) for outcome in base]
+
+
+def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write one JSON object a line; the file is there whole or not at all.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_text("".join(map(_line, outcomes)), "utf-8", newline="\n")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error}; free some space or name another folder"
+        ) from error
+
+
+def _line(outcome: Outcome) -> str:
+    return json.dumps(outcome.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """Read what `write_outcomes` wrote.
+
+    Raises:
+        StorageError: no such file, or a line that is not an outcome.
+    """
+    try:
+        lines = path.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"{path} cannot be read: {error}; score again with `rag-app evaluate`"
+        ) from error
+    return [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _parse(line: str, path: Path, number: int) -> Outcome:
+    try:
+        return _adapter().validate_json(line)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise StorageError(
+            f"{path} line {number} is not an outcome ({where}: {problem['msg']}); "
+            "score again with `rag-app evaluate`"
+        ) from None

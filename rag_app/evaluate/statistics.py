@@ -1,0 +1,217 @@
+"""Outcomes -> means with intervals, and what a difference between two runs is worth.
+
+Questions about one document succeed and fail together, so whole clusters are resampled, never
+single questions (Davison and Hinkley, Bootstrap Methods and their Application, 1997, 3.8); runs are
+compared question by question with a randomization test (Smucker, Allan and Carterette, CIKM 2007).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_app.errors import PairsError
+from rag_app.evaluate.invariants import check_invariants
+from rag_app.evaluate.scoring import METRICS, Outcome, pair_outcomes
+
+Floats = npt.NDArray[np.float64]
+
+RESAMPLES = 9999
+# Resamples times clusters that are held in memory at once, eight bytes each and a few times over.
+CELLS = 1_000_000
+# Normal quantiles of a two-sided 5 % level and of 80 % power.
+POWER_FACTOR = 1.96 + 0.84
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over questions and its 95 % interval, all between 0 and 1."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Tuned minus base over the same questions.
+
+    Arguments:
+        mean, low, high: mean difference and its 95 % interval, between -1 and 1.
+        p: two-sided p of the difference if base and tuned were the same.
+        smallest_detectable: difference that a test of this size and spread shows with 80 % power
+            at the 5 % level; 0 where all clusters changed alike.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    smallest_detectable: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Clusters:
+    """Values added up by cluster: sums (n_metrics, n_clusters), questions (n_clusters,)."""
+
+    sums: Floats
+    questions: Floats
+
+    @property
+    def means(self) -> Floats:
+        return np.asarray(self.sums.sum(axis=1) / self.questions.sum())
+
+
+def summarise(outcomes: Sequence[Outcome], *, seed: int) -> dict[str, Estimate]:
+    """Mean and 95 % cluster bootstrap interval of every metric.
+
+    Where all clusters agree the interval is the mean. From a single cluster no spread can be told:
+    the interval is [0, 1].
+
+    Raises:
+        PairsError: no outcomes.
+        RuntimeError: outcomes that break an invariant.
+    """
+    check_invariants(outcomes)
+    return _estimates(outcomes, METRICS, seed)
+
+
+def estimate(outcomes: Sequence[Outcome], metric: str, *, seed: int) -> Estimate:
+    """Mean and interval of one metric, as `summarise` gives it.
+
+    Raises:
+        PairsError: no outcomes.
+    """
+    return _estimates(outcomes, (metric,), seed)[metric]
+
+
+def differences(
+    base: Sequence[Outcome], tuned: Sequence[Outcome], *, seed: int
+) -> dict[str, Difference]:
+    """What tuning changed, for every metric; see `difference`."""
+    return _differences(base, tuned, METRICS, seed)
+
+
+def difference(
+    base: Sequence[Outcome], tuned: Sequence[Outcome], metric: str, *, seed: int
+) -> Difference:
+    """What tuning changed in one metric, paired by question.
+
+    From a single cluster nothing can be told: the interval is [-1, 1], p is 1 and the smallest
+    detectable difference is 1.
+
+    Raises:
+        PairsError: no outcomes.
+        ValueError: the two runs did not ask the same questions.
+    """
+    return _differences(base, tuned, (metric,), seed)[metric]
+
+
+def _estimates(
+    outcomes: Sequence[Outcome], metrics: Sequence[str], seed: int
+) -> dict[str, Estimate]:
+    clusters = _add_up([outcome.cluster for outcome in outcomes], _values(outcomes, metrics))
+    low, high, _ = _bootstrap(clusters, seed=seed, lowest=0.0)
+    columns = zip(clusters.means.tolist(), low.tolist(), high.tolist(), strict=True)
+    return {metric: Estimate(*column) for metric, column in zip(metrics, columns, strict=True)}
+
+
+def _differences(
+    base: Sequence[Outcome], tuned: Sequence[Outcome], metrics: Sequence[str], seed: int
+) -> dict[str, Difference]:
+    pairs = pair_outcomes(base, tuned)
+    before = _values([first for first, _ in pairs], metrics)
+    after = _values([second for _, second in pairs], metrics)
+    clusters = _add_up([first.cluster for first, _ in pairs], after - before)
+    low, high, error = _bootstrap(clusters, seed=seed, lowest=-1.0)
+    p = _randomization_p(clusters, seed=seed)
+    # Scores lie between 0 and 1, so no difference is larger than 1.
+    smallest = np.minimum(POWER_FACTOR * error, 1.0)
+    columns = np.column_stack([clusters.means, low, high, p, smallest]).tolist()
+    return {metric: Difference(*column) for metric, column in zip(metrics, columns, strict=True)}
+
+
+def _values(outcomes: Sequence[Outcome], metrics: Sequence[str]) -> Floats:
+    """(n_metrics, n_outcomes) float64."""
+    if not outcomes:
+        raise PairsError(
+            "there are no questions to score; name a file that has some, or write them with "
+            "`rag-app questions`"
+        )
+    return np.array([[outcome.values[metric] for outcome in outcomes] for metric in metrics])
+
+
+def _add_up(names: Sequence[str], values: Floats) -> _Clusters:
+    _, place = np.unique(names, return_inverse=True)
+    sums = np.stack([np.bincount(place, weights=row) for row in values])
+    return _Clusters(sums.astype(np.float64), np.bincount(place).astype(np.float64))
+
+
+def _bootstrap(clusters: _Clusters, *, seed: int, lowest: float) -> tuple[Floats, Floats, Floats]:
+    """Low end, high end and standard error of each metric's mean, (n_metrics,) each.
+
+    Arguments:
+        lowest: the least value that a mean can have; the greatest is 1.
+    """
+    from scipy.stats import bootstrap
+
+    n_metrics, n_clusters = clusters.sums.shape
+    if n_clusters == 1:
+        return np.full(n_metrics, lowest), np.ones(n_metrics), np.full(n_metrics, np.inf)
+
+    def means(drawn: npt.NDArray[np.int64], axis: int) -> Any:
+        times = _times_drawn(np.moveaxis(drawn, axis, -1), n_clusters)
+        # einsum, unlike matrix products, adds up alike whatever the number of threads.
+        sums = np.einsum("mc,rc->mr", clusters.sums, times)
+        return sums / np.einsum("c,rc->r", clusters.questions, times)
+
+    # The clusters' numbers are what is resampled, so that one draw of them serves every metric.
+    result = bootstrap(
+        (np.arange(n_clusters),),
+        means,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, CELLS // n_clusters),
+        confidence_level=0.95,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    interval = result.confidence_interval
+    return interval.low, interval.high, result.standard_error
+
+
+def _times_drawn(drawn: npt.NDArray[np.int64], n_clusters: int) -> Floats:
+    """How often each resample holds each cluster: (n_resamples, n_clusters), from numbers alike."""
+    rows = np.arange(len(drawn))[:, np.newaxis] * n_clusters
+    counts = np.bincount((drawn + rows).ravel(), minlength=drawn.size)
+    return counts.reshape(drawn.shape).astype(np.float64)
+
+
+def _randomization_p(clusters: _Clusters, *, seed: int) -> Floats:
+    """Two-sided p of each metric's summed difference, (n_metrics,).
+
+    If base and tuned were the same, each cluster's difference could as well have the other sign.
+    All sign patterns are tried where there are fewer than RESAMPLES.
+    """
+    from scipy.stats import permutation_test
+
+    n_metrics, n_clusters = clusters.sums.shape
+    if n_clusters == 1:
+        return np.ones(n_metrics)
+
+    def total(signs: Floats, axis: int) -> Any:
+        return np.einsum("mc,...c->...m", clusters.sums, np.moveaxis(signs, axis, -1))
+
+    # Likewise the signs are what is permuted.
+    result = permutation_test(
+        (np.ones(n_clusters),),
+        total,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, CELLS // n_clusters),
+        rng=np.random.default_rng(seed),
+    )
+    return np.asarray(result.pvalue)

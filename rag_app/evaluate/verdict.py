@@ -1,0 +1,69 @@
+"""Whether a tuned index goes into service, and why, in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rag_app.evaluate.statistics import Difference, Estimate
+
+PRIMARY_METRIC = "mrr@10"
+LEVEL = 0.05
+
+Decision = Literal["promote", "hold", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with the tuned index; `str()` gives both parts."""
+
+    decision: Decision
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.decision}: {self.reason}"
+
+
+def decide(
+    differences: Mapping[str, Difference],
+    base: Mapping[str, Estimate],
+    tuned: Mapping[str, Estimate],
+    n: int,
+) -> Verdict:
+    """Promote what certainly rose, reject what certainly fell, hold the rest.
+
+    Certain is a 95 % interval clear of 0 and p below .05, on mrr@10 alone: choosing among metrics
+    afterwards would find a winner by chance.
+
+    Arguments:
+        differences, base, tuned: by metric, of one comparison.
+        n: questions that were asked.
+    """
+    change = differences[PRIMARY_METRIC]
+    before, after = _score(base[PRIMARY_METRIC].mean), _score(tuned[PRIMARY_METRIC].mean)
+    asked = f"{n} question{'' if n == 1 else 's'}"
+    if change.low == change.high == 0:
+        return Verdict("hold", f"{PRIMARY_METRIC} is {before} before and after on {asked}")
+    numbers = f"from {before} to {after} {_evidence(change)} on {asked}"
+    if change.low > 0 and change.p < LEVEL:
+        return Verdict("promote", f"{PRIMARY_METRIC} rose {numbers}")
+    if change.high < 0 and change.p < LEVEL:
+        return Verdict("reject", f"{PRIMARY_METRIC} fell {numbers}")
+    return Verdict(
+        "hold",
+        f"{PRIMARY_METRIC} went {numbers}, which could be chance; the smallest difference that "
+        f"so many questions can show is {_score(change.smallest_detectable)}",
+    )
+
+
+def _evidence(change: Difference) -> str:
+    interval = f"[{_signed(change.low)}, {_signed(change.high)}]"
+    return f"({_signed(change.mean)} {interval}, p = {_score(change.p, digits=4)})"
+
+
+def _score(value: float, *, digits: int = 3) -> str:
+    """.561 for 0.561, as figures between 0 and 1 are printed."""
+    return f"{value:.{digits}f}".removeprefix("0")
+
+
+def _signed(value: float) -> str:
+    return ("-" if value < 0 else "+") + _score(abs(value))

@@ -1,0 +1,56 @@
+"""The model card of a tuned model: the data, the split, and the measured before and after."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rag_app.evaluate import Estimate
+    from rag_app.finetune.stage import FinetuneRequest, FinetuneResult
+
+SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
+
+
+def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
+    """Write `README.md` into the model's folder."""
+    options, training = request.options, result.training
+    source = str(request.pairs) if request.pairs else "generated questions"
+    lines = [
+        "---",
+        "library_name: sentence-transformers",
+        "pipeline_tag: sentence-similarity",
+        f"base_model: {result.base_model}",
+        "---",
+        f"# {result.model.name}",
+        "",
+        f"{result.base_model}, tuned by rag_app for one collection of documents.",
+        "",
+        "## Data",
+        "",
+        f"- pairs: {source}; trained on: {request.train_on if request.pairs else 'synthetic'} "
+        f"({result.rows} rows)",
+        f"- split by document: {result.split['train']} train, {result.split['dev']} dev, "
+        f"{result.split['test']} test pairs",
+        "",
+        "## Training",
+        "",
+        f"- loss {options.loss}, {options.epochs} epochs (best: {training.best_epoch}), batch "
+        f"{options.batch_size}, learning rate {options.learning_rate}, seed {options.seed}",
+        f"- {training.seconds:.0f} s on {training.device}, {training.pairs_per_second} pairs/s",
+        "",
+        f"## Before and after, on {result.comparison.n} held-out questions",
+        "",
+        "| metric | base | tuned |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {_cell(result.comparison.base[name])} "
+            f"| {_cell(result.comparison.tuned[name])} |"
+            for name in SHOWN
+        ),
+        "",
+        f"Means with 95 % intervals. Verdict: {result.comparison.verdict}.",
+        "",
+    ]
+    (result.model / "README.md").write_text("\n".join(lines), "utf-8")
+
+
+def _cell(score: "Estimate") -> str:
+    return f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"

@@ -1,0 +1,62 @@
+"""MRR on the dev questions, by which the best checkpoint is chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sentence_transformers.base.evaluation import BaseEvaluator
+
+from rag_app.models import Prompts
+from rag_app.retrieve.exact import nearest
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+DEV_METRIC = "dev_mrr@10"
+DEPTH = 10
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """Dev questions over a pool of passages; `gold` holds row numbers of the pool per question."""
+
+    questions: Sequence[str]
+    gold: Sequence[frozenset[int]]
+    passages: Sequence[str]
+
+
+class DevEvaluator(BaseEvaluator):
+    """Scores a model in training; sentence-transformers calls it after each epoch."""
+
+    def __init__(self, dev: DevSet, prompts: Prompts, *, batch_size: int = 32) -> None:
+        super().__init__()
+        self.dev = dev
+        self.prompts = prompts
+        self.batch_size = batch_size
+        self.primary_metric = DEV_METRIC
+
+    def __call__(
+        self, model: "SentenceTransformer", *_args: Any, **_kwargs: Any
+    ) -> dict[str, float]:
+        """Mean reciprocal rank of the first right passage among the first ten."""
+        queries = self._encode(model, self.dev.questions, self.prompts.query)
+        passages = self._encode(model, self.dev.passages, self.prompts.passage)
+        rows, _ = nearest(queries, passages, DEPTH)
+        total = sum(
+            reciprocal_rank(found, gold) for found, gold in zip(rows, self.dev.gold, strict=True)
+        )
+        return {DEV_METRIC: total / len(rows)}
+
+    def _encode(self, model: "SentenceTransformer", texts: Sequence[str], prompt: str) -> Any:
+        return model.encode(
+            list(texts),
+            prompt=prompt or None,
+            batch_size=self.batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+
+
+def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:
+    """1 / rank of the first gold row, 0 where there is none."""
+    return next((1.0 / rank for rank, row in enumerate(found, start=1) if row in gold), 0.0)

@@ -1,0 +1,224 @@
+"""From pairs and an index to what a training needs: rows, a dev set, and test questions."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rag_app.chunks import passage_text
+from rag_app.errors import PairsError
+from rag_app.finetune.batches import batch_count
+from rag_app.finetune.dev import DevSet
+from rag_app.finetune.options import TrainingRow
+from rag_app.pairs import (
+    Pair,
+    Question,
+    Split,
+    build_questions,
+    check_leaks,
+    chunks_by_document,
+    document_texts,
+    gold_chunks,
+    match_questions,
+    question_key,
+    read_questions,
+    split_pairs,
+)
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
+    from rag_app.config import Settings
+    from rag_app.index import Passages
+    from rag_app.models import EmbeddingModel
+
+TrainOn = Literal["labelled", "synthetic", "both"]
+
+# Passages that a dev question is ranked among, besides the right ones: enough to tell epochs apart,
+# few enough to embed after each of them.
+DEV_POOL = 1000
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How pairs are split. `group_by`: metadata key whose documents belong together."""
+
+    dev_share: float = 0.1
+    test_share: float = 0.3
+    group_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training is given, and what it is judged by.
+
+    `train` holds the training pairs' own questions, for the score that shows what training on the
+    test questions would have looked like.
+    """
+
+    split: Split
+    rows: list[TrainingRow]
+    dev: DevSet | None
+    test: list[Question]
+    train: list[Question]
+    unmatched: int
+
+
+def read_labelled(
+    path: Path, settings: "Settings", nodes: Sequence["TextNode"]
+) -> tuple[list[Pair], int]:
+    """Labelled pairs of a file that stand in the index, and how many do not.
+
+    Raises:
+        PairsError: the file cannot be read, or most of its answers are not in the index.
+    """
+    questions = read_questions(
+        path, question_column=settings.question_column, answer_column=settings.answer_column
+    )
+    matching = match_questions(questions, nodes)
+    if len(matching.unmatched) > len(matching.pairs):
+        example = matching.unmatched[0]
+        answer = example.document or (example.passage or "")[:60]
+        raise PairsError(
+            f"{len(matching.unmatched)} of {len(questions)} answers in {path} are not in the index "
+            f"(such as {answer!r}); ingest the documents they come from first: "
+            f"`rag-app ingest PATH`, where PATH may be {path} itself"
+        )
+    return matching.pairs, len(matching.unmatched)
+
+
+def prepare(
+    labelled: Sequence[Pair],
+    synthetic: Sequence[Pair],
+    *,
+    train_on: TrainOn,
+    passages: "Passages",
+    model: "EmbeddingModel",
+    options: SplitOptions,
+    batch_size: int,
+    seed: int,
+    unmatched: int = 0,
+) -> Material:
+    """Split by document, choose what is trained on, and check that nothing leaks.
+
+    With labelled pairs the split and the test are theirs, whatever is trained on; synthetic pairs
+    of documents in dev or test are left out of training.
+
+    Raises:
+        PairsError: too little to train and test on.
+        LeakError: a text stands on both sides.
+    """
+    nodes = passages.nodes
+    texts = document_texts(nodes)
+    split = split_pairs(
+        labelled or synthetic,
+        texts,
+        seed=seed,
+        dev_share=options.dev_share,
+        test_share=options.test_share,
+        group_of=_group_of(nodes, options.group_by),
+    )
+    train, dev = _choose(split, synthetic, train_on if labelled else "labelled")
+    if not train:
+        raise PairsError(
+            "no pair is left to train on; write questions with `rag-app questions`, "
+            "or label more pairs with --pairs"
+        )
+    rows = training_rows(train, passages, split.clusters, model, batch_size=batch_size)
+    check_leaks(split, texts, [text for row in rows for text in (row.question, row.passage)])
+    return Material(
+        split=split,
+        rows=rows,
+        dev=dev_set(build_questions(dev, nodes, split.clusters), nodes, seed=seed),
+        test=build_questions(split.test, nodes, split.clusters),
+        train=build_questions(train, nodes, split.clusters),
+        unmatched=unmatched,
+    )
+
+
+def _group_of(nodes: Sequence["TextNode"], key: str | None) -> Callable[[str], str] | None:
+    if key is None:
+        return None
+    values = {node.ref_doc_id: str(node.metadata.get(key, node.ref_doc_id)) for node in nodes}
+    if not any(key in node.metadata for node in nodes):
+        known = ", ".join(sorted({name for node in nodes for name in node.metadata}))
+        raise PairsError(f"no document has the metadata {key!r} of --group-by; known: {known}")
+    return values.__getitem__
+
+
+def _choose(
+    split: Split, synthetic: Sequence[Pair], train_on: TrainOn
+) -> tuple[list[Pair], list[Pair]]:
+    """Training and dev pairs of the kind asked for."""
+    if train_on == "labelled":
+        return split.train, split.dev
+    part = {
+        split.clusters[pair.document_id]: name
+        for name, pairs in (("dev", split.dev), ("test", split.test))
+        for pair in pairs
+    }
+    asked = {question_key(pair.question) for pair in (*split.dev, *split.test)}
+    fresh = [pair for pair in synthetic if question_key(pair.question) not in asked]
+    train = [pair for pair in fresh if split.clusters[pair.document_id] not in part]
+    dev = [pair for pair in fresh if part.get(split.clusters[pair.document_id]) == "dev"]
+    if train_on == "both":
+        return [*split.train, *train], split.dev
+    # Tuned without labels means that labels do not choose the checkpoint either.
+    return train, dev
+
+
+def training_rows(
+    pairs: Sequence[Pair],
+    passages: "Passages",
+    clusters: Mapping[str, str],
+    model: "EmbeddingModel",
+    *,
+    batch_size: int,
+) -> list[TrainingRow]:
+    """One row for each pair, with the passage that answers it.
+
+    Where several chunks do, the one most like the question is taken. Rows of near-duplicate
+    documents form one group, unless that would leave the batches less than half full; then rows
+    of one passage do.
+    """
+    by_document = chunks_by_document(passages.nodes)
+    row_of = {node.node_id: row for row, node in enumerate(passages.nodes)}
+    golds = [
+        sorted(row_of[chunk] for chunk in gold_chunks(pair, by_document[pair.document_id]))
+        for pair in pairs
+    ]
+    vectors = model.embed_queries([pair.question for pair in pairs])
+    best = [
+        max(gold, key=lambda row, v=vector: (float(passages.vectors[row] @ v), -row))  # type: ignore[misc]
+        for gold, vector in zip(golds, vectors, strict=True)
+    ]
+    texts = [passage_text(passages.nodes[row]) for row in best]
+    groups = [clusters[pair.document_id] for pair in pairs]
+    if batch_count(groups, batch_size) > 2 * batch_count(texts, batch_size):
+        groups = texts
+    return [
+        TrainingRow(pair.question, text, group)
+        for pair, text, group in zip(pairs, texts, groups, strict=True)
+    ]
+
+
+def dev_set(
+    questions: Sequence[Question], nodes: Sequence["TextNode"], *, seed: int
+) -> DevSet | None:
+    """Dev questions over their right passages and a sample of others; None without questions."""
+    if not questions:
+        return None
+    gold_ids = {chunk for question in questions for gold in question.gold for chunk in gold}
+    others = [node for node in nodes if node.node_id not in gold_ids]
+    random.Random(seed).shuffle(others)  # noqa: S311
+    pool = [node for node in nodes if node.node_id in gold_ids] + others[:DEV_POOL]
+    place = {node.node_id: row for row, node in enumerate(pool)}
+    return DevSet(
+        questions=[question.text for question in questions],
+        gold=[
+            frozenset(place[chunk] for gold in question.gold for chunk in gold)
+            for question in questions
+        ],
+        passages=[passage_text(node) for node in pool],
+    )

@@ -1,0 +1,260 @@
+"""Stage: tune the embedding model on pairs, score it before and after, promote it if it won."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.errors import PairsError
+from rag_app.evaluate.comparison import Comparison, compare, exact_outcomes, search_loss
+from rag_app.evaluate.verdict import PRIMARY_METRIC
+from rag_app.finetune.card import write_card
+from rag_app.finetune.engine import EmbeddingFinetuneEngine
+from rag_app.finetune.material import Material, SplitOptions, TrainOn, prepare, read_labelled
+from rag_app.finetune.options import TrainingOptions, TrainingReport, training_key
+from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
+from rag_app.models import EmbeddingModel, load_model
+from rag_app.pairs import Pair, Split
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+    from rag_app.index import VectorIndex
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """What to tune on and how."""
+
+    pairs: Path | None = None
+    train_on: TrainOn = "labelled"
+    index: str | None = None
+    options: TrainingOptions = field(default_factory=TrainingOptions)
+    split: SplitOptions = field(default_factory=SplitOptions)
+    promote: bool = True
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What tuning brought. `index` is the tuned one, in service if `promoted`."""
+
+    model: Path
+    base_model: str
+    index: str
+    base_index: str
+    promoted: bool
+    split: dict[str, int]
+    rows: int
+    unmatched: int
+    comparison: Comparison
+    training_scores: Comparison
+    search_loss: float
+    training: TrainingReport
+    seconds: float
+    results: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        compared = self.comparison.to_json()
+        return {
+            "model": str(self.model),
+            "base_model": self.base_model,
+            "index": self.index,
+            "base_index": self.base_index,
+            "promoted": self.promoted,
+            "verdict": compared["verdict"],
+            "reason": compared["reason"],
+            "split": self.split,
+            "training_pairs": self.rows,
+            "unmatched": self.unmatched,
+            "n": compared["n"],
+            "base": compared["base"],
+            "tuned": compared["tuned"],
+            "differences": compared["differences"],
+            "flips": compared["flips"],
+            "p": self.comparison.differences[PRIMARY_METRIC].p,
+            "on_training_questions": {
+                "base": self.training_scores.to_json()["base"],
+                "tuned": self.training_scores.to_json()["tuned"],
+            },
+            "search_loss@10": self.search_loss,
+            "training": asdict(self.training),
+            "seconds": round(self.seconds, 2),
+            "pairs_per_second": self.training.pairs_per_second,
+            "peak_memory_mb": self.training.peak_memory_mb,
+            "results": str(self.results),
+        }
+
+
+def finetune(
+    settings: "Settings", request: FinetuneRequest, *, progress: Progress = silent
+) -> FinetuneResult:
+    """Tune, index, score, decide.
+
+    The base is the model that the index's model was tuned from, if it was tuned: running the same
+    command again gives the same result, not a tuning of the tuned. A run that was killed goes on.
+
+    Raises:
+        PairsError, LeakError: the pairs cannot be used.
+        IndexMissing, ModelError, TrainingError: as their names say.
+    """
+    started = time.monotonic()
+    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
+    cache = VectorCache(settings.storage)
+    base_index, base = _open_base(catalog, settings, request.index, cache, progress)
+    passages = base_index.passages()
+    material = _gather(settings, request, base_index, base, passages)
+    engine = _train(settings, request, base, material, progress)
+    tuned = engine.load()
+    tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
+    tuned_passages = tuned_index.passages()
+    comparison, on_training = (
+        compare(
+            exact_outcomes(passages, base, questions, progress=progress),
+            exact_outcomes(tuned_passages, tuned, questions, progress=progress),
+            seed=settings.seed,
+        )
+        for questions in (material.test, material.train)
+    )
+    promoted = request.promote and comparison.verdict.decision == "promote"
+    result = FinetuneResult(
+        model=tuned.folder,
+        base_model=base.name,
+        index=tuned_index.name,
+        base_index=base_index.name,
+        promoted=promoted,
+        split=_counts(material.split),
+        rows=len(material.rows),
+        unmatched=material.unmatched,
+        comparison=comparison,
+        training_scores=on_training,
+        search_loss=search_loss(tuned_index, tuned, comparison.tuned_outcomes),
+        training=engine.finished_report(),
+        seconds=time.monotonic() - started,
+        results=settings.results / f"finetune-{tuned.name}",
+    )
+    _keep(result, request)
+    if promoted:
+        catalog.active.use(base_index.name)
+        catalog.active.use(tuned_index.name)
+    return result
+
+
+def _open_base(
+    catalog: Catalog,
+    settings: "Settings",
+    name: str | None,
+    cache: VectorCache,
+    progress: Progress,
+) -> tuple["VectorIndex", EmbeddingModel]:
+    """The index of the untuned model, brought in line with the named (or active) one."""
+    index = catalog.open(name)
+    base = load_model(
+        index.info.base_model,
+        storage=settings.storage,
+        offline=settings.offline,
+        device=settings.device,
+    )
+    if index.info.model == index.info.base_model:
+        index.check_model(base)
+        return index, base
+    info = IndexInfo.of(base, index.info.chunking)
+    base_index = catalog.make(index_name(info), info)
+    copy_chunks(index, base_index, model=base, cache=cache, progress=progress)
+    return base_index, base
+
+
+def _gather(
+    settings: "Settings",
+    request: FinetuneRequest,
+    index: "VectorIndex",
+    base: EmbeddingModel,
+    passages: Passages,
+) -> Material:
+    labelled: list[Pair] = []
+    unmatched = 0
+    if request.pairs is not None:
+        labelled, unmatched = read_labelled(request.pairs, settings, passages.nodes)
+    synthetic = (
+        _synthetic(settings, index, base, passages)
+        if request.train_on != "labelled" or request.pairs is None
+        else []
+    )
+    return prepare(
+        labelled,
+        synthetic,
+        train_on=request.train_on,
+        passages=passages,
+        model=base,
+        options=request.split,
+        batch_size=request.options.batch_size,
+        seed=settings.seed,
+        unmatched=unmatched,
+    )
+
+
+def _synthetic(
+    settings: "Settings", index: "VectorIndex", base: EmbeddingModel, passages: Passages
+) -> Sequence[Pair]:
+    from rag_app.questions import to_pairs, usable_questions
+
+    questions = usable_questions(settings, index, base, passages)
+    if not questions:
+        raise PairsError(
+            "there are no generated questions for this index yet; run `rag-app questions` first, "
+            "or name labelled pairs with --pairs FILE"
+        )
+    return to_pairs(questions)
+
+
+def _train(
+    settings: "Settings",
+    request: FinetuneRequest,
+    base: EmbeddingModel,
+    material: Material,
+    progress: Progress,
+) -> EmbeddingFinetuneEngine:
+    dev_ids = material.dev.questions if material.dev else []
+    key = training_key(base.fingerprint, material.rows, dev_ids, request.options)
+    short = re.sub(r"[^a-zA-Z0-9]+", "-", base.name.rsplit("/", 1)[-1]).strip("-").lower()
+    engine = EmbeddingFinetuneEngine(
+        base,
+        material.rows,
+        dev=material.dev,
+        target=settings.storage / "models" / f"{short}-{request.options.loss}-{key}",
+        options=request.options,
+        device=settings.device,
+        progress=progress,
+    )
+    engine.finetune()
+    return engine
+
+
+def _build_tuned(
+    catalog: Catalog,
+    base_index: "VectorIndex",
+    tuned: EmbeddingModel,
+    base: EmbeddingModel,
+    cache: VectorCache,
+    progress: Progress,
+) -> "VectorIndex":
+    info = IndexInfo.of(tuned, base_index.info.chunking, base_model=base.name)
+    index = catalog.make(index_name(info), info)
+    copy_chunks(base_index, index, model=tuned, cache=cache, progress=progress)
+    return index
+
+
+def _counts(split: Split) -> dict[str, int]:
+    return {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)}
+
+
+def _keep(result: FinetuneResult, request: FinetuneRequest) -> None:
+    """Write outcomes, summary and model card."""
+    result.comparison.write(result.results)
+    (result.results / "finetune.json").write_text(
+        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+    )
+    write_card(result, request)

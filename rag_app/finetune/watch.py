@@ -1,0 +1,48 @@
+"""Progress of a training run, and a stop when the loss is no number."""
+
+import math
+from typing import Any
+
+from transformers import TrainerCallback
+
+from rag_app.errors import TrainingError
+from rag_app.finetune.dev import DEV_METRIC
+from rag_app.progress import Progress
+
+
+class Watch(TrainerCallback):
+    """Passes steps, loss and dev MRR on to a `Progress`."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.loss = math.nan
+        self.dev_mrr = math.nan
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Report one optimizer step."""
+        note = "" if math.isnan(self.loss) else f"loss {self.loss:.3f}"
+        if not math.isnan(self.dev_mrr):
+            note += f"  dev MRR@10 {self.dev_mrr:.3f}"
+        self.progress("train", state.global_step, state.max_steps, note)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Keep the latest loss.
+
+        Raises:
+            TrainingError: it is not finite.
+        """
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        self.loss = float(loss)
+        if not math.isfinite(self.loss):
+            raise TrainingError(
+                f"the loss became {self.loss} at step {state.global_step}; "
+                "run again with a smaller --learning-rate"
+            )
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
+    ) -> None:
+        """Keep the latest dev MRR."""
+        self.dev_mrr = float((metrics or {}).get(f"eval_{DEV_METRIC}", math.nan))

@@ -1,0 +1,83 @@
+"""Vectors kept by model fingerprint and text, so that no passage is ever embedded twice."""
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag_app.models.embedding import SLAB, Vectors
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rag_app.models import EmbeddingModel
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS vectors (
+    fingerprint TEXT NOT NULL, text_hash BLOB NOT NULL, vector BLOB NOT NULL,
+    PRIMARY KEY (fingerprint, text_hash)
+) WITHOUT ROWID
+"""
+# SQLite's limit on parameters of one statement is 999 in old builds.
+READ_BATCH = 500
+
+
+class VectorCache:
+    """`<storage>/cache/vectors.sqlite`. It can be deleted at any time; it only saves work."""
+
+    def __init__(self, storage: Path) -> None:
+        self.path = storage / "cache" / "vectors.sqlite"
+
+    def embed_passages(
+        self, model: "EmbeddingModel", texts: Sequence[str], *, progress: Progress = silent
+    ) -> Vectors:
+        """Vectors of the passages, from the cache or the model: (n_texts, dim) float32 unit length.
+
+        What the model embeds is kept slab by slab, so that a killed run loses one slab.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
+        with closing(sqlite3.connect(self.path, timeout=60)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(_SCHEMA)
+            known = _read(connection, model.fingerprint, hashes)
+            missing = {h: t for h, t in zip(hashes, texts, strict=True) if h not in known}
+            # Longest first, so that texts of one slab are alike in length.
+            todo = sorted(missing, key=lambda h: -len(missing[h]))
+            for start in range(0, len(todo), SLAB):
+                slab = todo[start : start + SLAB]
+                vectors = model.embed_passages([missing[h] for h in slab])
+                fresh = dict(zip(slab, vectors, strict=True))
+                _write(connection, model.fingerprint, fresh)
+                known.update(fresh)
+                progress("embed", min(start + SLAB, len(todo)), len(todo))
+        if not texts:
+            return np.empty((0, model.dimension), np.float32)
+        return np.stack([known[h] for h in hashes])
+
+
+def _read(
+    connection: sqlite3.Connection, fingerprint: str, hashes: Sequence[bytes]
+) -> dict[bytes, Vectors]:
+    found: dict[bytes, Vectors] = {}
+    for start in range(0, len(hashes), READ_BATCH):
+        batch = hashes[start : start + READ_BATCH]
+        marks = ",".join("?" * len(batch))
+        rows = connection.execute(
+            "SELECT text_hash, vector FROM vectors "
+            f"WHERE fingerprint = ? AND text_hash IN ({marks})",  # noqa: S608
+            (fingerprint, *batch),
+        )
+        found.update({key: np.frombuffer(blob, dtype=np.float32) for key, blob in rows})
+    return found
+
+
+def _write(connection: sqlite3.Connection, fingerprint: str, vectors: dict[bytes, Vectors]) -> None:
+    with connection:
+        connection.executemany(
+            "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
+            [(fingerprint, key, vector.tobytes()) for key, vector in vectors.items()],
+        )

@@ -1,0 +1,130 @@
+"""The indexes of one storage folder (or of one Chroma server): make, open, list, remove."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rag_app.errors import ConfigError, IndexBroken, IndexMissing
+from rag_app.index.active import ActivePointer
+from rag_app.index.info import DISTANCE, IndexInfo
+from rag_app.index.store import VectorIndex
+
+# More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
+HNSW = {"space": DISTANCE, "ef_construction": 200, "max_neighbors": 32, "ef_search": 200}
+
+
+class Catalog:
+    """Each index is a Chroma folder of its own, `<storage>/indexes/<name>/`, or on a server."""
+
+    def __init__(self, storage: Path, *, chroma_url: str | None = None) -> None:
+        self.storage = storage
+        self.folder = storage / "indexes"
+        self.chroma_url = chroma_url
+        self.active = ActivePointer(storage)
+
+    def names(self) -> list[str]:
+        """Names of all indexes, sorted."""
+        if self.chroma_url:
+            return sorted(collection.name for collection in self._client("").list_collections())
+        return sorted(
+            path.parent.parent.name for path in self.folder.glob("*/chroma/chroma.sqlite3")
+        )
+
+    def open(self, name: str | None = None) -> VectorIndex:
+        """Open an index, or the one in service.
+
+        Raises:
+            IndexMissing: there is none by that name, or none in service.
+            IndexBroken: its store cannot be read.
+        """
+        name = name or self.active.current()
+        if name is None:
+            raise IndexMissing(
+                f"nothing has been ingested into {self.storage} yet; "
+                "run `rag-app ingest PATH` first"
+            )
+        if name not in self.names():
+            known = ", ".join(self.names()) or "none"
+            raise IndexMissing(
+                f"there is no index {name!r} in {self.storage} (known: {known}); "
+                "run `rag-app ingest PATH`, or pick one with `rag-app index use NAME`"
+            )
+        return self._open(name)
+
+    def make(self, name: str, info: IndexInfo) -> VectorIndex:
+        """Open the index of this name, or make it.
+
+        Raises:
+            IndexMismatch: it is there, and made with another model.
+        """
+        if name in self.names():
+            return self._open(name)
+        collection = self._client(name).create_collection(
+            name,
+            embedding_function=None,
+            configuration={"hnsw": HNSW},
+            metadata=info.to_metadata(),
+        )
+        return VectorIndex(name, collection, info, self.folder / name)
+
+    def remove(self, name: str) -> None:
+        """Delete an index that is not in service.
+
+        Raises:
+            IndexMissing: there is none by that name.
+            ConfigError: it is in service.
+        """
+        if name == self.active.current():
+            raise ConfigError(
+                f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
+            )
+        with self.open(name).writing():
+            self._client(name).delete_collection(name)
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.active.forget(name)
+
+    def _open(self, name: str) -> VectorIndex:
+        from chromadb.errors import ChromaError
+
+        try:
+            collection = self._client(name).get_collection(name, embedding_function=None)
+            info = IndexInfo.from_metadata(collection.metadata or {})
+        except (ChromaError, KeyError, ValueError, OSError) as error:
+            raise IndexBroken(
+                f"index {name!r} in {self.folder} cannot be read ({error}); delete "
+                f"{self.folder / name} and run `rag-app ingest PATH`: vectors come from the cache"
+            ) from error
+        return VectorIndex(name, collection, info, self.folder / name)
+
+    def _client(self, name: str) -> Any:
+        import chromadb
+        from chromadb.config import Settings
+
+        settings = Settings(anonymized_telemetry=False)
+        if not self.chroma_url:
+            path = self.folder / name / "chroma"
+            path.mkdir(parents=True, exist_ok=True)
+            return chromadb.PersistentClient(path=str(path), settings=settings)
+        url = urlsplit(self.chroma_url)
+        try:
+            return chromadb.HttpClient(
+                host=url.hostname or "localhost",
+                port=url.port or 8000,
+                ssl=url.scheme == "https",
+                settings=settings,
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"no Chroma server answers at {self.chroma_url} ({error}); start one with "
+                "`chroma run`, or leave --chroma-url out"
+            ) from error
+
+
+def index_name(info: IndexInfo) -> str:
+    """A name that says what made the index: model, chunk size, fingerprint."""
+    model = re.sub(r"[^a-zA-Z0-9]+", "-", info.model.rsplit("/", 1)[-1]).strip("-").lower()[:40]
+    marks = "" if info.sentences == "rules" else f"-{info.sentences}"
+    size = f"{info.chunk_size}-{info.chunk_overlap}"
+    return f"{model}-{size}{marks}-{info.fingerprint[:6]}"

@@ -1,0 +1,164 @@
+"""One index: a Chroma collection of chunks with their vectors."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from llama_index.core.schema import NodeWithScore, TextNode
+from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryResult
+from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
+from llama_index.vector_stores.chroma import ChromaVectorStore
+
+from rag_app.errors import IndexLocked
+from rag_app.index.info import IndexInfo
+from rag_app.models.embedding import Vectors
+
+if TYPE_CHECKING:
+    from rag_app.models import EmbeddingModel
+
+# Chroma takes 5,461 rows at most in one call; its server likes far fewer.
+WRITE_BATCH = 250
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """What the index knows about one chunk: the only record of what is indexed."""
+
+    chunk_id: str
+    document_id: str
+    document_hash: str
+    chunk_count: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """All chunks of an index, by document and position: nodes, and (n, dim) unit vectors."""
+
+    nodes: list[TextNode]
+    vectors: Vectors
+
+
+class UpsertingChromaStore(ChromaVectorStore):
+    """ChromaVectorStore whose `add` replaces rows of the same id and whose score is the cosine.
+
+    The stock `add` silently keeps the old row, and the stock score is exp(-distance).
+    """
+
+    def add(self, nodes: Sequence[TextNode], **add_kwargs: Any) -> list[str]:
+        """Write nodes that carry embeddings; rows with their ids are replaced."""
+        for start in range(0, len(nodes), WRITE_BATCH):
+            batch = nodes[start : start + WRITE_BATCH]
+            self._collection.upsert(
+                ids=[node.node_id for node in batch],
+                embeddings=[node.get_embedding() for node in batch],
+                documents=[node.text for node in batch],
+                metadatas=[
+                    node_to_metadata_dict(node, remove_text=True, flat_metadata=True)
+                    for node in batch
+                ],
+            )
+        return [node.node_id for node in nodes]
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Search; `similarities` are cosines, best first."""
+        result = super().query(query, **kwargs)
+        if result.similarities:
+            result.similarities = [1.0 + math.log(score) for score in result.similarities]
+        return result
+
+
+class VectorIndex:
+    """An open index. Writing needs `with index.writing():`; one process writes at a time."""
+
+    def __init__(self, name: str, collection: Any, info: IndexInfo, folder: Path) -> None:
+        self.name = name
+        self.info = info
+        self.folder = folder
+        self._collection = collection
+        self.store = UpsertingChromaStore(chroma_collection=collection)
+
+    def check_model(self, model: "EmbeddingModel") -> None:
+        """Raise IndexMismatch unless this model made the index."""
+        self.info.check_model(model, index=self.name)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the index's lock.
+
+        Raises:
+            IndexLocked: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = FileLock(self.folder / "lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise IndexLocked(
+                f"index {self.name!r} is being written by another process; wait for it to end, "
+                "or write to another index with --index NAME"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def count(self) -> int:
+        """Number of chunks."""
+        return int(self._collection.count())
+
+    def write(self, nodes: Sequence[TextNode], vectors: Vectors) -> None:
+        """Add or replace chunks; `vectors` is (n_nodes, dimension)."""
+        for node, vector in zip(nodes, vectors, strict=True):
+            node.embedding = vector.tolist()
+        self.store.add(nodes)
+
+    def delete(self, chunk_ids: Sequence[str]) -> None:
+        """Remove chunks; ids that are not there do no harm."""
+        for start in range(0, len(chunk_ids), WRITE_BATCH):
+            self._collection.delete(ids=list(chunk_ids[start : start + WRITE_BATCH]))
+
+    def records(self) -> list[ChunkRecord]:
+        """What is indexed."""
+        rows = self._collection.get(include=["metadatas"])
+        return [
+            _record(chunk_id, metadata)
+            for chunk_id, metadata in zip(rows["ids"], rows["metadatas"], strict=True)
+        ]
+
+    def passages(self) -> Passages:
+        """Load every chunk with its vector, ordered by document and position."""
+        rows = self._collection.get(include=["metadatas", "documents", "embeddings"])
+        nodes = [
+            metadata_dict_to_node(metadata, text=text)
+            for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True)
+        ]
+        vectors = np.asarray(rows["embeddings"], dtype=np.float32)
+        order = sorted(
+            range(len(nodes)), key=lambda i: (nodes[i].ref_doc_id, nodes[i].metadata["chunk_index"])
+        )
+        ordered = vectors[order] if order else np.empty((0, self.info.dimension), np.float32)
+        return Passages([nodes[i] for i in order], ordered)
+
+    def search(self, vector: Vectors, *, top_k: int) -> list[NodeWithScore]:
+        """The nearest chunks by Chroma's approximate index, best first, scored by cosine."""
+        found = self.store.query(
+            VectorStoreQuery(query_embedding=vector.tolist(), similarity_top_k=top_k)
+        )
+        pairs = zip(found.nodes or [], found.similarities or [], strict=True)
+        return [NodeWithScore(node=node, score=score) for node, score in pairs]
+
+
+def _record(chunk_id: str, metadata: Mapping[str, Any]) -> ChunkRecord:
+    return ChunkRecord(
+        chunk_id=chunk_id,
+        document_id=str(metadata["document_id"]),
+        document_hash=str(metadata["document_hash"]),
+        chunk_count=int(metadata["chunk_count"]),
+        path=str(metadata.get("path", "")),
+    )

@@ -1,0 +1,178 @@
+"""Keeping an index true to the documents.
+
+Per group of documents: cut, embed, write the new chunks, then delete the old ones. The chunks' own
+metadata is the only record of what is indexed: a document is up to date when exactly `chunk_count`
+chunks carry its present hash and none carries another. A run that was killed at any point leaves an
+index that answers, and the next run finishes the work.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.chunks import SentenceChunker, document_hash, passage_text
+from rag_app.errors import DocumentError
+from rag_app.index.cache import VectorCache
+from rag_app.index.store import ChunkRecord, VectorIndex
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document, TextNode
+
+    from rag_app.models import EmbeddingModel
+
+# Documents written together; a killed run loses at most the work on one group.
+GROUP = 64
+
+
+@dataclass
+class SyncReport:
+    """Ids of documents by what became of them, and counts of chunks."""
+
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    written_chunks: int = 0
+    truncated_chunks: int = 0
+
+
+def sync_documents(
+    index: VectorIndex,
+    documents: Sequence["Document"],
+    *,
+    roots: Sequence[Path],
+    failed: Sequence[Path] = (),
+    model: "EmbeddingModel",
+    cache: VectorCache,
+    progress: Progress = silent,
+) -> SyncReport:
+    """Bring the index in line with the documents.
+
+    Arguments:
+        roots: the files and folders that were read. An indexed document whose file lies in one of
+            them and which is not among `documents` is removed.
+        failed: files that could not be read; their indexed documents are kept as they are.
+    Raises:
+        DocumentError: two files that still exist claim one document id.
+        IndexLocked: another process writes this index.
+    """
+    report = SyncReport()
+    with index.writing():
+        indexed = _by_document(index.records())
+        _check_claims(documents, indexed)
+        stale = _sort_out(documents, indexed, report)
+        chunker = SentenceChunker.for_model(model, index.info.chunking)
+        for start in range(0, len(stale), GROUP):
+            group = stale[start : start + GROUP]
+            progress("index", start, len(stale))
+            _write_group(index, group, indexed, chunker, model, cache, report, progress)
+        progress("index", len(stale), len(stale))
+        present = {document.node_id for document in documents}
+        gone = _gone(indexed, present, roots, failed)
+        index.delete([record.chunk_id for records in gone.values() for record in records])
+        report.removed = sorted(gone)
+    return report
+
+
+def copy_chunks(
+    source: VectorIndex,
+    target: VectorIndex,
+    *,
+    model: "EmbeddingModel",
+    cache: VectorCache,
+    progress: Progress = silent,
+) -> None:
+    """Fill `target` with the chunks of `source`, embedded with another model; resumes."""
+    with target.writing():
+        nodes = source.passages().nodes
+        present = {record.chunk_id for record in target.records()}
+        missing = [node for node in nodes if node.node_id not in present]
+        vectors = cache.embed_passages(
+            model, [passage_text(node) for node in missing], progress=progress
+        )
+        target.write(missing, vectors)
+        target.delete(sorted(present - {node.node_id for node in nodes}))
+
+
+def _by_document(records: Sequence[ChunkRecord]) -> dict[str, list[ChunkRecord]]:
+    documents: dict[str, list[ChunkRecord]] = defaultdict(list)
+    for record in records:
+        documents[record.document_id].append(record)
+    return dict(documents)
+
+
+def _check_claims(documents: Sequence["Document"], indexed: dict[str, list[ChunkRecord]]) -> None:
+    for document in documents:
+        path = document.metadata.get("path", "")
+        for record in indexed.get(document.node_id, [])[:1]:
+            if record.path != path and Path(record.path).exists():
+                raise DocumentError(
+                    f"{path} and {record.path} both claim the id {document.node_id!r}; "
+                    "ingest the folder above both, or rename one of their folders"
+                )
+
+
+def _sort_out(
+    documents: Sequence["Document"], indexed: dict[str, list[ChunkRecord]], report: SyncReport
+) -> list["Document"]:
+    """Put each document into the report; return those that must be written."""
+    stale = []
+    for document in documents:
+        records = indexed.get(document.node_id)
+        if records and _up_to_date(records, document_hash(document)):
+            report.unchanged.append(document.node_id)
+            continue
+        (report.changed if records else report.added).append(document.node_id)
+        stale.append(document)
+    return stale
+
+
+def _up_to_date(records: Sequence[ChunkRecord], digest: str) -> bool:
+    return len(records) == records[0].chunk_count and all(
+        record.document_hash == digest for record in records
+    )
+
+
+def _write_group(
+    index: VectorIndex,
+    group: Sequence["Document"],
+    indexed: dict[str, list[ChunkRecord]],
+    chunker: SentenceChunker,
+    model: "EmbeddingModel",
+    cache: VectorCache,
+    report: SyncReport,
+    progress: Progress,
+) -> None:
+    nodes: list[TextNode] = list(chunker.get_nodes_from_documents(group))
+    texts = [passage_text(node) for node in nodes]
+    index.write(nodes, cache.embed_passages(model, texts, progress=progress))
+    new = {node.node_id for node in nodes}
+    old = [record.chunk_id for document in group for record in indexed.get(document.node_id, [])]
+    index.delete([chunk_id for chunk_id in old if chunk_id not in new])
+    report.written_chunks += len(nodes)
+    report.truncated_chunks += sum(n > model.max_tokens for n in model.count_tokens(texts))
+
+
+def _gone(
+    indexed: dict[str, list[ChunkRecord]],
+    present: set[str],
+    roots: Sequence[Path],
+    failed: Sequence[Path],
+) -> dict[str, list[ChunkRecord]]:
+    """Indexed documents whose file was looked for and is no longer there."""
+    kept = {path.resolve() for path in failed}
+    looked_at = [root.resolve() for root in roots]
+
+    def is_gone(records: Sequence[ChunkRecord]) -> bool:
+        path = Path(records[0].path)
+        inside = any(path == root or path.is_relative_to(root) for root in looked_at)
+        return inside and path not in kept
+
+    return {
+        document: records
+        for document, records in indexed.items()
+        if document not in present and is_gone(records)
+    }

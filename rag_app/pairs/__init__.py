@@ -1,0 +1,34 @@
+"""Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
+
+from rag_app.pairs.duplicates import cluster_documents
+from rag_app.pairs.export import WRITERS, write_pairs
+from rag_app.pairs.formats import READERS, read_questions
+from rag_app.pairs.labelled import LabelledQuestion
+from rag_app.pairs.leaks import check_leaks
+from rag_app.pairs.matching import Matching, match_questions
+from rag_app.pairs.pair import Pair, make_pair, question_key
+from rag_app.pairs.places import document_texts
+from rag_app.pairs.question import Question, build_questions, chunks_by_document, gold_chunks
+from rag_app.pairs.split import Split, split_pairs
+
+__all__ = [
+    "READERS",
+    "WRITERS",
+    "LabelledQuestion",
+    "Matching",
+    "Pair",
+    "Question",
+    "Split",
+    "build_questions",
+    "check_leaks",
+    "chunks_by_document",
+    "cluster_documents",
+    "document_texts",
+    "gold_chunks",
+    "make_pair",
+    "match_questions",
+    "question_key",
+    "read_questions",
+    "split_pairs",
+    "write_pairs",
+]

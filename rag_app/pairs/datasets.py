@@ -1,0 +1,121 @@
+"""Datasets that name queries, passages and what belongs to what: LlamaIndex's JSON and BEIR."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rag_app.documents import normalise
+from rag_app.errors import PairsError
+from rag_app.pairs.labelled import LabelledQuestion
+from rag_app.pairs.lines import parse_lines, read_json, text_of
+
+_BEIR_TEXTS = ("corpus.jsonl", "queries.jsonl")
+QRELS_HEADER = ["query-id", "corpus-id", "score"]
+_EMBEDDING_QA = {"queries": dict, "corpus": dict, "relevant_docs": dict}
+
+
+def read_embedding_qa(path: Path) -> list[LabelledQuestion]:
+    """Read an EmbeddingQAFinetuneDataset as LlamaIndex saves it.
+
+    Raises:
+        PairsError: it is something else, or names what it does not hold.
+    """
+    data = read_json(path)
+    found = {key: type(value) for key, value in data.items()} if isinstance(data, dict) else {}
+    if not _EMBEDDING_QA.items() <= found.items():
+        raise PairsError(
+            f"{path} is not an EmbeddingQAFinetuneDataset: expected an object with queries, "
+            f"corpus and relevant_docs, found {', '.join(found) or type(data).__name__}; "
+            "for rows of questions and answers use .jsonl or .csv"
+        )
+    relevant = [
+        (query, passage)
+        for query, passages in data["relevant_docs"].items()
+        for passage in (passages if isinstance(passages, list) else [passages])
+    ]
+    return _label(relevant, queries=data["queries"], corpus=data["corpus"], path=path)
+
+
+def read_beir(folder: Path) -> list[LabelledQuestion]:
+    """Read a BEIR folder: corpus.jsonl, queries.jsonl and the judgements of every qrels/*.tsv.
+
+    Raises:
+        PairsError: a file is missing or broken, or names what another does not hold.
+    """
+    qrels = sorted((folder / "qrels").glob("*.tsv"))
+    if not qrels or not all((folder / name).is_file() for name in _BEIR_TEXTS):
+        raise PairsError(
+            f"{folder} is not a BEIR folder: expected corpus.jsonl, queries.jsonl and qrels/*.tsv; "
+            "name a file of questions, or mend the folder"
+        )
+    relevant = [judgement for path in qrels for judgement in _read_qrels(path)]
+    queries = _texts(folder / "queries.jsonl", {query for query, _ in relevant})
+    corpus = _texts(folder / "corpus.jsonl", {passage for _, passage in relevant})
+    return _label(relevant, queries=queries, corpus=corpus, path=folder)
+
+
+def _label(
+    relevant: Iterable[tuple[str, Any]],
+    *,
+    queries: Mapping[str, Any],
+    corpus: Mapping[str, Any],
+    path: Path,
+) -> list[LabelledQuestion]:
+    labelled = []
+    for query, passage in relevant:
+        for key, kind, texts in ((query, "query", queries), (passage, "passage", corpus)):
+            if not isinstance(key, str) or not isinstance(texts.get(key), str):
+                raise PairsError(
+                    f"{path} calls a passage right for a query, but holds no text of the {kind} "
+                    f"{key!r}; add it or take the judgement out"
+                )
+        question = normalise(queries[query])
+        if question:
+            text = normalise(corpus[passage])
+            labelled.append(LabelledQuestion(question, passage=text, document=passage))
+    return labelled
+
+
+def _read_qrels(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the ids of queries and passages whose score is above 0."""
+    for number, line in enumerate(_lines(path), 1):
+        cells = line.rstrip("\r\n").split("\t")
+        if number == 1 and cells != QRELS_HEADER:
+            raise PairsError(
+                f"{path} begins with {line.strip()!r}; write the header query-id, corpus-id, score "
+                "there, with tabs between"
+            )
+        if number > 1 and line.strip() and _score(cells, f"{path}, line {number}") > 0:
+            yield cells[0], cells[1]
+
+
+def _score(cells: list[str], place: str) -> float:
+    try:
+        _, _, score = cells
+        return float(score)
+    except ValueError:
+        raise PairsError(
+            f"{place} holds {cells}; expected a query's id, a passage's id and a score, with tabs "
+            "between"
+        ) from None
+
+
+def _texts(path: Path, wanted: set[str]) -> dict[str, str]:
+    """Read the texts of the ids wanted; the rest of a large corpus is passed over."""
+    texts = {}
+    for place, row in parse_lines(_lines(path), path):
+        key = str(row.get("_id", ""))
+        if key in wanted:
+            # A passage may be nothing but its title.
+            field = "text" if row.get("text") or not row.get("title") else "title"
+            texts[key] = text_of(row, field, place)
+    return texts
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield lines one by one, so that a corpus need not fit in memory; BEIR is UTF-8."""
+    with path.open(encoding="utf-8-sig") as file:
+        try:
+            yield from file
+        except UnicodeDecodeError as error:
+            raise PairsError(f"{path} is not UTF-8 ({error.reason}); write it as UTF-8") from None

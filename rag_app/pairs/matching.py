@@ -1,0 +1,101 @@
+"""Where in an index the answers to labelled questions stand."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag_app.documents import normalise
+from rag_app.pairs.labelled import LabelledQuestion
+from rag_app.pairs.pair import Pair, make_pair
+from rag_app.pairs.places import Place, Places, squeeze
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
+# A shorter passage inside a longer document may stand there by chance: "Yes, that is possible."
+MIN_CONTAINED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Pairs whose answers were found, and the questions whose answers were not."""
+
+    pairs: list[Pair]
+    unmatched: list[LabelledQuestion]
+
+
+def match_questions(
+    questions: Iterable[LabelledQuestion], chunks: Sequence["TextNode"]
+) -> Matching:
+    """Find where each labelled question's answer stands.
+
+    A question that names a document (by its id, or by an id's unique ending: "orders/pickup.md"
+    for "en/orders/pickup.md", "17" for "beir/corpus.jsonl#17") is answered by its evidence there, or without evidence by the whole
+    document. Otherwise its passage is looked for: as a whole document, then inside of one.
+    Questions that are asked twice of one place are merged.
+
+    Arguments:
+        chunks: every chunk of the index.
+    """
+    places = Places(chunks)
+    found: dict[tuple[str, str], dict[Place, LabelledQuestion]] = defaultdict(dict)
+    unmatched = []
+    for question in questions:
+        place = _place(question, places)
+        if place is None:
+            unmatched.append(question)
+        else:
+            found[question.question, place.document_id].setdefault(place, question)
+    pairs = [pair for same in found.values() for pair in _merge(same, places)]
+    return Matching(pairs, unmatched)
+
+
+def _merge(same: dict[Place, LabelledQuestion], places: Places) -> list[Pair]:
+    """Pairs of one question and one document; spans that make up all of it are the whole."""
+    whole, first = next(iter(same.items()))
+    spans = [place for place in same if place.start is not None]
+    kept = spans if spans and not places.fill(spans) else [Place(whole.document_id)]
+    return [
+        make_pair(first.question, place.document_id, place.start, place.end, first.origin)
+        for place in kept
+    ]
+
+
+def _place(question: LabelledQuestion, places: Places) -> Place | None:
+    place = _named_place(question, places) if question.document else None
+    if place is None and question.passage:
+        place = _passage_place(question.passage, places)
+    return place
+
+
+def _named_place(question: LabelledQuestion, places: Places) -> Place | None:
+    """The answer's place in the document, or the chunk, that the question names."""
+    named = places.named(str(question.document))
+    if named is None:
+        return None
+    if question.evidence or question.start is not None:
+        return _evidence_place(question, named.document_id, places)
+    passage = normalise(question.passage or "")
+    if not passage or squeeze(passage) == squeeze(places.text(named)):
+        return named
+    # A foreign dataset's "17" may be the id of something else here: then nothing is found.
+    return places.within(named.document_id, passage)
+
+
+def _evidence_place(question: LabelledQuestion, document_id: str, places: Places) -> Place | None:
+    given = places.span(document_id, question.start, question.end)
+    if not question.evidence:
+        return given
+    evidence = normalise(question.evidence)
+    if given is not None and squeeze(evidence) in squeeze(places.text(given)):
+        return given
+    return places.within(document_id, evidence)
+
+
+def _passage_place(passage: str, places: Places) -> Place | None:
+    squeezed = squeeze(normalise(passage))
+    whole = places.equal(squeezed)
+    if whole is not None or len(squeezed) < MIN_CONTAINED:
+        return whole
+    return places.containing(squeezed)

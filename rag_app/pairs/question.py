@@ -1,0 +1,115 @@
+"""What evaluation asks: a question and the chunks of an index that answer it."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag_app.errors import PairsError
+from rag_app.pairs.pair import Pair, question_key
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, and in one index the chunks that answer it.
+
+    Fields:
+        id: hash of the question's text, 16 hex digits; the same in every index.
+        text: as asked.
+        gold: one set of chunk ids for each right answer; any chunk of a set finds that answer.
+        cluster: questions of one cluster (one document, or near-duplicates) are not independent.
+    """
+
+    id: str
+    text: str
+    gold: tuple[frozenset[str], ...]
+    cluster: str
+
+
+def build_questions(
+    pairs: Iterable[Pair], chunks: Sequence["TextNode"], clusters: Mapping[str, str]
+) -> list[Question]:
+    """Turn pairs into questions to an index, in the order in which they are first asked.
+
+    Pairs that ask the same become one question with several answers. A chunk that reads like a
+    gold chunk, title included, is as good an answer wherever it stands.
+
+    Arguments:
+        chunks: every chunk of the index.
+        clusters: document id -> cluster; a document that is not there is a cluster of its own.
+    Raises:
+        PairsError: the index has no chunk of a pair's document.
+    """
+    answers = _Answers(chunks)
+    asked: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        asked[question_key(pair.question)].append(pair)
+    return [_question(key, same, answers, clusters) for key, same in asked.items()]
+
+
+def gold_chunks(pair: Pair, chunks_of_document: Sequence["TextNode"]) -> frozenset[str]:
+    """Ids of the chunks of a pair's document that answer it; empty only if there are no chunks.
+
+    Without a span: all of them. With one: those that cover it; if none does, those that hold half
+    of it or more; if none does, the one that holds most.
+    """
+    if pair.start is None or pair.end is None or not chunks_of_document:
+        return frozenset(chunk.node_id for chunk in chunks_of_document)
+    length = pair.end - pair.start
+    # Below zero where they do not meet, so that the nearest chunk has the most.
+    shared = {
+        chunk.node_id: min(pair.end, chunk.end_char_idx) - max(pair.start, chunk.start_char_idx)
+        for chunk in chunks_of_document
+    }
+    for enough in (length, length / 2):
+        if good := [chunk_id for chunk_id, overlap in shared.items() if overlap >= enough]:
+            return frozenset(good)
+    return frozenset([max(shared, key=lambda chunk_id: shared[chunk_id])])
+
+
+class _Answers:
+    """The chunks of an index by document, and by what they read like."""
+
+    def __init__(self, chunks: Sequence["TextNode"]) -> None:
+        from rag_app.chunks import passage_text
+
+        self.by_document = chunks_by_document(chunks)
+        copies = defaultdict(list)
+        for chunk in chunks:
+            copies[passage_text(chunk)].append(chunk.node_id)
+        self.copies = {chunk_id: ids for ids in copies.values() for chunk_id in ids}
+
+    def gold(self, pair: Pair) -> frozenset[str]:
+        own = gold_chunks(pair, self.by_document.get(pair.document_id, []))
+        if not own:
+            raise PairsError(
+                f"the index has no chunk of {pair.document_id!r}, which answers "
+                f"{pair.question!r}; run `rag-app ingest` on its folder"
+            )
+        return frozenset(copy for chunk_id in own for copy in self.copies[chunk_id])
+
+
+def chunks_by_document(chunks: Iterable["TextNode"]) -> dict[str, list["TextNode"]]:
+    """Group chunks by their document's id, in the order of their places."""
+    groups: dict[str, list[TextNode]] = defaultdict(list)
+    for chunk in chunks:
+        groups[chunk.ref_doc_id].append(chunk)
+    for group in groups.values():
+        group.sort(key=lambda chunk: (chunk.start_char_idx, chunk.end_char_idx))
+    return dict(groups)
+
+
+def _question(
+    key: str, pairs: Sequence[Pair], answers: _Answers, clusters: Mapping[str, str]
+) -> Question:
+    first = pairs[0]
+    return Question(
+        id=hashlib.sha256(key.encode()).hexdigest()[:16],
+        text=first.question,
+        gold=tuple(dict.fromkeys(answers.gold(pair) for pair in pairs)),
+        cluster=clusters.get(first.document_id, first.document_id),
+    )

@@ -1,0 +1,148 @@
+"""Pairs into train, dev and test, so that nothing of a test answer is ever trained on."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rag_app.errors import ConfigError, PairsError
+from rag_app.pairs.duplicates import cluster_documents
+from rag_app.pairs.pair import Pair, question_key
+
+MIN_PAIRS = 20
+# Placings of clusters in the parts, over all shuffles that are tried.
+_TRIED = 200_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pairs in three parts that have no cluster of documents in common.
+
+    Fields:
+        train, dev, test: pairs, sorted by question.
+        clusters: document id -> cluster id, for every document of the index.
+    """
+
+    train: list[Pair]
+    dev: list[Pair]
+    test: list[Pair]
+    clusters: dict[str, str]
+
+
+def split_pairs(
+    pairs: Sequence[Pair],
+    texts: Mapping[str, str],
+    *,
+    seed: int,
+    dev_share: float = 0.1,
+    test_share: float = 0.3,
+    group_of: Callable[[str], str] | None = None,
+) -> Split:
+    """Split pairs by clusters of documents.
+
+    Near-duplicate documents are one cluster, and so are documents that answer the same question.
+    Which part a cluster falls into depends on the seed and the texts, not on ids or order.
+
+    Arguments:
+        texts: document id -> text, for every document of the index.
+        dev_share, test_share: wished shares of the pairs; whole clusters come close to them.
+        group_of: document id -> what it is a part of (the article of a paragraph), where
+            documents of one group belong together.
+    Raises:
+        PairsError: too few pairs, too few clusters, or a document without a text.
+        ConfigError: the shares leave nothing to train on.
+    """
+    shares = {"train": 1 - dev_share - test_share, "test": test_share, "dev": dev_share}
+    if shares["train"] <= 0 or min(shares.values()) < 0:
+        raise ConfigError(
+            f"a dev share of {dev_share} and a test share of {test_share} leave nothing to train "
+            "on; choose two that are 0 or more and below 1 together"
+        )
+    _require_enough(pairs, texts)
+    clusters = cluster_documents(texts, [*_same_question(pairs), *_same_group(texts, group_of)])
+    sizes = Counter(clusters[pair.document_id] for pair in pairs)
+    part_of = _place_clusters(sizes, {part: share for part, share in shares.items() if share}, seed)
+    parts: dict[str, list[Pair]] = {"train": [], "dev": [], "test": []}
+    for pair in sorted(pairs, key=lambda pair: (pair.question, pair.id)):
+        parts[part_of[clusters[pair.document_id]]].append(pair)
+    return Split(**parts, clusters=clusters)
+
+
+def _require_enough(pairs: Sequence[Pair], texts: Mapping[str, str]) -> None:
+    if len(pairs) < MIN_PAIRS:
+        raise PairsError(
+            f"{len(pairs)} pairs are too few to train on some and test on others; label at least "
+            f"{MIN_PAIRS}, or write some with `rag-app questions`"
+        )
+    missing = sorted({pair.document_id for pair in pairs} - texts.keys())
+    if missing:
+        raise PairsError(
+            f"the index has no text of {len(missing)} documents of the pairs, such as "
+            f"{missing[0]!r}; run `rag-app ingest` on their folder"
+        )
+
+
+def _same_question(pairs: Iterable[Pair]) -> Iterator[tuple[str, str]]:
+    """Links between the documents that answer one question."""
+    first: dict[str, str] = {}
+    for pair in pairs:
+        yield first.setdefault(question_key(pair.question), pair.document_id), pair.document_id
+
+
+def _same_group(
+    document_ids: Iterable[str], group_of: Callable[[str], str] | None
+) -> Iterator[tuple[str, str]]:
+    """Links between the documents of one group."""
+    if group_of is not None:
+        first: dict[str, str] = {}
+        for document_id in document_ids:
+            yield first.setdefault(group_of(document_id), document_id), document_id
+
+
+def _place_clusters(
+    sizes: Mapping[str, int], shares: Mapping[str, float], seed: int
+) -> dict[str, str]:
+    """Cluster -> part, by the seeded shuffle that comes closest to the shares.
+
+    Raises:
+        PairsError: there are fewer clusters than parts.
+    """
+    if len(sizes) < len(shares):
+        raise PairsError(
+            f"all pairs fall into {len(sizes)} cluster(s) of documents that repeat each other or "
+            f"answer the same question, too few for {' and '.join(shares)}; label questions to "
+            "other documents as well"
+        )
+    total = sum(sizes.values())
+    targets = {part: share * total for part, share in shares.items()}
+    best: dict[str, str] = {}
+    least = float("inf")
+    for trial in range(1 + _TRIED // len(sizes)):
+        order = sorted(sizes, key=lambda cluster: _shuffled(cluster, seed, trial))
+        placed, off = _deal(order, sizes, targets)
+        if off < least:
+            best, least = placed, off
+        if least < 1:
+            break
+    return best
+
+
+def _shuffled(cluster: str, seed: int, trial: int) -> bytes:
+    return hashlib.sha256(f"{seed}\0{trial}\0{cluster}".encode()).digest()
+
+
+def _deal(
+    order: Sequence[str], sizes: Mapping[str, int], targets: Mapping[str, float]
+) -> tuple[dict[str, str], float]:
+    """Give each cluster to the part that lacks the largest share of its target.
+
+    Returns:
+        cluster -> part, and by how many pairs the part that is furthest off misses its target.
+    """
+    lacking = dict(targets)
+    placed = {}
+    for cluster in order:
+        part = max(lacking, key=lambda name: (lacking[name] / targets[name], targets[name]))
+        placed[cluster] = part
+        lacking[part] -= sizes[cluster]
+    return placed, max(map(abs, lacking.values()))
