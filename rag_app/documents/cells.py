@@ -17,6 +17,7 @@ from rag_app.errors import DocumentError
 
 _DELIMITERS = ",;\t"
 _MAX_UNZIPPED_BYTES = 1024**3
+_MAX_SHEET_ROWS = 1_048_576  # what Excel itself holds
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def xlsx_tables(source: Source) -> list[Table]:
         sheets = _sheets(data)
     except DocumentError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever ZIP and XML inside make the parsers raise
+    except Exception as error:  # whatever ZIP and XML inside make the parsers raise
         reason = f"{type(error).__name__}: {error}"
         raise DocumentError(f"cannot be parsed ({reason}); save it again, or as CSV") from error
     return [_table(lines) for lines in sheets]
@@ -134,7 +135,10 @@ def _refuse_archive(data: io.BytesIO) -> None:
 def _sheet_lines(sheet: Any) -> Iterator[list[str]]:
     # Some programs write A1 as the extent of every sheet, and only that cell would be read.
     sheet.reset_dimensions()
-    for row in sheet.iter_rows(values_only=True):
+    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+        # openpyxl makes up every row before one that is numbered a billion.
+        if number > _MAX_SHEET_ROWS:
+            raise DocumentError(f"has over {_MAX_SHEET_ROWS:,} rows; split it into smaller files")
         yield [_cell_text(value) for value in row]
 
 

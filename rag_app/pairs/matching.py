@@ -30,10 +30,10 @@ def match_questions(
 ) -> Matching:
     """Find where each labelled question's answer stands.
 
-    A question that names a document (by its id, or by an id's unique ending: "orders/pickup.md"
-    for "en/orders/pickup.md", "17" for "beir/corpus.jsonl#17") is answered by its evidence there, or without evidence by the whole
-    document. Otherwise its passage is looked for: as a whole document, then inside of one.
-    Questions that are asked twice of one place are merged.
+    A question that names a document is answered by its evidence there, or without evidence by the
+    whole document; a name is an id or an ending that only one id has ("orders/pickup.md" for
+    "en/orders/pickup.md", "17" for "beir/corpus.jsonl#17"). Otherwise the question's passage is
+    looked for: as a whole document, then inside of one. What is asked twice of one place is merged.
 
     Arguments:
         chunks: every chunk of the index.

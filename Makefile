@@ -1,0 +1,53 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# The demo keeps its indexes, models and results apart from yours.
+DEMO = storage/demo
+RUN = $(BIN)/rag-app
+QUESTION ?= how long do i have to send something back
+
+.PHONY: help demo test check format constraints newest clean
+
+help:  ## Show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[local-llm]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[local-llm,multilingual,korean,dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, ask: about ten minutes
+	$(RUN) ingest data/en --storage $(DEMO)
+	$(RUN) questions --per-chunk 1 --storage $(DEMO)
+	RAG_APP_RESULTS=$(DEMO)/results $(RUN) finetune --pairs data/en/questions.jsonl --train-on both --storage $(DEMO)
+	$(RUN) query -q '$(QUESTION)' --storage $(DEMO)
+
+test: $(VENV)/.dev check  ## Install, then lint, types and all tests
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## Lint, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## Put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+constraints:  ## Pin what we test with anew (needs uv; pip installs from it)
+	uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --no-header --output-file constraints.txt --upgrade
+
+newest: ## Check that the newest versions in our ranges still resolve (needs uv)
+	uv pip compile pyproject.toml --all-extras --python-version 3.11 --quiet --output-file /dev/null
+	uv pip compile pyproject.toml --all-extras --python-version 3.13 --quiet --output-file /dev/null
+
+clean:  ## Remove the environment and the demo's storage
+	rm -rf $(VENV) $(DEMO)

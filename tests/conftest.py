@@ -1,0 +1,26 @@
+"""What every test needs: no network, no telemetry, small real models."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rag_app.environment import prepare_environment
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+for name in [name for name in os.environ if name.startswith("RAG_APP_")]:
+    del os.environ[name]
+prepare_environment(offline=True)
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+E5 = "intfloat/multilingual-e5-small"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Public data that lies beside a developer's checkout; tests that need it skip without."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared/data is not there")
+    return SHARED
