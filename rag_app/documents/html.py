@@ -63,7 +63,14 @@ def read_html(source: Source) -> list[Content]:
 
 def strip_tags(text: str) -> str:
     """Make plain text of a table cell that holds HTML; any other text comes back as it is."""
-    return _to_text(_parse(text), keep_lines=True) if _MARKUP.search(text) else text
+    if not _MARKUP.search(text):
+        return text
+    try:
+        soup = _parse(text)
+    except DocumentError:
+        # It only looked like HTML, and one odd cell is no reason to refuse its table.
+        return text
+    return _to_text(soup, keep_lines=True)
 
 
 def _decode_page(data: bytes) -> str:
@@ -98,7 +105,8 @@ def _parse(markup: str) -> "BeautifulSoup":
         try:
             soup = BeautifulSoup(markup, "html.parser")
         except ParserRejectedMarkup as error:
-            raise DocumentError(f"is not HTML ({error}); mend it: tidy -m FILE") from error
+            reason = str(error).splitlines()[-1].strip()
+            raise DocumentError(f"is not HTML ({reason}); mend it: tidy -m FILE") from error
     _refuse_depth(soup)
     return soup
 

@@ -30,6 +30,7 @@ _UNSEEN = re.compile(
 _PLAIN = r"\x00-\x7f가-힣"
 _IDLE_JOINERS = re.compile(f"(?<![^{_PLAIN}])[\u200c\u200d]+|[\u200c\u200d]+(?![^{_PLAIN}])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_KOREAN_SHARE = 0.75  # of text in GB 2312, about 0.6
 _ODD_CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 
 
@@ -88,8 +89,8 @@ def _by_content(data: bytes) -> str:
 def decode_korean(data: bytes) -> str | None:
     """Read bytes as CP949, the superset of EUC-KR; None where the outcome is not Korean.
 
-    CP949 gives some reading to much Western and Chinese text; only in Korean are most letters
-    beyond ASCII syllables of the everyday set, which is EUC-KR's.
+    CP949 gives some reading to much Western and Chinese text; only in Korean are nearly all
+    letters beyond ASCII syllables of the everyday set, which is EUC-KR's.
     """
     try:
         text = data.decode("cp949")
@@ -97,7 +98,7 @@ def decode_korean(data: bytes) -> str | None:
         return None
     foreign = Counter(letter for letter in text if letter > "\x7f" and letter.isalpha())
     everyday = sum(count for letter, count in foreign.items() if _is_everyday_hangul(letter))
-    if _ODD_CONTROLS.search(text) or everyday * 2 <= foreign.total():
+    if _ODD_CONTROLS.search(text) or everyday < _KOREAN_SHARE * max(1, foreign.total()):
         return None
     return text
 

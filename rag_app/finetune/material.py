@@ -37,7 +37,7 @@ TrainOn = Literal["labelled", "synthetic", "both"]
 
 # Passages that a dev question is ranked among, besides the right ones: enough to tell epochs apart,
 # few enough to embed after each of them.
-DEV_POOL = 1000
+DEV_POOL = 300
 
 
 @dataclass(frozen=True)

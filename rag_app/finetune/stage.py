@@ -106,7 +106,7 @@ def finetune(
     cache = VectorCache(settings.storage)
     base_index, base = _open_base(catalog, settings, request.index, cache, progress)
     passages = base_index.passages()
-    material = _gather(settings, request, base_index, base, passages)
+    material = _gather(settings, request, base_index, base, passages, progress)
     engine = _train(settings, request, base, material, progress)
     tuned = engine.load()
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
@@ -173,13 +173,14 @@ def _gather(
     index: "VectorIndex",
     base: EmbeddingModel,
     passages: Passages,
+    progress: Progress,
 ) -> Material:
     labelled: list[Pair] = []
     unmatched = 0
     if request.pairs is not None:
         labelled, unmatched = read_labelled(request.pairs, settings, passages.nodes)
     synthetic = (
-        _synthetic(settings, index, base, passages)
+        _synthetic(settings, index, base, passages, progress)
         if request.train_on != "labelled" or request.pairs is None
         else []
     )
@@ -197,15 +198,23 @@ def _gather(
 
 
 def _synthetic(
-    settings: "Settings", index: "VectorIndex", base: EmbeddingModel, passages: Passages
+    settings: "Settings",
+    index: "VectorIndex",
+    base: EmbeddingModel,
+    passages: Passages,
+    progress: Progress,
 ) -> Sequence[Pair]:
-    from rag_app.questions import to_pairs, usable_questions
+    """Pairs from the questions written about this index; written now if there are none yet."""
+    from rag_app.questions import to_pairs, usable_questions, write_questions
 
     questions = usable_questions(settings, index, base, passages)
     if not questions:
+        write_questions(settings, index_name=index.name, progress=progress)
+        questions = usable_questions(settings, index, base, passages)
+    if not questions:
         raise PairsError(
-            "there are no generated questions for this index yet; run `rag-app questions` first, "
-            "or name labelled pairs with --pairs FILE"
+            "no generated question was good enough to train on; name another language model with "
+            "--llm-base-url and --llm-model in `rag-app questions`, or labelled pairs with --pairs"
         )
     return to_pairs(questions)
 

@@ -1,0 +1,128 @@
+"""Public corpora of ../shared/data, laid out as a user's files under eval/work (ignored by git)."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+WORK = ROOT / "eval" / "work"
+RESULTS = ROOT / "eval" / "results"
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+E5 = "intfloat/multilingual-e5-small"
+# Enough for intervals of three points, few enough to train three seeds on two cores.
+KORQUAD_QUESTIONS = 1000
+KORQUAD_ARTICLES = 40
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents to ingest, human questions about them, and the model to start from."""
+
+    name: str
+    documents: Path
+    questions: Path
+    model: str
+
+
+def jhu_faq() -> Corpus:
+    """English public-health FAQ: answers are the documents, human questions the labels."""
+    folder = WORK / "jhu"
+    folder.mkdir(parents=True, exist_ok=True)
+    source = SHARED / "jhu_covid_faq" / "scraped_v0.3.tsv"
+    csv.field_size_limit(sys.maxsize)
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if _is_faq_row(row)]
+    target = folder / "faq.csv"
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer", "source"])
+        writer.writerows([row["question"], row["answer"], row["sourceName"]] for row in rows)
+    return Corpus("jhu", target, target, MINILM)
+
+
+def _is_faq_row(row: dict[str, str]) -> bool:
+    return (
+        row["language"] == "en"
+        and bool((row["answer"] or "").strip())
+        and row["sourceName"] not in ("NYTimes", "CNN")
+    )
+
+
+def korquad() -> Corpus:
+    """Korean articles, one document each, and questions with the answer's place in the article."""
+    folder = WORK / "korquad"
+    articles = folder / "articles"
+    articles.mkdir(parents=True, exist_ok=True)
+    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
+    data = json.loads(source.read_text("utf-8"))["data"][:KORQUAD_ARTICLES]
+    questions = []
+    for number, article in enumerate(data):
+        name = f"{number:03}.txt"
+        text = ""
+        for paragraph in article["paragraphs"]:
+            questions += [_korquad_question(asked, name, len(text)) for asked in paragraph["qas"]]
+            text += paragraph["context"] + "\n\n"
+        (articles / name).write_text(text, "utf-8")
+    step = max(1, len(questions) // KORQUAD_QUESTIONS)
+    kept = questions[::step][:KORQUAD_QUESTIONS]
+    target = folder / "questions.jsonl"
+    target.write_text("".join(json.dumps(q, ensure_ascii=False) + "\n" for q in kept), "utf-8")
+    return Corpus("korquad", articles, target, E5)
+
+
+def _korquad_question(asked: dict[str, Any], name: str, offset: int) -> dict[str, Any]:
+    [answer, *_] = asked["answers"]
+    start = offset + answer["answer_start"]
+    return {
+        "question": asked["question"],
+        "document": name,
+        "evidence": answer["text"],
+        "start": start,
+        "end": start + len(answer["text"]),
+    }
+
+
+def sample(language: str) -> Corpus:
+    """The sample data that is shipped with the project."""
+    folder = ROOT / "data" / language
+    model = MINILM if language == "en" else E5
+    return Corpus(f"sample-{language}", folder, folder / "questions.jsonl", model)
+
+
+def sample_en() -> Corpus:
+    """English sample data."""
+    return sample("en")
+
+
+def sample_ko() -> Corpus:
+    """Korean sample data."""
+    return sample("ko")
+
+
+CORPORA: dict[str, Callable[[], Corpus]] = {
+    "sample-en": sample_en,
+    "sample-ko": sample_ko,
+    "jhu": jhu_faq,
+    "korquad": korquad,
+}
+
+
+def load(name: str) -> Corpus:
+    """A corpus by name; ends the script, saying why, where its data is not there."""
+    if not name.startswith("sample") and not SHARED.is_dir():
+        raise SystemExit(f"skipped: {SHARED} is not there, so corpus {name!r} cannot be measured")
+    return CORPORA[name]()
+
+
+def write_results(name: str, values: object) -> None:
+    """Write `eval/results/<name>.json` whole or not at all."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    partial = RESULTS / f".{name}.partial"
+    partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    partial.replace(RESULTS / f"{name}.json")

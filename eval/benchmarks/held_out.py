@@ -1,0 +1,120 @@
+"""Base, tuned on synthetic questions, tuned on labelled pairs: scores on held-out human questions.
+
+    python eval/benchmarks/held_out.py --corpus jhu --corpus korquad --seeds 13,14,15
+
+Each seed splits and trains anew. What is done is kept in eval/results/held_out.json, so a run that
+was stopped goes on. Questions are written once by the local language model and used by every seed.
+"""
+
+import argparse
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
+
+from rag_app.config import Settings, load_settings
+from rag_app.environment import prepare_environment
+
+SHOWN = ("hit_rate@1", "hit_rate@2", "hit_rate@3", "hit_rate@5", "mrr@10")
+NAME = "held_out"
+
+
+def settings_for(corpus: Corpus, seed: int) -> Settings:
+    """A storage of its own for each corpus."""
+    folder = WORK / corpus.name
+    return load_settings(
+        flags={
+            "storage": folder / "storage",
+            "results": folder / "results",
+            "model": corpus.model,
+            "seed": seed,
+        }
+    )
+
+
+def ready(corpus: Corpus, settings: Settings, kind: str) -> None:
+    """Ingest the documents and, if they are trained on, write questions, unless that is done."""
+    from rag_app.ingest import ingest
+
+    report = ingest([corpus.documents], settings, progress=show)
+    print(f"{corpus.name}: {report.chunks} chunks in {report.seconds:.0f} s")
+    if kind == "labelled":
+        return
+    from rag_app.questions import write_questions
+
+    written = write_questions(settings, per_chunk=1, progress=show)
+    print(f"{corpus.name}: {written.kept} questions kept, dropped {written.dropped}")
+
+
+def measure(corpus: Corpus, kind: str, seed: int, epochs: int) -> dict[str, Any]:
+    """Tune once and return what was measured."""
+    from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.stage import FinetuneRequest, finetune
+
+    settings = settings_for(corpus, seed)
+    request = FinetuneRequest(
+        pairs=corpus.questions,
+        train_on=kind,  # type: ignore[arg-type]
+        options=TrainingOptions(seed=seed, epochs=epochs),
+        promote=False,
+    )
+    result = finetune(settings, request, progress=show)
+    values = result.to_json()
+    for absolute in ("model", "results"):
+        values[absolute] = Path(values[absolute]).name
+    return {"corpus": corpus.name, "kind": kind, "seed": seed, "epochs": epochs, **values}
+
+
+def show(step: str, done: int, total: int, note: str = "") -> None:
+    """A line at each tenth."""
+    if total and done % max(1, total // 10) == 0:
+        print(f"  {step} {done}/{total} {note}", flush=True)
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Every run: base -> tuned, with intervals."""
+    for row in rows:
+        print(
+            f"\n{row['corpus']}, trained on {row['kind']} ({row['training_pairs']} pairs), "
+            f"seed {row['seed']}, {row['n']} held-out questions: {row['verdict']}, p {row['p']:.4f}"
+        )
+        for metric in SHOWN:
+            base, tuned = row["base"][metric], row["tuned"][metric]
+            change = row["differences"][metric]
+            print(
+                f"  {metric:<11} {base['mean']:.3f} [{base['low']:.3f}, {base['high']:.3f}] -> "
+                f"{tuned['mean']:.3f} [{tuned['low']:.3f}, {tuned['high']:.3f}]  "
+                f"{change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+            )
+
+
+def main() -> None:
+    """Measure what is not measured yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", action="append", choices=list(CORPORA))
+    parser.add_argument("--seeds", default="13,14,15")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--kinds", default="labelled,synthetic")
+    arguments = parser.parse_args()
+    prepare_environment()
+    path = RESULTS / f"{NAME}.json"
+    rows: list[dict[str, Any]] = (
+        json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    )
+    done = {(row["corpus"], row["kind"], row["seed"]) for row in rows}
+    for name in arguments.corpus or ["jhu", "korquad"]:
+        corpus = load(name)
+        for seed in map(int, arguments.seeds.split(",")):
+            for kind in arguments.kinds.split(","):
+                if (name, kind, seed) in done:
+                    continue
+                ready(corpus, settings_for(corpus, seed), kind)
+                rows.append(measure(corpus, kind, seed, arguments.epochs))
+                write_results(NAME, {"machine": platform.processor(), "rows": rows})
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+"""Markdown, HTML and PDF: what of a page becomes text."""
+
+import io
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rag_app.documents import normalise, read_documents
+from rag_app.documents.pdf import join_pages, run_worker
+from rag_app.documents.pdf_worker import page_texts
+from rag_app.errors import DocumentError
+
+
+def text_of(tmp_path: Path, name: str, content: str | bytes) -> str:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = read_documents([path])
+    assert result.failures == []
+    text: str = result.documents[0].text
+    assert normalise(text) == text
+    return text
+
+
+# Markdown
+
+
+def test_markdown_syntax_stays_and_comments_go(tmp_path: Path) -> None:
+    source = """# Title
+
+See [the docs](http://x.y/a_b "t") and *this* <!-- not
+this -->one.
+<!-- a whole line -->
+- item  <b>raw</b>
+
+```html
+<!-- code -->
+```
+Inline `<!-- code -->` too. <!-- never closed
+"""
+    assert (
+        text_of(tmp_path, "a.md", source)
+        == """# Title
+
+See [the docs](http://x.y/a_b "t") and *this* one.
+- item  <b>raw</b>
+
+```html
+<!-- code -->
+```
+Inline `<!-- code -->` too. <!-- never closed"""
+    )
+
+
+def test_many_unclosed_comments_take_no_time(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    text_of(tmp_path, "a.md", "<!-- ` x\n" * 40_000)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("front", "title"),
+    [
+        ("title: Notice: closed\ncategory: news", "Notice: closed"),
+        ("title: 'unclosed\ncategory: news", "unclosed"),
+        ("title: T\ncategory: news\ndeep: " + "[" * 5000, "T"),
+    ],
+)
+def test_broken_front_matter_loses_nothing(tmp_path: Path, front: str, title: str) -> None:
+    (tmp_path / "a.md").write_text(f"---\n{front}\n---\nBody", "utf-8")
+    (document,) = read_documents([tmp_path / "a.md"]).documents
+    assert document.text == f"---\n{front}\n---\nBody"
+    assert (document.metadata["title"], document.metadata["category"]) == (title, "news")
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("---\nprose between rules\n---\nBody", "---\nprose between rules\n---\nBody"),
+        ("---\n---\nBody", "Body"),
+        ("\ufeff\n---\r\ntags:\t[a]\t\r\n...\r\nBody\r\n", "Body"),
+        ("Body\n\n---\nx: 1\n---\n", "Body\n\n---\nx: 1\n---"),
+        ("---\nx: 1\nBody without an end", "---\nx: 1\nBody without an end"),
+    ],
+)
+def test_what_is_front_matter(tmp_path: Path, source: str, text: str) -> None:
+    assert text_of(tmp_path, "a.md", source) == text
+
+
+def test_a_sentence_with_a_colon_is_no_metadata_key(tmp_path: Path) -> None:
+    long = "a sentence that goes on and on until somebody puts a colon into it, as here"
+    (tmp_path / "a.md").write_text(f"---\n{long}: so\ntopic: x\n---\nBody", "utf-8")
+    metadata = read_documents([tmp_path / "a.md"]).documents[0].metadata
+    assert [key for key in metadata if " " in key or "_" in key] == []
+    assert metadata["topic"] == "x"
+
+
+# HTML
+
+
+def test_html_structure_becomes_marks(tmp_path: Path) -> None:
+    source = """<html><head><title>Shop</title><style>p{}</style></head><body>
+<header><h1>Our shop</h1></header><nav><a href=/>Home</a></nav>
+<main><article><header><h2>Refunds &amp;<br>returns</h2></header>
+<p>You   get
+<b>all</b> of <a href=/x>your money</a>.<br>Always.</p>
+<ul><li>within 7 days<li><p>unopened</p></ul>
+<h3></h3>
+<table><tr><th>Plan<th>Price</tr><tr><td>Basic<td><p>10</p> won</tr><tr><td> </tr></table>
+<table><tr><td><h4>Laid out</h4><p>by a table</p></td></tr></table>
+<pre>def f():
+    return  1
+</pre><!-- secret --></article></main><script>let x</script>
+<aside>Ad</aside><footer>2024</footer></body></html>"""
+    assert (
+        text_of(tmp_path, "a.html", source)
+        == """## Refunds & returns
+
+You get all of your money.
+Always.
+
+- within 7 days
+- unopened
+
+Plan | Price
+Basic | 10 won
+
+#### Laid out
+
+by a table
+
+def f():
+    return 1"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [
+        ("euc-kr", "cp949"),
+        ("ks_c_5601-1987", "cp949"),
+        ("euc-kr", "utf-8"),
+        ("no-such-charset", "cp949"),
+        ("utf-8", "utf-16"),
+    ],
+)
+def test_html_charsets(tmp_path: Path, charset: str, encoding: str) -> None:
+    source = f'<meta http-equiv="Content-Type" content="text/html; charset={charset}"><p>똠방각하'
+    assert text_of(tmp_path, "a.html", source.encode(encoding)) == "똠방각하"
+
+
+def test_html_in_a_western_or_shifting_charset(tmp_path: Path) -> None:
+    western = "<meta charset='ISO-8859-1'><p>“déjà vu”".encode("cp1252")
+    assert text_of(tmp_path, "a.html", western) == "“déjà vu”"
+    shifting = "<meta charset=iso-2022-jp><p>日本語".encode("iso-2022-jp")
+    assert text_of(tmp_path, "b.html", shifting) == "日本語"
+
+
+def test_html_date(tmp_path: Path) -> None:
+    source = (
+        '<?xml version="1.0"?><html><meta property="article:modified_time" content="2025-01-01">'
+        '<meta property="article:published_time" content="2024-03-05T10:00:00Z"><p>text'
+    )
+    (tmp_path / "a.html").write_text(source, "utf-8")
+    assert read_documents([tmp_path / "a.html"]).documents[0].metadata["date"] == "2024-03-05"
+
+
+# PDF
+
+
+def pdf(*pages: list[str], password: str | None = None) -> bytes:
+    """Make a PDF of pages of lines, ASCII in Helvetica; a page without lines has no text."""
+    from pypdf import PdfWriter
+    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+    writer = PdfWriter()
+    writer.add_metadata({"/CreationDate": "D:20240305120000+09'00'"})
+    font = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Font"),
+            NameObject("/Subtype"): NameObject("/Type1"),
+            NameObject("/BaseFont"): NameObject("/Helvetica"),
+        }
+    )
+    for lines in pages:
+        page = writer.add_blank_page(600, 800)
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        stream = DecodedStreamObject()
+        shown = " ".join(f"({line}) Tj T*" for line in lines)
+        stream.set_data(f"BT /F1 12 Tf 14 TL 50 700 Td {shown} ET".encode() if lines else b"")
+        page[NameObject("/Contents")] = writer._add_object(stream)
+    if password is not None:
+        writer.encrypt(user_password=password, owner_password="owner", algorithm="RC4-128")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def test_pdf_pages_and_where_they_begin(tmp_path: Path) -> None:
+    path = tmp_path / "annual-report.pdf"
+    path.write_bytes(pdf([], ["First page,", "line two."], [], ["Last   page."], []))
+    (document,) = read_documents([path]).documents
+    assert document.text == "First page,\nline two.\n\nLast page."
+    assert document.metadata["page_starts"] == "[0, 0, 21, 23, 33]"
+    starts = json.loads(document.metadata["page_starts"])
+    assert document.text[starts[3] :] == "Last page."
+    assert document.metadata["title"] == "annual report"
+    assert document.metadata["date"] == "2024-03-05"
+    assert document.metadata["kind"] == "pdf"
+
+
+def test_pdfs_that_cannot_be_read_say_why_and_do_no_harm(tmp_path: Path) -> None:
+    good = pdf(["Some text that is long enough to be cut in the middle."])
+    bad = {
+        "locked.pdf": (pdf(["secret"], password="key"), "needs a password; save it without: qpdf"),
+        "scanned.pdf": (pdf([], []), "has no text layer on its 2 pages (scanned?); make one: ocr"),
+        "cut.pdf": (good[: len(good) // 2], "does not end as a PDF does"),
+        "broken.pdf": (b"%PDF-1.7\nnothing\n%%EOF", "cannot be parsed (pypdf.errors."),
+    }
+    (tmp_path / "good.pdf").write_bytes(good)
+    for name, (data, _) in bad.items():
+        (tmp_path / name).write_bytes(data)
+    result = read_documents([tmp_path])
+    assert [document.id_ for document in result.documents] == [f"{tmp_path.name}/good.pdf"]
+    reasons = {failure.path.name: failure.reason for failure in result.failures}
+    assert set(reasons) == set(bad)
+    for name, (_, reason) in bad.items():
+        assert reasons[name].startswith(reason)
+        assert "; " in reasons[name]
+
+
+def test_a_pdf_that_only_forbids_changes_is_read(tmp_path: Path) -> None:
+    assert text_of(tmp_path, "a.pdf", pdf(["Open to all"], password="")) == "Open to all"
+
+
+def test_a_parser_that_hangs_crashes_or_fails_is_a_failure() -> None:
+    def worker(code: str) -> tuple[str, ...]:
+        return (sys.executable, "-c", code)
+
+    with pytest.raises(DocumentError, match=r"took longer than 0\.5 s to parse; repair it: qpdf"):
+        run_worker(worker("import time; time.sleep(60)"), b"", timeout_s=0.5)
+    with pytest.raises(DocumentError, match=r"crashed the PDF parser \(signal 11\); repair it"):
+        run_worker(worker("import os; os.kill(os.getpid(), 11)"), b"", timeout_s=60)
+    with pytest.raises(DocumentError, match=r"cannot be parsed \(MemoryError\); repair it"):
+        run_worker(worker("raise MemoryError"), b"x" * 100_000, timeout_s=60)
+
+
+def test_a_folder_with_a_json_py_does_not_confuse_the_parser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('taken in')", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert text_of(tmp_path, "a.pdf", pdf(["text"])) == "text"
+
+
+class FakePage:
+    """A page of pypdf with the text of both modes; an exception is raised."""
+
+    def __init__(self, plain: str | Exception, layout: str | Exception = "") -> None:
+        self.plain, self.layout = plain, layout
+
+    def extract_text(self, extraction_mode: str = "plain") -> str:
+        text = self.layout if extraction_mode == "layout" else self.plain
+        if isinstance(text, Exception):
+            raise text
+        return text
+
+
+def test_torn_words_are_taken_by_where_they_lie() -> None:
+    torn = FakePage(
+        "to laws ofthe\n state which\nwe k\neep", "to laws of\nthe state which\nwe keep"
+    )
+    assert page_texts([torn, torn]) == [torn.layout, torn.layout]  # type: ignore[list-item]
+    whole = FakePage("columns\nkept\napart", "columns    kept")
+    assert page_texts([whole]) == [whole.plain]  # type: ignore[list-item]
+
+
+def test_a_page_whose_layout_fails_or_loses_text_stays_plain() -> None:
+    torn = "to laws ofthe\n state"
+    pages = [FakePage(torn, KeyError("font")), FakePage(torn, "to laws"), FakePage(torn)]
+    assert page_texts(pages) == [torn, torn, torn]  # type: ignore[arg-type]
+
+
+def test_a_page_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(RuntimeError, match="page 2: KeyError: 'font'"):
+        page_texts([FakePage("a"), FakePage(KeyError("font"))])  # type: ignore[list-item]
+
+
+def test_words_parted_at_the_line_s_end_are_joined() -> None:
+    pages = [
+        "an impor-\ntant co\u00ad\noperation, a long-\nterm plan, state-of-the-\nart",
+        "our long-term\n  plan,  cost:    5   won; air, sold, air-\nsold, A-\nB, on-\n going, ongoing",
+    ]
+    text, starts = join_pages(pages)
+    assert text[: starts[1]] == ("an important cooperation, a long-term plan, state-of-the-art\n\n")
+    assert text[starts[1] :] == (
+        "our long-term\nplan, cost:  5  won; air, sold, air-sold, A-\nB, ongoing, ongoing"
+    )
+
+
+@pytest.mark.slow
+def test_an_annual_report_keeps_its_words_whole(shared_data: Path) -> None:
+    (document,) = read_documents([shared_data / "filings_10k" / "uber_2021.pdf"]).documents
+    starts = json.loads(document.metadata["page_starts"])
+    assert (len(starts), starts) == (307, sorted(starts))
+    assert document.metadata["date"] == "2022-02-24"
+    # pypdf's plain mode gives "actionsfrom such entities, as wel l as" here.
+    assert "Investigations and enforcement actions\nfrom such entities, as well as" in document.text
+    page = document.text[starts[40] : starts[41]]
+    assert page.startswith("million ($150,000 as a fine")
+
+
+def test_a_cut_annual_report_is_not_taken_for_the_one_inside_it(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    # This file holds another whole report before its own, which a parser falls back on.
+    data = (shared_data / "filings_10k" / "lyft_2021.pdf").read_bytes()
+    (tmp_path / "cut.pdf").write_bytes(data[: len(data) * 9 // 10])
+    result = read_documents([tmp_path])
+    assert result.documents == []
+    assert "part of it is missing; fetch it again" in result.failures[0].reason

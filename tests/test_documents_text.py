@@ -1,0 +1,142 @@
+"""Bytes -> text in one form; languages and dates."""
+
+import datetime as dt
+import random
+import unicodedata
+
+import pytest
+
+from rag_app.documents import guess_language, normalise
+from rag_app.documents.dates import parse_date
+from rag_app.documents.text import decode
+from rag_app.errors import DocumentError
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp949", "euc-kr"],
+)
+def test_korean_in_any_encoding(encoding: str) -> None:
+    assert decode("환불은 7일 안에 됩니다.\n".encode(encoding)) == "환불은 7일 안에 됩니다.\n"
+
+
+@pytest.mark.parametrize("mark", ["utf-16-be", "utf-32-be"])
+def test_big_endian_marks(mark: str) -> None:
+    assert decode("\ufeff환불".encode(mark)) == "환불"
+
+
+def test_cp949_beyond_euc_kr() -> None:
+    assert (
+        decode("똠방각하와 펲시콜라를 마신 사람".encode("cp949"))
+        == "똠방각하와 펲시콜라를 마신 사람"
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "Änderung der Größe".encode("latin-1"),
+        "déjà vu".encode("latin-1"),
+        "中文文本的编码是国标".encode("gb2312"),
+        "日本語の文章です".encode("euc-jp"),
+        b"\x89PNG\r\n\x1a\n\xff\xfe",
+        "환불\x01".encode("cp949"),
+    ],
+)
+def test_what_is_not_korean_is_not_taken_for_it(data: bytes) -> None:
+    with pytest.raises(DocumentError, match=r"neither UTF-8 .* nor CP949; .* iconv -f"):
+        decode(data)
+
+
+def test_binary_and_broken_marks_are_refused() -> None:
+    with pytest.raises(DocumentError, match=r"NUL bytes.*iconv"):
+        decode("plain".encode("utf-16-le"))
+    with pytest.raises(DocumentError, match="is marked utf-16-le but holds something else"):
+        decode(b"\xff\xfea")
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("\u1112\u116a\u11ab\u1107\u116e\u11af", "환불"),
+        ("a\r\nb\rc\u2028d\x0ce\x85f", "a\nb\nc\nd\ne\nf"),
+        ("a\u00a0b\u3000c\u2009d\te", "a b c d\te"),
+        ("co\u00adope\u200brate\ufeff \u202eevil\u202c\x07\x1b[31m", "cooperate evil[31m"),
+        ("tag\U000e0041\U000e0042s", "tags"),
+        ("\n\n  text \n", "text"),
+        ("bad \ud800 half", "bad \ufffd half"),
+        ("pay\u200dment 환\u200c불", "payment 환불"),
+        ("👩\u200d💻 می\u200cخواهم", "👩\u200d💻 می\u200cخواهم"),
+        ("  indent\n    stays", "indent\n    stays"),
+        ("\u200b\n", ""),
+    ],
+)
+def test_normalise(text: str, normal: str) -> None:
+    assert normalise(text) == normal
+
+
+def test_normalising_again_changes_nothing() -> None:
+    letters = (
+        "ae \n\t\r\u00ad\u0301\u0308\u200b\u200c\u200d\ufeff\u00a0\u2028\u1112\u116a\u11ab가é"
+        "\u037e\u212b\ud800💻\ufe0f\u202e\x00\x85\u0344\u2126"
+    )
+    draw = random.Random(13)  # noqa: S311 - not a secret
+    for _ in range(5_000):
+        text = "".join(draw.choices(letters, k=draw.randint(0, 12)))
+        once = normalise(text)
+        assert normalise(once) == once
+        assert unicodedata.is_normalized("NFC", once)
+        once.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("환불은 언제 되나요? Orumi Lock 기준입니다.", "ko"),
+        ("When do I get the refund that I asked for?", "en"),
+        ("返金はいつですか", "ja"),
+        ("退款什么时候到账", "zh"),
+        ("Wann bekomme ich mein Geld zurück und von wem?", "und"),
+        ("Kiedy otrzymam zwrot pieniędzy za zamówienie?", "und"),
+        ("Когда вернут деньги?", "und"),
+        ("12,345.00", "und"),
+        ("", "und"),
+    ],
+)
+def test_guess_language(text: str, language: str) -> None:
+    assert guess_language(text) == language
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2024-03-05",
+        "2024-03-05T23:59:00-05:00",
+        "2024/3/5",
+        "2024. 3. 5.",
+        "2024년 3월 5일",
+        "20240305",
+        20240305,
+        "March 5, 2024",
+        "5th Mar. 2024",
+        "Tue, 05 Mar 2024 12:00:00 GMT",
+        "D:20240305120000+09'00'",
+        "D:20240305",
+        1709596800,
+        1709683199.5,
+        "1709596800.25",
+        1709596800_000,
+        dt.date(2024, 3, 5),
+        dt.datetime(2024, 3, 5, 23, 59, tzinfo=dt.UTC),
+    ],
+)
+def test_parse_date(written: object) -> None:
+    assert parse_date(written) == dt.date(2024, 3, 5)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["03/04/2024", "2024-02-30", "2024-13-01", "0001-01-01", "soon", "", "May 2024", 7, True, None],
+)
+def test_what_is_no_date_or_could_be_two(written: object) -> None:
+    assert parse_date(written) is None

@@ -1,0 +1,351 @@
+"""Indexes: what they say of themselves, what they find, and how they are kept apart."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import DIMENSION, WordModel
+from filelock import FileLock
+from llama_index.core.schema import Document, TextNode
+
+from rag_app.chunks import Chunking, SentenceChunker
+from rag_app.errors import (
+    ConfigError,
+    IndexBroken,
+    IndexLocked,
+    IndexMismatch,
+    IndexMissing,
+    StorageError,
+)
+from rag_app.index import ActivePointer, Catalog, IndexInfo, VectorCache, VectorIndex, index_name
+from rag_app.retrieve import VectorRetriever
+
+TEXTS = ["red apple pie", "green apple tart", "blue whale song", "red whale"]
+
+
+@pytest.fixture
+def model() -> WordModel:
+    return WordModel()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog(tmp_path)
+
+
+def info_of(model: WordModel, size: int = 16) -> IndexInfo:
+    return IndexInfo.of(model, Chunking(size, 4))  # type: ignore[arg-type]
+
+
+def nodes_of(texts: list[str], model: WordModel) -> list[TextNode]:
+    chunker = SentenceChunker.for_model(model, Chunking(16, 4))  # type: ignore[arg-type]
+    documents = [Document(id_=f"d{i}", text=text) for i, text in enumerate(texts)]
+    return list(chunker.get_nodes_from_documents(documents))
+
+
+@pytest.fixture
+def index(catalog: Catalog, model: WordModel) -> VectorIndex:
+    made = catalog.make("words", info_of(model))
+    made.write(nodes_of(TEXTS, model), model.embed_passages(TEXTS))
+    return made
+
+
+# The store
+
+
+def test_scores_are_cosines_best_first(index: VectorIndex, model: WordModel) -> None:
+    query = model.embed_queries(["red apple"])[0]
+    hits = index.search(query, top_k=4)
+    expected = model.embed_passages(TEXTS) @ query
+    order = np.argsort(-expected)
+    assert [hit.node.text for hit in hits] == [TEXTS[i] for i in order]
+    assert [hit.score for hit in hits] == pytest.approx(expected[order].tolist(), abs=1e-5)
+    assert hits[0].node.text == "red apple pie"
+
+
+def test_the_distance_is_cosine_whatever_a_vectors_length(
+    index: VectorIndex, model: WordModel
+) -> None:
+    assert index.store.client.configuration["hnsw"]["space"] == "cosine"
+    query = model.embed_queries(["red apple"])[0]
+    plain = [hit.score for hit in index.search(query, top_k=4)]
+    assert [hit.score for hit in index.search(query * 3, top_k=4)] == pytest.approx(plain, abs=1e-5)
+
+
+def test_a_chunk_comes_back_as_it_was_written(index: VectorIndex, model: WordModel) -> None:
+    written = nodes_of(TEXTS, model)
+    passages = index.passages()
+    assert [node.to_dict() for node in passages.nodes] == [node.to_dict() for node in written]
+    assert passages.vectors == pytest.approx(model.embed_passages(TEXTS), abs=1e-6)
+    (hit, *_) = index.search(model.embed_queries([TEXTS[2]])[0], top_k=1)
+    assert hit.node.to_dict() == written[2].to_dict()
+
+
+def test_writing_a_chunk_again_replaces_it(index: VectorIndex, model: WordModel) -> None:
+    (node, *_) = nodes_of(TEXTS, model)
+    node.text = "yellow lemon"
+    index.write([node], model.embed_passages([node.text]))
+    assert index.count() == 4
+    (hit,) = index.search(model.embed_queries(["yellow lemon"])[0], top_k=1)
+    assert (hit.node.node_id, hit.node.text) == (node.node_id, "yellow lemon")
+    assert hit.score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_deleting_what_is_not_there_does_no_harm(index: VectorIndex) -> None:
+    index.delete(["nobody"])
+    index.delete([])
+    assert index.count() == 4
+
+
+def test_an_empty_index_has_no_passages_and_finds_nothing(
+    catalog: Catalog, model: WordModel
+) -> None:
+    empty = catalog.make("empty", info_of(model))
+    assert (empty.count(), empty.records()) == (0, [])
+    assert empty.passages().vectors.shape == (0, DIMENSION)
+    assert empty.search(model.embed_queries(["x"])[0], top_k=3) == []
+
+
+def test_what_made_an_index_is_read_back(index: VectorIndex, model: WordModel) -> None:
+    opened = Catalog(index.folder.parent.parent).open("words")
+    assert opened.info == info_of(model)
+    assert opened.info.chunking == Chunking(16, 4)
+    assert (opened.info.model, opened.info.base_model) == ("words", "words")
+
+
+def test_another_model_of_the_same_dimension_is_refused_by_name(
+    index: VectorIndex, model: WordModel
+) -> None:
+    tuned = WordModel("tuned", seed=1)
+    index.check_model(model)  # type: ignore[arg-type]
+    for refuse in (index.check_model, lambda other: VectorRetriever(index, other, top_k=1)):
+        with pytest.raises(IndexMismatch) as caught:
+            refuse(tuned)  # type: ignore[no-untyped-call]
+        for part in ("'words'", model.fingerprint, "tuned", tuned.fingerprint, "--model"):
+            assert part in str(caught.value)
+
+
+# The lock
+
+
+def test_one_writes_at_a_time(index: VectorIndex) -> None:
+    with (
+        FileLock(index.folder / "lock"),
+        pytest.raises(IndexLocked, match=r"'words'.*--index NAME"),
+        index.writing(),
+    ):
+        pass
+    with index.writing():
+        pass
+
+
+def test_another_process_that_writes_is_noticed_and_its_death_frees_the_index(
+    index: VectorIndex,
+) -> None:
+    code = (
+        "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(index.folder / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(IndexLocked), index.writing():
+            pass
+        other.kill()
+        other.wait()
+    with index.writing():
+        pass
+
+
+# The catalog
+
+
+def test_nothing_ingested_yet_says_what_to_run(catalog: Catalog) -> None:
+    assert catalog.names() == []
+    with pytest.raises(IndexMissing, match="run `rag-app ingest PATH` first"):
+        catalog.open()
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(
+    catalog: Catalog, index: VectorIndex, model: WordModel
+) -> None:
+    catalog.make("other", info_of(model))
+    assert catalog.names() == ["other", "words"]
+    with pytest.raises(IndexMissing, match=r"no index 'wrods' .*known: other, words"):
+        catalog.open("wrods")
+    assert catalog.names() == ["other", "words"]
+
+
+def test_the_index_in_service_is_opened_when_none_is_named(
+    catalog: Catalog, index: VectorIndex
+) -> None:
+    catalog.active.use("words")
+    assert catalog.open().name == "words"
+
+
+def test_making_an_index_that_is_there_opens_it(
+    catalog: Catalog, index: VectorIndex, model: WordModel
+) -> None:
+    assert catalog.make("words", info_of(model)).count() == 4
+
+
+def test_a_removed_index_is_gone_and_the_one_in_service_stays(
+    catalog: Catalog, index: VectorIndex, model: WordModel
+) -> None:
+    catalog.make("other", info_of(model))
+    catalog.active.use("words")
+    catalog.active.use("other")
+    with pytest.raises(ConfigError, match=r"'other' is in service; run `rag-app index use OTHER`"):
+        catalog.remove("other")
+    catalog.remove("words")
+    assert catalog.names() == ["other"]
+    assert not index.folder.exists()
+    with pytest.raises(IndexMissing):
+        catalog.active.rollback()
+    with pytest.raises(IndexMissing):
+        catalog.remove("words")
+
+
+def test_a_store_that_cannot_be_read_says_how_to_make_it_anew(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    folder = tmp_path / "indexes" / "bad" / "chroma"
+    folder.mkdir(parents=True)
+    (folder / "chroma.sqlite3").write_bytes(b"no database " * 1000)
+    with pytest.raises(IndexBroken) as caught:
+        catalog.open("bad")
+    for part in ("'bad'", f"delete {tmp_path / 'indexes' / 'bad'}", "rag-app ingest"):
+        assert part in str(caught.value)
+
+
+def test_a_collection_that_something_else_made_is_broken_too(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    import chromadb
+    from chromadb.config import Settings
+
+    path = tmp_path / "indexes" / "foreign" / "chroma"
+    client = chromadb.PersistentClient(
+        path=str(path), settings=Settings(anonymized_telemetry=False)
+    )
+    client.create_collection("foreign", embedding_function=None)
+    with pytest.raises(IndexBroken, match="'foreign'"):
+        catalog.open("foreign")
+
+
+def test_a_name_says_what_made_the_index(model: WordModel) -> None:
+    made = IndexInfo.of(WordModel("org/My Model_v2"), Chunking(128, 16, "kiwi"))  # type: ignore[arg-type]
+    assert index_name(made) == f"my-model-v2-128-16-kiwi-{made.fingerprint[:6]}"
+    assert index_name(info_of(model)) == f"words-16-4-{model.fingerprint[:6]}"
+
+
+# Which index is in service
+
+
+def test_rollback_goes_back_one_at_a_time(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path / "new")
+    assert active.current() is None
+    for name in ("a", "b", "b", "c"):
+        active.use(name)
+    assert active.current() == "c"
+    assert [active.rollback(), active.rollback()] == ["b", "a"]
+    assert active.current() == "a"
+    with pytest.raises(IndexMissing, match="no earlier index"):
+        active.rollback()
+    assert active.current() == "a"
+
+
+def test_a_forgotten_index_is_not_rolled_back_to(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path)
+    for name in ("a", "b", "c"):
+        active.use(name)
+    active.forget("b")
+    assert active.rollback() == "a"
+    active.forget("a")
+    assert active.current() is None
+
+
+def test_an_index_used_again_is_remembered_once(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path)
+    for name in ("a", "b", "a"):
+        active.use(name)
+    assert json.loads(active.path.read_text("utf-8")) == {"active": "a", "previous": ["b"]}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff\xfe", b"null"])
+def test_a_damaged_pointer_is_named(tmp_path: Path, content: bytes) -> None:
+    active = ActivePointer(tmp_path)
+    active.path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"active\.json is damaged; .*index use NAME"):
+        active.current()
+
+
+def test_whoever_reads_while_it_is_switched_sees_one_or_the_other(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path)
+    active.use("a")
+    done = threading.Event()
+    seen: set[str | None] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(ActivePointer(tmp_path).current())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(100):
+            active.use("b")
+            active.use("a")
+    finally:
+        done.set()
+        reader.join()
+    assert seen <= {"a", "b"}
+    assert [path.name for path in tmp_path.iterdir()] == ["active.json"]
+
+
+# The cache of vectors
+
+
+def test_a_passage_is_embedded_once(tmp_path: Path, model: WordModel) -> None:
+    cache = VectorCache(tmp_path)
+    first = cache.embed_passages(model, ["one", "two two", "one"])  # type: ignore[arg-type]
+    assert sorted(model.embedded) == ["one", "two two"]
+    again = VectorCache(tmp_path).embed_passages(model, ["two two", "three", "one"])  # type: ignore[arg-type]
+    assert sorted(model.embedded) == ["one", "three", "two two"]
+    assert np.array_equal(again[[2, 0]], first[:2])
+    assert np.array_equal(first, WordModel().embed_passages(["one", "two two", "one"]))
+
+
+def test_another_model_does_not_get_these_vectors(tmp_path: Path, model: WordModel) -> None:
+    cache = VectorCache(tmp_path)
+    tuned = WordModel("tuned", seed=1)
+    cache.embed_passages(model, ["one"])  # type: ignore[arg-type]
+    vectors = cache.embed_passages(tuned, ["one"])  # type: ignore[arg-type]
+    assert tuned.embedded == ["one"]
+    assert np.array_equal(vectors, WordModel("tuned", seed=1).embed_passages(["one"]))
+
+
+def test_the_cache_keeps_what_was_embedded_before_a_run_died(tmp_path: Path) -> None:
+    class Dying(WordModel):
+        """Dies on its second slab of 256 texts."""
+
+        def embed_passages(self, texts, **_):  # type: ignore[no-untyped-def]
+            if self.embedded:
+                raise KeyboardInterrupt
+            return super().embed_passages(texts)
+
+    texts = [f"text{number:03}" for number in range(300)]
+    with pytest.raises(KeyboardInterrupt):
+        VectorCache(tmp_path).embed_passages(Dying(), texts)  # type: ignore[arg-type]
+    model = WordModel()
+    VectorCache(tmp_path).embed_passages(model, texts)  # type: ignore[arg-type]
+    assert len(model.embedded) == 300 - 256
+
+
+def test_no_texts_give_an_empty_array(tmp_path: Path, model: WordModel) -> None:
+    assert VectorCache(tmp_path).embed_passages(model, []).shape == (0, DIMENSION)  # type: ignore[arg-type]
