@@ -207,7 +207,8 @@ def _node(document_id: str, text: str, span: Span, metadata: dict[str, Any]) -> 
 
 def passage_text(node: BaseNode) -> str:
     """What is embedded for a chunk, in ingest, training and evaluation alike: title and text."""
-    return node.get_content(metadata_mode=MetadataMode.EMBED)
+    text: str = node.get_content(metadata_mode=MetadataMode.EMBED)
+    return text
 
 
 def document_hash(document: BaseNode) -> str:

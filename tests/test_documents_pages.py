@@ -108,7 +108,7 @@ def test_html_structure_becomes_marks(tmp_path: Path) -> None:
 <b>all</b> of <a href=/x>your money</a>.<br>Always.</p>
 <ul><li>within 7 days<li><p>unopened</p></ul>
 <h3></h3>
-<table><tr><th>Plan<th>Price</tr><tr><td>Basic<td><p>10</p> won</tr><tr><td> </tr></table>
+<table><tr><th>Plan<th>Price</tr><tr><td>Basic<td><p>10</p> won<tr><td> <tr><td>Full<td>20</table>
 <table><tr><td><h4>Laid out</h4><p>by a table</p></td></tr></table>
 <pre>def f():
     return  1
@@ -126,6 +126,7 @@ Always.
 
 Plan | Price
 Basic | 10 won
+Full | 20
 
 #### Laid out
 
@@ -170,7 +171,7 @@ def test_html_date(tmp_path: Path) -> None:
 # PDF
 
 
-def pdf(*pages: list[str], password: str | None = None) -> bytes:
+def pdf(*pages: list[str], locked: str | None = None) -> bytes:
     """Make a PDF of pages of lines, ASCII in Helvetica; a page without lines has no text."""
     from pypdf import PdfWriter
     from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
@@ -192,8 +193,8 @@ def pdf(*pages: list[str], password: str | None = None) -> bytes:
         shown = " ".join(f"({line}) Tj T*" for line in lines)
         stream.set_data(f"BT /F1 12 Tf 14 TL 50 700 Td {shown} ET".encode() if lines else b"")
         page[NameObject("/Contents")] = writer._add_object(stream)
-    if password is not None:
-        writer.encrypt(user_password=password, owner_password="owner", algorithm="RC4-128")
+    if locked is not None:
+        writer.encrypt(locked, "of its owner", algorithm="RC4-128")
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()
@@ -201,12 +202,12 @@ def pdf(*pages: list[str], password: str | None = None) -> bytes:
 
 def test_pdf_pages_and_where_they_begin(tmp_path: Path) -> None:
     path = tmp_path / "annual-report.pdf"
-    path.write_bytes(pdf([], ["First page,", "line two."], [], ["Last   page."], []))
+    path.write_bytes(pdf([], ["First page,", "line two."], [], ["Last    page."], []))
     (document,) = read_documents([path]).documents
-    assert document.text == "First page,\nline two.\n\nLast page."
-    assert document.metadata["page_starts"] == "[0, 0, 21, 23, 33]"
+    assert document.text == "First page,\nline two.\n\nLast  page."
+    assert document.metadata["page_starts"] == "[0, 0, 21, 23, 34]"
     starts = json.loads(document.metadata["page_starts"])
-    assert document.text[starts[3] :] == "Last page."
+    assert document.text[starts[3] :] == "Last  page."
     assert document.metadata["title"] == "annual report"
     assert document.metadata["date"] == "2024-03-05"
     assert document.metadata["kind"] == "pdf"
@@ -215,7 +216,7 @@ def test_pdf_pages_and_where_they_begin(tmp_path: Path) -> None:
 def test_pdfs_that_cannot_be_read_say_why_and_do_no_harm(tmp_path: Path) -> None:
     good = pdf(["Some text that is long enough to be cut in the middle."])
     bad = {
-        "locked.pdf": (pdf(["secret"], password="key"), "needs a password; save it without: qpdf"),
+        "locked.pdf": (pdf(["secret"], locked="key"), "needs a password; save it without: qpdf"),
         "scanned.pdf": (pdf([], []), "has no text layer on its 2 pages (scanned?); make one: ocr"),
         "cut.pdf": (good[: len(good) // 2], "does not end as a PDF does"),
         "broken.pdf": (b"%PDF-1.7\nnothing\n%%EOF", "cannot be parsed (pypdf.errors."),
@@ -233,7 +234,7 @@ def test_pdfs_that_cannot_be_read_say_why_and_do_no_harm(tmp_path: Path) -> None
 
 
 def test_a_pdf_that_only_forbids_changes_is_read(tmp_path: Path) -> None:
-    assert text_of(tmp_path, "a.pdf", pdf(["Open to all"], password="")) == "Open to all"
+    assert text_of(tmp_path, "a.pdf", pdf(["Open to all"], locked="")) == "Open to all"
 
 
 def test_a_parser_that_hangs_crashes_or_fails_is_a_failure() -> None:
@@ -292,12 +293,13 @@ def test_a_page_that_cannot_be_read_is_named() -> None:
 def test_words_parted_at_the_line_s_end_are_joined() -> None:
     pages = [
         "an impor-\ntant co\u00ad\noperation, a long-\nterm plan, state-of-the-\nart",
-        "our long-term\n  plan,  cost:    5   won; air, sold, air-\nsold, A-\nB, on-\n going, ongoing",
+        "our long-term\n  plan,  cost:    5   won; air, sold, air-\nsold, A-\nB, on-\n going",
+        "ongoing",
     ]
     text, starts = join_pages(pages)
     assert text[: starts[1]] == ("an important cooperation, a long-term plan, state-of-the-art\n\n")
     assert text[starts[1] :] == (
-        "our long-term\nplan, cost:  5  won; air, sold, air-sold, A-\nB, ongoing, ongoing"
+        "our long-term\nplan, cost:  5  won; air, sold, air-sold, A-\nB, ongoing\n\nongoing"
     )
 
 

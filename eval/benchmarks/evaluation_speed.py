@@ -61,8 +61,8 @@ def contestants(name: str) -> tuple[Callable[[], Any], Callable[[], Any], int]:
     from llama_index.vector_stores.chroma import ChromaVectorStore
 
     from rag_app.evaluate.comparison import exact_outcomes
-    from rag_app.ingest import ingest, open_target
     from rag_app.index import Catalog
+    from rag_app.ingest import ingest, open_target
     from rag_app.pairs import build_questions, match_questions, read_questions
 
     corpus = load(name)

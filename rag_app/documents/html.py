@@ -144,6 +144,7 @@ def _to_text(soup: "BeautifulSoup", *, keep_lines: bool = False) -> str:
     _drop_furniture(soup)
     if not keep_lines:
         _fold_blanks(soup)
+    _part_cells(soup)
     _mark_blocks(soup)
     for row in soup.find_all("tr"):
         _join_cells(row)
@@ -164,6 +165,18 @@ def _fold_blanks(soup: "BeautifulSoup") -> None:
     for string in soup.find_all(string=True):
         if type(string) is NavigableString and id(string) not in preformatted:
             string.replace_with(re.sub(r"[ \t\r\n\f]+", " ", string))
+
+
+def _part_cells(soup: "BeautifulSoup") -> None:
+    """Put rows and cells beside each other that HTML lets an author leave open.
+
+    html.parser puts each of them into the one before.
+    """
+    for tag in soup.find_all(["tr", "td", "th"]):
+        same = {"tr"} if tag.name == "tr" else {"td", "th"}
+        outer = tag.find_parent(["table", "tr", *same])
+        if outer is not None and outer.name in same:
+            outer.insert_after(tag.extract())
 
 
 def _mark_blocks(soup: "BeautifulSoup") -> None:
