@@ -212,5 +212,5 @@ def _parameters(llama: Any, *, slots: int, template: bool) -> Any:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = usable_cores()
     if template:
         params.chat_template = PASS_THROUGH
-        params.force_pure_content_parser = True
+        params.reasoning_format = llama.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     return params

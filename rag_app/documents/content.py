@@ -76,8 +76,7 @@ def to_document(source: Source, content: Content) -> "Document":
 
 
 def _metadata(source: Source, content: Content) -> dict[str, Scalar]:
-    named = ((field_key(name), value) for name, value in content.fields.items())
-    fields = {key: value for key, value in named if 0 < len(key) <= _LONGEST_KEY}
+    fields = _scalars(content.fields)
     metadata: dict[str, Scalar] = {"path": str(source.path), "kind": content.kind}
     metadata["language"] = _language(fields, content.text)
     if title := _title(source, content, fields):
@@ -86,26 +85,32 @@ def _metadata(source: Source, content: Content) -> dict[str, Scalar]:
     if content.page_starts is not None:
         metadata["page_starts"] = f"[{', '.join(map(str, content.page_starts))}]"
     for key, value in fields.items():
-        scalar = _scalar(value)
-        if scalar is not None and key not in ("title", "date") and metadata.get(key) != scalar:
+        if key not in ("title", "date") and metadata.get(key) != value:
             taken = key in _RESERVED or key in metadata
-            metadata[f"{key}_" if taken else key] = scalar
+            metadata[f"{key}_" if taken else key] = value
     return metadata
 
 
-def _title(source: Source, content: Content, fields: Mapping[str, object]) -> str | None:
-    own = _scalar(fields.get("title")) or normalise(content.title or "")
+def _title(source: Source, content: Content, fields: Mapping[str, Scalar]) -> str | None:
+    own = fields.get("title") or normalise(content.title or "")
     if own or content.part is not None:
         return " ".join(str(own).split())
     stem = normalise(source.path.stem)
     return " ".join(without_date(stem).replace("-", " ").replace("_", " ").split()) or stem
 
 
-def _language(fields: Mapping[str, object], text: str) -> str:
+def _language(fields: Mapping[str, Scalar], text: str) -> str:
     """Take the language that the file names (ko, en-US), else guess."""
     named = str(fields.get("language") or fields.get("lang") or "").lower()
     code = named.replace("_", "-").split("-")[0]
     return code if re.fullmatch("[a-z]{2,3}", code) else guess_language(text)
+
+
+def _scalars(fields: Mapping[str, object]) -> dict[str, Scalar]:
+    named = ((field_key(name), _scalar(value)) for name, value in fields.items())
+    return {
+        key: value for key, value in named if value is not None and 0 < len(key) <= _LONGEST_KEY
+    }
 
 
 def _scalar(value: object) -> Scalar | None:

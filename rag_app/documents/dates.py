@@ -67,14 +67,14 @@ def date_fields(
     """Make the metadata of a document's date.
 
     Arguments:
-        fields: front matter or table columns by lower-case name; they come first.
+        fields: front matter or table columns by lower-case name, none empty; they come first.
         file_name: comes second, if it begins with a date.
         others: what the file's format says, tried last.
     Returns:
         `date` (ISO) and `date_epoch` (seconds, UTC midnight) where there is a date, and
         `date_raw` where the field meant to give it cannot be read.
     """
-    given = [fields[key] for key in DATE_KEYS if fields.get(key) not in (None, "")]
+    given = [fields[key] for key in DATE_KEYS if key in fields]
     day = next(filter(None, map(parse_date, given)), None)
     found: dict[str, str | int] = {}
     if given and parse_date(given[0]) is None:

@@ -15,7 +15,8 @@ _TICKED = r"(?<!`)(?P<tick>`+)(?!`)(?:(?!\n\n).){1,1000}?(?<!`)(?P=tick)(?!`)"
 # A comment that never closes is kept, and taken in one go: looking for its end again from every
 # later "<!--" would take for ever on a file made of them.
 _COMMENT = re.compile(
-    rf"(?P<kept>{_FENCED}|{_TICKED})|^[ \t]*<!--.*?-->[ \t]*\n|<!--.*?-->|(?P<open><!--.*\Z)",
+    rf"(?P<kept>{_FENCED}|{_TICKED})"
+    r"|^[ \t]*<!--(?:(?!-->).)*-->[ \t]*\n|<!--.*?-->|(?P<open><!--.*\Z)",
     re.M | re.S,
 )
 _HEADING = re.compile(rf"{_FENCED}|^ {{0,3}}#[ \t]+(?P<title>[^\n]+)", re.M | re.S)

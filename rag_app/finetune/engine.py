@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentence_transformers import SentenceTransformerTrainer
+
 from rag_app.finetune.batches import clean_batches
 from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.losses import find_loss
@@ -33,6 +35,13 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "training.json"
 LOG_STEPS = 5
+
+
+class CardlessTrainer(SentenceTransformerTrainer):
+    """Leaves the model card to us: gathering examples for theirs takes longer than an epoch."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Nothing is gathered."""
 
 
 class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
@@ -103,14 +112,14 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         return EmbeddingModel(self.target.name, self.target, device=self.device)
 
     def _train(self, work: Path) -> tuple[Any, float]:
-        from sentence_transformers import SentenceTransformerTrainer
         from transformers import set_seed
+        from transformers.trainer_callback import PrinterCallback
         from transformers.trainer_utils import get_last_checkpoint
 
         set_seed(self.options.seed)
         model = self._fresh_model()
         loss = find_loss(self.options.loss)
-        trainer = SentenceTransformerTrainer(
+        trainer = CardlessTrainer(
             model=model,
             args=self._arguments(work),
             train_dataset=self._dataset(loss.columns),
@@ -119,8 +128,6 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
             callbacks=[Watch(self.progress)],
         )
         # Its own reports would be printed over ours.
-        from transformers.trainer_callback import PrinterCallback
-
         trainer.remove_callback(PrinterCallback)
         checkpoint = get_last_checkpoint(str(work)) if work.is_dir() else None
         started = time.monotonic()

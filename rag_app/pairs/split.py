@@ -1,6 +1,7 @@
 """Pairs into train, dev and test, so that nothing of a test answer is ever trained on."""
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.pair import Pair, question_key
 
 MIN_PAIRS = 20
-# Placings of clusters in the parts, over all shuffles that are tried.
-_TRIED = 200_000
+# Ways to place the clusters in the parts that are tried.
+_TRIED = 20_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _same_group(
 def _place_clusters(
     sizes: Mapping[str, int], shares: Mapping[str, float], seed: int
 ) -> dict[str, str]:
-    """Cluster -> part, by the seeded shuffle that comes closest to the shares.
+    """Cluster -> part, as close to the shares as whole clusters come; the seed breaks ties.
 
     Raises:
         PairsError: there are fewer clusters than parts.
@@ -117,9 +118,8 @@ def _place_clusters(
     targets = {part: share * total for part, share in shares.items()}
     best: dict[str, str] = {}
     least = float("inf")
-    for trial in range(1 + _TRIED // len(sizes)):
-        order = sorted(sizes, key=lambda cluster: _shuffled(cluster, seed, trial))
-        placed, off = _deal(order, sizes, targets)
+    for placed in _placings(sizes, targets, seed):
+        off = _furthest_off(placed, sizes, targets)
         if off < least:
             best, least = placed, off
         if least < 1:
@@ -127,22 +127,45 @@ def _place_clusters(
     return best
 
 
-def _shuffled(cluster: str, seed: int, trial: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{trial}\0{cluster}".encode()).digest()
+def _placings(
+    sizes: Mapping[str, int], targets: Mapping[str, float], seed: int
+) -> Iterator[dict[str, str]]:
+    """Yield ways to place the clusters, with none of the parts empty: all, if they are few."""
+    if len(targets) ** len(sizes) <= _TRIED:
+        order = _shuffled(sizes, seed, 0)
+        for parts in itertools.product(targets, repeat=len(order)):
+            if len(set(parts)) == len(targets):
+                yield dict(zip(order, parts, strict=True))
+    else:
+        for trial in range(1 + _TRIED * 10 // len(sizes)):
+            yield _deal(_shuffled(sizes, seed, trial), sizes, targets)
+
+
+def _shuffled(clusters: Iterable[str], seed: int, trial: int) -> list[str]:
+    def key(cluster: str) -> bytes:
+        return hashlib.sha256(f"{seed}\0{trial}\0{cluster}".encode()).digest()
+
+    return sorted(clusters, key=key)
 
 
 def _deal(
     order: Sequence[str], sizes: Mapping[str, int], targets: Mapping[str, float]
-) -> tuple[dict[str, str], float]:
-    """Give each cluster to the part that lacks the largest share of its target.
-
-    Returns:
-        cluster -> part, and by how many pairs the part that is furthest off misses its target.
-    """
+) -> dict[str, str]:
+    """Give each cluster to the part that lacks the largest share of its target."""
     lacking = dict(targets)
     placed = {}
     for cluster in order:
         part = max(lacking, key=lambda name: (lacking[name] / targets[name], targets[name]))
         placed[cluster] = part
         lacking[part] -= sizes[cluster]
-    return placed, max(map(abs, lacking.values()))
+    return placed
+
+
+def _furthest_off(
+    placed: Mapping[str, str], sizes: Mapping[str, int], targets: Mapping[str, float]
+) -> float:
+    """By how many pairs the worst part misses its target."""
+    lacking = dict(targets)
+    for cluster, part in placed.items():
+        lacking[part] -= sizes[cluster]
+    return max(map(abs, lacking.values()))
