@@ -94,11 +94,7 @@ class SentenceChunker(NodeParser):
         # A title as long as a chunk must not leave the text no room; ingest counts what is cut.
         budget = max(budget, self.chunk_size // 2)
         overlap = min(self.chunk_overlap, budget // 2)
-        sentences = [
-            piece
-            for span in SENTENCE_SPLITTERS[self.sentences](text)
-            for piece in tokens.cut(span, budget)
-        ]
+        sentences = fitting(SENTENCE_SPLITTERS[self.sentences](text), text, tokens, budget)
         spans = pack(sentences, text, tokens, budget=budget, overlap=overlap)
         return build_nodes(document, text, spans)
 
@@ -115,17 +111,36 @@ class TokenSpans:
         """Tokens that begin in text[start:end]."""
         return bisect.bisect_left(self.starts, end) - bisect.bisect_left(self.starts, start)
 
-    def cut(self, span: Span, budget: int) -> list[Span]:
-        """Cut a span into pieces of at most `budget` tokens, between words where there are any."""
+    def cut(self, span: Span, budget: int, *, reserved: int = 0) -> list[Span]:
+        """Cut a span into pieces of at most `budget` tokens, between words where there are any.
+
+        The first piece leaves room for `reserved` tokens before it.
+        """
         start, end = span
-        pieces = []
-        while self.count(start, end) > budget:
-            limit = self.starts[bisect.bisect_left(self.starts, start) + budget]
+        pieces: list[Span] = []
+        room = max(budget - reserved, 1)
+        while self.count(start, end) > (room if not pieces else budget):
+            size = room if not pieces else budget
+            limit = self.starts[bisect.bisect_left(self.starts, start) + size]
             space = self.text.rfind(" ", start + (limit - start) // 2, limit)
             middle = space + 1 if space > start else limit
             pieces.append((start, start + len(self.text[start:middle].rstrip())))
             start = middle
         return [*pieces, (start, end)]
+
+
+def fitting(sentences: Sequence[Span], text: str, tokens: TokenSpans, budget: int) -> list[Span]:
+    """Cut sentences that are longer than a chunk, so that their headings still fit before them."""
+    pieces: list[Span] = []
+    announced = None
+    for start, end in sentences:
+        reserved = 0 if announced is None else tokens.count(announced, start)
+        pieces += tokens.cut((start, end), budget, reserved=reserved)
+        if not _is_heading((start, end), text):
+            announced = None
+        elif announced is None:
+            announced = start
+    return pieces
 
 
 def pack(
@@ -144,27 +159,47 @@ def pack(
         spans.append((start, sentences[after - 1][1]))
         if after == len(sentences):
             break
-        first = _step_back(sentences, tokens, first, after, overlap)
+        first = _step_back(sentences, text, tokens, first, after, budget=budget, overlap=overlap)
     return spans
 
 
 def _leave_headings(sentences: Sequence[Span], text: str, first: int, after: int) -> int:
     """Give headings at the end of a chunk to the next one, which they announce."""
     last = after
-    while last - 1 > first and text.startswith("#", sentences[last - 1][0]):
+    while last - 1 > first and _is_heading(sentences[last - 1], text):
         last -= 1
     return last
 
 
 def _step_back(
-    sentences: Sequence[Span], tokens: TokenSpans, first: int, after: int, overlap: int
+    sentences: Sequence[Span],
+    text: str,
+    tokens: TokenSpans,
+    first: int,
+    after: int,
+    *,
+    budget: int,
+    overlap: int,
 ) -> int:
-    """The sentence with which the next chunk begins, so that at most `overlap` tokens repeat."""
+    """The sentence with which the next chunk begins, so that at most `overlap` tokens repeat.
+
+    Nothing repeats where the next new sentence would not fit behind it: a chunk must bring
+    something new.
+    """
     back = after
     end = sentences[after - 1][1]
-    while back - 1 > first and tokens.count(sentences[back - 1][0], end) <= overlap:
+    new = next((i for i in range(after, len(sentences)) if not _is_heading(sentences[i], text)), -1)
+    while (
+        back - 1 > first
+        and tokens.count(sentences[back - 1][0], end) <= overlap
+        and tokens.count(sentences[back - 1][0], sentences[new][1]) <= budget
+    ):
         back -= 1
     return back
+
+
+def _is_heading(sentence: Span, text: str) -> bool:
+    return text.startswith("#", sentence[0])
 
 
 def build_nodes(document: BaseNode, text: str, spans: Sequence[Span]) -> list[TextNode]:

@@ -67,6 +67,9 @@ def ingest(
     )
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     index, model = open_target(catalog, settings, index_name=index_name)
+    if catalog.active.current() is None:
+        # Before the work, so that a run that is killed leaves an index that answers.
+        catalog.active.use(index.name)
     sync = sync_documents(
         index,
         reading.documents,
@@ -76,7 +79,7 @@ def ingest(
         cache=VectorCache(settings.storage),
         progress=progress,
     )
-    if use or catalog.active.current() is None:
+    if use:
         catalog.active.use(index.name)
     return IngestReport(
         index=index.name,

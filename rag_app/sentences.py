@@ -11,7 +11,7 @@ Span = tuple[int, int]
 
 # A sentence ends at its closing mark (with quotes or brackets after it) before white space, or at a
 # line's end. Korean and English close alike; Chinese and Japanese marks need no space after them.
-_END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*(?=\s)|(?<=[。！？])["'”’»」』）]*|\n+""")
+_END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*(?=\s)|(?<=[。！？])(?![。！？])["'”’»」』）]*|\n+""")
 # "3." or "a)" opens a list item, it does not close a sentence.
 _LIST_MARK = re.compile(r"\s*(?:[-*+]\s+)?(?:\d{1,3}|[A-Za-z])[.)]$")
 

@@ -74,7 +74,7 @@ def test_an_unknown_key_in_the_environment_names_the_near_one() -> None:
 
 
 def test_an_unknown_key_like_no_other_lists_all() -> None:
-    with pytest.raises(ConfigError, match="known keys: storage, .*, seed"):
+    with pytest.raises(ConfigError, match=r"known keys: storage, .*, seed"):
         load_settings(environment={"RAG_APP_QQQQ": "x"})
 
 
@@ -98,7 +98,7 @@ def test_a_value_out_of_range_is_named_with_what_was_found(key: str, value: obje
 def test_half_of_a_chunk_may_overlap_and_no_more() -> None:
     flags = {"chunk_size": 100, "chunk_overlap": 50}
     assert load_settings(flags=flags, environment={}).chunk_overlap == 50
-    with pytest.raises(ConfigError, match="more than half of chunk_size 100.*--chunk-overlap"):
+    with pytest.raises(ConfigError, match=r"more than half of chunk_size 100.*--chunk-overlap"):
         load_settings(flags={**flags, "chunk_overlap": 51}, environment={})
 
 

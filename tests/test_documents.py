@@ -97,6 +97,7 @@ def test_metadata_of_a_markdown_file(tmp_path: Path) -> None:
         tmp_path / "docs" / "a.md",
         "---\ntitle: Refunds\ndate: 2024-03-05\nCategory: Money\nproduct line: Lock\n"
         "tags: [a, b]\nrank: 2\nshare: 0.5\ndraft: false\nnested: {x: 1}\nempty:\npath: /mine\n"
+        "doc_id: 7\n"
         "---\nHow refunds work and what you can do.\n",
     )
     (document,) = read_documents([tmp_path / "docs"]).documents
@@ -115,6 +116,7 @@ def test_metadata_of_a_markdown_file(tmp_path: Path) -> None:
         "share": 0.5,
         "draft": False,
         "path_": "/mine",
+        "doc_id_": 7,
     }
 
 

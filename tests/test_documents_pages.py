@@ -33,6 +33,7 @@ def test_markdown_syntax_stays_and_comments_go(tmp_path: Path) -> None:
 See [the docs](http://x.y/a_b "t") and *this* <!-- not
 this -->one.
 <!-- a whole line -->
+<!-- before --> text
 - item  <b>raw</b>
 
 ```html
@@ -45,6 +46,7 @@ Inline `<!-- code -->` too. <!-- never closed
         == """# Title
 
 See [the docs](http://x.y/a_b "t") and *this* one.
+ text
 - item  <b>raw</b>
 
 ```html

@@ -1,4 +1,4 @@
-"""Real models from packages: vectors, prompts, fingerprints, and what is said of what is missing."""
+"""Real models from packages: vectors, prompts, fingerprints, and what is missing."""
 
 import importlib.util
 import json
@@ -57,7 +57,7 @@ def write_prompts(folder: Path, prompts: dict[str, str]) -> None:
 
 def cosines(left: Vectors, right: Vectors) -> Vectors:
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return np.sum(left * right, axis=1) / norms
+    return np.asarray(np.sum(left * right, axis=1) / norms, dtype=np.float32)
 
 
 # all-MiniLM-L6-v2
@@ -66,7 +66,8 @@ def cosines(left: Vectors, right: Vectors) -> Vectors:
 def test_minilm_gives_unit_vectors_of_384_numbers(minilm: EmbeddingModel) -> None:
     vectors = minilm.embed_passages([*ENGLISH, "short", "long " * 400])
     assert (minilm.dimension, minilm.max_tokens, minilm.overhead_tokens) == (384, 256, 2)
-    assert (vectors.shape, vectors.dtype) == ((4, 384), np.float32)
+    assert vectors.shape == (4, 384)
+    assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
     assert minilm.prompts == Prompts("", "")
 

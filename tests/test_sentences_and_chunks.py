@@ -54,9 +54,7 @@ def check_spans(source: Document, nodes: Sequence[TextNode]) -> None:
 
 
 def check_nothing_lost(source: Document, nodes: Sequence[TextNode]) -> None:
-    covered = {
-        place for n in nodes for place in range(n.start_char_idx or 0, n.end_char_idx or 0)
-    }
+    covered = {place for n in nodes for place in range(n.start_char_idx or 0, n.end_char_idx or 0)}
     lost = [c for i, c in enumerate(source.text) if i not in covered and not c.isspace()]
     assert lost == []
 
@@ -255,7 +253,7 @@ def test_chunks_are_counted_numbered_and_linked() -> None:
     assert {node.metadata["document_hash"] for node in nodes} == {document_hash(source)}
     assert {node.ref_doc_id for node in nodes} == {source.node_id}
     following = nodes[0].relationships[NodeRelationship.NEXT]
-    assert following.node_id == nodes[1].node_id  # type: ignore[union-attr]
+    assert following.node_id == nodes[1].node_id
     assert NodeRelationship.NEXT not in nodes[2].relationships
     assert NodeRelationship.PREVIOUS not in nodes[0].relationships
 

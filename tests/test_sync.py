@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes import WordModel
 
-from rag_app.chunks import Chunking
+from rag_app.chunks import Chunking, passage_text
 from rag_app.documents import read_documents
 from rag_app.errors import DocumentError
 from rag_app.index import (
@@ -33,7 +33,7 @@ def model() -> WordModel:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two documents of two chunks and one of one, 16 words a chunk."""
+    """Two documents of two chunks and one of one, 16 words a chunk; a file's name is its title."""
     docs = tmp_path / "docs"
     docs.mkdir()
     put(docs / "one.md", "a", "b")
@@ -109,9 +109,9 @@ def test_an_edited_document_changes_its_own_chunks_alone(
     put(folder / "one.md", "a", "f")
     report = sync(index, folder, model)
     assert (report.changed, report.added, report.removed) == (["docs/one.md"], [], [])
-    assert model.embedded == [PARTS["f"]]
+    assert model.embedded == [f"one\n{PARTS['f']}"]
     assert texts(index) == [PARTS[letter] for letter in "afecd"]
-    others = {key: row for key, row in before.items() if row[1]["document_id"] != "docs/one.md"}
+    others = {key: row for key, row in before.items() if not row[1]["path"].endswith("/one.md")}
     after = state(index)
     assert len(others) == 3
     assert {key: after[key] for key in others} == others
@@ -234,9 +234,7 @@ def test_a_folder_that_moved_is_taken_over(
     report = sync(index, moved, model)
     assert (len(report.changed), report.added, report.removed) == (3, [], [])
     assert texts(index) == before
-    assert {record.path for record in index.records()} == {
-        str(path) for path in moved.glob("*.md")
-    }
+    assert {record.path for record in index.records()} == {str(path) for path in moved.glob("*.md")}
     assert model.embedded == []
 
 
@@ -286,7 +284,7 @@ def test_a_copy_holds_the_same_chunks_in_the_other_models_space(
     copied, original = target.passages(), index.passages()
     assert [node.node_id for node in copied.nodes] == [node.node_id for node in original.nodes]
     assert [node.metadata for node in copied.nodes] == [node.metadata for node in original.nodes]
-    expected = tuned.embed_passages([node.text for node in copied.nodes])
+    expected = tuned.embed_passages([passage_text(node) for node in copied.nodes])
     assert copied.vectors == pytest.approx(expected, abs=1e-6)
     # A sync of the copy finds nothing to do.
     assert len(sync(target, folder, tuned).unchanged) == 3
@@ -304,5 +302,5 @@ def test_a_copy_resumes_and_drops_what_the_source_lost(
     sync(index, folder, model)
     tuned.embedded.clear()
     copy_chunks(index, target, model=tuned, cache=VectorCache(tmp_path / "2"))  # type: ignore[arg-type]
-    assert tuned.embedded == [PARTS["b"]]
+    assert tuned.embedded == [f"one\n{PARTS['b']}"]
     assert texts(target) == texts(index) == [PARTS[letter] for letter in "abcd"]

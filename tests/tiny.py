@@ -1,7 +1,8 @@
 """A real sentence-transformers model that is small enough to make in every test."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 WIDTH = 32
@@ -48,6 +49,17 @@ def make_tiny_model(
     )
     model.save_pretrained(str(folder), create_model_card=False)
     return folder
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: sharing layers this small takes ten times as long."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _save_tokenizer(folder: Path, words: Sequence[str]) -> int:

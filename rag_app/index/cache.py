@@ -67,8 +67,8 @@ def _read(
         batch = hashes[start : start + READ_BATCH]
         marks = ",".join("?" * len(batch))
         rows = connection.execute(
-            "SELECT text_hash, vector FROM vectors "
-            f"WHERE fingerprint = ? AND text_hash IN ({marks})",  # noqa: S608
+            "SELECT text_hash, vector FROM vectors "  # noqa: S608
+            f"WHERE fingerprint = ? AND text_hash IN ({marks})",
             (fingerprint, *batch),
         )
         found.update({key: np.frombuffer(blob, dtype=np.float32) for key, blob in rows})

@@ -14,6 +14,9 @@ from rag_app.index.store import VectorIndex
 # More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
 HNSW = {"space": DISTANCE, "ef_construction": 200, "max_neighbors": 32, "ef_search": 200}
 
+# What Chroma takes for a collection, and every file system for a folder.
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,98}[a-zA-Z0-9]")
+
 
 class Catalog:
     """Each index is a Chroma folder of its own, `<storage>/indexes/<name>/`, or on a server."""
@@ -58,10 +61,20 @@ class Catalog:
 
         Raises:
             IndexMismatch: it is there, and made with another model.
+            ConfigError: no index can have this name.
         """
-        if name in self.names():
-            return self._open(name)
-        collection = self._client(name).create_collection(
+        if not NAME.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} cannot be an index's name; use 3 to 100 letters, digits, dots, dashes "
+                "and underscores, with a letter or digit at both ends"
+            )
+        client = self._client(name)
+        # A process killed while it made an index leaves a store without its collection.
+        if name in [collection.name for collection in client.list_collections()]:
+            index = self._open(name)
+            index.info.check_fingerprint(info.model, info.fingerprint, index=name)
+            return index
+        collection = client.create_collection(
             name,
             embedding_function=None,
             configuration={"hnsw": HNSW},
@@ -81,7 +94,10 @@ class Catalog:
                 f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
             )
         with self.open(name).writing():
-            self._client(name).delete_collection(name)
+            client = self._client(name)
+            client.delete_collection(name)
+            # Chroma keeps one open store per path, which must not outlive the folder.
+            client.close()
         shutil.rmtree(self.folder / name, ignore_errors=True)
         self.active.forget(name)
 

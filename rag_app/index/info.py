@@ -65,9 +65,14 @@ class IndexInfo:
         Raises:
             IndexMismatch: always when the fingerprints differ.
         """
-        if model.fingerprint != self.fingerprint:
+        self.check_fingerprint(model.name, model.fingerprint, index=index)
+
+    def check_fingerprint(self, model: str, fingerprint: str, *, index: str) -> None:
+        """As `check_model`, for a model that is not loaded."""
+        if fingerprint != self.fingerprint:
             raise IndexMismatch(
                 f"index {index!r} was made with {self.model} (fingerprint {self.fingerprint}), "
-                f"not with {model.name} (fingerprint {model.fingerprint}); leave --model out to "
-                f"use the index's own model, or run `rag-app ingest --model {model.name} PATH` for another"
+                f"not with {model} (fingerprint {fingerprint}); leave --model out to use the "
+                f"index's own model, or run `rag-app ingest --model {model} PATH` "
+                "for another index"
             )

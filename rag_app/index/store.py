@@ -53,17 +53,24 @@ class UpsertingChromaStore(ChromaVectorStore):
     def add(self, nodes: Sequence[TextNode], **add_kwargs: Any) -> list[str]:
         """Write nodes that carry embeddings; rows with their ids are replaced."""
         for start in range(0, len(nodes), WRITE_BATCH):
-            batch = nodes[start : start + WRITE_BATCH]
-            self._collection.upsert(
-                ids=[node.node_id for node in batch],
-                embeddings=[node.get_embedding() for node in batch],
-                documents=[node.text for node in batch],
-                metadatas=[
-                    node_to_metadata_dict(node, remove_text=True, flat_metadata=True)
-                    for node in batch
-                ],
-            )
+            self._upsert(nodes[start : start + WRITE_BATCH])
         return [node.node_id for node in nodes]
+
+    def _upsert(self, nodes: Sequence[TextNode]) -> None:
+        ids = [node.node_id for node in nodes]
+        rows = self._collection.get(ids=ids, include=["metadatas"])
+        old = dict(zip(rows["ids"], rows["metadatas"], strict=True))
+        metadatas = []
+        for node in nodes:
+            new = node_to_metadata_dict(node, remove_text=True, flat_metadata=True)
+            # Chroma merges metadata; only None takes a key away.
+            metadatas.append({**dict.fromkeys(old.get(node.node_id, ())), **new})
+        self._collection.upsert(
+            ids=ids,
+            embeddings=[node.get_embedding() for node in nodes],
+            documents=[node.text for node in nodes],
+            metadatas=metadatas,
+        )
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Search; `similarities` are cosines, best first."""

@@ -6,6 +6,7 @@ chunks carry its present hash and none carries another. A run that was killed at
 index that answers, and the next run finishes the work.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -88,13 +89,15 @@ def copy_chunks(
     """Fill `target` with the chunks of `source`, embedded with another model; resumes."""
     with target.writing():
         nodes = source.passages().nodes
-        present = {record.chunk_id for record in target.records()}
-        missing = [node for node in nodes if node.node_id not in present]
+        present = {record.chunk_id: record.document_hash for record in target.records()}
+        missing = [
+            node for node in nodes if present.get(node.node_id) != node.metadata["document_hash"]
+        ]
         vectors = cache.embed_passages(
             model, [passage_text(node) for node in missing], progress=progress
         )
         target.write(missing, vectors)
-        target.delete(sorted(present - {node.node_id for node in nodes}))
+        target.delete(sorted(present.keys() - {node.node_id for node in nodes}))
 
 
 def _by_document(records: Sequence[ChunkRecord]) -> dict[str, list[ChunkRecord]]:
@@ -163,13 +166,14 @@ def _gone(
     failed: Sequence[Path],
 ) -> dict[str, list[ChunkRecord]]:
     """Indexed documents whose file was looked for and is no longer there."""
-    kept = {path.resolve() for path in failed}
-    looked_at = [root.resolve() for root in roots]
+    # As documents name their files: absolute, links not followed.
+    kept = [Path(os.path.abspath(path)) for path in failed]  # noqa: PTH100
+    looked_at = [Path(os.path.abspath(root)) for root in roots]  # noqa: PTH100
 
     def is_gone(records: Sequence[ChunkRecord]) -> bool:
         path = Path(records[0].path)
-        inside = any(path == root or path.is_relative_to(root) for root in looked_at)
-        return inside and path not in kept
+        looked_for = any(path.is_relative_to(root) for root in looked_at)
+        return looked_for and not any(path.is_relative_to(place) for place in kept)
 
     return {
         document: records

@@ -161,6 +161,7 @@ def choose_device(device: str) -> str:
 
 
 def _load_transformer(folder: Path, device: str) -> "SentenceTransformer":
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
@@ -174,7 +175,7 @@ def _load_transformer(folder: Path, device: str) -> "SentenceTransformer":
             # A checkpoint stored in half precision would otherwise stay so on a CPU, and crawl.
             model_kwargs={"dtype": "float32"},
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
             f"{folder} is no sentence-transformers model that can be loaded ({reason}); "

@@ -13,6 +13,9 @@ from rag_app.pairs.split import Split
 
 # A shorter text may stand in a document by chance: it must be like the whole of it.
 MIN_SHINGLES = 25
+# What stands on both sides is boilerplate, and comes from theirs only if more of it does; a title
+# that is put before a chunk may stand in the one and not in the other.
+BOILERPLATE_MARGIN = 0.2
 _EXAMPLES = 3
 _SHOWN = 80
 
@@ -37,7 +40,9 @@ def check_leaks(split: Split, texts: Mapping[str, str], training_texts: Iterable
     _check_shared(parts, lambda pair: question_key(pair.question), what="one question")
     _check_documents("train", split.train, {"dev": split.dev, "test": split.test}, texts)
     _check_documents("dev", split.dev, {"test": split.test}, texts)
-    _check_training_texts(set(training_texts), split, texts)
+    training_texts = set(training_texts)
+    _check_training_questions(training_texts, [*split.dev, *split.test])
+    _check_training_passages(training_texts, split, texts)
 
 
 def _check_shared(parts: Parts, key_of: Callable[[Pair], str], *, what: str) -> None:
@@ -63,22 +68,34 @@ def _check_documents(
     _refuse("near-duplicate documents in two parts", leaks)
 
 
-def _check_training_texts(training_texts: set[str], split: Split, texts: Mapping[str, str]) -> None:
-    held_out = [*split.dev, *split.test]
+def _check_training_questions(training_texts: set[str], held_out: Sequence[Pair]) -> None:
     asked = {question_key(pair.question) for pair in held_out}
     known = [text for text in training_texts if question_key(text) in asked]
     _refuse("questions of dev or test among the training texts", map(_shortened, known))
 
-    passages = [text for text in training_texts if not text.rstrip().endswith(("?", "？"))]
-    theirs = _ShingleIndex(texts[document_id] for document_id in _documents(held_out))
-    shares = {text: theirs.share(shingles(text)) for text in passages}
+
+def _check_training_passages(
+    training_texts: set[str], split: Split, texts: Mapping[str, str]
+) -> None:
+    asked = {pair.question for pair in split.train}
+    passages = {
+        text: shingles(text)
+        for text in training_texts - asked
+        if not text.rstrip().endswith(("?", "？"))
+    }
+    held_out = _documents([*split.dev, *split.test])
+    theirs = _ShingleIndex(texts[document_id] for document_id in held_out)
+    shares = {text: theirs.share(found) for text, found in passages.items()}
     suspects = {text: share for text, share in shares.items() if share >= NEAR_DUPLICATE}
     if suspects:
-        # What stands on both sides is boilerplate; what stands on theirs more comes from there.
-        clusters = {split.clusters[document_id] for document_id in _documents(held_out)}
+        clusters = {split.clusters[document_id] for document_id in held_out}
         others = (name for name in texts if split.clusters[name] not in clusters)
         ours = _ShingleIndex(texts[document_id] for document_id in others)
-        taken = [text for text, share in suspects.items() if ours.share(shingles(text)) < share]
+        taken = [
+            text
+            for text, share in suspects.items()
+            if ours.contained(passages[text]) < share - BOILERPLATE_MARGIN
+        ]
         _refuse("passages of dev or test among the training texts", map(_shortened, taken))
 
 
@@ -110,11 +127,15 @@ class _ShingleIndex:
         common = self.common(wanted)
         return np.asarray(common / (len(wanted) + self.sizes - common))
 
+    def contained(self, wanted: frozenset[int]) -> float:
+        """How much of the wanted shingles one text has."""
+        return float(self.common(wanted).max(initial=0) / len(wanted))
+
     def share(self, wanted: frozenset[int]) -> float:
-        """How much of the wanted shingles one text has; few shingles must be most of it too."""
+        """How much of the wanted shingles one text has; few of them must be most of it, too."""
         if len(wanted) < MIN_SHINGLES:
             return float(self.resemblance(wanted).max(initial=0))
-        return float(self.common(wanted).max(initial=0) / len(wanted))
+        return self.contained(wanted)
 
 
 def _documents(pairs: Iterable[Pair]) -> list[str]:

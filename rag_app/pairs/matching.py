@@ -13,8 +13,10 @@ from rag_app.pairs.places import Place, Places, squeeze
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-# A shorter passage inside a longer document may stand there by chance: "Yes, that is possible."
-MIN_CONTAINED = 20
+# Letters of a passage that may be a part of a document. A shorter one stands there by chance; one
+# below the second number does if it stands in two documents, a longer one is a copy there.
+MIN_LETTERS = 10
+MIN_LETTERS_COPIED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,6 @@ def _evidence_place(question: LabelledQuestion, document_id: str, places: Places
 def _passage_place(passage: str, places: Places) -> Place | None:
     squeezed = squeeze(normalise(passage))
     whole = places.equal(squeezed)
-    if whole is not None or len(squeezed) < MIN_CONTAINED:
+    if whole is not None or len(squeezed) < MIN_LETTERS:
         return whole
-    return places.containing(squeezed)
+    return places.containing(squeezed, only=len(squeezed) < MIN_LETTERS_COPIED)

@@ -104,14 +104,21 @@ class Places:
         document_id = self._by_squeezed.get(squeezed)
         return None if document_id is None else Place(document_id)
 
-    def containing(self, squeezed: str) -> Place | None:
-        """Where this text stands first in any document, but for white space."""
+    def containing(self, squeezed: str, *, only: bool) -> Place | None:
+        """Where this text stands first in any document, but for white space.
+
+        Arguments:
+            only: find nothing if it stands in a second document.
+        """
         joined, starts = self._joined
         at = joined.find(squeezed)
         if at < 0:
             return None
         number = bisect.bisect_right(starts, at) - 1
-        return self._unsqueezed(self._ids[number], at - starts[number], len(squeezed))
+        document_id, start = self._ids[number], starts[number]
+        if only and squeezed in joined[start + len(self._squeezed[document_id]) :]:
+            return None
+        return self._unsqueezed(document_id, at - start, len(squeezed))
 
     def fill(self, places: Sequence[Place]) -> bool:
         """Whether places of one document leave nothing of it but white space."""

@@ -119,10 +119,11 @@ def _place_clusters(
     best: dict[str, str] = {}
     least = float("inf")
     for placed in _placings(sizes, targets, seed):
-        off = _furthest_off(placed, sizes, targets)
-        if off < least:
-            best, least = placed, off
-        if least < 1:
+        distance = _distance(placed, sizes, targets)
+        if distance < least:
+            best, least = placed, distance
+        # No part is off by more than a pair.
+        if least < sum(1 / target for target in targets.values()):
             break
     return best
 
@@ -161,11 +162,11 @@ def _deal(
     return placed
 
 
-def _furthest_off(
+def _distance(
     placed: Mapping[str, str], sizes: Mapping[str, int], targets: Mapping[str, float]
 ) -> float:
-    """By how many pairs the worst part misses its target."""
+    """How far the parts are from their targets: the chi-square of one to the other."""
     lacking = dict(targets)
     for cluster, part in placed.items():
         lacking[part] -= sizes[cluster]
-    return max(map(abs, lacking.values()))
+    return sum(lacking[part] ** 2 / target for part, target in targets.items())

@@ -1,0 +1,5 @@
+"""`python -m rag_app.questions`."""
+
+from rag_app.cli import main
+
+main("questions")

@@ -1,0 +1,108 @@
+"""Written questions on disk: one line for each chunk, appended as the chunk is finished."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rag_app.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkQuestions:
+    """What was written for one chunk.
+
+    Fields:
+        asked: how many questions were asked for; there may be fewer where the text gave no more.
+        questions: as written, before any filter.
+    """
+
+    chunk_id: str
+    document_id: str
+    start: int
+    end: int
+    language: str
+    generator: str
+    prompt_version: str
+    asked: int
+    seed: int
+    questions: tuple[str, ...]
+
+
+class QuestionStore:
+    """`<storage>/questions/<generator>.jsonl`; of several lines for one chunk the last counts.
+
+    Lines of chunks that are no longer indexed stay: the chunk may come back.
+    """
+
+    def __init__(self, storage: Path, generator: str) -> None:
+        self.generator = generator
+        self.path = storage / "questions" / f"{slug(generator)}.jsonl"
+
+    def load(self) -> dict[str, ChunkQuestions]:
+        """What is stored, by chunk id; a last line that a killed run left torn is not.
+
+        Raises:
+            StorageError: a line is damaged that is not the last.
+        """
+        if not self.path.is_file():
+            return {}
+        *lines, _torn = self.path.read_bytes().split(b"\n")
+        records = (self._read(number, line) for number, line in enumerate(lines, start=1))
+        return {record.chunk_id: record for record in records if record.generator == self.generator}
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[ChunkQuestions], None]]:
+        """Hold the file's lock; yields the function that appends a chunk's line and flushes it.
+
+        Raises:
+            StorageError: another process is writing questions of this generator.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path.with_suffix(".lock"), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StorageError(
+                f"{self.path} is being written by another process; wait for it to end, "
+                "or name another folder with --storage"
+            ) from None
+        try:
+            self._drop_torn_line()
+            with self.path.open("ab") as file:
+
+                def append(record: ChunkQuestions) -> None:
+                    line = json.dumps(asdict(record), ensure_ascii=False)
+                    file.write(line.encode() + b"\n")
+                    file.flush()
+
+                yield append
+        finally:
+            lock.release()
+
+    def _read(self, number: int, line: bytes) -> ChunkQuestions:
+        try:
+            values: dict[str, Any] = json.loads(line)
+            return ChunkQuestions(**{**values, "questions": tuple(values["questions"])})
+        except (ValueError, TypeError, KeyError):
+            raise StorageError(
+                f"line {number} of {self.path} is damaged; delete that line and run "
+                "`rag-app questions` again, which asks for its chunk once more"
+            ) from None
+
+    def _drop_torn_line(self) -> None:
+        """What follows the last newline would otherwise run into the next line."""
+        if not self.path.is_file():
+            return
+        with self.path.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def slug(generator: str) -> str:
+    """The generator's name as a file's name."""
+    return re.sub(r"[^a-zA-Z0-9._]+", "-", generator).strip("-.").lower() or "unnamed"

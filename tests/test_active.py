@@ -1,0 +1,71 @@
+"""Which index is in service: one small file that is never seen half-written."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from rag_app.errors import IndexMissing, StorageError
+from rag_app.index import ActivePointer
+
+
+def test_rollback_goes_back_one_at_a_time(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path / "new")
+    assert active.current() is None
+    for name in ("a", "b", "b", "c"):
+        active.use(name)
+    assert active.current() == "c"
+    assert [active.rollback(), active.rollback()] == ["b", "a"]
+    assert active.current() == "a"
+    with pytest.raises(IndexMissing, match="no earlier index"):
+        active.rollback()
+    assert active.current() == "a"
+
+
+def test_a_forgotten_index_is_not_rolled_back_to(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path)
+    for name in ("a", "b", "c"):
+        active.use(name)
+    active.forget("b")
+    assert active.rollback() == "a"
+    active.forget("a")
+    assert active.current() is None
+
+
+def test_an_index_used_again_is_remembered_once(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path)
+    for name in ("a", "b", "a"):
+        active.use(name)
+    assert json.loads(active.path.read_text("utf-8")) == {"active": "a", "previous": ["b"]}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff\xfe", b"null"])
+def test_a_damaged_pointer_is_named(tmp_path: Path, content: bytes) -> None:
+    active = ActivePointer(tmp_path)
+    active.path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"active\.json is damaged; .*index use NAME"):
+        active.current()
+
+
+def test_whoever_reads_while_it_is_switched_sees_one_or_the_other(tmp_path: Path) -> None:
+    active = ActivePointer(tmp_path)
+    active.use("a")
+    done = threading.Event()
+    seen: set[str | None] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(ActivePointer(tmp_path).current())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(100):
+            active.use("b")
+            active.use("a")
+    finally:
+        done.set()
+        reader.join()
+    assert seen <= {"a", "b"}
+    assert [path.name for path in tmp_path.iterdir()] == ["active.json"]

@@ -1,0 +1,162 @@
+"""Imports point one way, only the index knows Chroma, only the command line prints."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "rag_app"
+# A module imports only from those above it, type hints included.
+ORDER = (
+    "errors",
+    "progress",
+    "environment",
+    "config",
+    "sentences",
+    "loop_thread",
+    "endpoint",
+    "local_llm",
+    "llms",
+    "models",
+    "documents",
+    "chunks",
+    "index",
+    "retrieve",
+    "ingest",
+    "pairs",
+    "questions",
+    "evaluate",
+    "finetune",
+    "answer",
+    "query",
+    "cli",
+)
+VAGUE = {"utils", "util", "helpers", "common", "base", "misc"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "chromadb",
+    "llama_index",
+    "datasets",
+    "openai",
+    "sklearn",
+    "scipy",
+    "numpy",
+    "pydantic",
+    "pandas",
+)
+
+
+def part_of(path: Path) -> str:
+    """The first name below `rag_app`: "index" for rag_app/index/store.py."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that a file imports at any depth.
+
+    What stands under `if __name__ == "__main__"` starts the command line and is passed over.
+    """
+    tree = ast.parse(path.read_text("utf-8"))
+    started = [node for node in tree.body if _starts_program(node)]
+    passed_over = {child for node in started for child in ast.walk(node)}
+    for node in ast.walk(tree):
+        if node in passed_over:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def _starts_program(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
+
+
+def own_parts(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and part of each import from rag_app."""
+    for line, name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == "rag_app" and rest != "__version__":
+            yield line, rest.partition(".")[0]
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {part_of(path) for path in FILES} - {"__init__", "__main__"}
+    assert parts <= set(ORDER), f"give {sorted(parts - set(ORDER))} a place in ORDER"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    if path.name == "__main__.py":
+        return
+    part = part_of(path)
+    allowed = {part, *(() if part == "__init__" else ORDER[: ORDER.index(part)])}
+    wrong = [f"line {line}: {name}" for line, name in own_parts(path) if name not in allowed]
+    assert not wrong
+
+
+def test_main_files_only_start_the_command_line() -> None:
+    for path in FILES:
+        if path.name == "__main__.py":
+            assert [name for _, name in imports(path)] == ["rag_app.cli.main"]
+
+
+def test_only_the_index_imports_chroma() -> None:
+    users = {
+        part_of(path)
+        for path in FILES
+        for _, name in imports(path)
+        if name.startswith(("chromadb", "llama_index.vector_stores.chroma"))
+    }
+    assert users == {"index"}
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in FILES:
+        if part_of(path) == "cli":
+            continue
+        printed = [
+            node.lineno
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "print"
+        ]
+        # What runs in a process of its own may speak to the one that started it.
+        assert not printed, f"{path} prints in lines {printed}"
+
+
+def test_only_the_command_line_imports_its_libraries() -> None:
+    for path in FILES:
+        used = {name.partition(".")[0] for _, name in imports(path)}
+        assert part_of(path) == "cli" or not used & {"typer", "rich", "prompt_toolkit"}, path
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert not VAGUE & {part.removesuffix(".py") for path in FILES for part in path.parts}
+
+
+def test_no_pickle_and_no_foreign_code() -> None:
+    for path in FILES:
+        assert "pickle" not in {name.partition(".")[0] for _, name in imports(path)}, path
+        assert "trust_remote_code=True" not in path.read_text("utf-8"), path
+
+
+@pytest.mark.parametrize("module", ["rag_app", "rag_app.cli", "rag_app.cli.app"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("\n", "")

@@ -1,0 +1,559 @@
+"""The command line as a user or a program sees it: output, errors, exit codes, the REPL."""
+
+import errno
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from conftest import ROOT
+from test_architecture import HEAVY
+from tiny import make_tiny_model, one_thread
+from typer.testing import CliRunner
+
+from rag_app.cli.app import build_app
+from rag_app.errors import DocumentError
+
+STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "index")
+DOCUMENTS = {
+    "refunds.md": "# Refunds\n\nRefunds are paid within five working days.\n",
+    "parcels.md": "# Parcels\n\nParcels over thirty kilograms go by freight.\n",
+    "hours.md": "# Opening hours\n\nThe shop is open from nine to six.\n",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def run_app(*arguments: str | Path, typed: str | None = None) -> Result:
+    return CliRunner().invoke(build_app(), [str(one) for one in arguments], input=typed)
+
+
+def run_json(*arguments: str | Path) -> dict[str, Any]:
+    """What a command prints with --json: one object, one line, nothing else."""
+    done = run_app(*arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
+
+
+def write_documents(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for name, text in DOCUMENTS.items():
+        (folder / name).write_text(text, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def storage(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty storage with the model "tiny", in a folder without settings."""
+    shutil.copytree(model, tmp_path / "storage" / "models" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path / "storage"
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    return write_documents(tmp_path / "docs")
+
+
+@pytest.fixture
+def shop(storage: Path, docs: Path) -> Path:
+    """A storage into which the documents were ingested."""
+    done = run_app("ingest", docs, "--storage", storage, "--model", "tiny", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    return storage
+
+
+def name_of(storage: Path) -> str:
+    """The index in service."""
+    return str(json.loads((storage / "active.json").read_text("utf-8"))["active"])
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+HELP = """
+import sys
+from rag_app.cli import main
+for stage in ([], *([stage] for stage in {stages})):
+    sys.argv = ["rag-app", *stage, "--help"]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+    loaded = [name for name in {heavy} if name in sys.modules]
+    assert not loaded, (stage, loaded)
+"""
+
+
+def test_help_loads_nothing_heavy() -> None:
+    done = python("-W", "error", "-c", HELP.format(stages=STAGES, heavy=HEAVY))
+    assert done.returncode == 0, done.stderr
+    for stage in STAGES:
+        assert f"Usage: rag-app {stage} " in done.stdout
+
+
+HEAVY_START = pytest.mark.xfail(strict=True, reason="the stage's module imports them at its top")
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("ingest", marks=HEAVY_START),
+        "finetune",
+        pytest.param("evaluate", marks=HEAVY_START),
+        pytest.param("query", marks=HEAVY_START),
+    ],
+)
+def test_help_of_a_module_loads_nothing_heavy(stage: str) -> None:
+    done = python("-X", "importtime", "-m", f"rag_app.{stage}", "--help")
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & set(HEAVY)
+
+
+@pytest.mark.parametrize("stage", STAGES[:-1])
+def test_python_m_and_rag_app_are_the_same(stage: str) -> None:
+    module = python("-m", f"rag_app.{stage}", "--help")
+    script = python("-c", f"from rag_app.cli import main; main({stage!r})", "--help")
+    assert (module.returncode, module.stderr) == (0, "")
+    assert module.stdout == script.stdout
+    assert f"Usage: rag-app {stage} " in module.stdout
+
+
+# Errors.
+
+
+def check_error(*arguments: str | Path, kind: str, says: str) -> None:
+    """Exit code 2, one line on standard error; with --json the same as an object."""
+    plain = run_app(*arguments)
+    assert plain.exit_code == 2, plain.stderr
+    assert plain.stdout == ""
+    assert plain.stderr.startswith("error: ")
+    assert plain.stderr.count("\n") == 1
+    assert says in plain.stderr
+    asked = run_app(*arguments, "--json")
+    assert asked.exit_code == 2
+    values = json.loads(asked.stdout)
+    assert values == {"error": plain.stderr.removeprefix("error: ").rstrip("\n"), "kind": kind}
+    assert asked.stdout.count("\n") == 1
+    assert asked.stderr == plain.stderr
+
+
+def test_an_unknown_key_in_the_settings_file(storage: Path, docs: Path) -> None:
+    Path("rag_app.toml").write_text("chunksize = 128\n", "utf-8")
+    check_error("ingest", docs, kind="ConfigError", says="did you mean 'chunk_size'?")
+
+
+def test_a_settings_file_that_is_not_there(storage: Path) -> None:
+    check_error("query", "--config", "none.toml", kind="ConfigError", says="does not exist")
+
+
+def test_query_before_any_ingest(storage: Path) -> None:
+    check_error(
+        "query",
+        "-q",
+        "refund?",
+        "--storage",
+        storage,
+        kind="IndexMissing",
+        says="run `rag-app ingest PATH` first",
+    )
+
+
+def test_an_unknown_model_without_a_network(storage: Path, docs: Path) -> None:
+    check_error(
+        "ingest",
+        docs,
+        "--model",
+        "nobody/nothing",
+        kind="ModelError",
+        says="the hub was not asked (set RAG_APP_OFFLINE=false to ask it)",
+    )
+
+
+def test_ingest_of_a_missing_path(storage: Path) -> None:
+    check_error("ingest", "nowhere", "--model", "tiny", kind="DocumentError", says="nowhere")
+
+
+def test_ingest_of_another_model_into_an_index(shop: Path, docs: Path) -> None:
+    make_tiny_model(shop / "models" / "other", seed=1)
+    check_error(
+        "ingest",
+        docs,
+        "--storage",
+        shop,
+        "--model",
+        "other",
+        "--index",
+        name_of(shop),
+        kind="IndexMismatch",
+        says="was made with tiny",
+    )
+
+
+def test_finetune_without_questions(shop: Path) -> None:
+    check_error(
+        "finetune", "--storage", shop, kind="PairsError", says="run `rag-app questions` first"
+    )
+
+
+def test_finetune_on_an_unknown_kind(shop: Path) -> None:
+    check_error(
+        "finetune",
+        "--storage",
+        shop,
+        "--train-on",
+        "luck",
+        kind="ConfigError",
+        says="--train-on is 'luck'; it takes one of: labelled, synthetic, both",
+    )
+
+
+def test_evaluate_with_an_unknown_retriever(shop: Path) -> None:
+    check_error(
+        "evaluate",
+        "q.jsonl",
+        "--storage",
+        shop,
+        "--retriever",
+        "magic",
+        kind="ConfigError",
+        says="there is no retriever 'magic'; --retriever takes one of: exact, vector",
+    )
+
+
+def test_evaluate_without_the_file(shop: Path) -> None:
+    check_error("evaluate", "q.jsonl", "--storage", shop, kind="PairsError", says="q.jsonl")
+
+
+def test_an_index_that_is_not_there(shop: Path) -> None:
+    for action in ("use", "remove"):
+        check_error(
+            "index", action, "nope", "--storage", shop, kind="IndexMissing", says="known: tiny-256"
+        )
+
+
+def test_debug_shows_the_traceback(storage: Path) -> None:
+    done = run_app("ingest", "nowhere", "--debug")
+    assert isinstance(done.exception, DocumentError)
+    assert done.stdout == ""
+
+
+class Failing:
+    """A stage that ends badly."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __call__(self, *_arguments: Any, **_options: Any) -> None:
+        raise self.error
+
+
+def test_ctrl_c_ends_with_130(storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_app.ingest.ingest", Failing(KeyboardInterrupt()))
+    done = run_app("ingest", docs, "--json")
+    assert done.exit_code == 130
+    assert done.stdout == ""
+    assert done.stderr == "stopped; nothing is lost, the same command goes on from here\n"
+
+
+def test_a_full_disk_names_the_mend(
+    storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/big/file")
+    monkeypatch.setattr("rag_app.ingest.ingest", Failing(full))
+    check_error(
+        "ingest",
+        docs,
+        kind="StorageError",
+        says="/big/file: the disk is full; free some space or name another folder with --storage",
+    )
+
+
+def test_a_bug_keeps_its_traceback(
+    storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bug in (ZeroDivisionError(), OSError(errno.EIO, "broken")):
+        monkeypatch.setattr("rag_app.ingest.ingest", Failing(bug))
+        assert run_app("ingest", docs).exception is bug
+
+
+# Ingest.
+
+
+def ingested(done: Result) -> str:
+    """Standard output with the seconds taken out."""
+    return re.sub(r"\d+\.\d s$", "N s", done.stdout, flags=re.MULTILINE)
+
+
+def test_what_ingest_prints(storage: Path, docs: Path) -> None:
+    (docs / "notes.xyz").write_text("not read", "utf-8")
+    (docs / "empty.md").write_text("", "utf-8")
+    arguments = ("ingest", docs, "--storage", storage, "--model", "tiny", "--quiet")
+    first = run_app(*arguments)
+    index = name_of(storage)
+    assert re.fullmatch(r"tiny-256-32-[0-9a-f]{6}", index)
+    assert ingested(first) == (
+        "3 added, 0 changed, 0 unchanged, 0 removed, 1 failed, 1 skipped\n"
+        f"index {index}: 3 chunks, tiny, N s\n"
+    )
+    assert first.stderr.startswith(f"warning: {docs / 'empty.md'}: ")
+    assert first.stderr.count("\n") == 1
+    (docs / "empty.md").unlink()
+    (docs / "hours.md").write_text("# Opening hours\n\nThe shop is closed.\n", "utf-8")
+    (docs / "parcels.md").unlink()
+    second = run_app(*arguments)
+    assert ingested(second) == (
+        "0 added, 1 changed, 1 unchanged, 1 removed, 0 failed, 1 skipped\n"
+        f"index {index}: 2 chunks, tiny, N s\n"
+    )
+    assert second.stderr == ""
+
+
+def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
+    (docs / "empty.md").write_text("", "utf-8")
+    values = run_json("ingest", docs, "--storage", storage, "--model", "tiny")
+    assert values.pop("seconds") >= 0
+    [failed] = values.pop("failed")
+    assert failed["path"] == str(docs / "empty.md")
+    assert failed["reason"].startswith("is empty")
+    assert values == {
+        "index": name_of(storage),
+        "model": "tiny",
+        "added": 3,
+        "changed": 0,
+        "unchanged": 0,
+        "removed": 0,
+        "skipped": [],
+        "chunks": 3,
+        "truncated_chunks": 0,
+        "warnings": [],
+    }
+
+
+# Indexes.
+
+
+def listed(storage: Path) -> dict[str, bool]:
+    values = run_json("index", "list", "--storage", storage)
+    return {index["name"]: index["name"] == values["active"] for index in values["indexes"]}
+
+
+def test_indexes_are_listed_switched_rolled_back_and_removed(shop: Path, docs: Path) -> None:
+    first = name_of(shop)
+    small = ("--chunk-size", "32", "--chunk-overlap", "8")
+    done = run_app("ingest", docs, "--storage", shop, *small)
+    second = next(name for name in listed(shop) if name != first)
+    assert f"it is not in service; `rag-app index use {second}` puts it there" in done.stderr
+    assert listed(shop) == {first: True, second: False}
+
+    used = run_app("index", "use", second, "--storage", shop)
+    assert used.stdout == f"{second} is in service; `rag-app index rollback` takes it back\n"
+    assert listed(shop) == {first: False, second: True}
+    assert run_app("index", "remove", second, "--storage", shop).exit_code == 2
+
+    back = run_app("index", "rollback", "--storage", shop)
+    assert back.stdout == f"{first} is in service again\n"
+    assert listed(shop) == {first: True, second: False}
+    assert run_json("index", "remove", second, "--storage", shop) == {"removed": second}
+    assert listed(shop) == {first: True}
+    check_error(
+        "index", "rollback", "--storage", shop, kind="IndexMissing", says="no earlier index"
+    )
+
+
+def test_what_index_list_prints(shop: Path) -> None:
+    lines = run_app("index", "list", "--storage", shop).stdout.splitlines()
+    rows = [line.split() for line in lines if line.strip(" ─")]
+    assert rows[0] == "index model chunk size documents chunks in service".split()  # noqa: SIM905
+    assert rows[1:] == [[name_of(shop), "tiny", "256/32", "3", "3", "yes"]]
+
+
+def test_index_list_without_an_index(storage: Path) -> None:
+    done = run_app("index", "list", "--storage", storage)
+    assert done.stdout == "no index yet; run `rag-app ingest PATH`\n"
+    assert run_json("index", "list", "--storage", storage) == {"active": None, "indexes": []}
+
+
+# Evaluate.
+
+
+def test_what_evaluate_prints(shop: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "q.jsonl"
+    rows = [
+        {"question": text.splitlines()[2], "document": name} for name, text in DOCUMENTS.items()
+    ]
+    questions.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    both = ("--retriever", "exact", "--retriever", "vector")
+    values = run_json("evaluate", questions, "--storage", shop, *both)
+    assert values["unmatched"] == 0
+    assert [run["retriever"] for run in values["runs"]] == ["exact", "vector"]
+    for run in values["runs"]:
+        assert (run["model"], run["n"]) == ("tiny", 3)
+        assert set(run["mrr@10"]) == {"mean", "low", "high"}
+        # Three passages in all, so the right one is among the first three.
+        assert run["hit_rate@3"]["mean"] == 1.0
+    assert values["runs"][1]["against_first"]["verdict"] == "hold"
+
+
+# Query.
+
+
+def test_one_question_for_programs(shop: Path, docs: Path) -> None:
+    question = "refunds are paid within five days"
+    values = run_json("query", "-q", question, "--storage", shop, "--llm", "none", "--k", "2")
+    assert values["question"] == question
+    assert values["answer"] is None
+    assert [citation["n"] for citation in values["citations"]] == [1, 2]
+    best = values["citations"][0]
+    assert {"n", "path", "page", "start", "end", "text", "score"} <= set(best)
+    text = DOCUMENTS[Path(best["path"]).name]
+    assert best["text"] in text
+    assert best["end"] - best["start"] == len(best["text"])
+    assert 1 >= best["score"] >= values["citations"][1]["score"]
+
+
+def test_one_question_for_people(shop: Path) -> None:
+    done = run_app("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none")
+    assert done.exit_code == 0
+    intro, *lines = done.stdout.strip("\n").splitlines()
+    assert intro == "no language model answers, so here are the passages:"
+    heads, texts = lines[::2], lines[1::2]
+    assert len(heads) == 3
+    for n, head in enumerate(heads, 1):
+        assert re.fullmatch(
+            rf"\[{n}\] 0\.\d{{3}}  [A-Z][a-z ]+  \(docs/[a-z]+\.md, characters \d+-\d+\)", head
+        )
+    assert any("Refunds are paid within five working days." in text for text in texts)
+
+
+@pytest.mark.parametrize("question", ["", "   ", "?!", "x" * 2001])
+def test_a_question_that_is_none(shop: Path, question: str) -> None:
+    done = run_app("query", "-q", question, "--storage", shop, "--llm", "none")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: the question ")
+
+
+def test_a_conversation(shop: Path) -> None:
+    typed = "/k 2\nwhen are refunds paid\n/sources\n/why\n/model\n\n/k many\n/nonsense\n/help\n"
+    done = run_app("query", "--storage", shop, "--llm", "none", typed=typed + "/quit\nnot asked\n")
+    assert done.exit_code == 0
+    index = name_of(shop)
+    told = done.stderr.splitlines()
+    assert told[0] == (f"index {index}, 3 chunks, tiny; language model: none; /help shows commands")
+    assert told[1:] == [
+        "error: /k takes a number from 1 to 100, not 'many'",
+        "error: there is no command /nonsense; known: /k, /model, /sources, /why, /help",
+    ]
+    lines = done.stdout.splitlines()
+    assert lines[0] == "2 passages from now on"
+    assert lines[2] == "no language model answers, so here are the passages:"
+    # Passages whole, under the same heads as before, each with its file.
+    heads = [line for line in lines if re.match(r"\[\d\] 0\.", line)]
+    assert len(heads) == 4
+    assert heads[:2] == heads[2:]
+    assert sum(line.startswith(str(shop.parent / "docs")) for line in lines) == 2
+    why = lines.index(
+        f"asked 'when are refunds paid' as '' + question, of {index} (tiny, 3 chunks)"
+    )
+    for n, line in enumerate(lines[why + 1 : why + 3], 1):
+        assert re.fullmatch(rf"{n}\. cosine 0\.\d{{4}}  docs/\w+\.md characters \d+-\d+", line)
+    assert lines[why + 3] == f"* {index}"
+    assert [line.split()[0] for line in lines[why + 4 :]] == [
+        "/k",
+        "/model",
+        "/sources",
+        "/why",
+        "/help",
+        "/quit",
+    ]
+    assert "not asked" not in done.stdout
+
+
+def test_a_conversation_asks_another_index(shop: Path, docs: Path) -> None:
+    first = name_of(shop)
+    run_app("ingest", docs, "--storage", shop, "--chunk-size", "32", "--chunk-overlap", "8")
+    second = next(name for name in listed(shop) if name != first)
+    typed = f"/model nope\n/model {second}\nrefunds\n/why\n"
+    done = run_app("query", "--storage", shop, "--llm", "none", typed=typed)
+    assert done.exit_code == 0
+    assert "error: there is no index 'nope'" in done.stderr
+    assert f"* {second}" in done.stdout
+    assert f"of {second} (tiny, " in done.stdout
+    # Which index is in service did not change.
+    assert name_of(shop) == first
+
+
+def test_why_before_a_question(shop: Path) -> None:
+    done = run_app("query", "--storage", shop, "--llm", "none", typed="/why\n")
+    assert done.stdout == "nothing was asked yet\n"
+
+
+@pytest.mark.xfail(strict=True, reason="the REPL prints what was typed as rich markup")
+@pytest.mark.parametrize("typed", ["/[/b]\n", "what is [/b]\n/why\n"])
+def test_brackets_are_no_markup(shop: Path, typed: str) -> None:
+    done = run_app("query", "--storage", shop, "--llm", "none", typed=typed)
+    assert done.exit_code == 0, done.exception
+    assert "[/b]" in done.output
+
+
+def read_until(terminal: int, text: str, *, seconds: float = 120) -> str:
+    """What a terminal shows until `text` is among it."""
+    seen = ""
+    end = time.monotonic() + seconds
+    while text not in seen:
+        assert time.monotonic() < end, seen
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 4096).decode("utf-8", "replace")
+    return seen
+
+
+@pytest.mark.slow
+def test_ctrl_c_clears_the_line_and_ctrl_d_leaves(shop: Path) -> None:
+    terminal, child = pty.openpty()
+    environment = {**os.environ, "PROMPT_TOOLKIT_NO_CPR": "1", "TERM": "xterm"}
+    command = [sys.executable, "-m", "rag_app.query", "--storage", str(shop), "--llm", "none"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=child, stdout=child, stderr=child
+    ) as repl:
+        os.close(child)
+        read_until(terminal, "ask> ")
+        os.write(terminal, b"half a question\x03")
+        read_until(terminal, "ask> ")
+        os.write(terminal, b"/k 3\r")
+        read_until(terminal, "3 passages from now on")
+        read_until(terminal, "ask> ")
+        os.write(terminal, b"\x04")
+        assert repl.wait(60) == 0
+    os.close(terminal)
+    assert (shop / "history").read_text("utf-8").count("/k 3") == 1
