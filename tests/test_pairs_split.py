@@ -134,7 +134,7 @@ def test_documents_of_one_question_and_of_one_group_stay_together() -> None:
         return document_id[:-1]
 
     split = split_pairs(PAIRS, TEXTS, seed=1, group_of=tens)
-    # d1 to d9 are one group, d1x to d5x are five; 2 of 120 pairs (d0's "d") go with the first.
+    # d0 to d9 are a group, d10 to d19 the next: six of 20 pairs each.
     assert sorted(map(len, groups(split.clusters))) == [10] * 6
     tens_of = {name: {tens(p.document_id) for p in pairs} for name, pairs in parts(split).items()}
     assert sum(map(len, tens_of.values())) == 6
@@ -211,7 +211,7 @@ def test_a_question_in_two_parts_is_a_leak(part: str) -> None:
 def test_a_near_duplicate_of_a_held_out_document_is_a_leak(part: str) -> None:
     theirs = parts(SPLIT)[part][0].document_id
     planted = make_pair("new?", "new", None, None, "human")
-    # 18 shingles; 3 of 5 more words make 5 more: 18/23.
+    # 18 shingles, and 5 more with five more words: 18/23.
     split, texts = plant(planted, TEXTS[theirs].upper() + "! and five words more here")
     with pytest.raises(LeakError, match=rf"near-duplicate.*train's 'new' and {part}'s '{theirs}'"):
         check_leaks(split, texts)

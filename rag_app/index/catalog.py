@@ -26,6 +26,7 @@ class Catalog:
         self.folder = storage / "indexes"
         self.chroma_url = chroma_url
         self.active = ActivePointer(storage)
+        self._clients: dict[str, Any] = {}
 
     def names(self) -> list[str]:
         """Names of all indexes, sorted."""
@@ -98,6 +99,7 @@ class Catalog:
             client.delete_collection(name)
             # Chroma keeps one open store per path, which must not outlive the folder.
             client.close()
+            self._clients.pop("" if self.chroma_url else name)
         shutil.rmtree(self.folder / name, ignore_errors=True)
         self.active.forget(name)
 
@@ -115,6 +117,13 @@ class Catalog:
         return VectorIndex(name, collection, info, self.folder / name)
 
     def _client(self, name: str) -> Any:
+        """The Chroma client of an index's folder, or of the server, opened once."""
+        key = "" if self.chroma_url else name
+        if key not in self._clients:
+            self._clients[key] = self._connect(name)
+        return self._clients[key]
+
+    def _connect(self, name: str) -> Any:
         import chromadb
         from chromadb.config import Settings
 

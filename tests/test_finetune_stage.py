@@ -1,0 +1,220 @@
+"""The whole stage on forty small documents that a tiny model can learn to tell apart.
+
+A document is about a colour and a thing; questions name both by synonyms that share no letter run
+with the documents' words. A base model of random weights cannot know them; whoever saw the training
+pairs does, for documents it never saw.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import make_tiny_model, one_thread
+
+from rag_app.config import Settings
+from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.stage import FinetuneRequest, FinetuneResult, finetune
+from rag_app.index import Catalog
+from rag_app.ingest import ingest
+
+pytestmark = pytest.mark.slow
+
+COLOURS = {f"colour{i}": f"hue{i}" for i in range(7)}
+THINGS = {f"thing{i}": f"item{i}" for i in range(6)}
+NOISE = [f"noise{i}" for i in range(60)]
+ASKED = ["which", "what", "do", "you", "sell", "any"]
+WORDS = [*COLOURS, *COLOURS.values(), *THINGS, *THINGS.values(), *NOISE, *ASKED]
+DOCUMENTS = [(colour, thing) for colour in COLOURS for thing in THINGS][:40]
+METRICS = {*(f"hit_rate@{k}" for k in range(1, 11)), "mrr@10", "ndcg@10"}
+OPTIONS = TrainingOptions(epochs=8, batch_size=8, learning_rate=1e-2, max_tokens=32)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A storage with an index of the documents, and the questions about them."""
+
+    settings: Settings
+    questions: Path
+    base_index: str
+
+    def finetune(self, **options: Any) -> tuple[FinetuneResult, list[str]]:
+        """Run the stage; returns its result and the steps it told of."""
+        steps: list[str] = []
+
+        def progress(step: str, done: int, total: int, note: str = "") -> None:
+            steps.append(step)
+
+        request = FinetuneRequest(pairs=self.questions, options=OPTIONS, **options)
+        return finetune(self.settings, request, progress=progress), steps
+
+    def active(self) -> str | None:
+        return Catalog(self.settings.storage).active.current()
+
+
+def write_documents(folder: Path) -> Path:
+    """Each of unlike noise words, so that no two are near-duplicates."""
+    rng = random.Random(1)  # noqa: S311
+    folder.mkdir()
+    for colour, thing in DOCUMENTS:
+        noise = rng.sample(NOISE, 6)
+        (folder / f"{colour}-{thing}.txt").write_text(
+            f"{' '.join(noise[:3])} {colour} {thing} {' '.join(noise[3:])}", "utf-8"
+        )
+    return folder
+
+
+def write_questions(path: Path) -> Path:
+    """Two for each document."""
+    rows = [
+        {"question": words.format(COLOURS[colour], THINGS[thing]), "document": document}
+        for colour, thing in DOCUMENTS
+        for document in [f"docs/{colour}-{thing}.txt"]
+        for words in ("which {} {} do you sell", "any {} {}")
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("shop")
+    settings = Settings(
+        storage=folder / "storage", results=folder / "results", model="tiny", device="cpu"
+    )
+    make_tiny_model(settings.storage / "models" / "tiny", words=WORDS)
+    report = ingest([write_documents(folder / "docs")], settings)
+    with one_thread():
+        yield Shop(settings, write_questions(folder / "questions.jsonl"), report.index)
+
+
+@pytest.fixture(scope="module")
+def measured(shop: Shop) -> FinetuneResult:
+    """The first run, which only measures."""
+    result, steps = shop.finetune(promote=False)
+    assert "train" in steps
+    return result
+
+
+def numbers(result: FinetuneResult) -> dict[str, Any]:
+    """The result without what the clock decides."""
+    values = result.to_json()
+    return {name: values[name] for name in values if name not in ("seconds", "promoted")}
+
+
+def test_the_result_says_what_programs_read(shop: Shop, measured: FinetuneResult) -> None:
+    values = json.loads(json.dumps(measured.to_json()))
+    assert {
+        "model",
+        "index",
+        "verdict",
+        "split",
+        "base",
+        "tuned",
+        "p",
+        "seconds",
+        "pairs_per_second",
+        "peak_memory_mb",
+    } <= set(values)
+    assert values["split"] == {"train": 48, "dev": 8, "test": 24}  # of 80: 0.6, 0.1, 0.3
+    assert values["n"] == 24
+    assert values["training_pairs"] == 48
+    assert values["unmatched"] == 0
+    for side in (values["base"], values["tuned"], *values["on_training_questions"].values()):
+        assert set(side) == METRICS
+        for score in side.values():
+            assert set(score) == {"mean", "low", "high"}
+            assert 0 <= score["low"] <= score["mean"] <= score["high"] <= 1
+    assert 0 <= values["p"] <= 1
+    assert 0 <= values["search_loss@10"] <= 1
+
+
+def test_tuning_helps_on_documents_that_training_never_saw(measured: FinetuneResult) -> None:
+    base, tuned = measured.comparison.base, measured.comparison.tuned
+    assert measured.comparison.verdict.decision == "promote"
+    assert tuned["mrr@10"].low > base["mrr@10"].high
+    assert measured.comparison.differences["mrr@10"].p < 0.05
+
+
+def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
+    assert {path.name for path in measured.results.iterdir()} == {
+        "base.jsonl",
+        "tuned.jsonl",
+        "comparison.json",
+        "finetune.json",
+    }
+    assert measured.results == shop.settings.results / f"finetune-{measured.model.name}"
+    for name in ("base.jsonl", "tuned.jsonl"):
+        assert len((measured.results / name).read_text("utf-8").splitlines()) == 24
+    kept = json.loads((measured.results / "finetune.json").read_text("utf-8"))
+    assert numbers(measured) == {name: kept[name] for name in numbers(measured)}
+    models = {path.name for path in (shop.settings.storage / "models").iterdir()}
+    assert models == {"tiny", "tiny.bert", measured.model.name}
+    assert re.fullmatch(r"tiny-mnrl-[0-9a-f]{8}", measured.model.name)
+
+
+def test_the_model_card_has_the_table(measured: FinetuneResult) -> None:
+    card = (measured.model / "README.md").read_text("utf-8")
+    assert "base_model: tiny\n" in card
+    assert "- split by document: 48 train, 8 dev, 24 test pairs\n" in card
+    assert "| metric | base | tuned |\n|---|---|---|\n| hit_rate@1 | " in card
+    base, tuned = measured.comparison.base["mrr@10"], measured.comparison.tuned["mrr@10"]
+    assert (
+        f"| mrr@10 | {base.mean:.3f} [{base.low:.3f}, {base.high:.3f}] "
+        f"| {tuned.mean:.3f} [{tuned.low:.3f}, {tuned.high:.3f}] |\n"
+    ) in card
+    assert "Verdict: promote: mrr@10 rose from " in card
+
+
+def test_only_measuring_leaves_the_base_in_service(shop: Shop, measured: FinetuneResult) -> None:
+    assert measured.promoted is False
+    assert measured.base_index == shop.base_index
+    assert shop.active() == shop.base_index
+    assert measured.index in Catalog(shop.settings.storage).names()
+
+
+def test_the_same_command_again_gives_the_same_and_trains_nothing(
+    shop: Shop, measured: FinetuneResult
+) -> None:
+    weights = (measured.model / "model.safetensors").stat().st_mtime_ns
+    promoted, steps = shop.finetune()
+    assert "train" not in steps
+    assert numbers(promoted) == numbers(measured)
+    assert (measured.model / "model.safetensors").stat().st_mtime_ns == weights
+    assert promoted.promoted is True
+    assert shop.active() == measured.index
+
+    # The tuned index is in service now: tuning starts from the base model all the same.
+    again, steps = shop.finetune()
+    assert "train" not in steps
+    assert numbers(again) == numbers(measured)
+    assert again.base_model == "tiny"
+    assert shop.active() == measured.index
+    assert Catalog(shop.settings.storage).active.rollback() == shop.base_index
+
+
+def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: FinetuneResult) -> None:
+    from rag_app.query import open_with_model
+
+    index, model = open_with_model(Catalog(shop.settings.storage), shop.settings, measured.index)
+    assert model.name == measured.model.name
+    assert index.info.base_model == "tiny"
+    assert index.count() == len(DOCUMENTS)
+
+
+def test_a_tuning_that_changed_nothing_is_not_promoted(
+    shop: Shop, measured: FinetuneResult
+) -> None:
+    before = shop.active()
+    # One step of nearly nothing changes nothing, which is no reason to switch.
+    request = FinetuneRequest(
+        pairs=shop.questions, options=replace(OPTIONS, epochs=1, learning_rate=1e-9)
+    )
+    result = finetune(shop.settings, request)
+    assert result.comparison.verdict.decision == "hold"
+    assert result.promoted is False
+    assert shop.active() == before
