@@ -1,7 +1,6 @@
 """The whole stage on forty small documents that a tiny model can learn to tell apart.
 
-A document is about a colour and a thing; questions name both by synonyms that share no letter run
-with the documents' words. A base model of random weights cannot know them; whoever saw the training
+A document is about a colour and a thing; questions name both by synonyms that no document holds. A base model of random weights cannot know them; whoever saw the training
 pairs does, for documents it never saw.
 """
 
@@ -31,7 +30,7 @@ ASKED = ["which", "what", "do", "you", "sell", "any"]
 WORDS = [*COLOURS, *COLOURS.values(), *THINGS, *THINGS.values(), *NOISE, *ASKED]
 DOCUMENTS = [(colour, thing) for colour in COLOURS for thing in THINGS][:40]
 METRICS = {*(f"hit_rate@{k}" for k in range(1, 11)), "mrr@10", "ndcg@10"}
-OPTIONS = TrainingOptions(epochs=8, batch_size=8, learning_rate=1e-2, max_tokens=32)
+OPTIONS = TrainingOptions(epochs=30, batch_size=8, learning_rate=3e-3, max_tokens=32)
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ def write_documents(folder: Path) -> Path:
     rng = random.Random(1)  # noqa: S311
     folder.mkdir()
     for colour, thing in DOCUMENTS:
-        noise = rng.sample(NOISE, 6)
+        one, two, three, four = rng.sample(NOISE, 4)
         (folder / f"{colour}-{thing}.txt").write_text(
-            f"{' '.join(noise[:3])} {colour} {thing} {' '.join(noise[3:])}", "utf-8"
+            f"{one} {colour} {thing} {two} {three} {thing} {colour} {four}", "utf-8"
         )
     return folder
 

@@ -256,6 +256,13 @@ def read_back(path: Path) -> list[Pair]:
 def test_json_lines_lose_nothing(tmp_path: Path) -> None:
     write_pairs(tmp_path / "new" / "q.jsonl", PAIRS, CHUNKS)
     assert read_back(tmp_path / "new" / "q.jsonl") == PAIRS
+    twice = [
+        make_pair("q?", "help/lock.md", 0, 3, "human"),
+        make_pair("q?", "help/lock.md", 4, 8, "headings/v1"),
+        make_pair("q?", "help/shipping.md", 0, len(SHIPPING), "headings/v1"),
+    ]
+    write_pairs(tmp_path / "twice.jsonl", twice, CHUNKS)
+    assert read_back(tmp_path / "twice.jsonl") == twice
     row = json.loads((tmp_path / "new" / "q.jsonl").read_text("utf-8").splitlines()[2])
     assert row["evidence"] == "9V 건전지"
 
@@ -333,6 +340,14 @@ def test_an_export_replaces_the_last_one_wholly_or_not_at_all(tmp_path: Path, na
     write_pairs(tmp_path / name, PAIRS[3:], CHUNKS)
     assert [pair.question for pair in read_back(tmp_path / name)] == ["도어락 방전?"]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_who_reads_the_last_export_goes_on_reading_it(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "q.jsonl", PAIRS, CHUNKS)
+    before = (tmp_path / "q.jsonl").read_text("utf-8")
+    with (tmp_path / "q.jsonl").open(encoding="utf-8") as file:
+        write_pairs(tmp_path / "q.jsonl", PAIRS[:1], CHUNKS)
+        assert file.read() == before
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

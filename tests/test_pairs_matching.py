@@ -66,7 +66,7 @@ def test_a_document_is_named_by_its_id_or_by_an_ending_that_is_its_own(name: str
 
 @pytest.mark.parametrize("name", ["reset.md", "ickup.md", "pickup", "other.md"])
 def test_other_names_find_nothing(name: str) -> None:
-    question = LabelledQuestion("q?", document=name, evidence="Nine ten")
+    question = LabelledQuestion("q?", document=name)
     assert match_questions([question], CHUNKS).unmatched == [question]
 
 

@@ -107,7 +107,7 @@ def test_shares_may_be_others() -> None:
         "dev": 0,
         "test": 60,
     }
-    for dev, test in ((0.5, 0.5), (-0.1, 0.5), (0.2, 0.9)):
+    for dev, test in ((0.5, 0.5), (0.7, 0.3), (-0.1, 0.5), (0.2, 0.9)):
         with pytest.raises(ConfigError, match="nothing to train on"):
             split_pairs(PAIRS, TEXTS, seed=1, dev_share=dev, test_share=test)
 

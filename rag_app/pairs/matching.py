@@ -57,10 +57,11 @@ def _merge(same: dict[Place, LabelledQuestion], places: Places) -> list[Pair]:
     """Pairs of one question and one document; spans that make up all of it are the whole."""
     whole, first = next(iter(same.items()))
     spans = [place for place in same if place.start is not None]
-    kept = spans if spans and not places.fill(spans) else [Place(whole.document_id)]
+    if not spans or (len(spans) > 1 and places.fill(spans)):
+        return [make_pair(first.question, whole.document_id, None, None, first.origin)]
     return [
-        make_pair(first.question, place.document_id, place.start, place.end, first.origin)
-        for place in kept
+        make_pair(first.question, place.document_id, place.start, place.end, same[place].origin)
+        for place in spans
     ]
 
 

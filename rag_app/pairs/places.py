@@ -67,10 +67,14 @@ class Places:
         self._letters = cache(self._letters_of)
 
     def named(self, name: str) -> Place | None:
-        """The document with this id, or with the only id that ends in it; or the chunk."""
+        """The document with this id, or with the only id that ends in it; or the chunk.
+
+        A chunk that is all there is of its document stands for the document.
+        """
         if name in self._chunks:
             chunk = self._chunks[name]
-            return Place(chunk.ref_doc_id, chunk.start_char_idx, chunk.end_char_idx)
+            place = Place(chunk.ref_doc_id, chunk.start_char_idx, chunk.end_char_idx)
+            return Place(chunk.ref_doc_id) if self.fill([place]) else place
         path = name.replace("\\", "/").removeprefix("./")
         document_id = path if path in self.texts else self._by_ending.get(path)
         return None if document_id is None else Place(document_id)

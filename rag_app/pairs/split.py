@@ -54,7 +54,7 @@ def split_pairs(
         ConfigError: the shares leave nothing to train on.
     """
     shares = {"train": 1 - dev_share - test_share, "test": test_share, "dev": dev_share}
-    if shares["train"] <= 0 or min(shares.values()) < 0:
+    if dev_share + test_share >= 1 or min(dev_share, test_share) < 0:
         raise ConfigError(
             f"a dev share of {dev_share} and a test share of {test_share} leave nothing to train "
             "on; choose two that are 0 or more and below 1 together"
@@ -105,6 +105,8 @@ def _place_clusters(
 ) -> dict[str, str]:
     """Cluster -> part, as close to the shares as whole clusters come; the seed breaks ties.
 
+    Of several placings the one with the least chi-square is taken; within a pair, any will do.
+
     Raises:
         PairsError: there are fewer clusters than parts.
     """
@@ -119,11 +121,11 @@ def _place_clusters(
     best: dict[str, str] = {}
     least = float("inf")
     for placed in _placings(sizes, targets, seed):
-        distance = _distance(placed, sizes, targets)
+        lacking = _lacking(placed, sizes, targets)
+        distance = sum(lacking[part] ** 2 / target for part, target in targets.items())
         if distance < least:
             best, least = placed, distance
-        # No part is off by more than a pair.
-        if least < sum(1 / target for target in targets.values()):
+        if all(abs(pairs) < 1 for pairs in lacking.values()):
             break
     return best
 
@@ -162,11 +164,11 @@ def _deal(
     return placed
 
 
-def _distance(
+def _lacking(
     placed: Mapping[str, str], sizes: Mapping[str, int], targets: Mapping[str, float]
-) -> float:
-    """How far the parts are from their targets: the chi-square of one to the other."""
+) -> dict[str, float]:
+    """How many pairs each part has too few of; below 0, too many."""
     lacking = dict(targets)
     for cluster, part in placed.items():
         lacking[part] -= sizes[cluster]
-    return sum(lacking[part] ** 2 / target for part, target in targets.items())
+    return lacking

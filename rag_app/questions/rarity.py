@@ -35,11 +35,15 @@ class Rarity:
         of_terms = [self._idf(term) for term in terms(word)]
         return sum(of_terms) / len(of_terms) if of_terms else 0.0
 
-    def keywords(self, text: str, count: int) -> list[str]:
-        """The rarest words of a text, in the order in which they stand there."""
-        found = list(dict.fromkeys(word for word in words(text) if len(word) > 1))
-        rarest = sorted(found, key=lambda word: (-self.weight(word), word))[:count]
-        return [word for word in found if word in rarest]
+    def keywords(self, text: str, count: int, *, skip: int = 0) -> list[str]:
+        """The rarest words of a text after the `skip` rarest, in the order of the text.
+
+        Numbers say little by themselves; where nothing is left, it begins again with the rarest.
+        """
+        found = list(dict.fromkeys(filter(_is_content, words(text))))
+        rarest = sorted(found, key=lambda word: (-self.weight(word), word))
+        chosen = rarest[skip : skip + count] or rarest[:count]
+        return [word for word in found if word in chosen]
 
     def key_sentences(self, text: str) -> list[str]:
         """The sentences of a text as plain prose, the weightiest for their length first."""
@@ -55,6 +59,10 @@ class Rarity:
 
     def _idf(self, term: str) -> float:
         return math.log((self.texts + 1) / (self.document_frequency[term] + 0.5))
+
+
+def _is_content(word: str) -> bool:
+    return any(map(str.isalpha, word)) and len(word) > (1 if _HANGUL.search(word) else 2)
 
 
 def words(text: str) -> list[str]:

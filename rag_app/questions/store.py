@@ -44,6 +44,13 @@ class QuestionStore:
         self.generator = generator
         self.path = storage / "questions" / f"{slug(generator)}.jsonl"
 
+    @classmethod
+    def all(cls, storage: Path) -> list["QuestionStore"]:
+        """The stores of every generator that has written, the latest first."""
+        paths = list((storage / "questions").glob("*.jsonl"))
+        paths.sort(key=lambda path: (-path.stat().st_mtime_ns, path.name))
+        return [cls(storage, name) for path in paths if (name := _generator_of(path))]
+
     def load(self) -> dict[str, ChunkQuestions]:
         """What is stored, by chunk id; a last line that a killed run left torn is not.
 
@@ -101,6 +108,17 @@ class QuestionStore:
             return
         with self.path.open("r+b") as file:
             file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _generator_of(path: Path) -> str | None:
+    """The generator that the file's first line names; None: it has no whole line."""
+    first, found, _ = path.read_bytes().partition(b"\n")
+    try:
+        return str(json.loads(first)["generator"]) if found else None
+    except (ValueError, TypeError, KeyError):
+        raise StorageError(
+            f"line 1 of {path} is damaged; delete that line and run `rag-app questions` again"
+        ) from None
 
 
 def slug(generator: str) -> str:

@@ -13,6 +13,29 @@ MOST_WORDS = 35
 MOST_SYLLABLES = 80
 LEAST_WORDS = 2
 LEAST_SYLLABLES = 4
+MOST_REPEATS = 2
+# Copied: this share of a question stands in the passage, in runs of this many words or syllables.
+COPIED_SHARE = 0.8
+RUN_WORDS = 5
+RUN_SYLLABLES = 10
+# Shorter questions name things, they do not copy sentences.
+LEAST_COPIED_WORDS = 4
+LEAST_COPIED_SYLLABLES = 8
+
+_LEAKS = re.compile(
+    r"according to th(?:e|is) \w+|\b(?:passage|excerpt)s?\b"
+    r"|(?:text|paragraph|information) above|above (?:text|paragraph|information)"
+    r"|(?:the|this) (?:text|paragraph|article|document|context)\b"
+    r"|(?:mentioned|described|stated|provided) (?:in|by) the|as an ai\b|multiple.choice"
+    r"|(?:이|위|본|해당|주어진|제시된) ?(?:글|지문|본문|문단|문서|내용|안내문|텍스트)"
+    r"(?:에|을|은|의|이|과|로|$)|지문|안내문|에 따르면|위에서 (?:언급|설명)",
+    re.IGNORECASE,
+)
+_WORDS = 35
+MOST_SYLLABLES = 80
+LEAST_WORDS = 2
+LEAST_SYLLABLES = 4
+MOST_REPEATS = 2
 # Copied: this share of a question stands in the passage, in runs of this many words or syllables.
 COPIED_SHARE = 0.8
 RUN_WORDS = 5
@@ -30,14 +53,17 @@ _LEAKS = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(r"\w+")
+_LONG_WORDS = re.compile(r"\w{4,}|[가-힣]{2,}")
+_LOOP = re.compile(r"(\S)\1{5}|(\w{2,})(?:\W+\2\b){2}", re.IGNORECASE)
 _CJK = frozenset({"HANGUL", "CJK", "HIRAGANA", "KATAKANA"})
 _LEAST_MAIN_SHARE = 0.3
 
 
 def not_a_question(question: str, passage: str) -> bool:
-    """Nothing but marks, a statement, or a script that the passage is not written in."""
+    """Nothing but marks, a statement, a stutter, or a script that the passage has not."""
     stated = question.rstrip().endswith((".", "。")) and not re.search("[?？]", question)
-    return stated or not _WORDS.search(question) or _foreign_script(question, passage)
+    empty = not _WORDS.search(question)
+    return stated or empty or _stutters(question) or _foreign_script(question, passage)
 
 
 def too_short(question: str, _passage: str) -> bool:
@@ -106,6 +132,12 @@ def is_cjk(text: str) -> bool:
 
 def _runs(sequence: Sequence[str], length: int) -> list[tuple[str, ...]]:
     return [tuple(sequence[start : start + length]) for start in range(len(sequence) - length + 1)]
+
+
+def _stutters(question: str) -> bool:
+    """Small models fall into loops: "2000000000", "the code the code the code"."""
+    most = max(Counter(_LONG_WORDS.findall(question.casefold())).values(), default=0)
+    return bool(_LOOP.search(question)) or most > MOST_REPEATS
 
 
 def _foreign_script(question: str, passage: str) -> bool:

@@ -1,0 +1,131 @@
+"""Prompts for one question each: the same examples first, so that a server evaluates them once.
+
+What a small base model needs is measured in `docs/decisions.md`: a short piece of the passage
+rather than all of it, and a line that says which words to ask about. The line also gives each
+question of a chunk a subject of its own.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rag_app.chunks import EMBEDDED_KEY, passage_text
+from rag_app.documents.language import guess_language
+from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, OTHER, Labels
+from rag_app.questions.rarity import Rarity, plain
+from rag_app.questions.wording import is_cjk
+from rag_app.sentences import split_by_rules
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
+PROMPT_VERSION = "v1"
+MAX_TOKENS = 48
+# Low for a model of this size: what it samples less readily is seldom about the passage.
+TEMPERATURE = 0.5
+# Characters of a passage that a base model is shown; syllables say more than letters.
+BASE_LETTERS = 280
+BASE_SYLLABLES = 130
+# A model that follows instructions reads all of an ordinary chunk; this fits 4,096 tokens.
+INSTRUCTED_LETTERS = 6000
+INSTRUCTED_SYLLABLES = 2000
+TOPIC_WORDS = 3
+
+_NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
+_QUOTES = "\"'“”‘’「」*` "
+
+
+class PromptWriter:
+    """Writes the prompts for the chunks of one index."""
+
+    def __init__(self, rarity: Rarity, *, follows_instructions: bool) -> None:
+        self._rarity = rarity
+        self._instructed = follows_instructions
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Where answers end: a base model goes on with a next example; others may begin empty."""
+        return () if self._instructed else ("\n",)
+
+    def prompts(self, node: "TextNode", numbers: Sequence[int]) -> list[str]:
+        """The prompts for a chunk's questions of these numbers, counted from 0.
+
+        Each is about another sentence; when there are no more, about other words of them.
+        """
+        key = question_language(node)
+        labels = LABELS_BY_LANGUAGE[key]
+        sentences = self._rarity.key_sentences(node.text) or [plain(node.text)]
+        title = plain(str(node.metadata.get(EMBEDDED_KEY, "")))
+        return [
+            _prefix(key, instructed=self._instructed)
+            + self._last(
+                node, title, sentences[number % len(sentences)], labels, number // len(sentences)
+            )
+            for number in numbers
+        ]
+
+    def _last(self, node: "TextNode", title: str, sentence: str, labels: Labels, turn: int) -> str:
+        shown = window(node.text, sentence, limit=self._limit(node.text))
+        passage = f"{title}. {shown}" if title else shown
+        topic = self._topic(title, sentence, turn)
+        return f"{labels.passage} {passage}\n{labels.topic} {topic}\n{labels.question}"
+
+    def _topic(self, title: str, sentence: str, turn: int) -> str:
+        about = " ".join(self._rarity.keywords(title, TOPIC_WORDS))
+        count = TOPIC_WORDS - 1 if about else TOPIC_WORDS
+        own = self._rarity.keywords(sentence, count, skip=turn * count)
+        return ", ".join([about, *own] if about else own)
+
+    def _limit(self, text: str) -> int:
+        if is_cjk(text):
+            return INSTRUCTED_SYLLABLES if self._instructed else BASE_SYLLABLES
+        return INSTRUCTED_LETTERS if self._instructed else BASE_LETTERS
+
+
+def question_language(node: "TextNode") -> str:
+    """The key of the examples for a chunk: "en", "ko" or "other"."""
+    named = str(node.metadata.get("language", "")) or guess_language(passage_text(node))
+    return named if named in EXAMPLES else OTHER
+
+
+def window(text: str, sentence: str, *, limit: int) -> str:
+    """As many whole sentences around this one as fit into `limit` characters, on one line."""
+    lines = [plain(text[start:end]) for start, end in split_by_rules(text)]
+    lines = [line for line in lines if line]
+    if sentence not in lines:
+        return sentence[:limit]
+    first = lines.index(sentence)
+    after = first + 1
+    room = limit - len(sentence)
+    while True:
+        if first > 0 and len(lines[first - 1]) < room:
+            first -= 1
+            room -= len(lines[first]) + 1
+        elif after < len(lines) and len(lines[after]) < room:
+            room -= len(lines[after]) + 1
+            after += 1
+        else:
+            return " ".join(lines[first:after])[:limit]
+
+
+def read_answer(answer: str) -> str:
+    """The question in a model's answer: one line, without labels, numbers, quotes or an answer."""
+    lines = [line.strip() for line in answer.splitlines() if line.strip(_QUOTES)]
+    text = _NUMBERED.sub("", lines[0]) if lines else ""
+    for label in LABELS:
+        text = text.removeprefix(label)
+    # A model that answers its own question has said enough at the question mark.
+    end = max(text.rfind("?"), text.rfind("？")) + 1
+    return " ".join((text[:end] if end else text).strip(_QUOTES).split())
+
+
+@cache
+def _prefix(key: str, *, instructed: bool) -> str:
+    labels = LABELS_BY_LANGUAGE[key]
+    shown = "".join(
+        f"{labels.passage} {example.passage}\n{labels.topic} {example.topic}\n"
+        f"{labels.question} {example.question}\n\n"
+        for example in EXAMPLES[key]
+    )
+    return f"{labels.instruction}\n\n{shown}" if instructed else shown

@@ -1,0 +1,125 @@
+"""Who writes questions: a language model, or the text itself where there is none."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from rag_app import local_llm
+from rag_app.config import Settings
+from rag_app.questions.extract import EXTRACT_VERSION, HEADINGS, extract_questions
+from rag_app.questions.prompts import (
+    MAX_TOKENS,
+    PROMPT_VERSION,
+    TEMPERATURE,
+    PromptWriter,
+    read_answer,
+)
+from rag_app.questions.rarity import Rarity
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
+# One chunk and the numbers of the questions that it still lacks, counted from 0.
+Order = tuple["TextNode", range]
+# Called with an order's place and its questions as soon as it is finished, in any order.
+OnWritten = Callable[[int, list[str]], None]
+
+
+class Completes(Protocol):
+    """What is asked of a language model; `rag_app.llms.ChatModel` is one."""
+
+    name: str
+    follows_instructions: bool
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        on_done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
+        """Answer each prompt."""
+        ...
+
+
+class QuestionWriter(Protocol):
+    """Writes the questions of many chunks, and reports each chunk as it is finished."""
+
+    generator: str
+    prompt_version: str
+
+    def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
+        """Write what was ordered."""
+        ...
+
+
+class ModelWriter:
+    """Asks a language model, one prompt for each question."""
+
+    prompt_version = PROMPT_VERSION
+
+    def __init__(self, model: Completes, rarity: Rarity) -> None:
+        self.generator = model.name.removesuffix(".gguf")
+        self._model = model
+        self._prompts = PromptWriter(rarity, follows_instructions=model.follows_instructions)
+
+    def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
+        """Send all prompts at once, so that the model is never idle between two chunks.
+
+        Raises:
+            LanguageModelError: one failed for good; what was finished has been reported.
+        """
+        batch = [self._prompts.prompts(node, numbers) for node, numbers in orders]
+        place = [(order, row) for order, prompts in enumerate(batch) for row in range(len(prompts))]
+        answers = [[""] * len(prompts) for prompts in batch]
+        missing = [len(prompts) for prompts in batch]
+
+        def collect(index: int, text: str) -> None:
+            order, row = place[index]
+            answers[order][row] = read_answer(text)
+            missing[order] -= 1
+            if missing[order] == 0:
+                on_written(order, answers[order])
+
+        self._model.complete(
+            [prompt for prompts in batch for prompt in prompts],
+            max_tokens=MAX_TOKENS,
+            temperature=TEMPERATURE,
+            seed=seed,
+            stop=self._prompts.stop,
+            on_done=collect,
+        )
+
+
+class TextWriter:
+    """Takes questions from the text itself."""
+
+    generator = HEADINGS
+    prompt_version = EXTRACT_VERSION
+
+    def __init__(self, rarity: Rarity) -> None:
+        self._rarity = rarity
+
+    def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
+        """Extract; the seed changes nothing."""
+        for place, (node, numbers) in enumerate(orders):
+            found = extract_questions(node, self._rarity, numbers.stop)
+            on_written(place, found[numbers.start :])
+
+
+def generator_name(settings: Settings) -> str:
+    """The name under which the settings' generator keeps its questions, without starting it."""
+    if settings.llm == "none":
+        return HEADINGS
+    named = settings.llm_model or ""
+    if settings.llm == "endpoint" or (settings.llm == "auto" and settings.llm_base_url):
+        return named.removesuffix(".gguf")
+    if named.endswith(".gguf"):
+        return named.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    if not local_llm.installed():
+        return HEADINGS
+    package = importlib.import_module(local_llm.GEMMA_PACKAGE)
+    return str(package.MODEL_NAME).removesuffix(".gguf")
