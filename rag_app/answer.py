@@ -15,6 +15,9 @@ MAX_TOKENS = 300
 SUPPORT = 0.5
 NOT_FOUND = "NOT IN THE DOCUMENTS"
 _MARK = re.compile(r"\s*\[(\d+)\]")
+# "[1, 2]" is two marks, and "end. [1]" a mark of the sentence that ended.
+_LIST_OF_MARKS = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)+)\]")
+_AFTER_STOP = re.compile(r"([.!?。])((?:\s*\[\d+\])+)")
 _WORD = re.compile(r"[가-힣]+|[^\W_]+")
 
 
@@ -118,6 +121,7 @@ def check_citations(text: str, passages: Sequence[str]) -> tuple[str, list[int],
         the text with its marks, the passages it cites, the sentences that none supports.
     """
     pieces, cited, unsupported = [], [], []
+    text = _AFTER_STOP.sub(r"\2\1", _LIST_OF_MARKS.sub(_single_marks, text))
     for sentence in re.split(r"(?<=[.!?。])\s+(?!\[)|\n+", text):
         plain = _MARK.sub("", sentence).strip()
         if not plain:
@@ -130,6 +134,10 @@ def check_citations(text: str, passages: Sequence[str]) -> tuple[str, list[int],
         cited += [n for n in supported if n not in cited]
         pieces.append(plain + "".join(f" [{n}]" for n in dict.fromkeys(supported)))
     return " ".join(pieces), cited, unsupported
+
+
+def _single_marks(marks: re.Match[str]) -> str:
+    return "".join(f"[{n}]" for n in re.findall(r"\d+", marks[1]))
 
 
 def support(sentence: str, passage: str) -> float:

@@ -42,9 +42,10 @@ class Endpoint:
 
     async def explain(self, error: Exception, client: "AsyncOpenAI") -> LanguageModelError:
         """Turn what a client raised into what was found and how to mend it."""
+        import httpx
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
-        if isinstance(error, APITimeoutError):
+        if isinstance(error, APITimeoutError | httpx.TimeoutException):  # the latter in a stream
             return LanguageModelError(
                 f"{self.base_url} gave no answer within {self.timeout_seconds:g} s "
                 f"(tried {self._tries()}); raise RAG_APP_LLM_TIMEOUT or lower "

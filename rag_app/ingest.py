@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.config import Settings
 from rag_app.errors import IndexMismatch
-from rag_app.models.weights import MULTILINGUAL_MODEL
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
+    from rag_app.config import Settings
     from rag_app.documents import Failure
     from rag_app.index import Catalog, SyncReport, VectorIndex
     from rag_app.models import EmbeddingModel
@@ -39,7 +38,7 @@ class IngestReport:
 
 def ingest(
     paths: Sequence[Path],
-    settings: Settings,
+    settings: "Settings",
     *,
     index_name: str | None = None,
     use: bool = False,
@@ -95,7 +94,7 @@ def ingest(
 
 
 def open_target(
-    catalog: "Catalog", settings: Settings, *, index_name: str | None = None
+    catalog: "Catalog", settings: "Settings", *, index_name: str | None = None
 ) -> tuple["VectorIndex", "EmbeddingModel"]:
     """The index that these settings mean, and its model.
 
@@ -113,36 +112,46 @@ def open_target(
     return index, model
 
 
-def load_settings_model(settings: Settings, index: "VectorIndex | None") -> "EmbeddingModel":
-    """The model of this index, or the one that the settings name."""
+def load_settings_model(
+    settings: "Settings", index: "VectorIndex | None", *, following: str | None = None
+) -> "EmbeddingModel":
+    """The model of this index, or the one that was given, or `following`, or the default."""
     from rag_app.models import load_model
 
+    fallback = settings.model if given(settings, "model") else following or settings.model
+    name = index.info.model if index else fallback
     return load_model(
-        index.info.model if index else settings.model,
+        name,
         storage=settings.storage,
         offline=settings.offline,
         device=settings.device,
     )
 
 
-def given(settings: Settings, key: str) -> bool:
+def _active_base(catalog: "Catalog") -> str | None:
+    """The untuned model of the index in service: another chunk size means no other model."""
+    active = catalog.active.current()
+    return catalog.open(active).info.base_model if active else None
+
+
+def given(settings: "Settings", key: str) -> bool:
     """Whether a flag, the environment or the file set this, rather than a default."""
     return key in settings.model_fields_set
 
 
 def _make_target(
-    catalog: "Catalog", settings: Settings, name: str | None
+    catalog: "Catalog", settings: "Settings", name: str | None
 ) -> tuple["VectorIndex", "EmbeddingModel"]:
     from rag_app.chunks import Chunking
     from rag_app.index import IndexInfo, index_name
 
-    model = load_settings_model(settings, None)
+    model = load_settings_model(settings, None, following=_active_base(catalog))
     chunking = Chunking(settings.chunk_size, settings.chunk_overlap, settings.sentences)
     info = IndexInfo.of(model, chunking)
     return catalog.make(name or index_name(info), info), model
 
 
-def _check_making(index: "VectorIndex", settings: Settings) -> None:
+def _check_making(index: "VectorIndex", settings: "Settings") -> None:
     for key in MAKING[1:]:
         if given(settings, key) and getattr(settings, key) != getattr(index.info, key):
             raise IndexMismatch(
@@ -151,7 +160,7 @@ def _check_making(index: "VectorIndex", settings: Settings) -> None:
             )
 
 
-def _active_if_meant(catalog: "Catalog", settings: Settings) -> str | None:
+def _active_if_meant(catalog: "Catalog", settings: "Settings") -> str | None:
     """The index in service, unless a setting was given that it was not made with."""
     active = catalog.active.current()
     if active is None:
@@ -168,6 +177,8 @@ def warnings_for(
     documents: Sequence["Document"], model: "EmbeddingModel", sync: "SyncReport"
 ) -> list[str]:
     """What the user should know about how model and documents fit together."""
+    from rag_app.models.weights import MULTILINGUAL_MODEL
+
     warnings = []
     texts = [document.text for document in documents]
     foreign = [text for text in texts if not model.knows_script_of([text])]

@@ -24,10 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class ChatModel:
-    """A language model that speaks the OpenAI chat protocol. A context manager: close it.
-
-    The requests run on an event loop in a thread of their own, see LoopThread.
-    """
+    """A language model that speaks the OpenAI chat protocol. A context manager: close it."""
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from rag_app.answer import Answer, answer
 from rag_app.errors import ConfigError
-from rag_app.retrieve import VectorRetriever
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
@@ -35,6 +34,8 @@ class Session:
             ConfigError: an empty or endless question.
             LanguageModelError: the language model cannot be reached.
         """
+        from rag_app.retrieve import VectorRetriever
+
         question = " ".join(question.split())
         if not any(character.isalnum() for character in question):
             raise ConfigError("the question is empty; type a few words, or /help")

@@ -108,7 +108,6 @@ def test_sentences_keep_their_own_sources_in_order_of_use() -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="check_citations takes 'A. [1] B. [2]' for one sentence")
 def test_marks_after_the_full_stop_belong_to_the_sentence_before() -> None:
     text, cited, unsupported = check_citations(
         "Refunds are paid within five working days. [1] "

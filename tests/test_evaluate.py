@@ -15,27 +15,26 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from rag_app.errors import PairsError, StorageError
-from rag_app.evaluate import (
+from rag_app.evaluate.changes import Change, Flips, changes, flips
+from rag_app.evaluate.evaluator import BatchRetrieverEvaluator, MetricAtK
+from rag_app.evaluate.invariants import check_invariants
+from rag_app.evaluate.scoring import (
     METRICS,
-    Change,
+    Outcome,
+    collapse,
+    read_outcomes,
+    score_questions,
+    write_outcomes,
+)
+from rag_app.evaluate.statistics import (
     Difference,
     Estimate,
-    Flips,
-    Outcome,
-    changes,
-    check_invariants,
-    decide,
     difference,
     differences,
     estimate,
-    flips,
-    read_outcomes,
-    score_questions,
     summarise,
-    write_outcomes,
 )
-from rag_app.evaluate.evaluator import BatchRetrieverEvaluator, MetricAtK
-from rag_app.evaluate.scoring import collapse
+from rag_app.evaluate.verdict import decide
 from rag_app.pairs import Question
 
 

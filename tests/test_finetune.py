@@ -302,7 +302,6 @@ def test_a_killed_process_goes_on_from_its_checkpoint(
     assert_same_weights(target, tuned.target)
 
 
-@pytest.mark.xfail(strict=True, reason="get_last_checkpoint takes a checkpoint that is not whole")
 def test_half_a_checkpoint_does_no_harm(
     base: EmbeddingModel, tuned: EmbeddingFinetuneEngine, tmp_path: Path
 ) -> None:
@@ -322,7 +321,6 @@ def test_unknown_names_list_the_known(base: EmbeddingModel, tmp_path: Path) -> N
         assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the trainer's nan filter hides the loss from Watch")
 def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: Path) -> None:
     options = replace(OPTIONS, learning_rate=1e30)
     with pytest.raises(TrainingError, match="smaller --learning-rate"):

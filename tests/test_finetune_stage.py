@@ -1,7 +1,8 @@
 """The whole stage on forty small documents that a tiny model can learn to tell apart.
 
-A document is about a colour and a thing; questions name both by synonyms that no document holds. A base model of random weights cannot know them; whoever saw the training
-pairs does, for documents it never saw.
+A document is about a colour and a thing; questions name both by synonyms that no document holds.
+A base model of random weights cannot know them; whoever saw the training pairs does, for documents
+it never saw.
 """
 
 import json

@@ -43,16 +43,14 @@ def ingest(
     report = ingest_stage(paths, settings, index_name=index, use=use, progress=run.progress)
     sync = report.sync
     for failure in report.failures[:SHOWN_FAILURES]:
-        run.warn(f"{failure.path}: {failure.reason}")
+        run.warn(f"{failure.path} {failure.reason}")
     for warning in report.warnings:
         run.warn(warning)
-    run.out.print(
+    run.say(
         f"{len(sync.added)} added, {len(sync.changed)} changed, {len(sync.unchanged)} unchanged, "
         f"{len(sync.removed)} removed, {len(report.failures)} failed, {len(report.skipped)} skipped"
     )
-    run.out.print(
-        f"index {report.index}: {report.chunks} chunks, {report.model}, {report.seconds:.1f} s"
-    )
+    run.say(f"index {report.index}: {report.chunks} chunks, {report.model}, {report.seconds:.1f} s")
     if not report.active:
         run.note(f"it is not in service; `rag-app index use {report.index}` puts it there")
     run.result(

@@ -66,7 +66,9 @@ def show_answer(run: Run, found: "Answer") -> None:
     if found.text is not None:
         run.out.print(f"\n{escape(found.text)}\n", soft_wrap=True)
         for sentence in found.unsupported:
-            run.out.print(f"[yellow]no passage supports:[/yellow] {escape(sentence)}")
+            run.out.print(
+                f"[yellow]no passage supports:[/yellow] {escape(sentence)}", soft_wrap=True
+            )
         if run.as_json:
             return
     elif found.citations:
@@ -109,7 +111,7 @@ def _converse(run: Run, session: "Session", history: Path) -> None:
                 show_answer(run, found)
                 run.result(found.to_json())
         except RagAppError as error:
-            run.err.print(f"[red]error:[/red] {error}", soft_wrap=True)
+            run.fail(error)
 
 
 def _lines(history: Path) -> Iterator[str]:
@@ -151,14 +153,17 @@ def _switch(run: Run, session: "Session", name: str) -> None:
         session.switch(name)
     for known in session.catalog.names():
         mark = "*" if known == session.index.name else " "
-        run.out.print(f"{mark} {known}")
+        run.say(f"{mark} {known}")
 
 
 def _sources(run: Run, session: "Session", _: str) -> None:
     """Show the last passages whole."""
     from rich.markup import escape
 
-    for citation in session.last.citations if session.last else ():
+    if session.last is None:
+        run.say("nothing was asked yet")
+        return
+    for citation in session.last.citations:
         run.out.print(f"[bold]{_head(citation)}[/bold]", soft_wrap=True)
         run.out.print(escape(f"{citation.path}\n{citation.text}\n"), soft_wrap=True)
 
@@ -166,19 +171,17 @@ def _sources(run: Run, session: "Session", _: str) -> None:
 def _why(run: Run, session: "Session", _: str) -> None:
     """Say where the last passages came from."""
     if session.last is None:
-        run.out.print("nothing was asked yet")
+        run.say("nothing was asked yet")
         return
-    run.out.print(
+    run.say(
         f"asked {session.last.question!r} as {session.model.prompts.query!r} + question, "
-        f"of {session.index.name} ({session.model.name}, {session.index.count()} chunks)",
-        soft_wrap=True,
+        f"of {session.index.name} ({session.model.name}, {session.index.count()} chunks)"
     )
     for citation in session.last.citations:
         cited = " cited" if citation.n in session.last.cited else ""
-        run.out.print(
+        run.say(
             f"{citation.n}. cosine {citation.score:.4f}  {citation.document} "
-            f"characters {citation.start}-{citation.end}{cited}",
-            soft_wrap=True,
+            f"characters {citation.start}-{citation.end}{cited}"
         )
 
 

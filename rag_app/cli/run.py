@@ -101,6 +101,18 @@ class Run:
         if not self.quiet:
             self.err.print(escape(text), soft_wrap=True)
 
+    def say(self, text: str) -> None:
+        """A line of the result, as it stands, on standard output."""
+        from rich.markup import escape
+
+        self.out.print(escape(text), soft_wrap=True)
+
+    def fail(self, error: RagAppError) -> None:
+        """What went wrong and what mends it, on standard error."""
+        from rich.markup import escape
+
+        self.err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
         from rich.markup import escape
@@ -165,8 +177,6 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
 def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
     if debug:
         raise error
-    from rich.markup import escape
-
-    run.err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+    run.fail(error)
     run.result({"error": str(error), "kind": type(error).__name__})
     raise typer.Exit(USER_ERROR) from None

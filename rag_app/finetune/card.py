@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rag_app.evaluate import Estimate
+    from rag_app.evaluate.statistics import Estimate
     from rag_app.finetune.stage import FinetuneRequest, FinetuneResult
 
 SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformerTrainer
 
-from rag_app.finetune.batches import clean_batches
+from rag_app.errors import TrainingError
+from rag_app.finetune.batches import batch_count, clean_batches
 from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.losses import find_loss
 from rag_app.finetune.methods import find_method
@@ -87,8 +88,9 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
             self.report = read_report(self.target)
             return
         work = self.target.with_name(self.target.name + ".training")
-        trainer, seconds = self._train(work)
-        self.report = self._measure(trainer, seconds)
+        trainer, steps, seconds = self._train(work)
+        check_finite(trainer.model)
+        self.report = self._measure(trainer, steps, seconds)
         self._save(trainer.model, work)
 
     def get_finetuned_model(self, **_: Any) -> "BaseEmbedding":
@@ -111,10 +113,10 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """The tuned model; its name is that of its folder under `<storage>/models`."""
         return EmbeddingModel(self.target.name, self.target, device=self.device)
 
-    def _train(self, work: Path) -> tuple[Any, float]:
+    def _train(self, work: Path) -> tuple[Any, int, float]:
+        """Train; returns the trainer, the steps of this run, and its seconds."""
         from transformers import set_seed
         from transformers.trainer_callback import PrinterCallback
-        from transformers.trainer_utils import get_last_checkpoint
 
         set_seed(self.options.seed)
         model = self._fresh_model()
@@ -129,10 +131,11 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         )
         # Its own reports would be printed over ours.
         trainer.remove_callback(PrinterCallback)
-        checkpoint = get_last_checkpoint(str(work)) if work.is_dir() else None
+        checkpoint = last_whole_checkpoint(work)
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=checkpoint)
-        return trainer, time.monotonic() - started
+        resumed_at = int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else 0
+        return trainer, trainer.state.global_step - resumed_at, time.monotonic() - started
 
     def _fresh_model(self) -> "SentenceTransformer":
         model = EmbeddingModel(self.base.name, self.base.folder, device=self.device).transformer
@@ -163,6 +166,8 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
             metric_for_best_model=f"eval_{DEV_METRIC}" if self.dev else None,
             greater_is_better=True if self.dev else None,
             logging_steps=LOG_STEPS,
+            # Otherwise a loss that is no number is logged as the last one that was.
+            logging_nan_inf_filter=False,
             dataloader_pin_memory=self.device == "cuda",
             disable_tqdm=True,
             log_level="error",
@@ -178,14 +183,15 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         }
         return Dataset.from_dict({column: values[column] for column in columns})
 
-    def _measure(self, trainer: Any, seconds: float) -> TrainingReport:
+    def _measure(self, trainer: Any, steps: int, seconds: float) -> TrainingReport:
         history = trainer.state.log_history
         dev_mrr = [log[f"eval_{DEV_METRIC}"] for log in history if f"eval_{DEV_METRIC}" in log]
-        trained = self.options.epochs * len(self.rows)
+        groups = [row.group for row in self.rows]
+        pairs = steps * len(self.rows) / batch_count(groups, self.options.batch_size)
         best = 1 + dev_mrr.index(max(dev_mrr)) if dev_mrr else self.options.epochs
         return TrainingReport(
             seconds=round(seconds, 2),
-            pairs_per_second=round(trained / seconds, 2),
+            pairs_per_second=round(pairs / seconds, 2),
             peak_memory_mb=peak_memory_mb(self.device),
             device=self.device,
             bf16=has_bf16(self.device),
@@ -211,6 +217,31 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
 def read_report(folder: Path) -> TrainingReport:
     """What the training of a saved model measured."""
     return TrainingReport(**json.loads((folder / REPORT_FILE).read_text("utf-8")))
+
+
+def check_finite(model: "SentenceTransformer") -> None:
+    """Refuse weights that are no numbers, which a short training never logs.
+
+    Raises:
+        TrainingError: one is not finite.
+    """
+    if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
+        raise TrainingError(
+            "training left weights that are no numbers; run again with a smaller --learning-rate"
+        )
+
+
+def last_whole_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written to its end; torn ones are removed.
+
+    The trainer's state is the last file that it writes.
+    """
+    checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]))
+    for checkpoint in reversed(checkpoints):
+        if (checkpoint / "trainer_state.json").is_file():
+            return str(checkpoint)
+        shutil.rmtree(checkpoint)
+    return None
 
 
 def column_prompts(prompts: Prompts) -> dict[str, str] | None:

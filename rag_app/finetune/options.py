@@ -49,7 +49,7 @@ class TrainingReport:
 def training_key(
     base_fingerprint: str,
     rows: Sequence[TrainingRow],
-    dev_ids: Sequence[str],
+    dev_texts: Sequence[str],
     options: TrainingOptions,
 ) -> str:
     """Hash of everything that decides the outcome of a training, 8 hex digits.
@@ -60,6 +60,6 @@ def training_key(
         base_fingerprint,
         asdict(options),
         [(row.question, row.passage, row.group) for row in rows],
-        list(dev_ids),
+        list(dev_texts),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]

@@ -162,7 +162,7 @@ def _open_base(
         index.check_model(base)
         return index, base
     info = IndexInfo.of(base, index.info.chunking)
-    base_index = catalog.make(index_name(info), info)
+    base_index = catalog.make(catalog.find(info) or index_name(info), info)
     copy_chunks(index, base_index, model=base, cache=cache, progress=progress)
     return base_index, base
 
@@ -226,8 +226,8 @@ def _train(
     material: Material,
     progress: Progress,
 ) -> EmbeddingFinetuneEngine:
-    dev_ids = material.dev.questions if material.dev else []
-    key = training_key(base.fingerprint, material.rows, dev_ids, request.options)
+    dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
+    key = training_key(base.fingerprint, material.rows, dev, request.options)
     short = re.sub(r"[^a-zA-Z0-9]+", "-", base.name.rsplit("/", 1)[-1]).strip("-").lower()
     engine = EmbeddingFinetuneEngine(
         base,

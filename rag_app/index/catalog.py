@@ -83,6 +83,10 @@ class Catalog:
         )
         return VectorIndex(name, collection, info, self.folder / name)
 
+    def find(self, info: IndexInfo) -> str | None:
+        """Name of an index that was made just so, whatever it is called."""
+        return next((name for name in self.names() if self.open(name).info == info), None)
+
     def remove(self, name: str) -> None:
         """Delete an index that is not in service.
 

@@ -50,7 +50,8 @@ def _candidates(node: "TextNode", rarity: Rarity) -> Iterator[str]:
         heading = plain(match[1])
         yield heading if heading.endswith(("?", "？")) else f"{title} {heading}".strip()
     for sentence in rarity.key_sentences(node.text):
-        if query := _query(sentence, rarity):
+        # What an FAQ asks has been taken as it is.
+        if not sentence.endswith(("?", "？")) and (query := _query(sentence, rarity)):
             yield query
 
 

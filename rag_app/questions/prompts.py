@@ -67,7 +67,7 @@ class PromptWriter:
 
     def _last(self, node: "TextNode", title: str, sentence: str, labels: Labels, turn: int) -> str:
         shown = window(node.text, sentence, limit=self._limit(node.text))
-        passage = f"{title}. {shown}" if title else shown
+        passage = f"{title}{_after(title)} {shown}" if title else shown
         topic = self._topic(title, sentence, turn)
         return f"{labels.passage} {passage}\n{labels.topic} {topic}\n{labels.question}"
 
@@ -81,6 +81,10 @@ class PromptWriter:
         if is_cjk(text):
             return INSTRUCTED_SYLLABLES if self._instructed else BASE_SYLLABLES
         return INSTRUCTED_LETTERS if self._instructed else BASE_LETTERS
+
+
+def _after(title: str) -> str:
+    return "" if title.endswith((".", "?", "!", ":", "。", "？")) else "."
 
 
 def question_language(node: "TextNode") -> str:

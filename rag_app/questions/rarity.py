@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from rag_app.sentences import split_by_rules
 
-_WORD = re.compile(r"\w+(?:['’.-]\w+)*")
+_WORD = re.compile(r"\w+(?:(?:['’-]|(?<=\d)\.(?=\d))\w+)*")
 _HANGUL = re.compile("[가-힣]")
 _NO_SENTENCE = re.compile(r"\s*(?:#|\||[-=*_]{3,}\s*$|`{3})")
 # Markdown that is no part of what a line says.

@@ -31,27 +31,6 @@ _LEAKS = re.compile(
     r"(?:에|을|은|의|이|과|로|$)|지문|안내문|에 따르면|위에서 (?:언급|설명)",
     re.IGNORECASE,
 )
-_WORDS = 35
-MOST_SYLLABLES = 80
-LEAST_WORDS = 2
-LEAST_SYLLABLES = 4
-MOST_REPEATS = 2
-# Copied: this share of a question stands in the passage, in runs of this many words or syllables.
-COPIED_SHARE = 0.8
-RUN_WORDS = 5
-RUN_SYLLABLES = 10
-# Shorter questions name things, they do not copy sentences.
-LEAST_COPIED_WORDS = 4
-LEAST_COPIED_SYLLABLES = 8
-
-_LEAKS = re.compile(
-    r"according to th(?:e|is) \w+|\b(?:passage|excerpt)s?\b|(?:text|paragraph|information) above"
-    r"|above (?:text|paragraph|information)|(?:the|this) (?:text|paragraph|article|document|context)\b"
-    r"|(?:mentioned|described|stated|provided) (?:in|by) the|as an ai\b|multiple.choice"
-    r"|(?:이|위|본|해당|주어진|제시된) ?(?:글|지문|본문|문단|문서|내용|안내문|텍스트)(?:에|을|은|의|이|과|로|$)"
-    r"|지문|안내문|에 따르면|위에서 (?:언급|설명)",
-    re.IGNORECASE,
-)
 _WORDS = re.compile(r"\w+")
 _LONG_WORDS = re.compile(r"\w{4,}|[가-힣]{2,}")
 _LOOP = re.compile(r"(\S)\1{5}|(\w{2,})(?:\W+\2\b){2}", re.IGNORECASE)

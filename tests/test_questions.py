@@ -1,0 +1,603 @@
+"""Questions: what is asked, what survives a kill, what is dropped and why, the whole stage."""
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
+from fakes import WordModel
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from tiny import make_tiny_model, one_thread
+from typer.testing import CliRunner, Result
+
+from rag_app import local_llm
+from rag_app.chunks import passage_text
+from rag_app.cli.app import build_app
+from rag_app.config import Settings
+from rag_app.errors import LanguageModelError, StorageError
+from rag_app.index import Catalog, Passages
+from rag_app.ingest import ingest, load_settings_model
+from rag_app.llms import open_language_model
+from rag_app.models import EmbeddingModel
+from rag_app.pairs import read_questions
+from rag_app.questions import (
+    ChunkQuestions,
+    Filtered,
+    GeneratedQuestion,
+    QuestionsReport,
+    QuestionStore,
+    filter_questions,
+    to_pairs,
+    usable_questions,
+    write_questions,
+)
+from rag_app.questions.examples import ENGLISH, EXAMPLES, KOREAN
+from rag_app.questions.extract import HEADINGS, extract_questions
+from rag_app.questions.prompts import PromptWriter, question_language, read_answer, window
+from rag_app.questions.rarity import Rarity
+from rag_app.questions.wording import copied, leaks_prompt, not_a_question, too_long, too_short
+from rag_app.questions.writers import ModelWriter, generator_name
+
+REFUND = "Refunds reach your account within five working days. Cash is never paid out."
+FREIGHT = "Parcels over thirty kilograms travel by freight. The driver calls before arriving."
+HOURS = "The showroom opens at nine. On Sundays nobody is there."
+KOREAN_TEXT = "환불은 영업일 기준 닷새 안에 계좌로 들어옵니다. 현금으로는 돌려드리지 않습니다."
+
+
+def make_node(text: str, *, document: str = "a.md", start: int = 0, title: str = "") -> TextNode:
+    metadata = {"title": title} if title else {}
+    return TextNode(
+        id_=f"{document}:{start}",
+        text=text,
+        start_char_idx=start,
+        end_char_idx=start + len(text),
+        metadata=metadata,
+        metadata_template="{value}",
+        text_template="{metadata_str}\n{content}",
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=document)},
+    )
+
+
+def make_passages(nodes: list[TextNode], model: WordModel) -> Passages:
+    return Passages(nodes, model.embed_passages([passage_text(node) for node in nodes]))
+
+
+def filtered(
+    questions: list[GeneratedQuestion], nodes: list[TextNode], *, top_k: int = 10
+) -> Filtered:
+    model = WordModel()
+    passages = make_passages(nodes, model)
+    return filter_questions(questions, passages, cast("EmbeddingModel", model), top_k=top_k)
+
+
+def asked(question: str, node: TextNode, *, generator: str = "m") -> GeneratedQuestion:
+    return GeneratedQuestion(
+        question=question,
+        chunk_id=node.node_id,
+        document_id=str(node.ref_doc_id),
+        start=int(node.start_char_idx or 0),
+        end=int(node.end_char_idx or 0),
+        generator=generator,
+        prompt_version="v1",
+        language="en",
+    )
+
+
+def record(chunk_id: str, *questions: str, **changes: Any) -> ChunkQuestions:
+    made = ChunkQuestions(
+        chunk_id=chunk_id,
+        document_id="a.md",
+        start=0,
+        end=9,
+        language="en",
+        generator="m",
+        prompt_version="v1",
+        asked=len(questions),
+        seed=13,
+        questions=questions,
+    )
+    return replace(made, **changes)
+
+
+class Parrot:
+    """A language model that answers each prompt with its number, last prompt first."""
+
+    name = "parrot.gguf"
+    follows_instructions = False
+
+    def __init__(self) -> None:
+        self.prompts: list[str] = []
+        self.options: dict[str, Any] = {}
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        on_done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
+        self.prompts += prompts
+        self.options = {"seed": seed, "stop": tuple(stop), "max_tokens": max_tokens}
+        for number in reversed(range(len(prompts))):
+            if on_done:
+                on_done(number, f" question {number}?")
+        return [""] * len(prompts)
+
+
+# --- what is asked
+
+
+def test_prompts_share_one_prefix_and_end_with_the_passage() -> None:
+    nodes = [make_node(REFUND, title="Refunds"), make_node(FREIGHT, document="b.md")]
+    writer = PromptWriter(Rarity([REFUND, FREIGHT]), follows_instructions=False)
+    first, second = (writer.prompts(node, [0])[0] for node in nodes)
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    shared = "".join(one for one, _ in pairs)
+    assert all(example.question in shared for example in ENGLISH)
+    assert REFUND not in shared
+    assert first.endswith("\nCustomer question:")
+    assert "Passage: Refunds. Refunds reach your account" in first
+    assert "colloquial" not in first  # a base model gets examples only
+
+
+def test_a_model_that_follows_instructions_is_told_what_to_do_first() -> None:
+    writer = PromptWriter(Rarity([REFUND]), follows_instructions=True)
+    prompt = writer.prompts(make_node(REFUND), [0])[0]
+    assert prompt.startswith("Write one question")
+    assert writer.stop == ()
+
+
+def test_each_question_of_a_chunk_has_a_topic_of_its_own() -> None:
+    writer = PromptWriter(Rarity([REFUND, FREIGHT]), follows_instructions=False)
+    prompts = writer.prompts(make_node(REFUND), range(4))
+    assert len(set(prompts)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "example"),
+    [
+        (REFUND + " You can ask them what this is and how they do it.", "en", ENGLISH[5]),
+        (KOREAN_TEXT, "ko", KOREAN[5]),
+        ("返金は五営業日以内に口座へ入金されます。", "other", KOREAN[3]),
+    ],
+)
+def test_examples_are_in_the_language_of_the_passage(
+    text: str, language: str, example: Any
+) -> None:
+    node = make_node(text)
+    assert question_language(node) == language
+    prompt = PromptWriter(Rarity([text]), follows_instructions=False).prompts(node, [0])[0]
+    assert example.passage in prompt
+
+
+def test_a_long_passage_is_cut_to_what_fits_around_its_key_sentence() -> None:
+    text = " ".join(f"Sentence number {i} says little." for i in range(2000)) + " Zebras bite."
+    shown = window(text, "Zebras bite.", limit=100)
+    assert shown.endswith("Zebras bite.")
+    assert len(shown) <= 100
+
+
+@pytest.mark.parametrize(
+    ("answer", "question"),
+    [
+        (" how do I pay", "how do I pay"),
+        ("\n1. **Can I pay later?**\n2. Who pays?", "Can I pay later?"),
+        ('Customer question: "Can I pay later?"', "Can I pay later?"),
+        ("Is it free? Yes, it is free.", "Is it free?"),
+        ("고객 질문: 환불 되나요?", "환불 되나요?"),
+        (" \n ", ""),
+    ],
+)
+def test_the_question_is_read_out_of_an_answer(answer: str, question: str) -> None:
+    assert read_answer(answer) == question
+
+
+def test_the_model_is_asked_at_once_and_answers_in_any_order() -> None:
+    parrot = Parrot()
+    nodes = [make_node(REFUND), make_node(FREIGHT, document="b.md")]
+    written: dict[int, list[str]] = {}
+    writer = ModelWriter(parrot, Rarity([REFUND, FREIGHT]))
+    orders = [(nodes[0], range(2)), (nodes[1], range(1, 2))]
+    writer.write(orders, seed=7, on_written=written.__setitem__)
+    assert writer.generator == "parrot"
+    assert written == {0: ["question 0?", "question 1?"], 1: ["question 2?"]}
+    assert parrot.options == {"seed": 7, "stop": ("\n",), "max_tokens": 48}
+
+
+# --- without a language model
+
+
+def test_headings_faq_lines_and_key_words_become_questions() -> None:
+    text = "## How to pay\n\nQ: Can I pay by card?\nWe accept zebra stripes and giraffe spots here."
+    node = make_node(text, title="Payments")
+    rarity = Rarity([text, "We accept and here.", "We accept stripes here."])
+    assert extract_questions(node, rarity, 2) == ["Can I pay by card?", "Payments How to pay"]
+    third = extract_questions(node, rarity, 3)[2]
+    assert set(third.split()) <= set(text.replace(".", "").split())
+    assert 4 <= len(third.split()) <= 8
+    assert {"zebra", "giraffe"} <= set(third.split())
+    assert extract_questions(node, rarity, 3) == extract_questions(node, rarity, 3)
+
+
+def test_korean_headings_and_questions_too() -> None:
+    node = make_node(f"## 환불 시기\n질문: 언제 들어오나요?\n{KOREAN_TEXT}", title="환불")
+    found = extract_questions(node, Rarity([KOREAN_TEXT]), 9)
+    assert found[:2] == ["언제 들어오나요?", "환불 환불 시기"]
+    assert len(found) == 4  # and two sentences
+
+
+# --- what survives a kill
+
+
+def test_the_last_line_of_a_chunk_counts_and_a_torn_one_does_not(tmp_path: Path) -> None:
+    store = QuestionStore(tmp_path, "m")
+    with store.writing() as append:
+        append(record("c1", "old?"))
+        append(record("c2", "other?"))
+        append(record("c1", "old?", "new?"))
+    whole = store.path.read_bytes()
+    store.path.write_bytes(whole + b'{"chunk_id": "c3", "questi')
+    assert {key: value.questions for key, value in store.load().items()} == {
+        "c1": ("old?", "new?"),
+        "c2": ("other?",),
+    }
+    with store.writing() as append:
+        append(record("c3", "third?"))
+    assert store.path.read_bytes().startswith(whole + b'{"chunk_id": "c3", "document_id"')
+    assert list(store.load()) == ["c1", "c2", "c3"]
+
+
+def test_a_kill_loses_only_what_is_in_flight(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
+        "from pathlib import Path\n"
+        "from test_questions import QuestionStore, record\n"
+        f"with QuestionStore(Path({str(tmp_path)!r}), 'm').writing() as append:\n"
+        "    for i in range(3):\n"
+        "        append(record(f'c{i}', 'q?'))\n"
+        "    print('three', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"three\n"
+        process.send_signal(signal.SIGKILL)
+    store = QuestionStore(tmp_path, "m")
+    assert list(store.load()) == ["c0", "c1", "c2"]
+    with store.writing() as append:  # the lock of the dead is free
+        append(record("c3", "q?"))
+
+
+def test_two_writers_and_damage_are_told_of(tmp_path: Path) -> None:
+    store = QuestionStore(tmp_path, "m")
+    with (
+        store.writing() as append,
+        pytest.raises(StorageError, match="another process"),
+        QuestionStore(tmp_path, "m").writing(),
+    ):
+        append(record("c1", "q?"))
+    store.path.write_bytes(b"{broken}\n{}\n")
+    with pytest.raises(StorageError, match=r"line 1 of .* delete that line"):
+        store.load()
+
+
+def test_generators_do_not_mix(tmp_path: Path) -> None:
+    for generator in ("org/model:4b", "headings"):
+        with QuestionStore(tmp_path, generator).writing() as append:
+            append(record("c1", f"by {generator}?", generator=generator))
+    assert sorted(path.name for path in (tmp_path / "questions").glob("*.jsonl")) == [
+        "headings.jsonl",
+        "org-model-4b.jsonl",
+    ]
+    assert QuestionStore(tmp_path, "org/model-4b").load() == {}  # same file, other generator
+    assert {store.generator for store in QuestionStore.all(tmp_path)} == {
+        "org/model:4b",
+        "headings",
+    }
+
+
+# --- what is dropped
+
+
+@pytest.mark.parametrize(
+    "question", ["", "?!", "Refunds take five days.", "환불 되나요?", "1111111"]
+)
+def test_what_is_no_question(question: str) -> None:
+    assert not_a_question(question, REFUND)
+
+
+@pytest.mark.parametrize(
+    ("question", "passage"),
+    [
+        ("when is my money back", REFUND),
+        ("돈은 언제 와요?", KOREAN_TEXT),
+        ("Wi-Fi 2.4GHz 되나요", KOREAN_TEXT),
+        ("it beeps. what now?", REFUND),
+    ],
+)
+def test_what_is_a_question(question: str, passage: str) -> None:
+    assert not not_a_question(question, passage)
+
+
+def test_loops_are_no_questions() -> None:
+    assert not_a_question("the code the code the code the code?", REFUND)
+    assert not_a_question("2000cc 렌지 2000cc 렌지 2000cc 렌지?", KOREAN_TEXT)
+
+
+def test_length_is_counted_in_words_or_syllables() -> None:
+    assert too_short("refund?", REFUND)
+    assert not too_short("refund when", REFUND)
+    assert too_short("환불?", KOREAN_TEXT)
+    assert not too_short("환불 언제?", KOREAN_TEXT)
+    assert too_long("word " * 36, REFUND)
+    assert not too_long("word " * 35, REFUND)
+    assert too_long("가" * 81, KOREAN_TEXT)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What does the passage say about refunds?",
+        "According to the text, when are refunds paid?",
+        "이 글에 따르면 환불은 언제 되나요?",
+        "위 지문에서 환불은 언제 되나요?",
+        "Topic: refunds",
+        "can I get a library card refunded?",
+        "도서관에서도 환불되나요?",
+        EXAMPLES["en"][1].question,
+    ],
+)
+def test_leaks(question: str) -> None:
+    assert leaks_prompt(question, REFUND + KOREAN_TEXT)
+
+
+def test_what_the_passage_itself_speaks_of_is_no_leak() -> None:
+    assert not leaks_prompt("is the passage to the island rough?", "The passage takes an hour.")
+    assert not leaks_prompt("자전거 보관소 어디예요?", "자전거 보관소는 지하에 있습니다.")
+
+
+def test_copies_are_known_in_both_languages() -> None:
+    assert copied("Refunds reach your account within five working days?", REFUND)
+    assert copied("환불은 영업일 기준 닷새 안에 계좌로 들어오나요?", KOREAN_TEXT)
+    assert not copied("how many working days until my refund is there?", REFUND)
+    assert not copied("현금으로 주시면 안 되나요?", KOREAN_TEXT)
+    assert not copied("your account", REFUND)  # names a thing
+
+
+def test_filters_count_each_reason_once() -> None:
+    nodes = [
+        make_node(text, document=f"{i}.md")
+        for i, text in enumerate([REFUND, FREIGHT, HOURS, *(f"filler{i}" for i in range(9))])
+    ]
+    questions = [
+        asked("when do refunds reach me?", nodes[0]),
+        asked("When do refunds reach me", nodes[0]),
+        asked("do refunds when reach me?", nodes[1]),  # same words, so cosine 1, but b's
+        asked("which parcels travel by freight?", nodes[1]),
+        asked("parcels by freight?", nodes[2]),
+        asked("", nodes[2]),
+        asked("open", nodes[2]),
+        asked("According to the passage, who opens?", nodes[2]),
+        asked("The showroom opens at nine?", nodes[2]),
+    ]
+    assert filtered(questions, nodes, top_k=1) == Filtered(
+        kept=[questions[0], questions[3]],
+        dropped={
+            "no question": 1,
+            "too short": 1,
+            "leaks the prompt": 1,
+            "copied": 1,
+            "not found": 2,  # what asks of refunds or freight finds neither 1.md nor 2.md
+            "repeated": 1,
+        },
+    )
+
+
+def test_an_overlapping_chunk_and_an_equal_text_count_as_found() -> None:
+    long = make_node(REFUND + " More is said elsewhere about other things entirely.", start=0)
+    short = make_node(REFUND, start=0, document="a.md")
+    short.id_ = "short"
+    twin = make_node(REFUND, document="twin.md")
+    nodes = [long, short, twin, make_node(FREIGHT, document="b.md")]
+    question = "refunds within five days cash paid account?"
+    for node in (long, twin):
+        kept = filtered([asked(question, node)], nodes, top_k=1).kept
+        assert len(kept) == 1
+
+
+def test_no_questions_no_trouble() -> None:
+    assert filtered([], [make_node(REFUND)]) == Filtered([], {})
+
+
+def test_pairs_carry_the_span_and_the_origin() -> None:
+    [pair] = to_pairs([asked("when?", make_node(REFUND, start=10))])
+    assert (pair.document_id, pair.start, pair.end) == ("a.md", 10, 10 + len(REFUND))
+    assert pair.origin == "m/v1"
+
+
+# --- the stage
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    words = [word.strip(".,").lower() for word in (REFUND + FREIGHT + HOURS).split()]
+    return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny", words=sorted(set(words)))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny: Path) -> Settings:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for name, text in {"refund": REFUND, "freight": FREIGHT, "hours": HOURS}.items():
+        (folder / f"{name}.md").write_text(text, "utf-8")
+    made = Settings(
+        storage=tmp_path / "storage", model=str(tiny), chunk_size=64, chunk_overlap=0, llm="none"
+    )
+    ingest([folder], made)
+    return made
+
+
+def at_endpoint(settings: Settings, endpoint: FakeEndpoint, **more: Any) -> Settings:
+    changes = {"llm": "endpoint", "llm_base_url": endpoint.url, "llm_model": "gemma", **more}
+    return settings.model_copy(update=changes)
+
+
+def sold_where(request: Request) -> Reply:
+    """A question made of the topic's words, which stand before the last label."""
+    topic = request.prompt.rsplit("Topic: ", 1)[1].split("\n")[0]
+    return completion(f"where is {topic.replace(',', '')} sold?")
+
+
+def accounted(report: QuestionsReport) -> int:
+    return report.kept + sum(report.dropped.values())
+
+
+def test_a_language_model_writes_once_and_only_what_is_missing(settings: Settings) -> None:
+    with FakeEndpoint(sold_where) as endpoint:
+        chosen = at_endpoint(settings, endpoint)
+        first = write_questions(chosen, per_chunk=1)
+        again = write_questions(chosen, per_chunk=1)
+        more = write_questions(chosen, per_chunk=3)
+        sent = [request.prompt for request in endpoint.requests]
+    assert (first.chunks, first.asked, first.resumed) == (3, 3, 0)
+    assert (again.asked, again.resumed, again.kept) == (0, 3, first.kept)
+    assert (more.asked, more.resumed) == (6, 0)
+    assert accounted(first) == 3
+    assert accounted(more) == 9
+    assert len(sent) == len(set(sent)) == 9
+    assert more.generator == "gemma"
+    assert more.by_language_model
+
+
+def test_a_limit_is_a_sample_that_a_larger_one_contains(settings: Settings) -> None:
+    with FakeEndpoint(sold_where) as endpoint:
+        chosen = at_endpoint(settings, endpoint)
+        assert write_questions(chosen, per_chunk=1, limit=1).asked == 1
+        report = write_questions(chosen, per_chunk=1, limit=2)
+    assert (report.chunks, report.asked, report.resumed) == (2, 1, 1)
+
+
+def test_what_was_written_before_a_failure_is_kept(settings: Settings) -> None:
+    def once(request: Request) -> Reply:
+        broken = len(endpoint.requests) > 1
+        return failure(400, "out of order") if broken else sold_where(request)
+
+    with FakeEndpoint(once) as endpoint:
+        chosen = at_endpoint(settings, endpoint, llm_concurrency=1)
+        with pytest.raises(LanguageModelError):
+            write_questions(chosen, per_chunk=1)
+    with FakeEndpoint(sold_where) as endpoint:
+        report = write_questions(at_endpoint(settings, endpoint), per_chunk=1)
+    assert (report.asked, report.resumed) == (2, 1)
+
+
+def test_another_prompt_version_asks_again(settings: Settings) -> None:
+    with FakeEndpoint(sold_where) as endpoint:
+        chosen = at_endpoint(settings, endpoint)
+        write_questions(chosen, per_chunk=1)
+        store = QuestionStore(settings.storage, "gemma")
+        old = store.path.read_text("utf-8").replace(
+            '"prompt_version": "v1"', '"prompt_version": "v0"'
+        )
+        store.path.write_text(old, "utf-8")
+        report = write_questions(chosen, per_chunk=1)
+    assert (report.asked, accounted(report)) == (3, 3)
+
+
+def test_chunks_that_left_the_index_are_ignored_and_kept_in_the_file(settings: Settings) -> None:
+    with QuestionStore(settings.storage, HEADINGS).writing() as append:
+        append(record("gone", "where did it go?", generator=HEADINGS))
+    report = write_questions(settings, per_chunk=1)
+    assert accounted(report) == 3
+    assert "gone" in QuestionStore(settings.storage, HEADINGS).load()
+
+
+def test_without_a_language_model_the_text_asks(settings: Settings) -> None:
+    report = write_questions(settings)
+    assert report.generator == HEADINGS
+    assert not report.by_language_model
+    assert (report.asked, accounted(report)) == (6, 6)
+    assert "copied" not in report.dropped
+
+
+def usable(settings: Settings) -> list[GeneratedQuestion]:
+    index = Catalog(settings.storage).open()
+    return usable_questions(settings, index, load_settings_model(settings, index), index.passages())
+
+
+def test_finetune_gets_what_was_kept_of_whoever_wrote(settings: Settings) -> None:
+    assert usable(settings) == []
+    with FakeEndpoint(sold_where) as endpoint:
+        report = write_questions(at_endpoint(settings, endpoint))
+    assert usable(settings) == report.questions  # by gemma, though the settings say none
+    own = write_questions(settings)
+    assert usable(settings) == own.questions
+
+
+def test_the_generator_is_known_without_starting_it(tmp_path: Path) -> None:
+    def name(**values: Any) -> str:
+        return generator_name(Settings(storage=tmp_path, **values))
+
+    url = "http://localhost:1/v1"
+    assert name(llm="none") == HEADINGS
+    assert name(llm_base_url=url, llm_model="org/m") == "org/m"
+    assert name(llm="local", llm_model="/w/small.gguf") == "small"
+    assert (name() == HEADINGS) != local_llm.installed()
+
+
+def run_app(settings: Settings, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        build_app(), ["questions", "--storage", str(settings.storage), *arguments]
+    )
+
+
+def test_the_command_says_what_was_kept_and_who_wrote(settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "pairs.jsonl"
+    done = run_app(settings, "--llm", "none", "--per-chunk", "1", "--out", str(out), "--json")
+    assert done.exit_code == 0, done.stderr
+    values = json.loads(done.stdout)
+    expected = {"generator", "index", "chunks", "asked", "resumed", "kept", "dropped"}
+    assert values.keys() == expected | {"seconds", "questions_per_second"}
+    assert (values["generator"], values["chunks"], values["asked"]) == (HEADINGS, 3, 3)
+    assert len(read_questions(out)) == values["kept"]
+    assert "no language model wrote these questions" in " ".join(done.stderr.split())
+    shown = run_app(settings, "--llm", "none", "--per-chunk", "1", "--quiet")
+    assert "3 chunks, 3 of them had theirs; 0 asked" in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not local_llm.installed(), reason=f"no local model; {local_llm.INSTALL}")
+def test_the_local_model_writes_questions(tmp_path: Path) -> None:
+    chosen = Settings(storage=tmp_path, llm="local", llm_timeout=500, llm_concurrency=1)
+    nodes = [make_node(text, document=f"{i}.md") for i, text in enumerate([REFUND, FREIGHT, HOURS])]
+    written: dict[int, list[str]] = {}
+    model = open_language_model(chosen)
+    assert model is not None
+    with closing(model):
+        writer = ModelWriter(model, Rarity(node.text for node in nodes))
+        assert writer.generator == generator_name(chosen)
+        writer.write([(node, range(1)) for node in nodes], seed=13, on_written=written.__setitem__)
+    questions = [written[i][0] for i in range(3)]
+    assert all(2 <= len(question.split()) <= 48 for question in questions)
+    assert len(set(questions)) == 3
+    assert np.mean([not_a_question(q, REFUND) for q in questions]) < 1
