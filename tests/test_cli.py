@@ -319,7 +319,7 @@ def test_what_ingest_prints(storage: Path, docs: Path) -> None:
         "3 added, 0 changed, 0 unchanged, 0 removed, 1 failed, 1 skipped\n"
         f"index {index}: 3 chunks, tiny, N s\n"
     )
-    assert first.stderr.startswith(f"warning: {docs / 'empty.md'}: ")
+    assert first.stderr.startswith(f"warning: {docs / 'empty.md'} is empty")
     assert first.stderr.count("\n") == 1
     (docs / "empty.md").unlink()
     (docs / "hours.md").write_text("# Opening hours\n\nThe shop is closed.\n", "utf-8")

@@ -2,9 +2,10 @@
 
     python eval/benchmarks/question_speed.py [--passages 40] [--rounds 3] [--prompt completion]
 
-One local server, the same passages, one question each, the same token limit, in turns. The base
-model that answers never ends by itself, so LlamaIndex's side is given the same stop string; its own
-prompt is an instruction (`--prompt default`), `completion` is one that a base model goes on from.
+One local server, the same passages, one question each, the same token limit, in turns. LlamaIndex's
+own prompt is an instruction (`--prompt default`); `completion` is one that a base model goes on
+from. Its function has no stop string, so a base model writes on to the token limit; `--stop` gives
+it the one that ours uses, which is as well as it can do.
 Only questions with text in them count, on either side.
 """
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prompt", choices=("completion", "default"), default="completion")
+    parser.add_argument("--stop", action="store_true", help="end LlamaIndex's answers at a line")
     arguments = parser.parse_args()
     prepare_environment()
     from rag_app.config import Settings
@@ -54,7 +56,7 @@ def main() -> None:
         if model is None:
             raise SystemExit("skipped: no local language model is installed")
         with model:
-            rounds = race(model, nodes, arguments.rounds, arguments.prompt)
+            rounds = race(model, nodes, arguments)
     ratio = statistics.median(r["ratio"] for r in rounds)
     print(f"{len(nodes)} questions a side and round, median ratio {ratio:.2f}")
     write_results(
@@ -62,6 +64,7 @@ def main() -> None:
         {
             "passages": len(nodes),
             "prompt": arguments.prompt,
+            "stock_stop": arguments.stop,
             "generator": model.name,
             "slots": model.concurrency,
             "rounds": rounds,
@@ -87,15 +90,15 @@ def passages(count: int) -> list["TextNode"]:
 
 
 def race(
-    model: "ChatModel", nodes: Sequence["TextNode"], rounds: int, prompt: str
+    model: "ChatModel", nodes: Sequence["TextNode"], arguments: argparse.Namespace
 ) -> list[dict[str, float]]:
     """Run both sides in turns; who begins changes from round to round."""
     measured = []
     sides: dict[str, Callable[[], int]] = {
-        "llama_index": lambda: stock(model, nodes, prompt),
+        "llama_index": lambda: stock(model, nodes, arguments.prompt, stop=arguments.stop),
         "ours": lambda: ours(model, nodes),
     }
-    for number in range(rounds):
+    for number in range(arguments.rounds):
         order = list(sides) if number % 2 == 0 else list(sides)[::-1]
         rates = {}
         for side in order:
@@ -112,7 +115,7 @@ def race(
     return measured
 
 
-def stock(model: "ChatModel", nodes: Sequence["TextNode"], prompt: str) -> int:
+def stock(model: "ChatModel", nodes: Sequence["TextNode"], prompt: str, *, stop: bool) -> int:
     """LlamaIndex's own loop; returns the number of questions it wrote."""
     from llama_index.finetuning import generate_qa_embedding_pairs
 
@@ -121,7 +124,7 @@ def stock(model: "ChatModel", nodes: Sequence["TextNode"], prompt: str) -> int:
     llm = model.as_llama_index()
     llm.max_tokens = MAX_TOKENS
     llm.temperature = TEMPERATURE
-    llm.additional_kwargs = {"stop": ["\n"], "seed": SEED}
+    llm.additional_kwargs = {"seed": SEED, **({"stop": ["\n"]} if stop else {})}
     chosen = {"qa_generate_prompt_tmpl": COMPLETION_PROMPT} if prompt == "completion" else {}
     # It reads any file that it finds at output_path, so each round gets a path of its own.
     with tempfile.TemporaryDirectory() as folder:

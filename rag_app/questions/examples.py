@@ -31,51 +31,33 @@ class Labels:
     instruction: str
 
 
+# Four short ones: more of them were no better (3 against 6), and a server that writes eight texts at
+# once evaluates them eight times before it can use them again.
 ENGLISH = (
     Example(
-        "Library card. Anyone who lives, works or studies in the county can join free of charge. "
-        "Bring a photo ID and a letter that shows your address. The card is printed while you "
-        "wait and is valid for three years.",
+        "Library card. Anyone who lives or works in the county can join free of charge. Bring a "
+        "photo ID and a letter that shows your address.",
         "library card, letter, address",
         "what do i need to bring to get a library card, is a letter with my address enough",
         ("library card",),
     ),
     Example(
         "Swimming pool: children. Children under 8 must be in the water with an adult. One adult "
-        "may look after two children. Armbands are lent out free at the front desk against a "
-        "deposit of $5.",
+        "may look after two children.",
         "children, adult",
         "can I take three children swimming if I'm the only adult?",
-        ("swimming", "armband"),
+        ("swimming",),
     ),
     Example(
-        "Night trains with a bicycle. A bicycle needs its own ticket, which costs $9 and must be "
-        "booked before departure. There are six hooks in the last carriage. Folding bicycles in a "
-        "bag travel free as luggage.",
-        "bicycle, ticket",
-        "does my bicycle need its own ticket on the overnight train",
-        ("bicycle", "overnight train", "night train"),
-    ),
-    Example(
-        "Dog licence renewal. Licences run out on 31 March. Renew online from 1 February with the "
-        "number on the old tag. After 30 April a late fee of $20 is added. A vet's rabies "
-        "certificate must be uploaded.",
+        "Dog licence renewal. Licences run out on 31 March. After 30 April a late fee of $20 is "
+        "added.",
         "late fee, dog licence",
         "I forgot to renew my dog licence, is there a late fee?",
-        ("dog licen", "rabies"),
+        ("dog licen",),
     ),
     Example(
-        "Campsite rules. Quiet hours are from 10 pm to 7 am. Generators may run between 9 am and "
-        "6 pm only. Campfires are allowed in the iron rings; bring your own wood or buy a bag at "
-        "the office.",
-        "campfires, wood",
-        "Are campfires allowed, and can I bring my own wood?",
-        ("campfire", "campsite", "campground"),
-    ),
-    Example(
-        "Pottery evening class. The course has eight Tuesdays. If you miss one, you may join the "
-        "Thursday group in the same week. Clay and two firings are included in the fee; glazes "
-        "are sold separately.",
+        "Pottery evening class. If you miss one Tuesday, you may join the Thursday group in the "
+        "same week. Glazes are sold separately.",
         "miss, Thursday group",
         "if I miss one pottery class can I join the Thursday group",
         ("pottery", "thursday group", "glaze"),
@@ -84,53 +66,37 @@ ENGLISH = (
 
 KOREAN = (
     Example(
-        "도서관 회원증 만들기. 우리 시에 살거나 직장, 학교를 다니는 분은 무료로 가입할 수 "
-        "있습니다. 신분증과 주소가 적힌 서류를 가져오시면 그 자리에서 회원증을 드립니다. 유효 "
-        "기간은 3년입니다.",
+        "도서관 회원증 만들기. 우리 시에 살거나 직장을 다니는 분은 무료로 가입할 수 있습니다. "
+        "신분증과 주소가 적힌 서류를 가져오세요.",
         "회원증, 신분증",
         "도서관 회원증 만들려면 신분증만 있으면 되나요?",
         ("도서관",),
     ),
     Example(
-        "어린이 수영장 이용. 만 8세 미만 어린이는 보호자와 함께 물에 들어가야 합니다. 보호자 한 "
-        "명이 두 명까지 돌볼 수 있습니다. 팔 튜브는 보증금 5천 원을 내면 빌려드립니다.",
+        "어린이 수영장 이용. 만 8세 미만 어린이는 보호자와 함께 들어가야 합니다. 보호자 한 명이 두 "
+        "명까지 돌볼 수 있습니다.",
         "수영장, 보호자",
         "애가 셋인데 보호자 한 명이 수영장 데려가도 되나요",
         ("수영장", "애가 셋"),
     ),
     Example(
-        "야간 열차 자전거 휴대. 자전거는 9천 원짜리 별도 표가 필요하며 출발 전에 예약해야 합니다. "
-        "마지막 칸에 거치대가 여섯 개 있습니다. 가방에 넣은 접이식 자전거는 무료입니다.",
-        "자전거, 예약",
-        "밤기차에 자전거 실으려면 예약 꼭 해야 돼요?",
-        ("자전거", "밤기차"),
-    ),
-    Example(
-        "반려견 등록 갱신. 등록은 매년 3월 31일에 끝납니다. 2월 1일부터 인식표 번호로 온라인 "
-        "갱신이 됩니다. 4월 30일이 지나면 과태료 2만 원이 붙습니다. 광견병 예방 접종 증명서를 "
-        "올려야 합니다.",
+        "반려견 등록 갱신. 등록은 매년 3월 31일에 끝납니다. 4월 30일이 지나면 과태료 2만 원이 "
+        "붙습니다.",
         "갱신, 과태료",
         "반려견 등록 갱신 깜빡했는데 과태료 나오나요?",
-        ("반려견", "과태료", "광견병"),
+        ("반려견", "과태료"),
     ),
     Example(
-        "야영장 이용 수칙. 밤 10시부터 아침 7시까지는 조용히 해 주세요. 발전기는 오전 9시부터 오후 "
-        "6시까지만 쓸 수 있습니다. 모닥불은 화로대 안에서만 피울 수 있고 장작은 매점에서 팝니다.",
-        "모닥불, 장작",
-        "야영장에서 모닥불 피우려면 장작 가져가야 하나요",
-        ("야영장", "모닥불", "장작"),
-    ),
-    Example(
-        "도자기 저녁반. 수업은 화요일마다 여덟 번입니다. 한 번 빠지면 같은 주 목요일 반에서 들을 "
-        "수 있습니다. 흙과 가마 비용은 수강료에 들어 있고 유약은 따로 삽니다.",
+        "도자기 저녁반. 화요일 수업을 한 번 빠지면 같은 주 목요일 반에서 들을 수 있습니다. 유약은 "
+        "따로 삽니다.",
         "목요일 반, 한 번",
         "도자기 수업 한 번 빠지면 목요일 반 가도 돼요?",
-        ("도자기", "목요일 반"),
+        ("도자기", "목요일 반", "유약"),
     ),
 )
 
 # Any other language: examples in two show that a question is in its passage's language.
-MIXED = tuple(example for pair in zip(ENGLISH[:3], KOREAN[3:], strict=True) for example in pair)
+MIXED = tuple(example for pair in zip(ENGLISH[:2], KOREAN[2:], strict=True) for example in pair)
 
 _ENGLISH_LABELS = Labels(
     "Passage:",
