@@ -31,8 +31,7 @@ class Labels:
     instruction: str
 
 
-# Four short ones: more of them were no better (3 against 6), and a server that writes eight texts at
-# once evaluates them eight times before it can use them again.
+# Few and short: each slot of a local server evaluates them once before it can use them again.
 ENGLISH = (
     Example(
         "Library card. Anyone who lives or works in the county can join free of charge. Bring a "

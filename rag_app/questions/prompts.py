@@ -1,8 +1,11 @@
 """Prompts for one question each: the same examples first, so that a server evaluates them once.
 
-What a small base model needs is measured in `docs/decisions.md`: a short piece of the passage
-rather than all of it, and a line that says which words to ask about. The line also gives each
-question of a chunk a subject of its own.
+A small base model needs a short piece of the passage rather than all of it, and a line that says
+which words to ask about; the line also gives each question of a chunk a subject of its own. Of 40
+questions by Gemma 3 270M about data/en, one run each at temperature 0.2, these found their passage
+first / among ten (MiniLM): whole passage .25 / .53, piece .38 / .62, piece and topic .60 / .90.
+That was with six longer examples. Part of the gain is that such questions share more words with
+the passage (.68 of theirs, against .50).
 """
 
 import re
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 PROMPT_VERSION = "v1"
 MAX_TOKENS = 48
 # Low for a model of this size: what it samples less readily is seldom about the passage.
-TEMPERATURE = 0.5
+TEMPERATURE = 0.2
 # Characters of a passage that a base model is shown; syllables say more than letters.
 BASE_LETTERS = 280
 BASE_SYLLABLES = 130
