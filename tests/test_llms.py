@@ -188,8 +188,13 @@ def test_ctrl_c_ends_the_wait_at_once() -> None:
 
     fake.answer = interrupt
     started = time.monotonic()
-    with fake, chat(fake, concurrency=1) as llm, pytest.raises(KeyboardInterrupt):
-        llm.complete(["a", "b"], max_tokens=5)
+    # A shell's background job, as CI may be, starts with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with fake, chat(fake, concurrency=1) as llm, pytest.raises(KeyboardInterrupt):
+            llm.complete(["a", "b"], max_tokens=5)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - started < 10
 
 
