@@ -46,7 +46,8 @@ class Answer:
     """An answer and the passages it was made from.
 
     `text` is None where no language model answered. `unsupported` holds its sentences that no
-    passage backs; `cited` the numbers of the citations that it uses.
+    passage backs; `cited` the numbers of the citations that it uses. `draft`: a model that only
+    continues text wrote it, whose answers are often wrong even where each word has a source.
     """
 
     question: str
@@ -55,6 +56,7 @@ class Answer:
     cited: list[int]
     unsupported: list[str]
     model: str | None
+    draft: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -65,6 +67,7 @@ class Answer:
             "cited": self.cited,
             "unsupported": self.unsupported,
             "llm": self.model,
+            "draft": self.draft,
         }
 
 
@@ -83,7 +86,8 @@ def answer(question: str, hits: Sequence["NodeWithScore"], llm: "ChatModel | Non
     if NOT_FOUND in raw or not raw.strip():
         return Answer(question, "The documents do not say.", citations, [], [], llm.name)
     text, cited, unsupported = check_citations(raw.strip(), [c.text for c in citations])
-    return Answer(question, text, citations, cited, unsupported, llm.name)
+    draft = not llm.follows_instructions
+    return Answer(question, text, citations, cited, unsupported, llm.name, draft)
 
 
 def answer_prompt(question: str, citations: Sequence[Citation], *, instruct: bool) -> str:

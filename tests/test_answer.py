@@ -176,7 +176,13 @@ def test_an_answer_carries_text_citations_and_places() -> None:
         "cited": [1],
         "unsupported": [],
         "llm": "set",
+        "draft": False,
     }
+
+
+def test_what_a_model_writes_that_only_continues_text_is_a_draft() -> None:
+    model = SetModel("Refunds are paid within five working days [1].", follows_instructions=False)
+    assert answer("when is my refund?", HITS, model).draft  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("raw", [NOT_FOUND, f"Sorry: {NOT_FOUND}.", "  \n"])

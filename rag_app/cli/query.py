@@ -65,6 +65,12 @@ def show_answer(run: Run, found: "Answer") -> None:
 
     if found.text is not None:
         run.out.print(f"\n{escape(found.text)}\n", soft_wrap=True)
+        if found.draft:
+            run.out.print(
+                f"[yellow]a draft by {escape(str(found.model))}, a small model that is often "
+                "wrong; read the passages:[/yellow]\n",
+                soft_wrap=True,
+            )
         for sentence in found.unsupported:
             run.out.print(
                 f"[yellow]no passage supports:[/yellow] {escape(sentence)}", soft_wrap=True

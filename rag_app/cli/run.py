@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rag_app.progress import Progress
 
 USER_ERROR = 2
+PIPE_WIDTH = 140
 INTERRUPTED = 130
 
 DISK_ERRORS = {
@@ -77,7 +78,11 @@ class Run:
         """Where results go."""
         from rich.console import Console
 
-        return Console(stderr=self.as_json, highlight=False)
+        console = Console(stderr=self.as_json, highlight=False)
+        if not console.is_terminal:
+            # Tables in a log or a pipe keep their lines.
+            console.width = max(console.width, PIPE_WIDTH)
+        return console
 
     @functools.cached_property
     def err(self) -> "Console":
