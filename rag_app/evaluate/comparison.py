@@ -15,7 +15,7 @@ from rag_app.progress import Progress, silent
 from rag_app.retrieve import ExactRetriever, VectorRetriever
 
 if TYPE_CHECKING:
-    from rag_app.index import Passages, VectorIndex
+    from rag_app.index import Passages, VectorCache, VectorIndex
     from rag_app.models import EmbeddingModel
 
 # Questions on which the index's own search is held against the exact one.
@@ -81,10 +81,11 @@ def exact_outcomes(
     model: "EmbeddingModel",
     questions: Sequence[Question],
     *,
+    cache: "VectorCache | None" = None,
     progress: Progress = silent,
 ) -> list[Outcome]:
-    """Score a model by exact search over its passages."""
-    retriever = ExactRetriever(passages, model, top_k=LARGEST_K)
+    """Score a model by exact search over its passages; a cache keeps the questions' vectors."""
+    retriever = ExactRetriever(passages, model, top_k=LARGEST_K, cache=cache)
     return score_questions(retriever, questions, progress=progress)
 
 

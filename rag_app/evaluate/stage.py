@@ -32,16 +32,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated: passages with their vectors, the model, and the index they came from."""
+    """What is evaluated: passages with their vectors, the model, and the index they came from.
+
+    `cache` keeps the questions' vectors, so that they are embedded once per model.
+    """
 
     name: str
     index: VectorIndex
     model: EmbeddingModel
     passages: Passages
+    cache: VectorCache
 
 
 def _exact(subject: Subject) -> "BaseRetriever":
-    return ExactRetriever(subject.passages, subject.model, top_k=LARGEST_K)
+    return ExactRetriever(subject.passages, subject.model, top_k=LARGEST_K, cache=subject.cache)
 
 
 def _vector(subject: Subject) -> "BaseRetriever":
@@ -151,22 +155,22 @@ def _subjects(
     settings: "Settings", catalog: Catalog, request: EvaluateRequest, progress: Progress
 ) -> list[Subject]:
     subjects = []
+    cache = VectorCache(settings.storage)
     names: list[str | None] = [*request.indexes] or ([] if request.models else [None])
     for name in names:
         index = catalog.open(name)
         model = _load(settings, index.info.model)
         index.check_model(model)
-        subjects.append(Subject(index.name, index, model, index.passages()))
+        subjects.append(Subject(index.name, index, model, index.passages(), cache))
     if request.models:
         index = catalog.open()
         nodes = index.passages().nodes
         texts = [passage_text(node) for node in nodes]
-        cache = VectorCache(settings.storage)
         for name in request.models:
             model = _load(settings, name)
             vectors = cache.embed_passages(model, texts, progress=progress)
             short = name.rstrip("/").rsplit("/", 1)[-1]
-            subjects.append(Subject(short, index, model, Passages(nodes, vectors)))
+            subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
     return subjects
 
 

@@ -83,7 +83,7 @@ def read_labelled(
         raise PairsError(
             f"{len(matching.unmatched)} of {len(questions)} answers in {path} are not in the index "
             f"(such as {answer!r}); ingest the documents they come from first: "
-            f"`rag-app ingest PATH`, where PATH may be {path} itself"
+            f"`rag-app ingest {path if example.passage else 'PATH'}`"
         )
     return matching.pairs, len(matching.unmatched)
 

@@ -113,8 +113,8 @@ def finetune(
     tuned_passages = tuned_index.passages()
     comparison, on_training = (
         compare(
-            exact_outcomes(passages, base, questions, progress=progress),
-            exact_outcomes(tuned_passages, tuned, questions, progress=progress),
+            exact_outcomes(passages, base, questions, cache=cache, progress=progress),
+            exact_outcomes(tuned_passages, tuned, questions, cache=cache, progress=progress),
             seed=settings.seed,
         )
         for questions in (material.test, material.train)

@@ -1,8 +1,8 @@
-"""Vectors kept by model fingerprint and text, so that no passage is ever embedded twice."""
+"""Vectors kept by model fingerprint and text, so that no text is ever embedded twice."""
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,20 +38,37 @@ class VectorCache:
 
         What the model embeds is kept slab by slab, so that a killed run loses one slab.
         """
+        return self._embed(model.fingerprint, model.embed_passages, texts, model, progress)
+
+    def embed_queries(
+        self, model: "EmbeddingModel", texts: Sequence[str], *, progress: Progress = silent
+    ) -> Vectors:
+        """As `embed_passages`, for questions, whose vectors are kept apart."""
+        key = f"{model.fingerprint}/query"
+        return self._embed(key, model.embed_queries, texts, model, progress)
+
+    def _embed(
+        self,
+        key: str,
+        embed: Callable[[Sequence[str]], Vectors],
+        texts: Sequence[str],
+        model: "EmbeddingModel",
+        progress: Progress,
+    ) -> Vectors:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
         with closing(sqlite3.connect(self.path, timeout=60)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
-            known = _read(connection, model.fingerprint, hashes)
+            known = _read(connection, key, hashes)
             missing = {h: t for h, t in zip(hashes, texts, strict=True) if h not in known}
             # Longest first, so that texts of one slab are alike in length.
             todo = sorted(missing, key=lambda h: -len(missing[h]))
             for start in range(0, len(todo), SLAB):
                 slab = todo[start : start + SLAB]
-                vectors = model.embed_passages([missing[h] for h in slab])
+                vectors = embed([missing[h] for h in slab])
                 fresh = dict(zip(slab, vectors, strict=True))
-                _write(connection, model.fingerprint, fresh)
+                _write(connection, key, fresh)
                 known.update(fresh)
                 progress("embed", min(start + SLAB, len(todo)), len(todo))
         if not texts:

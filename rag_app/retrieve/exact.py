@@ -10,7 +10,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from rag_app.models.embedding import Vectors
 
 if TYPE_CHECKING:
-    from rag_app.index import Passages
+    from rag_app.index import Passages, VectorCache
     from rag_app.models import EmbeddingModel
 
 # Questions compared at once: 256 x 100,000 chunks are 100 MB of scores.
@@ -20,18 +20,30 @@ QUERY_BATCH = 256
 class ExactRetriever(BaseRetriever):
     """Cosine against all passages; equal scores keep the passages' order, so results repeat."""
 
-    def __init__(self, passages: "Passages", model: "EmbeddingModel", *, top_k: int) -> None:
+    def __init__(
+        self,
+        passages: "Passages",
+        model: "EmbeddingModel",
+        *,
+        top_k: int,
+        cache: "VectorCache | None" = None,
+    ) -> None:
         self.passages = passages
         self.model = model
         self.top_k = top_k
+        self.cache = cache
         super().__init__()
 
     def _retrieve(self, query_bundle: QueryBundle, **_: Any) -> list[NodeWithScore]:
         return self.retrieve_many([query_bundle.query_str])[0]
 
     def retrieve_many(self, queries: Sequence[str]) -> list[list[NodeWithScore]]:
-        """Retrieve for many questions, embedding them in batches."""
-        rows, scores = nearest(self.model.embed_queries(queries), self.passages.vectors, self.top_k)
+        """Retrieve for many questions, embedding them in batches, once per model with a cache."""
+        if self.cache is None:
+            vectors = self.model.embed_queries(queries)
+        else:
+            vectors = self.cache.embed_queries(self.model, queries)
+        rows, scores = nearest(vectors, self.passages.vectors, self.top_k)
         nodes = self.passages.nodes
         return [
             [NodeWithScore(node=nodes[i], score=float(s)) for i, s in zip(*pair, strict=True)]
