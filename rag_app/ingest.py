@@ -116,16 +116,11 @@ def load_settings_model(
     settings: "Settings", index: "VectorIndex | None", *, following: str | None = None
 ) -> "EmbeddingModel":
     """The model of this index, or the one that was given, or `following`, or the default."""
-    from rag_app.models import load_model
+    from rag_app.models import load_named
 
     fallback = settings.model if given(settings, "model") else following or settings.model
     name = index.info.model if index else fallback
-    return load_model(
-        name,
-        storage=settings.storage,
-        offline=settings.offline,
-        device=settings.device,
-    )
+    return load_named(name, settings)
 
 
 def _active_base(catalog: "Catalog") -> str | None:

@@ -64,15 +64,13 @@ def open_with_model(
     Raises:
         IndexMissing, ModelError, IndexMismatch: as their names say.
     """
-    from rag_app.models import load_model
+    from rag_app.models import load_named
 
     index = catalog.open(name)
     named = settings.model if "model" in settings.model_fields_set else index.info.model
     if named == index.info.base_model:
         named = index.info.model
-    model = load_model(
-        named, storage=settings.storage, offline=settings.offline, device=settings.device
-    )
+    model = load_named(named, settings)
     index.check_model(model)
     return index, model
 

@@ -12,7 +12,7 @@ from rag_app.evaluate.comparison import Comparison, compare, scores_json
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.index import Catalog, Passages, VectorCache, VectorIndex
-from rag_app.models import EmbeddingModel, load_model
+from rag_app.models import EmbeddingModel, load_named
 from rag_app.pairs import (
     Pair,
     build_questions,
@@ -159,7 +159,7 @@ def _subjects(
     names: list[str | None] = [*request.indexes] or ([] if request.models else [None])
     for name in names:
         index = catalog.open(name)
-        model = _load(settings, index.info.model)
+        model = load_named(index.info.model, settings)
         index.check_model(model)
         subjects.append(Subject(index.name, index, model, index.passages(), cache))
     if request.models:
@@ -167,17 +167,11 @@ def _subjects(
         nodes = index.passages().nodes
         texts = [passage_text(node) for node in nodes]
         for name in request.models:
-            model = _load(settings, name)
+            model = load_named(name, settings)
             vectors = cache.embed_passages(model, texts, progress=progress)
             short = name.rstrip("/").rsplit("/", 1)[-1]
             subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
     return subjects
-
-
-def _load(settings: "Settings", name: str) -> EmbeddingModel:
-    return load_model(
-        name, storage=settings.storage, offline=settings.offline, device=settings.device
-    )
 
 
 def _match(settings: "Settings", path: Path, passages: Passages) -> tuple[list[Pair], int]:

@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import PairsError
-from rag_app.evaluate.comparison import Comparison, compare, exact_outcomes, search_loss
+from rag_app.evaluate.comparison import (
+    Comparison,
+    compare,
+    exact_outcomes,
+    scores_json,
+    search_loss,
+)
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.card import write_card
 from rag_app.finetune.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.material import Material, SplitOptions, TrainOn, prepare, read_labelled
 from rag_app.finetune.options import TrainingOptions, TrainingReport, training_key
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
-from rag_app.models import EmbeddingModel, load_model
+from rag_app.models import EmbeddingModel, load_named
 from rag_app.pairs import Pair, Split
 from rag_app.progress import Progress, silent
 
@@ -77,8 +83,8 @@ class FinetuneResult:
             "flips": compared["flips"],
             "p": self.comparison.differences[PRIMARY_METRIC].p,
             "on_training_questions": {
-                "base": self.training_scores.to_json()["base"],
-                "tuned": self.training_scores.to_json()["tuned"],
+                "base": scores_json(self.training_scores.base),
+                "tuned": scores_json(self.training_scores.tuned),
             },
             "search_loss@10": self.search_loss,
             "training": asdict(self.training),
@@ -152,12 +158,7 @@ def _open_base(
 ) -> tuple["VectorIndex", EmbeddingModel]:
     """The index of the untuned model, brought in line with the named (or active) one."""
     index = catalog.open(name)
-    base = load_model(
-        index.info.base_model,
-        storage=settings.storage,
-        offline=settings.offline,
-        device=settings.device,
-    )
+    base = load_named(index.info.base_model, settings)
     if index.info.model == index.info.base_model:
         index.check_model(base)
         return index, base
