@@ -27,6 +27,7 @@ class WordModel:
         self.overhead_tokens = 0
         self.prompts = Prompts()
         self.fingerprint = hashlib.sha256(f"{name}{seed}".encode()).hexdigest()[:16]
+        self.passage_fingerprint = self.fingerprint
         self.tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106
         self.tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         self.embedded: list[str] = []

@@ -144,6 +144,8 @@ def test_the_report_is_whole_and_kept(tuned: EmbeddingFinetuneEngine) -> None:
         "best_epoch",
         "dev_mrr",
         "losses",
+        "blend",
+        "saved_dev_mrr",
     }
     trained = OPTIONS.epochs * len(ROWS)
     assert report.pairs_per_second == pytest.approx(trained / report.seconds, rel=0.05)
@@ -328,23 +330,12 @@ def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: 
     assert not (tmp_path / "x").exists()
 
 
-def test_word_embeddings_that_are_most_of_a_model_stay_as_they_are(
-    base: EmbeddingModel, tmp_path: Path
-) -> None:
-    # 3,000 words of 32 are 96,000 weights, beside some 20,000 others.
-    large = make_tiny_model(tmp_path / "large", words=[*WORDS, *(f"w{i}" for i in range(3000))])
-    options = replace(OPTIONS, epochs=1)
-    name = "embeddings.word_embeddings.weight"
-
-    def changed(model: EmbeddingModel, target: Path) -> set[str]:
-        make_engine(model, target, options=options).finetune()
-        before, after = weights(model.folder), weights(target)
-        return {key for key in before if not np.array_equal(before[key], after[key])}
-
-    frozen = changed(EmbeddingModel("large", large, device="cpu"), tmp_path / "a")
-    assert name not in frozen
-    assert "embeddings.position_embeddings.weight" in frozen
-    assert name in changed(base, tmp_path / "b")
+def test_word_embeddings_stay_as_they_are(base: EmbeddingModel, tmp_path: Path) -> None:
+    make_engine(base, tmp_path / "a", options=replace(OPTIONS, epochs=1)).finetune()
+    before, after = weights(base.folder), weights(tmp_path / "a")
+    changed = {key for key in before if not np.array_equal(before[key], after[key])}
+    assert "embeddings.word_embeddings.weight" not in changed
+    assert "embeddings.position_embeddings.weight" in changed
 
 
 def test_reciprocal_rank_by_hand() -> None:

@@ -1,7 +1,8 @@
 """`finetune`: tune the embedding model and say whether it helped."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,12 +25,57 @@ def finetune(
         str | None, typer.Option(help="labelled, synthetic or both. [labelled with --pairs]")
     ] = None,
     index: Annotated[str | None, typer.Option(help="Index to start from. [in service]")] = None,
-    loss: Annotated[str, typer.Option(help="mnrl.")] = "mnrl",
-    method: Annotated[str, typer.Option(help="full.")] = "full",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pairs in a batch.")] = 32,
-    learning_rate: Annotated[float, typer.Option(min=0.0, help="At its peak.")] = 5e-5,
-    max_tokens: Annotated[int, typer.Option(min=16, help="Training cuts texts here.")] = 128,
+    loss: Annotated[
+        str | None, typer.Option(help="mnrl, triplet, dae, or several in turn: dae,mnrl. [mnrl]")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="full, lora, top (last layers) or adapter (questions only). [full]"),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="quick, or best: search on dev within --minutes.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, help="For --preset best.")] = 30.0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs. [5]")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="Pairs in a batch, or auto: falls with the memory. [32]")
+    ] = None,
+    mini_batch: Annotated[
+        int | None, typer.Option(min=1, help="Pairs that pass through the model at once. [32]")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0.0, help="At its peak. [5e-5]")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(min=0.1, help="1/temperature of mnrl. [the model family's]")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=16, help="Training cuts texts here. [where the model does]")
+    ] = None,
+    top_layers: Annotated[
+        int | None, typer.Option(min=1, help="Layers that --method top trains. [2]")
+    ] = None,
+    blend: Annotated[
+        str | None,
+        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [1.0]"),
+    ] = None,
+    negatives: Annotated[
+        str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")
+    ] = "none",
+    negatives_per_pair: Annotated[int, typer.Option(min=1, help="Of these.")] = 1,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Times that mined negatives are chosen anew.")
+    ] = 1,
+    second_opinion: Annotated[
+        str,
+        typer.Option(
+            help="On labels: none, agreement (of BM25 and the model), or a cross-encoder."
+        ),
+    ] = "none",
+    canary: Annotated[
+        Path | None,
+        typer.Option(help="Questions and passages from elsewhere. [the sample data]"),
+    ] = None,
     dev_share: Annotated[float, typer.Option(help="Pairs that choose the checkpoint.")] = 0.1,
     test_share: Annotated[float, typer.Option(help="Pairs that give the verdict.")] = 0.3,
     group_by: Annotated[
@@ -55,27 +101,47 @@ def finetune(
     )
     from rag_app.errors import ConfigError
     from rag_app.finetune.material import SplitOptions
+    from rag_app.finetune.negatives import KINDS, NegativeOptions
     from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.presets import PRESETS, QUICK
     from rag_app.finetune.stage import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
 
     kind = train_on or ("labelled" if pairs else "synthetic")
-    if kind not in TRAIN_ON:
-        raise ConfigError(f"--train-on is {kind!r}; it takes one of: {', '.join(TRAIN_ON)}")
+    for flag, value, known in (
+        ("--train-on", kind, TRAIN_ON),
+        ("--preset", preset, (None, *PRESETS)),
+        ("--negatives", negatives, KINDS),
+    ):
+        if value not in known:
+            names = ", ".join(filter(None, known))
+            raise ConfigError(f"{flag} is {value!r}; it takes one of: {names}")
+    given = {
+        "loss": loss,
+        "method": method,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "scale": scale,
+        "max_tokens": max_tokens,
+        "mini_batch": mini_batch,
+        "top_layers": top_layers,
+        **_batch_size(batch_size),
+        **_blend(blend),
+    }
+    options = {key: value for key, value in given.items() if value is not None or key == "blend"}
     request = FinetuneRequest(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]
         index=index,
         options=TrainingOptions(
-            loss=loss,
-            method=method,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            max_tokens=max_tokens,
-            seed=settings.seed,
+            **{**(QUICK if preset == "quick" else {}), **options}, seed=settings.seed
         ),
         split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
+        negatives=NegativeOptions(negatives, negatives_per_pair, rounds),  # type: ignore[arg-type]
+        second_opinion=second_opinion,
+        preset=preset,
+        minutes=minutes,
+        canary=canary,
         promote=not no_promote,
     )
     result = finetune_stage(settings, request, progress=run.progress)
@@ -83,11 +149,44 @@ def finetune(
     run.result(result.to_json())
 
 
+def _batch_size(text: str | None) -> dict[str, Any]:
+    if text == "auto":
+        return {"batch_can_fall": True}
+    return {"batch_size": _number("--batch-size", text, int, 2)} if text else {}
+
+
+def _blend(text: str | None) -> dict[str, Any]:
+    if text == "auto":
+        return {"blend": None}
+    return {"blend": _number("--blend", text, float, 0.0, 1.0)} if text else {}
+
+
+def _number(flag: str, text: str, kind: type[float], least: float, most: float = math.inf) -> float:
+    from rag_app.errors import ConfigError
+
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        upto = f" to {most:g}" if most < math.inf else " or more"
+        raise ConfigError(f"{flag} is {text!r}; it takes auto, or a number of {least:g}{upto}")
+    return value
+
+
 def _show(run: Run, result: "FinetuneResult") -> None:
     from rag_app.cli.scores import comparison_table
 
     if result.unmatched:
         run.warn(f"{result.unmatched} questions were left out: their answers are not in the index")
+    if result.doubted:
+        run.out.print(f"a second opinion took {result.doubted} pairs out of training")
+    for tried in result.tried:
+        run.out.print(
+            f"tried {tried.candidate}, {tried.epochs} epochs, blend {tried.blend:g}: "
+            f"dev MRR@10 {tried.dev_mrr:.3f} ({tried.seconds:.0f} s)",
+            soft_wrap=True,
+        )
     split, training = result.split, result.training
     run.out.print(
         f"trained on {result.rows} pairs in {training.seconds:.0f} s ({training.device}, "
@@ -111,13 +210,27 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         run.out.print(
             f"first {flip['k']}: {flip['fixed']} questions fixed, {flip['broken']} broken"
         )
+    _show_canary(run, result)
     run.out.print(f"approximate search loses {result.search_loss:.1%} of the exact top 10")
-    run.out.print(f"[bold]{result.comparison.verdict}[/bold]", soft_wrap=True)
+    run.out.print(f"[bold]{result.verdict}[/bold]", soft_wrap=True)
     run.out.print(f"model {result.model}", soft_wrap=True)
     run.out.print(f"every question: {result.results}", soft_wrap=True)
     run.out.print(
         f"index {result.index} is in service; `rag-app index rollback` takes it back"
         if result.promoted
         else f"index {result.index} is not in service; `rag-app index use` puts it there",
+        soft_wrap=True,
+    )
+
+
+def _show_canary(run: Run, result: "FinetuneResult") -> None:
+    if result.canary is None:
+        run.out.print("no canary: no questions from elsewhere; name some with --canary")
+        return
+    before, after = result.canary.base["mrr@10"], result.canary.tuned["mrr@10"]
+    change = result.canary.differences["mrr@10"]
+    run.out.print(
+        f"canary, {result.canary.n} questions from elsewhere: mrr@10 {before.mean:.3f} -> "
+        f"{after.mean:.3f} ({change.mean:+.3f} \\[{change.low:+.3f}, {change.high:+.3f}])",
         soft_wrap=True,
     )

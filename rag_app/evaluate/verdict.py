@@ -55,6 +55,23 @@ def decide(
     )
 
 
+def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
+    """Hold what rose at home but certainly fell on questions from elsewhere.
+
+    Arguments:
+        canary: differences on those questions, by metric.
+    """
+    change = canary[PRIMARY_METRIC]
+    if verdict.decision != "promote" or change.high >= 0:
+        return verdict
+    return Verdict(
+        "hold",
+        f"{verdict.reason}; but on questions from elsewhere (the canary) it fell by "
+        f"{_score(-change.mean)} {_evidence(change)}: try --blend auto or a smaller "
+        "--learning-rate",
+    )
+
+
 def _evidence(change: Difference) -> str:
     interval = f"[{_signed(change.low)}, {_signed(change.high)}]"
     return f"({_signed(change.mean)} {interval}, p = {_score(change.p, digits=4)})"

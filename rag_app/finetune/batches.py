@@ -54,29 +54,57 @@ def batch_count(groups: Sequence[str], batch_size: int) -> int:
 
 
 class CleanBatchSampler(DefaultBatchSampler):
-    """`deal_batches` anew for each epoch, as a sentence-transformers batch sampler."""
+    """`deal_batches` anew for each epoch, as a sentence-transformers batch sampler.
 
-    def __init__(self, dataset: "Dataset", *, groups: Sequence[str], batch_size: int, seed: int):
+    With several processes each batch comes in as many equal parts, one after another; the launcher
+    gives each process one of them. What cannot be shared out evenly waits for the next epoch.
+
+    Arguments:
+        batch_size: pairs of one part.
+    """
+
+    def __init__(
+        self,
+        dataset: "Dataset",
+        *,
+        groups: Sequence[str],
+        batch_size: int,
+        seed: int,
+        processes: int = 1,
+    ) -> None:
         super().__init__(SequentialSampler(dataset), batch_size=batch_size, drop_last=False)
         self.groups = groups
         self.seed = seed
+        self.processes = processes
 
     def __iter__(self) -> Iterator[list[int]]:
         """Batches of the present epoch."""
+        whole = self.batch_size * self.processes
         # Epochs must differ from each other and from the neighbouring seed's epochs.
-        yield from deal_batches(self.groups, self.batch_size, seed=self.seed * 10_007 + self.epoch)
+        for batch in deal_batches(self.groups, whole, seed=self.seed * 10_007 + self.epoch):
+            size = len(batch) // self.processes
+            for part in range(self.processes):
+                yield batch[part * size : (part + 1) * size]
 
     def __len__(self) -> int:
-        return batch_count(self.groups, self.batch_size)
+        return self.processes * batch_count(self.groups, self.batch_size * self.processes)
 
 
-def clean_batches(groups: Sequence[str]) -> Callable[..., CleanBatchSampler]:
+def clean_batches(groups: Sequence[str], *, processes: int = 1) -> Callable[..., CleanBatchSampler]:
     """What sentence-transformers' `batch_sampler` argument takes: called with dataset and sizes."""
     # A partial of a module's function, since the trainer pickles its arguments.
-    return functools.partial(_make_sampler, groups=groups)
+    return functools.partial(_make_sampler, groups=groups, processes=processes)
 
 
 def _make_sampler(
-    dataset: "Dataset", *, groups: Sequence[str], batch_size: int, seed: int, **_: Any
+    dataset: "Dataset",
+    *,
+    groups: Sequence[str],
+    batch_size: int,
+    seed: int,
+    processes: int,
+    **_: Any,
 ) -> CleanBatchSampler:
-    return CleanBatchSampler(dataset, groups=groups, batch_size=batch_size, seed=seed)
+    return CleanBatchSampler(
+        dataset, groups=groups, batch_size=batch_size, seed=seed, processes=processes
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from rag_app.models import Prompts
@@ -28,19 +29,23 @@ class DevSet:
 class DevEvaluator(BaseEvaluator):
     """Scores a model in training; sentence-transformers calls it after each epoch."""
 
-    def __init__(self, dev: DevSet, prompts: Prompts, *, batch_size: int = 32) -> None:
+    def __init__(
+        self, dev: DevSet, prompts: Prompts, *, batch_size: int = 32, bf16: bool = False
+    ) -> None:
         super().__init__()
         self.dev = dev
         self.prompts = prompts
         self.batch_size = batch_size
+        self.bf16 = bf16
         self.primary_metric = DEV_METRIC
 
     def __call__(
         self, model: "SentenceTransformer", *_args: Any, **_kwargs: Any
     ) -> dict[str, float]:
         """Mean reciprocal rank of the first right passage among the first ten."""
-        queries = self._encode(model, self.dev.questions, self.prompts.query)
-        passages = self._encode(model, self.dev.passages, self.prompts.passage)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16):
+            queries = self._encode(model, self.dev.questions, self.prompts.query)
+            passages = self._encode(model, self.dev.passages, self.prompts.passage)
         rows, _ = nearest(queries, passages, DEPTH)
         total = sum(
             reciprocal_rank(found, gold) for found, gold in zip(rows, self.dev.gold, strict=True)

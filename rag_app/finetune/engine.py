@@ -2,26 +2,27 @@
 
 import json
 import math
-import resource
 import shutil
-import sys
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from sentence_transformers import SentenceTransformerTrainer
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.batches import batch_count, clean_batches
-from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
-from rag_app.finetune.losses import find_loss
-from rag_app.finetune.methods import find_method
-from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow
-from rag_app.finetune.watch import Watch
-from rag_app.models import EmbeddingModel, Prompts
+from rag_app.finetune.blend import choose_blend, set_blend
+from rag_app.finetune.dev import DEV_METRIC, DevSet
+from rag_app.finetune.machine import has_bf16, peak_memory_mb
+from rag_app.finetune.options import (
+    REPORT_FILE,
+    TrainingOptions,
+    TrainingReport,
+    TrainingRow,
+    read_report,
+)
+from rag_app.finetune.processes import send
+from rag_app.finetune.training import Trained, TrainingJob, dev_evaluator, train
+from rag_app.models import EmbeddingModel
 from rag_app.models.embedding import choose_device
 from rag_app.progress import Progress, silent
 
@@ -33,16 +34,6 @@ with warnings.catch_warnings():
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from sentence_transformers import SentenceTransformer
-
-REPORT_FILE = "training.json"
-LOG_STEPS = 5
-
-
-class CardlessTrainer(SentenceTransformerTrainer):
-    """Leaves the model card to us: gathering examples for theirs takes longer than an epoch."""
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Nothing is gathered."""
 
 
 class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
@@ -82,16 +73,34 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """Train and save; `report` says what was measured.
 
         Raises:
-            TrainingError: the loss is no number, or a loss or method is unknown.
+            TrainingError: the loss is no number, the memory is too small, or a loss or method is
+                unknown or does not fit the model.
+            StorageError: the disk is full.
         """
         if (self.target / REPORT_FILE).is_file():
             self.report = read_report(self.target)
             return
-        work = self.target.with_name(self.target.name + ".training")
-        trainer, steps, seconds = self._train(work)
-        check_finite(trainer.model)
-        self.report = self._measure(trainer, steps, seconds)
-        self._save(trainer.model, work)
+        job = TrainingJob(
+            base=(self.base.name, self.base.folder),
+            prompts=self.base.prompts,
+            max_tokens=self.base.max_tokens,
+            rows=self.rows,
+            dev=self.dev,
+            options=self.options,
+            device=self.device,
+            work=self.target.with_name(self.target.name + ".training"),
+        )
+        send(job)
+        # Two copies of a large model, tokenizers included, would not fit a small machine.
+        self.base.unload()
+        trained = train(job, progress=self.progress)
+        if trained.diverged:
+            self._keep_what_is_good(trained)
+        check_finite(trained.model)
+        blend, dev_mrr = self._blend(trained.model)
+        self.report = self._measure(trained, blend, dev_mrr)
+        self._save(trained.model, self.target)
+        shutil.rmtree(job.work, ignore_errors=True)
 
     def get_finetuned_model(self, **_: Any) -> "BaseEmbedding":
         """The tuned model as a LlamaIndex embedding."""
@@ -113,110 +122,62 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """The tuned model; its name is that of its folder under `<storage>/models`."""
         return EmbeddingModel(self.target.name, self.target, device=self.device)
 
-    def _train(self, work: Path) -> tuple[Any, int, float]:
-        """Train; returns the trainer, the steps of this run, and its seconds."""
-        from transformers import set_seed
-        from transformers.trainer_callback import PrinterCallback
-
-        set_seed(self.options.seed)
-        model = self._fresh_model()
-        loss = find_loss(self.options.loss)
-        trainer = CardlessTrainer(
-            model=model,
-            args=self._arguments(work),
-            train_dataset=self._dataset(loss.columns),
-            loss=loss.build(model),
-            evaluator=DevEvaluator(self.dev, self.base.prompts) if self.dev else None,
-            callbacks=[Watch(self.progress)],
-        )
-        # Its own reports would be printed over ours.
-        trainer.remove_callback(PrinterCallback)
-        checkpoint = last_whole_checkpoint(work)
-        started = time.monotonic()
-        trainer.train(resume_from_checkpoint=checkpoint)
-        resumed_at = int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else 0
-        return trainer, trainer.state.global_step - resumed_at, time.monotonic() - started
-
-    def _fresh_model(self) -> "SentenceTransformer":
-        model = EmbeddingModel(self.base.name, self.base.folder, device=self.device).transformer
-        model.max_seq_length = min(self.options.max_tokens, self.base.max_tokens)
-        find_method(self.options.method)(model)
-        return model
-
-    def _arguments(self, work: Path) -> Any:
-        from sentence_transformers import SentenceTransformerTrainingArguments
-
-        each_epoch = "epoch" if self.dev else "no"
-        return SentenceTransformerTrainingArguments(
-            output_dir=str(work),
-            num_train_epochs=self.options.epochs,
-            per_device_train_batch_size=self.options.batch_size,
-            learning_rate=self.options.learning_rate,
-            warmup_steps=self.options.warmup_share,
-            batch_sampler=clean_batches([row.group for row in self.rows]),
-            prompts=column_prompts(self.base.prompts),
-            seed=self.options.seed,
-            data_seed=self.options.seed,
-            use_cpu=self.device == "cpu",
-            bf16=has_bf16(self.device),
-            eval_strategy=each_epoch,
-            save_strategy="epoch",
-            save_total_limit=2,
-            load_best_model_at_end=self.dev is not None,
-            metric_for_best_model=f"eval_{DEV_METRIC}" if self.dev else None,
-            greater_is_better=True if self.dev else None,
-            logging_steps=LOG_STEPS,
-            # Otherwise a loss that is no number is logged as the last one that was.
-            logging_nan_inf_filter=False,
-            dataloader_pin_memory=self.device == "cuda",
-            disable_tqdm=True,
-            log_level="error",
-            report_to=[],
+    def _keep_what_is_good(self, trained: Trained) -> NoReturn:
+        """Save the weights of the last epoch before the loss was no number, and say where."""
+        epochs = trained.whole_epochs
+        kept = self.target.with_name(f"{self.target.name}-epoch-{epochs}")
+        self.report = self._measure(trained, 1.0, None)
+        self._save(trained.model, kept)
+        raise TrainingError(
+            f"{trained.diverged}. The model as it was after epoch {epochs} is kept in {kept}"
         )
 
-    def _dataset(self, columns: Sequence[str]) -> Any:
-        from datasets import Dataset
+    def _blend(self, model: "SentenceTransformer") -> tuple[float, float | None]:
+        """Average with the base weights; returns the share of the tuned and the dev MRR."""
+        share = self.options.blend
+        if share == 1.0:
+            return share, None
+        into = dict(model.named_parameters())
+        tuned = {name: weights.detach().clone() for name, weights in into.items()}
+        base = dict(self.base.transformer.named_parameters())
+        if share is not None:
+            set_blend(into, base, tuned, share)
+            return share, None
+        if self.dev is None:
+            raise TrainingError("--blend auto needs dev questions; name a share or more --pairs")
+        evaluator = dev_evaluator(self.dev, self.base.prompts, self.device)
+        return choose_blend(into, base, tuned, lambda: evaluator(model)[DEV_METRIC])
 
-        values = {
-            "anchor": [row.question for row in self.rows],
-            "positive": [row.passage for row in self.rows],
-        }
-        return Dataset.from_dict({column: values[column] for column in columns})
-
-    def _measure(self, trainer: Any, steps: int, seconds: float) -> TrainingReport:
-        history = trainer.state.log_history
-        dev_mrr = [log[f"eval_{DEV_METRIC}"] for log in history if f"eval_{DEV_METRIC}" in log]
-        groups = [row.group for row in self.rows]
-        pairs = steps * len(self.rows) / batch_count(groups, self.options.batch_size)
-        best = 1 + dev_mrr.index(max(dev_mrr)) if dev_mrr else self.options.epochs
+    def _measure(self, trained: Trained, blend: float, dev_mrr: float | None) -> TrainingReport:
+        by_epoch = [
+            log[f"eval_{DEV_METRIC}"] for log in trained.history if f"eval_{DEV_METRIC}" in log
+        ]
+        best = 1 + by_epoch.index(max(by_epoch)) if by_epoch else self.options.epochs
+        losses = [log["loss"] for log in trained.history if "loss" in log]
         return TrainingReport(
-            seconds=round(seconds, 2),
-            pairs_per_second=round(pairs / seconds, 2),
+            seconds=round(trained.seconds, 2),
+            pairs_per_second=round(trained.pairs_per_second, 2),
             peak_memory_mb=peak_memory_mb(self.device),
             device=self.device,
             bf16=has_bf16(self.device),
             best_epoch=best,
-            dev_mrr=[round(value, 6) for value in dev_mrr],
-            losses=[log["loss"] for log in history if math.isfinite(log.get("loss", math.nan))],
+            dev_mrr=[round(value, 6) for value in by_epoch],
+            losses=[loss for loss in losses if math.isfinite(loss)],
+            blend=blend,
+            saved_dev_mrr=max(by_epoch, default=None) if dev_mrr is None else dev_mrr,
         )
 
-    def _save(self, model: "SentenceTransformer", work: Path) -> None:
+    def _save(self, model: "SentenceTransformer", target: Path) -> None:
         """Write beside the target, then rename: a folder by its final name is whole."""
-        partial = self.target.with_name(self.target.name + ".partial")
+        partial = target.with_name(target.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         model.max_seq_length = self.base.max_tokens
         model.prompts = {"query": self.base.prompts.query, "document": self.base.prompts.passage}
         model.save_pretrained(str(partial), create_model_card=False)
-        (partial / REPORT_FILE).write_text(
-            json.dumps(asdict(self.finished_report()), indent=2), "utf-8"
-        )
-        partial.rename(self.target)
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def read_report(folder: Path) -> TrainingReport:
-    """What the training of a saved model measured."""
-    return TrainingReport(**json.loads((folder / REPORT_FILE).read_text("utf-8")))
+        report = json.dumps(asdict(self.finished_report()), indent=2)
+        (partial / REPORT_FILE).write_text(report, "utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
 
 
 def check_finite(model: "SentenceTransformer") -> None:
@@ -229,44 +190,3 @@ def check_finite(model: "SentenceTransformer") -> None:
         raise TrainingError(
             "training left weights that are no numbers; run again with a smaller --learning-rate"
         )
-
-
-def last_whole_checkpoint(work: Path) -> str | None:
-    """The newest checkpoint that was written to its end; torn ones are removed.
-
-    The trainer's state is the last file that it writes.
-    """
-    checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]))
-    for checkpoint in reversed(checkpoints):
-        if (checkpoint / "trainer_state.json").is_file():
-            return str(checkpoint)
-        shutil.rmtree(checkpoint)
-    return None
-
-
-def column_prompts(prompts: Prompts) -> dict[str, str] | None:
-    """Prompts by training column, for the trainer."""
-    by_column = {"anchor": prompts.query, "positive": prompts.passage}
-    return by_column if prompts.query or prompts.passage else None
-
-
-def has_bf16(device: str) -> bool:
-    """Whether this device multiplies bfloat16 in hardware."""
-    import torch
-
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def peak_memory_mb(device: str) -> int:
-    """Largest resident size of this process, or largest allocation on the GPU."""
-    if device == "cuda":
-        import torch
-
-        return int(torch.cuda.max_memory_allocated() / 1e6)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak / 1e6) if sys.platform == "darwin" else int(peak * 1024 / 1e6)

@@ -1,34 +1,142 @@
-"""The losses by name, and the columns each of them needs."""
+"""The losses by name: how each is built, and the training columns that it reads."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from transformers import TrainerCallback
+
 from rag_app.errors import TrainingError
+from rag_app.finetune.processes import world_size
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from sentence_transformers import SentenceTransformer
+
+    from rag_app.finetune.options import TrainingOptions, TrainingRow
+
+Columns = dict[str, list[str]]
+
+# The inverse temperature where neither options nor the model say one.
+DEFAULT_SCALE = 20.0
+# Unit vectors are at most 2 apart in cosine distance; sentence-transformers' own margin of 5 would
+# never be reached.
+TRIPLET_MARGIN = 0.3
+# The share of words that a damaged text keeps (Wang et al. 2021, section 3.1).
+KEPT_WORDS = 0.4
+# Families whose class with a language-model head can be a decoder with cross-attention.
+DECODER_FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 
 
 @dataclass(frozen=True)
 class LossEntry:
-    """A loss: how it is built for a model, and the training columns it reads, in order."""
+    """A loss.
 
-    build: Callable[["SentenceTransformer"], Any]
-    columns: tuple[str, ...]
+    Fields:
+        build: makes it for a model.
+        columns: texts by column for rows, in the order in which the loss reads them.
+        repeats: how many examples a row becomes.
+        reads_packed: whether it takes texts that are not padded.
+        trains_on: rows of "pairs", or all the "passages", with no questions.
+        needs_negatives: in each row.
+        in_pieces: whether a batch can pass through the model in pieces, with the same result.
+    """
+
+    build: Callable[["SentenceTransformer", "TrainingOptions"], Any]
+    columns: Callable[[Sequence["TrainingRow"]], Columns]
+    repeats: Callable[["TrainingRow"], int] = lambda row: 1
+    reads_packed: bool = True
+    trains_on: str = "pairs"
+    needs_negatives: bool = False
+    in_pieces: bool = False
 
 
-def _mnrl(model: "SentenceTransformer") -> Any:
+def _mnrl(model: "SentenceTransformer", options: "TrainingOptions") -> Any:
     """Multiple negatives ranking: the other passages of the batch are the negatives.
 
-    Henderson et al. 2017, arXiv 1705.00652, section 4.4.
+    Henderson et al. 2017, arXiv 1705.00652, section 4.4; batches above `mini_batch` by caching
+    gradients, Gao et al. 2021, arXiv 2101.06983.
     """
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer import losses
 
-    return MultipleNegativesRankingLoss(model)
+    several = world_size() > 1
+    scale = options.scale or DEFAULT_SCALE
+    if options.batch_size // world_size() <= options.mini_batch:
+        return losses.MultipleNegativesRankingLoss(
+            model, scale=scale, gather_across_devices=several
+        )
+    return losses.CachedMultipleNegativesRankingLoss(
+        model,
+        scale=scale,
+        mini_batch_size=options.mini_batch,
+        gather_across_devices=several,
+    )
 
 
-LOSSES = {"mnrl": LossEntry(_mnrl, ("anchor", "positive"))}
+def _pair_columns(rows: Sequence["TrainingRow"]) -> Columns:
+    columns = {
+        "anchor": [row.question for row in rows],
+        "positive": [row.passage for row in rows],
+    }
+    for number in range(min(len(row.negatives) for row in rows)):
+        columns[f"negative_{number + 1}"] = [row.negatives[number] for row in rows]
+    return columns
+
+
+def _triplet(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
+    """A passage nearer to its question than another, by a margin.
+
+    Reimers and Gurevych 2019, arXiv 1908.10084, section 3.
+    """
+    from sentence_transformers.sentence_transformer.losses import (
+        TripletDistanceMetric,
+        TripletLoss,
+    )
+
+    return TripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
+
+
+def _triplet_columns(rows: Sequence["TrainingRow"]) -> Columns:
+    return {
+        "anchor": [row.question for row in rows for _ in row.negatives],
+        "positive": [row.passage for row in rows for _ in row.negatives],
+        "negative": [negative for row in rows for negative in row.negatives],
+    }
+
+
+def _dae(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
+    """Denoising auto-encoder: a decoder restores a damaged passage from its vector alone.
+
+    Wang et al. 2021, "TSDAE", arXiv 2104.06979.
+    """
+    from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
+
+    inner = getattr(model[0], "auto_model", None)
+    family = inner.config.model_type if inner is not None else type(model[0]).__name__
+    if family not in DECODER_FAMILIES:
+        raise TrainingError(
+            f"--loss dae cannot train a {family} model, which makes no decoder; it can train: "
+            f"{', '.join(sorted(DECODER_FAMILIES))}. Use --loss mnrl"
+        )
+    return DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
+
+
+def _dae_columns(rows: Sequence["TrainingRow"]) -> Columns:
+    texts = [row.passage for row in rows]
+    return {"noisy": texts, "text": texts}
+
+
+LOSSES = {
+    "mnrl": LossEntry(_mnrl, _pair_columns, in_pieces=True),
+    "triplet": LossEntry(
+        _triplet,
+        _triplet_columns,
+        repeats=lambda row: len(row.negatives),
+        needs_negatives=True,
+    ),
+    "dae": LossEntry(_dae, _dae_columns, reads_packed=False, trains_on="passages"),
+}
 
 
 def find_loss(name: str) -> LossEntry:
@@ -38,5 +146,50 @@ def find_loss(name: str) -> LossEntry:
         TrainingError: unknown; lists the known ones.
     """
     if name not in LOSSES:
-        raise TrainingError(f"there is no loss {name!r}; --loss takes one of: {', '.join(LOSSES)}")
+        raise TrainingError(
+            f"there is no loss {name!r}; --loss takes one of: {', '.join(LOSSES)}, "
+            "or several in turn, such as dae,mnrl"
+        )
     return LOSSES[name]
+
+
+def training_dataset(columns: Columns, *, seed: int) -> tuple["Dataset", "Damage | None"]:
+    """The columns as a dataset; a column "noisy" is damaged anew in each epoch.
+
+    Returns:
+        the dataset, and the callback that tells the damage which epoch it is, if there is any.
+    """
+    from datasets import Dataset
+
+    dataset = Dataset.from_dict(columns)
+    if "noisy" not in columns:
+        return dataset, None
+    damage = Damage(seed)
+    dataset.set_transform(damage)
+    return dataset, damage
+
+
+class Damage(TrainerCallback):
+    """Deletes words of the column "noisy": the same in each run, others in each epoch."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.epoch = 0
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Note the epoch."""
+        self.epoch = round(state.epoch)
+
+    def __call__(self, batch: Columns) -> Columns:
+        """The batch with its noisy texts damaged."""
+        return {**batch, "noisy": [self._damage(text) for text in batch["noisy"]]}
+
+    def __deepcopy__(self, memo: Any) -> "Damage":
+        # The trainer copies the dataset; the copy must still hear of the epochs.
+        return self
+
+    def _damage(self, text: str) -> str:
+        rng = random.Random(f"{self.seed} {self.epoch} {text}")  # noqa: S311
+        words = text.split()
+        kept = [word for word in words if rng.random() < KEPT_WORDS]
+        return " ".join(kept or words[:1])

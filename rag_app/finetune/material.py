@@ -10,6 +10,7 @@ from rag_app.chunks import passage_text
 from rag_app.errors import PairsError
 from rag_app.finetune.batches import batch_count
 from rag_app.finetune.dev import DevSet
+from rag_app.finetune.negatives import NegativePool
 from rag_app.finetune.options import TrainingRow
 from rag_app.pairs import (
     Pair,
@@ -53,16 +54,23 @@ class SplitOptions:
 class Material:
     """What a training is given, and what it is judged by.
 
-    `train` holds the training pairs' own questions, for the score that shows what training on the
-    test questions would have looked like.
+    Fields:
+        row_clusters: the near-duplicates that the document of each row belongs to.
+        pool: passages that training may see besides: those of no dev or test document.
+        train: the training pairs' own questions, for the score that shows what training on the
+            test questions would have looked like.
+        doubted: pairs that a second opinion took out of training.
     """
 
     split: Split
     rows: list[TrainingRow]
+    row_clusters: list[str]
+    pool: NegativePool
     dev: DevSet | None
     test: list[Question]
     train: list[Question]
     unmatched: int
+    doubted: int
 
 
 def read_labelled(
@@ -99,11 +107,15 @@ def prepare(
     batch_size: int,
     seed: int,
     unmatched: int = 0,
+    believe: Callable[[Sequence[Pair]], list[Pair]] = list,
 ) -> Material:
     """Split by document, choose what is trained on, and check that nothing leaks.
 
     With labelled pairs the split and the test are theirs, whatever is trained on; synthetic pairs
     of documents in dev or test are left out of training.
+
+    Arguments:
+        believe: the training pairs whose labels are believed.
 
     Raises:
         PairsError: too little to train and test on.
@@ -119,22 +131,40 @@ def prepare(
         test_share=options.test_share,
         group_of=_group_of(nodes, options.group_by),
     )
-    train, dev = _choose(split, synthetic, train_on if labelled else "labelled")
+    chosen, dev = _choose(split, synthetic, train_on if labelled else "labelled")
+    train = believe(chosen)
     if not train:
         raise PairsError(
             "no pair is left to train on; write questions with `rag-app questions`, "
             "or label more pairs with --pairs"
         )
     rows = training_rows(train, passages, split.clusters, model, batch_size=batch_size)
-    check_leaks(split, texts, [text for row in rows for text in (row.question, row.passage)])
+    pool = _negative_pool(split, passages)
+    seen = [text for row in rows for text in (row.question, row.passage)]
+    check_leaks(split, texts, [*seen, *pool.texts])
     return Material(
         split=split,
         rows=rows,
+        row_clusters=[split.clusters[pair.document_id] for pair in train],
+        pool=pool,
         dev=dev_set(build_questions(dev, nodes, split.clusters), nodes, seed=seed),
         test=build_questions(split.test, nodes, split.clusters),
         train=build_questions(train, nodes, split.clusters),
         unmatched=unmatched,
+        doubted=len(chosen) - len(train),
     )
+
+
+def _negative_pool(split: Split, passages: "Passages") -> NegativePool:
+    """Passages of documents that are neither in dev nor in test, nor like one that is."""
+    held_out = {split.clusters[pair.document_id] for pair in (*split.dev, *split.test)}
+    clusters = [split.clusters[str(node.ref_doc_id)] for node in passages.nodes]
+    kept = {
+        passage_text(node): cluster
+        for node, cluster in zip(passages.nodes, clusters, strict=True)
+        if cluster not in held_out
+    }
+    return NegativePool(list(kept), list(kept.values()))
 
 
 def _group_of(nodes: Sequence["TextNode"], key: str | None) -> Callable[[str], str] | None:

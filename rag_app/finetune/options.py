@@ -4,28 +4,51 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+# What training measured, in the folder of the model.
+REPORT_FILE = "training.json"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """One positive pair. Rows of one group never share a batch."""
+    """One positive pair, with hard negatives if it has any.
+
+    Rows of one group never share a batch.
+    """
 
     question: str
     passage: str
     group: str
+    negatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """Hyperparameters. `max_tokens` is where training cuts texts, to be fast; search does not."""
+    """Hyperparameters.
+
+    Fields:
+        scale: the inverse temperature of mnrl; None: that of the model's family.
+        max_tokens: where training cuts texts; None: where the model does.
+        batch_can_fall: train with smaller batches where the memory does not hold these.
+        mini_batch: texts that pass through the model at once; larger batches cache gradients.
+        top_layers: layers that method "top" trains.
+        blend: share of the tuned weights in the saved ones, the base's being the rest; None: the
+            share that is best on dev.
+    """
 
     loss: str = "mnrl"
     method: str = "full"
     epochs: int = 5
     batch_size: int = 32
+    batch_can_fall: bool = False
     learning_rate: float = 5e-5
     warmup_share: float = 0.1
-    max_tokens: int = 128
+    scale: float | None = None
+    max_tokens: int | None = None
+    mini_batch: int = 32
+    top_layers: int = 2
+    blend: float | None = 1.0
     seed: int = 13
 
 
@@ -34,6 +57,7 @@ class TrainingReport:
     """What training measured; kept beside the weights as training.json.
 
     `dev_mrr` holds MRR@10 on the dev questions, by epoch from 1; empty without dev questions.
+    `blend` is the share of the tuned weights in those that were saved, `saved_dev_mrr` their score.
     """
 
     seconds: float
@@ -44,6 +68,13 @@ class TrainingReport:
     best_epoch: int
     dev_mrr: list[float]
     losses: list[float]
+    blend: float = 1.0
+    saved_dev_mrr: float | None = None
+
+
+def read_report(folder: Path) -> TrainingReport:
+    """What the training of a saved model measured."""
+    return TrainingReport(**json.loads((folder / REPORT_FILE).read_text("utf-8")))
 
 
 def training_key(
@@ -59,7 +90,7 @@ def training_key(
     parts = [
         base_fingerprint,
         asdict(options),
-        [(row.question, row.passage, row.group) for row in rows],
+        [(row.question, row.passage, row.group, row.negatives) for row in rows],
         list(dev_texts),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]

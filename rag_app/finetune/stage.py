@@ -1,7 +1,6 @@
 """Stage: tune the embedding model on pairs, score it before and after, promote it if it won."""
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import PairsError
+from rag_app.evaluate.canary import find_canary, read_canary, watch_canary
 from rag_app.evaluate.comparison import (
     Comparison,
     compare,
@@ -16,13 +16,17 @@ from rag_app.evaluate.comparison import (
     scores_json,
     search_loss,
 )
-from rag_app.evaluate.verdict import PRIMARY_METRIC
+from rag_app.evaluate.verdict import PRIMARY_METRIC, Verdict, guard
 from rag_app.finetune.card import write_card
-from rag_app.finetune.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.material import Material, SplitOptions, TrainOn, prepare, read_labelled
-from rag_app.finetune.options import TrainingOptions, TrainingReport, training_key
+from rag_app.finetune.negatives import NegativeOptions
+from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
+from rag_app.finetune.options import TrainingOptions, TrainingReport
+from rag_app.finetune.phases import Workshop, plan_phases, train_phases
+from rag_app.finetune.presets import BEST, Search, Tried, search_best
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
+from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import Pair, Split
 from rag_app.progress import Progress, silent
 
@@ -31,15 +35,31 @@ if TYPE_CHECKING:
     from rag_app.index import VectorIndex
 
 
+NO_OPINION = "none"
+
+
 @dataclass(frozen=True)
 class FinetuneRequest:
-    """What to tune on and how."""
+    """What to tune on and how.
+
+    Fields:
+        second_opinion: on the pairs' labels: "none", "agreement" of embedding and BM25, or the
+            name of a cross-encoder.
+        preset: "quick" or "best" instead of what the options say of method and epochs.
+        minutes: that preset "best" may search.
+        canary: questions from elsewhere with their passages; the sample data unless named.
+    """
 
     pairs: Path | None = None
     train_on: TrainOn = "labelled"
     index: str | None = None
     options: TrainingOptions = field(default_factory=TrainingOptions)
     split: SplitOptions = field(default_factory=SplitOptions)
+    negatives: NegativeOptions = field(default_factory=NegativeOptions)
+    second_opinion: str = NO_OPINION
+    preset: str | None = None
+    minutes: float = 30.0
+    canary: Path | None = None
     promote: bool = True
 
 
@@ -55,10 +75,15 @@ class FinetuneResult:
     split: dict[str, int]
     rows: int
     unmatched: int
+    doubted: int
     comparison: Comparison
     training_scores: Comparison
+    verdict: Verdict
+    canary: Comparison | None
     search_loss: float
     training: TrainingReport
+    options: TrainingOptions
+    tried: list[Tried]
     seconds: float
     results: Path
 
@@ -71,11 +96,12 @@ class FinetuneResult:
             "index": self.index,
             "base_index": self.base_index,
             "promoted": self.promoted,
-            "verdict": compared["verdict"],
-            "reason": compared["reason"],
+            "verdict": self.verdict.decision,
+            "reason": self.verdict.reason,
             "split": self.split,
             "training_pairs": self.rows,
             "unmatched": self.unmatched,
+            "doubted": self.doubted,
             "n": compared["n"],
             "base": compared["base"],
             "tuned": compared["tuned"],
@@ -86,7 +112,10 @@ class FinetuneResult:
                 "base": scores_json(self.training_scores.base),
                 "tuned": scores_json(self.training_scores.tuned),
             },
+            "canary": _canary_json(self.canary),
             "search_loss@10": self.search_loss,
+            "options": asdict(self.options),
+            "tried": [asdict(tried) for tried in self.tried],
             "training": asdict(self.training),
             "seconds": round(self.seconds, 2),
             "pairs_per_second": self.training.pairs_per_second,
@@ -108,13 +137,15 @@ def finetune(
         IndexMissing, ModelError, TrainingError: as their names say.
     """
     started = time.monotonic()
+    plan_phases(request.options, request.negatives)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     cache = VectorCache(settings.storage)
     base_index, base = _open_base(catalog, settings, request.index, cache, progress)
     passages = base_index.passages()
-    material = _gather(settings, request, base_index, base, passages, progress)
-    engine = _train(settings, request, base, material, progress)
-    tuned = engine.load()
+    material = _gather(settings, request, base_index, base, passages, cache, progress)
+    shop = Workshop(settings.storage / "models", cache, settings.device, progress)
+    trained = _train(request, base, material, shop)
+    tuned = trained.model
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
     tuned_passages = tuned_index.passages()
     comparison, on_training = (
@@ -125,7 +156,9 @@ def finetune(
         )
         for questions in (material.test, material.train)
     )
-    promoted = request.promote and comparison.verdict.decision == "promote"
+    canary = _canary(request, settings, base_index, base, tuned, passages, cache)
+    verdict = guard(comparison.verdict, canary.differences) if canary else comparison.verdict
+    promoted = request.promote and verdict.decision == "promote"
     result = FinetuneResult(
         model=tuned.folder,
         base_model=base.name,
@@ -135,18 +168,59 @@ def finetune(
         split=_counts(material.split),
         rows=len(material.rows),
         unmatched=material.unmatched,
+        doubted=material.doubted,
         comparison=comparison,
         training_scores=on_training,
         search_loss=search_loss(tuned_index, tuned, comparison.tuned_outcomes),
-        training=engine.finished_report(),
+        training=trained.report,
+        options=trained.options,
+        tried=trained.tried,
+        verdict=verdict,
+        canary=canary,
         seconds=time.monotonic() - started,
         results=settings.results / f"finetune-{tuned.name}",
     )
     _keep(result, request)
     if promoted:
-        catalog.active.use(base_index.name)
-        catalog.active.use(tuned_index.name)
+        catalog.active.use(tuned_index.name, instead_of=base_index.name)
     return result
+
+
+def _train(
+    request: FinetuneRequest, base: EmbeddingModel, material: Material, shop: Workshop
+) -> Search:
+    options = request.options
+    if request.preset == BEST:
+        return search_best(base, material, options, shop, minutes=request.minutes)
+    model, report = train_phases(base, material, options, request.negatives, shop)
+    return Search(model, report, options, [])
+
+
+def _canary(
+    request: FinetuneRequest,
+    settings: "Settings",
+    index: "VectorIndex",
+    base: EmbeddingModel,
+    tuned: EmbeddingModel,
+    passages: Passages,
+    cache: VectorCache,
+) -> Comparison | None:
+    chunking = index.info.chunking
+    canary = (
+        read_canary(request.canary, base, chunking)
+        if request.canary
+        else find_canary(base, chunking, passages.nodes)
+    )
+    if canary is None:
+        return None
+    return watch_canary(canary, base, tuned, cache=cache, seed=settings.seed)
+
+
+def _canary_json(canary: Comparison | None) -> dict[str, Any] | None:
+    if canary is None:
+        return None
+    compared = canary.to_json()
+    return {key: compared[key] for key in ("n", "base", "tuned", "differences")}
 
 
 def _open_base(
@@ -174,6 +248,7 @@ def _gather(
     index: "VectorIndex",
     base: EmbeddingModel,
     passages: Passages,
+    cache: VectorCache,
     progress: Progress,
 ) -> Material:
     labelled: list[Pair] = []
@@ -195,7 +270,23 @@ def _gather(
         batch_size=request.options.batch_size,
         seed=settings.seed,
         unmatched=unmatched,
+        believe=_believe(settings, request.second_opinion, passages, base, cache),
     )
+
+
+def _believe(
+    settings: "Settings",
+    opinion: str,
+    passages: Passages,
+    model: EmbeddingModel,
+    cache: VectorCache,
+) -> Believe:
+    if opinion == NO_OPINION:
+        return list
+    if opinion == "agreement":
+        return agreement(passages, model, cache)
+    encoder = load_cross_encoder(opinion, settings)
+    return cross_encoder_opinion(encoder, passages, model, cache)
 
 
 def _synthetic(
@@ -218,29 +309,6 @@ def _synthetic(
             "--llm-base-url and --llm-model in `rag-app questions`, or labelled pairs with --pairs"
         )
     return to_pairs(questions)
-
-
-def _train(
-    settings: "Settings",
-    request: FinetuneRequest,
-    base: EmbeddingModel,
-    material: Material,
-    progress: Progress,
-) -> EmbeddingFinetuneEngine:
-    dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
-    key = training_key(base.fingerprint, material.rows, dev, request.options)
-    short = re.sub(r"[^a-zA-Z0-9]+", "-", base.name.rsplit("/", 1)[-1]).strip("-").lower()
-    engine = EmbeddingFinetuneEngine(
-        base,
-        material.rows,
-        dev=material.dev,
-        target=settings.storage / "models" / f"{short}-{request.options.loss}-{key}",
-        options=request.options,
-        device=settings.device,
-        progress=progress,
-    )
-    engine.finetune()
-    return engine
 
 
 def _build_tuned(

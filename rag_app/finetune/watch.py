@@ -10,6 +10,10 @@ from rag_app.finetune.dev import DEV_METRIC
 from rag_app.progress import Progress
 
 
+class Diverged(TrainingError):
+    """The loss became no number."""
+
+
 class Watch(TrainerCallback):
     """Passes steps, loss and dev MRR on to a `Progress`."""
 
@@ -29,14 +33,14 @@ class Watch(TrainerCallback):
         """Keep the latest loss.
 
         Raises:
-            TrainingError: it is not finite.
+            Diverged: it is not finite.
         """
         loss = (logs or {}).get("loss")
         if loss is None:
             return
         self.loss = float(loss)
         if not math.isfinite(self.loss):
-            raise TrainingError(
+            raise Diverged(
                 f"the loss became {self.loss} at step {state.global_step}; "
                 "run again with a smaller --learning-rate"
             )

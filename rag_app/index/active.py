@@ -28,12 +28,16 @@ class ActivePointer:
         """Name of the index in service, or None."""
         return self._read().active
 
-    def use(self, name: str) -> None:
-        """Put an index into service; the one before it can be rolled back to."""
+    def use(self, name: str, *, instead_of: str | None = None) -> None:
+        """Put an index into service; the one before it can be rolled back to.
+
+        Arguments:
+            instead_of: the index to roll back to, where that is not the one in service now.
+        """
         state = self._read()
         if state.active == name:
             return
-        before = (state.active, *state.previous) if state.active else state.previous
+        before = dict.fromkeys(filter(None, (instead_of, state.active, *state.previous)))
         kept = tuple(old for old in before if old != name)[:KEPT_PREVIOUS]
         self._write(Service(name, kept))
 

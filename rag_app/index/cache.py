@@ -38,7 +38,7 @@ class VectorCache:
 
         What the model embeds is kept slab by slab, so that a killed run loses one slab.
         """
-        return self._embed(model.fingerprint, model.embed_passages, texts, model, progress)
+        return self._embed(model.passage_fingerprint, model.embed_passages, texts, model, progress)
 
     def embed_queries(
         self, model: "EmbeddingModel", texts: Sequence[str], *, progress: Progress = silent

@@ -26,6 +26,8 @@ Vectors = npt.NDArray[np.float32]
 # Texts between two reports of progress.
 SLAB = 256
 BATCH_SIZE = 32
+# A linear map on questions' vectors, in the folder of a model that was tuned by one.
+ADAPTER_FILE = "query_adapter.safetensors"
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,35 @@ class Prompts:
     passage: str = ""
 
 
-# Families whose folders do not always carry the prompts they were trained with.
-FAMILY_PROMPTS = {
-    "e5-": Prompts("query: ", "passage: "),
-    "bge-small-en": Prompts("Represent this sentence for searching relevant passages: "),
-    "bge-base-en": Prompts("Represent this sentence for searching relevant passages: "),
-    "bge-large-en": Prompts("Represent this sentence for searching relevant passages: "),
+@dataclass(frozen=True)
+class Family:
+    """What a family of models was trained with, where its folders do not say.
+
+    Fields:
+        temperature: of its contrastive loss. Tuned at another, a model first unlearns the spread of
+            its cosines: e5's, trained at .01, lie between .7 and 1.
+    """
+
+    prompts: Prompts = Prompts()
+    temperature: float = 0.05
+
+
+_BGE = Family(Prompts("Represent this sentence for searching relevant passages: "), 0.02)
+# By a part of the name. Temperatures: Wang et al. 2022, arXiv 2212.03533 (e5); FlagEmbedding's
+# fine-tuning examples (bge); sentence-transformers' own scale of 20 for the others.
+FAMILIES = {
+    "e5-": Family(Prompts("query: ", "passage: "), 0.01),
+    "bge-small-en": _BGE,
+    "bge-base-en": _BGE,
+    "bge-large-en": _BGE,
 }
 
 
 class EmbeddingModel:
     """A loaded sentence-transformers model with its prompts, limits and fingerprint.
+
+    `dimension` is the length of a vector, `max_tokens` how many tokens the model reads of a text,
+    prompt and special tokens included, `temperature` what its family was trained at.
 
     Arguments:
         name: what the user calls it.
@@ -59,19 +79,23 @@ class EmbeddingModel:
     def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
         self.name = name
         self.folder = folder
-        self.transformer = _load_transformer(folder, device)
-        self.prompts = _prompts(self.transformer, name)
+        self.device = device
+        family = _family(name)
+        self.prompts = _saved_prompts(self.transformer) or family.prompts
+        self.temperature = family.temperature
         self.tokenizer = _tokenizer(self.transformer, folder)
+        self.adapter = _adapter(folder)
+        self.dimension = int(self.transformer.get_embedding_dimension() or 0)
+        self.max_tokens = int(self.transformer.max_seq_length or 512)
 
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-        return int(self.transformer.get_embedding_dimension() or 0)
+    @cached_property
+    def transformer(self) -> "SentenceTransformer":
+        """The model itself; loaded when it is first asked for, and after `unload`."""
+        return _load_transformer(self.folder, self.device)
 
-    @property
-    def max_tokens(self) -> int:
-        """Tokens that the model reads of a text, prompt and special tokens included."""
-        return int(self.transformer.max_seq_length or 512)
+    def unload(self) -> None:
+        """Free the memory of the weights until they are needed again."""
+        self.__dict__.pop("transformer", None)
 
     @cached_property
     def overhead_tokens(self) -> int:
@@ -85,8 +109,19 @@ class EmbeddingModel:
         Two models with one fingerprint put a text in the same place; a query may only meet vectors
         whose fingerprint is its own.
         """
+        if self.adapter is None:
+            return self.passage_fingerprint
+        return hashlib.sha256(
+            self.passage_fingerprint.encode() + self.adapter.tobytes()
+        ).hexdigest()[:16]
+
+    @cached_property
+    def passage_fingerprint(self) -> str:
+        """As `fingerprint`, of what passages pass through: without an adapter for questions."""
         digest = hashlib.sha256()
         for path in sorted(self.folder.rglob("*")):
+            if path.name == ADAPTER_FILE:
+                continue
             if path.suffix == ".safetensors" or path.name in ("modules.json", "tokenizer.json"):
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -98,7 +133,8 @@ class EmbeddingModel:
 
     def embed_queries(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """Embed questions: (n_texts, dimension) float32, unit length."""
-        return self._embed(texts, self.prompts.query, "embed questions", progress)
+        vectors = self._embed(texts, self.prompts.query, "embed questions", progress)
+        return vectors if self.adapter is None else apply_adapter(vectors, self.adapter)
 
     def embed_passages(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """Embed passages: (n_texts, dimension) float32, unit length."""
@@ -192,14 +228,34 @@ def _load_transformer(folder: Path, device: str) -> "SentenceTransformer":
         ) from error
 
 
-def _prompts(transformer: "SentenceTransformer", name: str) -> Prompts:
+def apply_adapter(vectors: Vectors, change: Vectors) -> Vectors:
+    """Move questions' vectors by a linear map of themselves: (n, dim), unit length again.
+
+    Arguments:
+        change: (dim, dim); zeros leave every vector where it is.
+    """
+    moved = vectors + vectors @ change.T
+    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+    return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def _adapter(folder: Path) -> Vectors | None:
+    from safetensors.numpy import load_file
+
+    path = folder / ADAPTER_FILE
+    return load_file(path)["change"] if path.is_file() else None
+
+
+def _saved_prompts(transformer: "SentenceTransformer") -> Prompts | None:
     saved: dict[str, Any] = transformer.prompts or {}
     query = saved.get("query") or ""
     passage = saved.get("passage") or saved.get("document") or ""
-    if query or passage:
-        return Prompts(query, passage)
-    short = name.rsplit("/", 1)[-1]
-    return next((p for family, p in FAMILY_PROMPTS.items() if family in short), Prompts())
+    return Prompts(query, passage) if query or passage else None
+
+
+def _family(name: str) -> Family:
+    short = name.rstrip("/").rsplit("/", 1)[-1]
+    return next((family for part, family in FAMILIES.items() if part in short), Family())
 
 
 def _tokenizer(transformer: "SentenceTransformer", folder: Path) -> "Tokenizer":

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import EMBEDDED_KEY
 from rag_app.pairs import question_key
-from rag_app.questions.rarity import Rarity, plain, words
+from rag_app.questions.rarity import Rarity, plain
+from rag_app.retrieve.terms import words
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode

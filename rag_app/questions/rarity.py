@@ -5,10 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from rag_app.retrieve.terms import has_hangul, terms, words
 from rag_app.sentences import split_by_rules
 
-_WORD = re.compile(r"\w+(?:(?:['’-]|(?<=\d)\.(?=\d))\w+)*")
-_HANGUL = re.compile("[가-힣]")
 _NO_SENTENCE = re.compile(r"\s*(?:#|\||[-=*_]{3,}\s*$|`{3})")
 # Markdown that is no part of what a line says.
 _MARKS = re.compile(r"^\s*(?:#+|[-*+>]|\d+[.)])\s+|\*\*|__|`|\|", re.M)
@@ -62,23 +61,7 @@ class Rarity:
 
 
 def _is_content(word: str) -> bool:
-    return any(map(str.isalpha, word)) and len(word) > (1 if _HANGUL.search(word) else 2)
-
-
-def words(text: str) -> list[str]:
-    """The words of a text as they are written."""
-    return _WORD.findall(text)
-
-
-def terms(text: str) -> list[str]:
-    """What is counted: words in lower case; of Korean words their pairs of syllables."""
-    found = []
-    for word in words(text.casefold()):
-        if _HANGUL.search(word) and len(word) > 2:
-            found += [word[i : i + 2] for i in range(len(word) - 1)]
-        else:
-            found.append(word)
-    return found
+    return any(map(str.isalpha, word)) and len(word) > (1 if has_hangul(word) else 2)
 
 
 def plain(text: str) -> str:

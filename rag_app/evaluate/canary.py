@@ -1,0 +1,106 @@
+"""A canary: questions from elsewhere, to see that gains at home do not cost what the model knew."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.chunks import Chunking, SentenceChunker, passage_text
+from rag_app.documents import read_documents
+from rag_app.errors import PairsError
+from rag_app.evaluate.comparison import Comparison, compare, exact_outcomes
+from rag_app.index import Passages, VectorCache
+from rag_app.pairs import (
+    Question,
+    build_questions,
+    cluster_documents,
+    document_texts,
+    match_questions,
+    read_questions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llama_index.core.schema import TextNode
+
+    from rag_app.models import EmbeddingModel
+
+QUESTIONS_FILE = "questions.jsonl"
+# Canary passages that may stand among the user's documents before it is no canary any more.
+MOST_SHARED = 0.1
+_PACKAGE = Path(__file__).parents[1]
+# In an installed package; in a checkout.
+_SAMPLES = (_PACKAGE / "sample_data", _PACKAGE.parent / "data")
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Passages and questions about them, none of the user's."""
+
+    name: str
+    nodes: "list[TextNode]"
+    questions: list[Question]
+
+
+def read_canary(path: Path, model: "EmbeddingModel", chunking: Chunking) -> Canary:
+    """Read a canary.
+
+    Arguments:
+        path: a folder of documents with a questions.jsonl, or a file or folder that holds both
+            passages and questions: a table of questions and answers, LlamaIndex's
+            EmbeddingQAFinetuneDataset JSON, a BEIR folder.
+    Raises:
+        PairsError: no question there has its answer there.
+    """
+    inner = path / QUESTIONS_FILE
+    asked = inner if inner.is_file() else path
+    reading = read_documents([path], question_column="question", answer_column="answer")
+    chunker = SentenceChunker.for_model(model, chunking)
+    nodes: list[TextNode] = list(chunker.get_nodes_from_documents(reading.documents))
+    pairs = match_questions(read_questions(asked), nodes).pairs if nodes else []
+    if not pairs:
+        raise PairsError(
+            f"{path} is no canary: no question there has its answer there. --canary takes a table "
+            "of questions and answers, a BEIR folder, or documents with a questions.jsonl"
+        )
+    clusters = cluster_documents(document_texts(nodes))
+    return Canary(path.name, nodes, build_questions(pairs, nodes, clusters))
+
+
+def find_canary(
+    model: "EmbeddingModel", chunking: Chunking, passages: "Sequence[TextNode]"
+) -> Canary | None:
+    """The sample data of a language that the model reads and that is not what is being tuned on."""
+    own = {passage_text(node) for node in passages}
+    for language in ("en", "ko"):
+        folder = next((root / language for root in _SAMPLES if (root / language).is_dir()), None)
+        if folder is None:
+            continue
+        canary = read_canary(folder, model, chunking)
+        texts = [passage_text(node) for node in canary.nodes]
+        shared = sum(text in own for text in texts) / len(texts)
+        if shared <= MOST_SHARED and model.knows_script_of(texts):
+            return canary
+    return None
+
+
+def watch_canary(
+    canary: Canary,
+    base: "EmbeddingModel",
+    tuned: "EmbeddingModel",
+    *,
+    cache: VectorCache,
+    seed: int,
+) -> Comparison:
+    """Score the canary before and after, each model on passages that it embedded itself."""
+    texts = [passage_text(node) for node in canary.nodes]
+    before, after = (
+        exact_outcomes(
+            Passages(canary.nodes, cache.embed_passages(model, texts)),
+            model,
+            canary.questions,
+            cache=cache,
+        )
+        for model in (base, tuned)
+    )
+    return compare(before, after, seed=seed)

@@ -1,0 +1,67 @@
+"""What the machine can do and has used, and what its errors mean for a training."""
+
+import ctypes
+import errno
+import gc
+import resource
+import sys
+from pathlib import Path
+
+from rag_app.errors import RagAppError, StorageError, TrainingError
+
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+
+
+def has_bf16(device: str) -> bool:
+    """Whether this device multiplies bfloat16 in hardware."""
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if device != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def peak_memory_mb(device: str) -> int:
+    """Largest resident size of this process, or largest allocation on the GPU."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated() / 1e6)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak / 1e6) if sys.platform == "darwin" else int(peak * 1024 / 1e6)
+
+
+def free_memory() -> None:
+    """Give back to the system what Python and glibc hold but nobody uses."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python says that memory is short."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
+
+
+def explain(
+    error: Exception, *, folder: Path, batch_size: int, mini_batch: int
+) -> RagAppError | None:
+    """What a user can do about an error of the machine; None if it is something else."""
+    if ran_out_of_memory(error):
+        return TrainingError(
+            f"the memory does not hold a training with batches of {batch_size} in pieces of "
+            f"{mini_batch}; run again with --mini-batch {max(2, mini_batch // 2)}, which changes "
+            "only the speed, or a smaller --max-tokens"
+        )
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if full or "no space left" in str(error).lower():
+        return StorageError(
+            f"the disk of {folder} is full; make room, or name another folder with --storage. The "
+            "same command then goes on from the last checkpoint"
+        )
+    return None

@@ -1,0 +1,196 @@
+"""What is trained one after another: several losses in turn, or one with fresh hard negatives."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.finetune.adapter import train_adapter
+from rag_app.finetune.engine import EmbeddingFinetuneEngine
+from rag_app.finetune.losses import LOSSES, find_loss
+from rag_app.finetune.material import Material
+from rag_app.finetune.methods import find_method
+from rag_app.finetune.negatives import NegativeOptions, mined_negatives, random_negatives
+from rag_app.finetune.options import (
+    REPORT_FILE,
+    TrainingOptions,
+    TrainingReport,
+    TrainingRow,
+    read_report,
+    training_key,
+)
+from rag_app.models import EmbeddingModel
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rag_app.index import VectorCache
+
+ADAPTER = "adapter"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where training happens.
+
+    Fields:
+        models: folder that models are written to.
+        cache: vectors that are known already.
+    """
+
+    models: Path
+    cache: "VectorCache"
+    device: str
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training: a loss, and how often hard negatives were chosen before."""
+
+    loss: str
+    round: int
+
+
+def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Phase]:
+    """The trainings that options ask for, in order.
+
+    Raises:
+        TrainingError: an unknown loss or method, or settings that do not go together.
+    """
+    if options.method != ADAPTER:
+        find_method(options.method)
+    phases = []
+    for name in (part.strip() for part in options.loss.split(",")):
+        loss = find_loss(name)
+        again = negatives.kind == "mined" and loss.trains_on == "pairs"
+        phases += [Phase(name, number) for number in range(negatives.rounds if again else 1)]
+    return phases
+
+
+def train_phases(
+    base: EmbeddingModel,
+    material: Material,
+    options: TrainingOptions,
+    negatives: NegativeOptions,
+    shop: Workshop,
+) -> tuple[EmbeddingModel, TrainingReport]:
+    """Train phase after phase, each from what the one before it left.
+
+    Each is kept under a name of what it was made from, so that a run that was killed, or another
+    that begins alike, takes up what is there.
+
+    Returns:
+        the last model, and its report with the seconds of all phases.
+    """
+    model, seconds = base, 0.0
+    for phase in plan_phases(options, negatives):
+        rows = _rows(phase, model, material, negatives, options, shop)
+        scale = options.scale or round(1 / base.temperature)
+        chosen = replace(options, loss=phase.loss, scale=scale)
+        model, report = _train_one(model, rows, material, chosen, shop)
+        seconds += report.seconds
+    return model, replace(report, seconds=round(seconds, 2))
+
+
+def _rows(
+    phase: Phase,
+    model: EmbeddingModel,
+    material: Material,
+    negatives: NegativeOptions,
+    options: TrainingOptions,
+    shop: Workshop,
+) -> Sequence[TrainingRow]:
+    loss = find_loss(phase.loss)
+    if loss.trains_on == "passages":
+        return [TrainingRow("", text, text) for text in material.pool.texts]
+    seed = options.seed + phase.round
+    rows, clusters, pool = material.rows, material.row_clusters, material.pool
+    if negatives.kind == "mined":
+        return mined_negatives(
+            rows,
+            clusters,
+            pool,
+            negatives.per_pair,
+            questions=shop.cache.embed_queries(model, [row.question for row in rows]),
+            positives=shop.cache.embed_passages(model, [row.passage for row in rows]),
+            passages=shop.cache.embed_passages(model, pool.texts, progress=shop.progress),
+            seed=seed,
+        )
+    if negatives.kind == "random" or loss.needs_negatives:
+        return random_negatives(rows, clusters, pool, negatives.per_pair, seed=seed)
+    return rows
+
+
+def _train_one(
+    base: EmbeddingModel,
+    rows: Sequence[TrainingRow],
+    material: Material,
+    options: TrainingOptions,
+    shop: Workshop,
+) -> tuple[EmbeddingModel, TrainingReport]:
+    dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
+    key = training_key(base.fingerprint, rows, dev, options)
+    target = shop.models / f"{_short(base.name)}-{options.loss}-{key}"
+    if (target / REPORT_FILE).is_file():
+        report = read_report(target)
+    else:
+        report = _trainer(options)(base, rows, material, target, options, shop)
+    return EmbeddingModel(target.name, target, device=shop.device), report
+
+
+_Trainer = Callable[
+    [EmbeddingModel, Sequence[TrainingRow], Material, Path, TrainingOptions, Workshop],
+    TrainingReport,
+]
+
+
+def _trainer(options: TrainingOptions) -> _Trainer:
+    return _with_adapter if options.method == ADAPTER else _with_engine
+
+
+def _with_engine(
+    base: EmbeddingModel,
+    rows: Sequence[TrainingRow],
+    material: Material,
+    target: Path,
+    options: TrainingOptions,
+    shop: Workshop,
+) -> TrainingReport:
+    engine = EmbeddingFinetuneEngine(
+        base,
+        rows,
+        dev=material.dev,
+        target=target,
+        options=options,
+        device=shop.device,
+        progress=shop.progress,
+    )
+    engine.finetune()
+    return engine.finished_report()
+
+
+def _with_adapter(
+    base: EmbeddingModel,
+    rows: Sequence[TrainingRow],
+    material: Material,
+    target: Path,
+    options: TrainingOptions,
+    shop: Workshop,
+) -> TrainingReport:
+    return train_adapter(
+        base,
+        rows,
+        dev=material.dev,
+        target=target,
+        options=options,
+        cache=shop.cache,
+        progress=shop.progress,
+    )
+
+
+def _short(name: str) -> str:
+    """The last part of a model's name, without what earlier phases added to it."""
+    last = name.rsplit("/", 1)[-1]
+    plain = re.sub(rf"(-({'|'.join(LOSSES)})-[0-9a-f]{{8}})+$", "", last)
+    return re.sub(r"[^a-zA-Z0-9]+", "-", plain).strip("-").lower()

@@ -1,0 +1,57 @@
+"""sentence-transformers' trainer, keeping only what training changes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformerTrainer
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS_FILE = "trained.safetensors"
+
+
+class PairTrainer(SentenceTransformerTrainer):
+    """Checkpoints hold the weights that are trained, those of the loss included.
+
+    A whole model would be written and read at every epoch, and loaded a second time to restore
+    the best; of multilingual-e5-small four fifths never change. A decoder that belongs to the loss
+    would be lost and start anew when a run goes on.
+    """
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Nothing is gathered: for theirs, looking for examples takes longer than an epoch."""
+
+    def trained_weights(self) -> dict[str, "torch.Tensor"]:
+        """Weights with a gradient, by name; those that two names share stand under the first."""
+        parts = {"model": self.model, "loss": self.loss}
+        seen: set[int] = set()
+        named = {}
+        for part, module in parts.items():
+            for name, weights in module.named_parameters():
+                if weights.requires_grad and id(weights) not in seen:
+                    seen.add(id(weights))
+                    named[f"{part}.{name}"] = weights
+        return named
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {
+            name: weights.detach().contiguous() for name, weights in self.trained_weights().items()
+        }
+        save_file(weights, folder / WEIGHTS_FILE)
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        import torch
+
+        saved = load_file(Path(checkpoint_path) / WEIGHTS_FILE)
+        with torch.no_grad():
+            for name, weights in self.trained_weights().items():
+                weights.copy_(saved[name])
+
+    def _load_best_model(self) -> None:
+        # Theirs goes on with the last weights if the best cannot be read, and only logs it.
+        if self.state.best_model_checkpoint:
+            self._load_from_checkpoint(self.state.best_model_checkpoint)

@@ -1,0 +1,241 @@
+"""One run of the trainer: from rows to a trained model, going on from the last checkpoint."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.errors import RagAppError
+from rag_app.finetune.batches import batch_count, clean_batches
+from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
+from rag_app.finetune.losses import LossEntry, find_loss, training_dataset
+from rag_app.finetune.machine import explain, free_memory, has_bf16, ran_out_of_memory
+from rag_app.finetune.methods import Finish, find_method
+from rag_app.finetune.options import TrainingOptions, TrainingRow
+from rag_app.finetune.packed import pack_texts
+from rag_app.finetune.processes import world_size
+from rag_app.finetune.trainer import PairTrainer
+from rag_app.finetune.watch import Diverged, Watch
+from rag_app.models import EmbeddingModel, Prompts
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+LOG_STEPS = 5
+SMALLEST_PIECE = 4
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that decides a run of the trainer; small enough to send to other processes.
+
+    Fields:
+        base: name and folder of the model to start from.
+        work: folder of the checkpoints.
+    """
+
+    base: tuple[str, Path]
+    prompts: Prompts
+    max_tokens: int
+    rows: Sequence[TrainingRow]
+    dev: DevSet | None
+    options: TrainingOptions
+    device: str
+    work: Path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model in memory, with its weights as they are saved, and how training went.
+
+    Fields:
+        history: what the trainer logged.
+        pairs_per_second: of this run, dev scores included.
+        diverged: the error that ended it; the model is that of the last checkpoint before.
+        whole_epochs: that the model was trained for, where it diverged.
+    """
+
+    model: "SentenceTransformer"
+    history: list[dict[str, Any]]
+    seconds: float
+    pairs_per_second: float
+    diverged: Diverged | None = None
+    whole_epochs: int = 0
+
+
+def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
+    """Train; if memory is short, again with smaller pieces of a batch, which only cost time.
+
+    Raises:
+        TrainingError: a loss or method is unknown or does not fit the model; the memory does not
+            hold the smallest pieces; the loss is no number before the first checkpoint.
+        StorageError: the disk is full.
+    """
+    options = job.options
+    while True:
+        try:
+            trained = _train(replace(job, options=options), progress)
+            # The trainer refers to itself, so its optimizer would stay for a while.
+            trained.model.zero_grad()
+            free_memory()
+            return trained
+        except (RuntimeError, OSError, MemoryError) as error:
+            if isinstance(error, RagAppError):
+                raise
+            smaller = _smaller(options) if ran_out_of_memory(error) else None
+            if smaller:
+                shutil.rmtree(job.work, ignore_errors=True)
+                options = smaller
+                progress(
+                    "train",
+                    0,
+                    0,
+                    f"memory is short: batches of {options.batch_size}, "
+                    f"in pieces of {min(options.mini_batch, options.batch_size)}",
+                )
+                continue
+            mendable = explain(
+                error,
+                folder=job.work.parent,
+                batch_size=options.batch_size,
+                mini_batch=options.mini_batch,
+            )
+            if mendable is None:
+                raise
+            raise mendable from error
+
+
+def _smaller(options: TrainingOptions) -> TrainingOptions | None:
+    """Half the memory, if there is a way: smaller pieces first, which change no result."""
+    piece = min(options.mini_batch, options.batch_size) // 2
+    if find_loss(options.loss).in_pieces and piece >= SMALLEST_PIECE:
+        return replace(options, mini_batch=piece)
+    batch = options.batch_size // 2
+    if options.batch_can_fall and batch >= SMALLEST_PIECE:
+        return replace(options, batch_size=batch)
+    return None
+
+
+def _train(job: TrainingJob, progress: Progress) -> Trained:
+    from transformers import set_seed
+    from transformers.trainer_callback import PrinterCallback
+
+    set_seed(job.options.seed)
+    loss = find_loss(job.options.loss)
+    model, finish = _fresh_model(job, loss)
+    groups = [row.group for row in job.rows for _ in range(loss.repeats(row))]
+    dataset, damage = training_dataset(loss.columns(job.rows), seed=job.options.seed)
+    trainer = PairTrainer(
+        model=model,
+        args=_arguments(job, groups),
+        train_dataset=dataset,
+        loss=loss.build(model, job.options),
+        evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
+        callbacks=[Watch(progress), *([damage] if damage else [])],
+    )
+    # Its own reports would be printed over ours.
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = last_whole_checkpoint(job.work)
+    resumed_at = int(checkpoint.rsplit("-", 1)[-1]) if checkpoint else 0
+    started = time.monotonic()
+    diverged, whole_epochs = None, 0
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except Diverged as error:
+        kept = last_whole_checkpoint(job.work)
+        if kept is None:
+            raise
+        trainer._load_from_checkpoint(kept)
+        steps = batch_count(groups, job.options.batch_size)
+        diverged, whole_epochs = error, int(kept.rsplit("-", 1)[-1]) // steps
+    seconds = time.monotonic() - started
+    finish()
+    epochs = (trainer.state.global_step - resumed_at) / max(1, trainer.state.max_steps)
+    pairs = epochs * job.options.epochs * len(job.rows)
+    return Trained(
+        model, trainer.state.log_history, seconds, pairs / seconds, diverged, whole_epochs
+    )
+
+
+def dev_evaluator(dev: DevSet, prompts: Prompts, device: str) -> DevEvaluator:
+    """Scores on dev as training sees them: at the device's best speed."""
+    return DevEvaluator(dev, prompts, bf16=has_bf16(device))
+
+
+def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransformer", Finish]:
+    name, folder = job.base
+    model = EmbeddingModel(name, folder, device=job.device).transformer
+    model.max_seq_length = min(job.options.max_tokens or job.max_tokens, job.max_tokens)
+    switch_off_dropout(model)
+    method = find_method(job.options.method)
+    if loss.reads_packed and (job.device == "cpu" or method.needs_packing):
+        pack_texts(model)
+    return model, method.prepare(model, job.options)
+
+
+def _arguments(job: TrainingJob, groups: Sequence[str]) -> Any:
+    from sentence_transformers import SentenceTransformerTrainingArguments
+
+    options = job.options
+    each_epoch = "epoch" if job.dev else "no"
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(job.work),
+        num_train_epochs=options.epochs,
+        per_device_train_batch_size=options.batch_size // world_size(),
+        learning_rate=options.learning_rate,
+        warmup_steps=options.warmup_share,
+        batch_sampler=clean_batches(groups, processes=world_size()),
+        prompts=column_prompts(job.prompts),
+        seed=options.seed,
+        data_seed=options.seed,
+        use_cpu=job.device == "cpu",
+        ddp_backend="gloo" if job.device == "cpu" and world_size() > 1 else None,
+        bf16=has_bf16(job.device),
+        eval_strategy=each_epoch,
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=job.dev is not None,
+        metric_for_best_model=f"eval_{DEV_METRIC}" if job.dev else None,
+        greater_is_better=True if job.dev else None,
+        logging_steps=LOG_STEPS,
+        # Otherwise a loss that is no number is logged as the last one that was.
+        logging_nan_inf_filter=False,
+        dataloader_pin_memory=job.device == "cuda",
+        disable_tqdm=True,
+        log_level="error",
+        report_to=[],
+    )
+
+
+def switch_off_dropout(model: "SentenceTransformer") -> None:
+    """No dropout while training: on a CPU its random numbers take a fifth of each step."""
+    from torch import nn
+
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+def column_prompts(prompts: Prompts) -> dict[str, str] | None:
+    """Prompts by training column, for the trainer."""
+    if not (prompts.query or prompts.passage):
+        return None
+    negatives = {f"negative_{number}": prompts.passage for number in range(1, 100)}
+    passages = {"positive": prompts.passage, "negative": prompts.passage, **negatives}
+    return {"anchor": prompts.query, **passages}
+
+
+def last_whole_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written to its end; torn ones are removed.
+
+    The trainer's state is the last file that it writes.
+    """
+    checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]))
+    for checkpoint in reversed(checkpoints):
+        if (checkpoint / "trainer_state.json").is_file():
+            return str(checkpoint)
+        shutil.rmtree(checkpoint)
+    return None

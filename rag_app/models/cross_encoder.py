@@ -1,0 +1,62 @@
+"""A cross-encoder: reads a question and a passage together and says how well they fit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag_app.errors import ModelError
+from rag_app.models.embedding import Vectors, choose_device
+from rag_app.models.weights import find_weights
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+
+BATCH_SIZE = 32
+
+
+class CrossEncoder:
+    """A sentence-transformers cross-encoder with one score for each pair.
+
+    Raises:
+        ModelError: the folder is none.
+    """
+
+    def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
+        from sentence_transformers import CrossEncoder as Loaded
+
+        self.name = name
+        try:
+            self._model = Loaded(
+                str(folder),
+                device=choose_device(device),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": "float32"},
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(
+                f"{folder} is no cross-encoder that can be loaded "
+                f"({str(error).strip().splitlines()[0]}); name another"
+            ) from error
+        if self._model.num_labels != 1:
+            raise ModelError(
+                f"{name} gives {self._model.num_labels} scores for a pair; a reranker gives one"
+            )
+
+    def score(self, question: str, passages: Sequence[str]) -> Vectors:
+        """How well each passage answers the question, higher is better: (n_passages,) float32."""
+        pairs = [(question, passage) for passage in passages]
+        scores = self._model.predict(pairs, batch_size=BATCH_SIZE, show_progress_bar=False)
+        return np.asarray(scores, dtype=np.float32)
+
+
+def load_cross_encoder(name: str, settings: "Settings") -> CrossEncoder:
+    """The cross-encoder of this name or folder.
+
+    Raises:
+        ModelError: not found, or not loadable.
+    """
+    folder = find_weights(name, storage=settings.storage, offline=settings.offline)
+    return CrossEncoder(name, folder, device=settings.device)
