@@ -134,9 +134,8 @@ def test_the_result_says_what_programs_read(shop: Shop, measured: FinetuneResult
 
 
 def test_tuning_helps_on_documents_that_training_never_saw(measured: FinetuneResult) -> None:
-    base, tuned = measured.comparison.base, measured.comparison.tuned
     assert measured.comparison.verdict.decision == "promote"
-    assert tuned["mrr@10"].low > base["mrr@10"].high
+    assert measured.comparison.differences["mrr@10"].low > 0
     assert measured.comparison.differences["mrr@10"].p < 0.05
 
 

@@ -93,6 +93,13 @@ def finetune(
     Without --pairs the questions come from `rag-app questions`. The pairs are split by document:
     no test answer is ever trained on.
     """
+    from rag_app.finetune.processes import is_follower
+
+    if is_follower():
+        from rag_app.finetune.training import follow
+
+        follow()
+        return
     settings = run.settings(
         question_column=question_column,
         answer_column=answer_column,

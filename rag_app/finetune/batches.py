@@ -76,18 +76,21 @@ class CleanBatchSampler(DefaultBatchSampler):
         self.groups = groups
         self.seed = seed
         self.processes = processes
+        self.whole = batch_size * processes
+        if processes > 1:
+            # accelerate leaves batches out that are smaller than this, and ours may be.
+            self.batch_size = None
 
     def __iter__(self) -> Iterator[list[int]]:
         """Batches of the present epoch."""
-        whole = self.batch_size * self.processes
         # Epochs must differ from each other and from the neighbouring seed's epochs.
-        for batch in deal_batches(self.groups, whole, seed=self.seed * 10_007 + self.epoch):
+        for batch in deal_batches(self.groups, self.whole, seed=self.seed * 10_007 + self.epoch):
             size = len(batch) // self.processes
             for part in range(self.processes):
                 yield batch[part * size : (part + 1) * size]
 
     def __len__(self) -> int:
-        return self.processes * batch_count(self.groups, self.batch_size * self.processes)
+        return self.processes * batch_count(self.groups, self.whole)
 
 
 def clean_batches(groups: Sequence[str], *, processes: int = 1) -> Callable[..., CleanBatchSampler]:

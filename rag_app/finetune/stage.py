@@ -24,6 +24,7 @@ from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.phases import Workshop, plan_phases, train_phases
 from rag_app.finetune.presets import BEST, Search, Tried, search_best
+from rag_app.finetune.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.models.cross_encoder import load_cross_encoder
@@ -131,11 +132,19 @@ def finetune(
 
     The base is the model that the index's model was tuned from, if it was tuned: running the same
     command again gives the same result, not a tuning of the tuned. A run that was killed goes on.
+    Under torchrun only the leading process may call this; the others call `training.follow`.
 
     Raises:
         PairsError, LeakError: the pairs cannot be used.
         IndexMissing, ModelError, TrainingError: as their names say.
     """
+    try:
+        return _finetune(settings, request, progress)
+    finally:
+        send(None)
+
+
+def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress) -> FinetuneResult:
     started = time.monotonic()
     plan_phases(request.options, request.negatives)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)

@@ -52,6 +52,7 @@ class PairTrainer(SentenceTransformerTrainer):
                 weights.copy_(saved[name])
 
     def _load_best_model(self) -> None:
-        # Theirs goes on with the last weights if the best cannot be read, and only logs it.
-        if self.state.best_model_checkpoint:
+        # Theirs goes on with the last weights if the best cannot be read, and only logs it. Of
+        # several processes only the one that saved it can be sure that it is there.
+        if self.state.best_model_checkpoint and self.is_world_process_zero():
             self._load_from_checkpoint(self.state.best_model_checkpoint)

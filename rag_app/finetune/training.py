@@ -15,7 +15,7 @@ from rag_app.finetune.machine import explain, free_memory, has_bf16, ran_out_of_
 from rag_app.finetune.methods import Finish, find_method
 from rag_app.finetune.options import TrainingOptions, TrainingRow
 from rag_app.finetune.packed import pack_texts
-from rag_app.finetune.processes import world_size
+from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import PairTrainer
 from rag_app.finetune.watch import Diverged, Watch
 from rag_app.models import EmbeddingModel, Prompts
@@ -64,6 +64,12 @@ class Trained:
     pairs_per_second: float
     diverged: Diverged | None = None
     whole_epochs: int = 0
+
+
+def follow() -> None:
+    """Train with the leader, job after job, until it has no more."""
+    while (job := receive()) is not None:
+        train(job)
 
 
 def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
@@ -192,6 +198,7 @@ def _arguments(job: TrainingJob, groups: Sequence[str]) -> Any:
         seed=options.seed,
         data_seed=options.seed,
         use_cpu=job.device == "cpu",
+        accelerator_config={"even_batches": False},
         ddp_backend="gloo" if job.device == "cpu" and world_size() > 1 else None,
         bf16=has_bf16(job.device),
         eval_strategy=each_epoch,
@@ -203,6 +210,8 @@ def _arguments(job: TrainingJob, groups: Sequence[str]) -> Any:
         logging_steps=LOG_STEPS,
         # Otherwise a loss that is no number is logged as the last one that was.
         logging_nan_inf_filter=False,
+        # Said only where there are several processes, whose batches are equal already.
+        dataloader_drop_last=world_size() > 1,
         dataloader_pin_memory=job.device == "cuda",
         disable_tqdm=True,
         log_level="error",

@@ -1,0 +1,268 @@
+"""The 2023 experiment, done right: each way to train, scored on what it saw and on what it did not.
+
+    python eval/benchmarks/experiment_2023.py --corpus jhu
+    python eval/benchmarks/experiment_2023.py --csv my_faq.csv [--model NAME]
+
+846 question/answer pairs of one FAQ, split by answer. The published table scored every model on its
+training questions; here held-out questions stand beside them. Each row is trained in a process of
+its own, so that its time and peak memory are its own. What is done is kept in
+eval/results/experiment_2023_<name>.json; a run that was stopped goes on.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from corpora import CORPORA, MINILM, RESULTS, WORK, Corpus, load, write_results
+
+from rag_app.config import Settings, load_settings
+from rag_app.environment import prepare_environment
+from rag_app.finetune.negatives import NegativeOptions
+from rag_app.finetune.options import TrainingOptions
+
+PAIRS = 846
+SEED = 13
+SHOWN = ("hit_rate@1", "hit_rate@2", "hit_rate@3")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table; `preset` chooses on dev, the others train as in 2023, to the end."""
+
+    name: str
+    loss: str = ""
+    epochs: int = 0
+    batch_size: int = 8
+    negatives: int = 0
+    preset: str = ""
+
+
+ROWS = (
+    Row("base"),
+    Row("dae, 3 epochs", "dae", 3),
+    Row("dae, 10 epochs", "dae", 10),
+    *(
+        Row(f"triplet x{count}, {epochs} epochs", "triplet", epochs, negatives=count)
+        for count in (1, 2)
+        for epochs in (1, 3, 10)
+    ),
+    *(Row(f"mnrl batch 8, {epochs} epochs", "mnrl", epochs) for epochs in (1, 3, 10, 20, 30)),
+    Row("mnrl batch 16, 10 epochs", "mnrl", 10, 16),
+    Row("ours quick", preset="quick"),
+    Row("ours best", preset="best"),
+)
+
+
+def main() -> None:
+    """Measure the rows that are missing, print the table, draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", choices=list(CORPORA), default="jhu")
+    parser.add_argument("--csv", type=Path, help="a table with the columns question and answer")
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--minutes", type=float, default=30.0, help="for `ours best`")
+    parser.add_argument("--rows", default="", help="only rows whose name holds this")
+    parser.add_argument("--row", help="measure one row and print it as JSON")
+    arguments = parser.parse_args()
+    prepare_environment()
+    corpus = corpus_of(arguments)
+    if arguments.row:
+        [row] = [row for row in ROWS if row.name == arguments.row]
+        print(json.dumps(measure(corpus, row, arguments.minutes)))
+        return
+    name = f"experiment_2023_{corpus.name}"
+    path = RESULTS / f"{name}.json"
+    done = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else {}
+    for row in ROWS:
+        if row.name not in done and arguments.rows in row.name:
+            print(f"{row.name} ...", flush=True)
+            done[row.name] = in_process(row)
+            write_results(name, {"corpus": corpus.name, "model": corpus.model, "rows": done})
+    done = {row.name: done[row.name] for row in ROWS if row.name in done}
+    print_table(done)
+    draw(done, RESULTS / f"{name}.png")
+
+
+def corpus_of(arguments: argparse.Namespace) -> Corpus:
+    """The first 846 pairs with answers of their own, as a table to ingest and to train on."""
+    if arguments.csv:
+        source = Corpus(arguments.csv.stem, arguments.csv, arguments.csv, MINILM)
+    else:
+        source = load(arguments.corpus)
+    model = arguments.model or source.model
+    if source.questions.suffix != ".csv":
+        # Answers are paragraphs of articles: documents stay whole, questions are the first 846.
+        return replace(source, model=model)
+    folder = WORK / f"2023-{source.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with source.questions.open(encoding="utf-8", newline="") as file:
+        rows = {row["answer"]: row["question"] for row in csv.DictReader(file)}
+    target = folder / "faq.csv"
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer"])
+        writer.writerows([question, answer] for answer, question in list(rows.items())[:PAIRS])
+    return Corpus(source.name, target, target, model)
+
+
+def settings_for(corpus: Corpus) -> Settings:
+    """A storage of its own."""
+    folder = WORK / f"2023-{corpus.name}"
+    return load_settings(
+        flags={
+            "storage": folder / "storage",
+            "results": folder / "results",
+            "model": corpus.model,
+            "seed": SEED,
+        }
+    )
+
+
+def in_process(row: Row) -> Any:
+    """One row in a process of its own."""
+    command = [sys.executable, *sys.argv, "--row", row.name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{row.name} failed")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(corpus: Corpus, row: Row, minutes: float) -> dict[str, Any]:
+    """Train as the row says, and score it on training and on held-out questions."""
+    from rag_app.evaluate.comparison import exact_outcomes, scores_json
+    from rag_app.evaluate.statistics import summarise
+    from rag_app.finetune.machine import peak_memory_mb
+    from rag_app.finetune.material import SplitOptions, prepare, read_labelled
+    from rag_app.index import Catalog, Passages, VectorCache
+    from rag_app.ingest import ingest, open_target
+
+    settings = settings_for(corpus)
+    ingest([corpus.documents], settings)
+    index, base = open_target(Catalog(settings.storage), settings)
+    passages = index.passages()
+    labelled, _ = read_labelled(corpus.questions, settings, passages.nodes)
+    material = prepare(
+        labelled[:PAIRS],
+        [],
+        train_on="labelled",
+        passages=passages,
+        model=base,
+        options=SplitOptions(),
+        batch_size=row.batch_size,
+        seed=SEED,
+    )
+    cache = VectorCache(settings.storage)
+    started = time.perf_counter()
+    model, detail = train(base, material, row, settings, cache, minutes)
+    seconds = time.perf_counter() - started if row.loss or row.preset else 0.0
+    peak = peak_memory_mb("cpu")
+    texts = Passages(passages.nodes, cache.embed_passages(model, _texts(passages.nodes)))
+    return {
+        **asdict(row),
+        "train": scores_json(
+            summarise(exact_outcomes(texts, model, material.train, cache=cache), seed=SEED)
+        ),
+        "held_out": scores_json(
+            summarise(exact_outcomes(texts, model, material.test, cache=cache), seed=SEED)
+        ),
+        "n_train": len(material.train),
+        "n_held_out": len(material.test),
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": peak,
+        "detail": detail,
+    }
+
+
+def train(
+    base: Any, material: Any, row: Row, settings: Settings, cache: Any, minutes: float
+) -> tuple[Any, Any]:
+    """The row's model, and what a search tried."""
+    from rag_app.finetune.phases import Workshop, train_phases
+    from rag_app.finetune.presets import QUICK, search_best
+
+    shop = Workshop(settings.storage / "models", cache, "cpu")
+    options = TrainingOptions(seed=SEED)
+    if row.preset == "best":
+        search = search_best(base, material, options, shop, minutes=minutes)
+        return search.model, [asdict(tried) for tried in search.tried]
+    if row.preset == "quick":
+        options = replace(options, **QUICK)
+        return train_phases(base, material, options, NegativeOptions(), shop)[0], None
+    if not row.loss:
+        return base, None
+    as_then = replace(
+        options,
+        loss=row.loss,
+        epochs=row.epochs,
+        batch_size=row.batch_size,
+        learning_rate=2e-5,
+        max_tokens=128,
+    )
+    negatives = NegativeOptions(per_pair=max(1, row.negatives))
+    undivided = replace(material, dev=None)
+    return train_phases(base, undivided, as_then, negatives, shop)[0], None
+
+
+def _texts(nodes: Sequence[Any]) -> list[str]:
+    from rag_app.chunks import passage_text
+
+    return [passage_text(node) for node in nodes]
+
+
+def print_table(rows: dict[str, Any]) -> None:
+    """hit@1/2/3 on training and on held-out questions, time and memory."""
+    print(f"{'':<26}{'training questions':^22}{'held-out questions':^36}{'s':>7}{'MB':>7}")
+    for name, row in rows.items():
+        seen = " ".join(f"{row['train'][metric]['mean']:.3f}" for metric in SHOWN)
+        first = row["held_out"]["hit_rate@1"]
+        new = " ".join(f"{row['held_out'][metric]['mean']:.3f}" for metric in SHOWN)
+        interval = f"[{first['low']:.3f}, {first['high']:.3f}]"
+        print(
+            f"{name:<26}{seen:^22}{new:>18} {interval:<17}"
+            f"{row['seconds']:7.0f}{row['peak_memory_mb']:7d}"
+        )
+
+
+def draw(rows: dict[str, Any], path: Path) -> None:
+    """Score over epochs of mnrl with batch 8: what it saw against what it did not."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    runs = [row for row in rows.values() if row["loss"] == "mnrl" and row["batch_size"] == 8]
+    if "base" not in rows or not runs:
+        return
+    points = [{**rows["base"], "epochs": 0}, *sorted(runs, key=lambda row: row["epochs"])]
+    epochs = [point["epochs"] for point in points]
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for part, label, colour in (
+        ("train", "the questions it was trained on", "#c0504d"),
+        ("held_out", "questions it never saw", "#1f5fa8"),
+    ):
+        scores = [point[part]["hit_rate@1"] for point in points]
+        axes.plot(epochs, [s["mean"] for s in scores], "o-", color=colour, label=label)
+        axes.fill_between(
+            epochs,
+            [s["low"] for s in scores],
+            [s["high"] for s in scores],
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
+    axes.set_xlabel("epochs (MultipleNegativesRanking, batch 8)")
+    axes.set_ylabel("hit@1, with 95 % interval")
+    axes.set_ylim(0, 1)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()

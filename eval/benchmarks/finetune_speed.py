@@ -1,0 +1,375 @@
+"""Pairs a second: ours against LlamaIndex's engine and a plain trainer, on the same pairs.
+
+    python eval/benchmarks/finetune_speed.py [--pairs 320] [--rounds 3]
+    python eval/benchmarks/finetune_speed.py --gpu
+
+Each run has a process of its own, so that its peak memory is its own; the sides take turns. Timed
+is the whole call that trains, loading and saving included where a side does them in it. The same
+dev questions are ranked with each trained model. "share_of_matrix_limit" is the part of this
+machine's bfloat16 matrix products that the pairs a second need for the layers alone.
+`--gpu` repeats the 2023 experiment's training: 846 pairs, 10 epochs, batch 16, a RoBERTa-base.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from corpora import E5, MINILM, load, write_results
+
+from rag_app.environment import prepare_environment
+
+BATCH = 16
+TOKENS = 128
+LARGE_BATCH = 256
+DEV = 200
+SEED = 13
+SIDES = ("plain", "llama_index", "ours")
+GPU_PAIRS, GPU_EPOCHS = 846, 10
+
+
+def main() -> None:
+    """Measure every side in turn, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=320)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--run", nargs=3, metavar=("SIDE", "MODEL", "BATCH"), help="one run")
+    arguments = parser.parse_args()
+    prepare_environment()
+    if arguments.run:
+        side, model, batch = arguments.run
+        print(json.dumps(run(side, model, int(batch), arguments.pairs)))
+    elif arguments.gpu:
+        on_gpu()
+    else:
+        compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Ours against the others for both models, then the memory of a large batch."""
+    limit = matrix_limit()
+    print(f"bfloat16 matrix products: {limit:.0f} GFLOP/s")
+    results: dict[str, Any] = {"matrix_gflops": limit, "models": {}}
+    for model in (MINILM, E5):
+        rounds = []
+        for number in range(arguments.rounds):
+            order = SIDES if number % 2 == 0 else SIDES[::-1]
+            sides = {side: in_process(side, model, BATCH, arguments.pairs) for side in order}
+            dev = compare_dev(sides)
+            rounds.append(sides)
+            print_round(model, rounds[-1])
+        values = {**summary(rounds, limit), "dev_mrr_ours_less_theirs": dev}
+        results["models"][model] = values
+        shown = {key: value for key, value in values.items() if key != "rounds"}
+        print(f"{model}: {json.dumps(shown)}", flush=True)
+    small = results["models"][E5]["rounds"][-1]["ours"]["peak_memory_mb"]
+    large = in_process("ours", E5, LARGE_BATCH, 2 * LARGE_BATCH)["peak_memory_mb"]
+    print(f"peak memory, {E5}: batch {BATCH} {small} MB, batch {LARGE_BATCH} {large} MB")
+    results["large_batch"] = {
+        "batch": LARGE_BATCH,
+        "peak_memory_mb": large,
+        "ratio": round(large / small, 3),
+    }
+    write_results(
+        "finetune_speed",
+        {
+            "pairs": arguments.pairs,
+            "batch": BATCH,
+            "max_tokens": TOKENS,
+            "machine": {"processor": platform.processor(), "cores": os.cpu_count()},
+            "load_average": os.getloadavg(),
+            **results,
+        },
+    )
+
+
+def summary(rounds: list[dict[str, Any]], limit: float) -> dict[str, Any]:
+    """Median ratios, the share of the limit, and how dev differs."""
+    ratios = {
+        other: round(
+            statistics.median(
+                r["ours"]["pairs_per_second"] / r[other]["pairs_per_second"] for r in rounds
+            ),
+            3,
+        )
+        for other in ("plain", "llama_index")
+    }
+    ours = statistics.median(r["ours"]["pairs_per_second"] for r in rounds)
+    gflop = rounds[0]["ours"]["gflop_per_pair"]
+    return {
+        "ratios": ratios,
+        "ours_pairs_per_second": round(ours, 2),
+        "share_of_matrix_limit": round(ours * gflop / limit, 3),
+        "rounds": rounds,
+    }
+
+
+def compare_dev(sides: dict[str, Any]) -> dict[str, Any]:
+    """Ours less each other's dev MRR with 95 % intervals; replaces the ranks by their mean."""
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    ranks = {side: np.array(run.pop("dev_ranks")) for side, run in sides.items()}
+    for side, run in sides.items():
+        run["dev_mrr"] = round(float(ranks[side].mean()), 4)
+    found = {}
+    for other in ("plain", "llama_index"):
+        change = ranks["ours"] - ranks[other]
+        low, high = bootstrap((change,), np.mean, rng=SEED).confidence_interval
+        found[other] = [round(float(value), 4) for value in (change.mean(), low, high)]
+    return found
+
+
+def print_round(model: str, sides: dict[str, Any]) -> None:
+    """One line a side."""
+    for side in SIDES:
+        run = sides[side]
+        print(
+            f"{model.rsplit('/', 1)[-1]:<24}{side:<12}{run['pairs_per_second']:6.2f} pairs/s  "
+            f"peak {run['peak_memory_mb']} MB  dev MRR@10 {run['dev_mrr']:.3f}",
+            flush=True,
+        )
+
+
+def in_process(side: str, model: str, batch: int, pairs: int) -> Any:
+    """One run in a process of its own."""
+    command = [sys.executable, __file__, "--pairs", str(pairs), "--run", side, model, str(batch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{side} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(side: str, name: str, batch: int, count: int) -> dict[str, Any]:
+    """Train one side and rank the dev questions with what it made."""
+    from rag_app.models import load_model
+
+    pairs, dev = pairs_and_dev(count)
+    with tempfile.TemporaryDirectory() as folder:
+        storage = Path(__file__).parents[1] / "work" / "speed"
+        base = load_model(name, storage=storage, device="cpu")
+        started = time.perf_counter()
+        target = TRAINERS[side](base, pairs, Path(folder), batch)
+        seconds = time.perf_counter() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
+        ranks = reciprocal_ranks(base, target, dev)
+    tokens = [
+        min(TOKENS, n) for texts in zip(*pairs, strict=True) for n in base.count_tokens(list(texts))
+    ]
+    return {
+        "pairs_per_second": round(len(pairs) / seconds, 3),
+        "seconds": round(seconds, 2),
+        "peak_memory_mb": peak,
+        "dev_ranks": ranks,
+        # Forward once and backward twice, a multiplication and an addition for each weight.
+        "gflop_per_pair": 6 * layer_weights(base) * sum(tokens) / len(pairs) / 1e9,
+    }
+
+
+def pairs_and_dev(count: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Question/answer pairs of the English FAQ, one for each answer: for training and for dev."""
+    import csv
+
+    corpus = load("jhu")
+    with corpus.questions.open(encoding="utf-8", newline="") as file:
+        rows = {row["answer"]: row["question"] for row in csv.DictReader(file)}
+    pairs = [(question, answer) for answer, question in rows.items() if len(answer.split()) > 7]
+    return pairs[:count], pairs[-DEV:]
+
+
+def layer_weights(base: Any) -> int:
+    """Weights of the layers' matrices."""
+    inner = base.transformer[0].auto_model.encoder
+    return sum(weights.numel() for weights in inner.parameters() if weights.ndim == 2)
+
+
+def reciprocal_ranks(base: Any, folder: Path, dev: list[tuple[str, str]]) -> list[float]:
+    """Of each dev question's answer among the dev answers, with the base's prompts."""
+    from sentence_transformers import SentenceTransformer
+
+    from rag_app.finetune.dev import reciprocal_rank
+    from rag_app.retrieve.exact import nearest
+
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    model.max_seq_length = base.max_tokens
+    questions, answers = (
+        model.encode(list(texts), prompt=prompt or None, normalize_embeddings=True)
+        for texts, prompt in zip(
+            zip(*dev, strict=True), (base.prompts.query, base.prompts.passage), strict=True
+        )
+    )
+    rows, _ = nearest(questions, answers, 10)
+    return [reciprocal_rank(row, frozenset([place])) for place, row in enumerate(rows.tolist())]
+
+
+def train_ours(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
+    """Our engine."""
+    from rag_app.finetune.engine import EmbeddingFinetuneEngine
+    from rag_app.finetune.options import TrainingOptions, TrainingRow
+
+    rows = [TrainingRow(question, answer, answer) for question, answer in pairs]
+    options = TrainingOptions(
+        epochs=1,
+        batch_size=batch,
+        mini_batch=BATCH,
+        max_tokens=TOKENS,
+        seed=SEED,
+        learning_rate=2e-5,
+        scale=1 / base.temperature,
+    )
+    target = folder / "ours"
+    EmbeddingFinetuneEngine(base, rows, dev=None, target=target, options=options).finetune()
+    return target
+
+
+def train_plain(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
+    """sentence-transformers' trainer as its documentation shows it, in float32."""
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    model = SentenceTransformer(str(base.folder), device="cpu", local_files_only=True)
+    model.max_seq_length = TOKENS
+    questions, answers = zip(*pairs, strict=True)
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=SentenceTransformerTrainingArguments(
+            output_dir=str(folder / "plain"),
+            num_train_epochs=1,
+            per_device_train_batch_size=batch,
+            learning_rate=2e-5,
+            seed=SEED,
+            use_cpu=True,
+            save_strategy="no",
+            disable_tqdm=True,
+            report_to=[],
+        ),
+        train_dataset=Dataset.from_dict({"anchor": questions, "positive": answers}),
+        loss=MultipleNegativesRankingLoss(model),
+    )
+    trainer.train()
+    model.save_pretrained(str(folder / "plain"))
+    return folder / "plain"
+
+
+def train_llama_index(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
+    """LlamaIndex's engine with its defaults."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from llama_index.finetuning import (
+            EmbeddingQAFinetuneDataset,
+            SentenceTransformersFinetuneEngine,
+        )
+
+        dataset = EmbeddingQAFinetuneDataset(
+            queries={str(number): question for number, (question, _) in enumerate(pairs)},
+            corpus={str(number): answer for number, (_, answer) in enumerate(pairs)},
+            relevant_docs={str(number): [str(number)] for number in range(len(pairs))},
+        )
+        os.chdir(folder)  # it makes ./checkpoints
+        engine = SentenceTransformersFinetuneEngine(
+            dataset,
+            model_id=str(base.folder),
+            model_output_path=str(folder / "stock"),
+            batch_size=batch,
+            epochs=1,
+            show_progress_bar=False,
+        )
+        engine.model.max_seq_length = TOKENS
+        engine.finetune()
+    return folder / "stock"
+
+
+TRAINERS = {"ours": train_ours, "plain": train_plain, "llama_index": train_llama_index}
+
+
+def matrix_limit() -> float:
+    """GFLOP/s of bfloat16 products of the sizes that MiniLM and e5-small have."""
+    import torch
+
+    tokens, width, inner = BATCH * TOKENS, 384, 1536
+    x = torch.randn(tokens, width, dtype=torch.bfloat16)
+    weights = torch.randn(inner, width, dtype=torch.bfloat16)
+    best = 0.0
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(20):
+            torch.nn.functional.linear(x, weights)
+        seconds = (time.perf_counter() - started) / 20
+        best = max(best, 2 * tokens * width * inner / seconds / 1e9)
+    return round(best, 1)
+
+
+def on_gpu() -> None:
+    """The 2023 training on a GPU: seconds, memory and TFLOP/s."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit("skipped: no GPU here; run this command where torch sees one")
+    from rag_app.finetune.engine import EmbeddingFinetuneEngine
+    from rag_app.finetune.options import TrainingOptions, TrainingRow
+    from rag_app.models import EmbeddingModel, load_model
+
+    storage = Path(__file__).parents[1] / "work" / "speed"
+    with tempfile.TemporaryDirectory() as folder:
+        minilm = load_model(MINILM, storage=storage, device="cpu")
+        base = EmbeddingModel("roberta-base-sized", random_roberta(minilm, Path(folder)))
+        pairs, _ = pairs_and_dev(GPU_PAIRS)
+        rows = [TrainingRow(question, answer, answer) for question, answer in pairs]
+        engine = EmbeddingFinetuneEngine(
+            base,
+            rows,
+            dev=None,
+            target=Path(folder) / "tuned",
+            options=TrainingOptions(
+                epochs=GPU_EPOCHS, batch_size=BATCH, max_tokens=TOKENS, seed=SEED
+            ),
+        )
+        engine.finetune()
+        report = engine.finished_report()
+        tokens = [min(TOKENS, n) for t in zip(*pairs, strict=True) for n in base.count_tokens(t)]
+        flop = 6 * layer_weights(base) * sum(tokens) * GPU_EPOCHS
+    values = {
+        "device": torch.cuda.get_device_name(),
+        "seconds": report.seconds,
+        "peak_memory_mb": report.peak_memory_mb,
+        "tflops": round(flop / report.seconds / 1e12, 2),
+        "pairs": len(rows),
+        "epochs": GPU_EPOCHS,
+    }
+    print(json.dumps(values))
+    write_results("finetune_speed_gpu", values)
+
+
+def random_roberta(minilm: Any, folder: Path) -> Path:
+    """A sentence-transformers folder: RoBERTa-base with random weights, and MiniLM's tokenizer."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import RobertaConfig, RobertaModel
+
+    tokenizer = minilm.transformer.tokenizer
+    config = RobertaConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    RobertaModel(config).save_pretrained(folder / "inner")
+    tokenizer.save_pretrained(folder / "inner")
+    inner = Transformer(str(folder / "inner"), max_seq_length=256)
+    model = SentenceTransformer(modules=[inner, Pooling(config.hidden_size)], device="cpu")
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
+
+
+if __name__ == "__main__":
+    main()

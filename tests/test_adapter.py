@@ -1,0 +1,186 @@
+"""A linear map on questions: they move, passages and their fingerprint stay."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, WORDS, Recorder, row_of
+from tiny import make_tiny_model, one_thread
+
+from rag_app.errors import TrainingError
+from rag_app.finetune.adapter import EPOCH_FACTOR, train_adapter
+from rag_app.finetune.dev import DevEvaluator, DevSet, reciprocal_rank
+from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
+from rag_app.index import VectorCache
+from rag_app.models import EmbeddingModel
+from rag_app.models.embedding import ADAPTER_FILE, apply_adapter
+from rag_app.progress import Progress, silent
+from rag_app.retrieve.exact import nearest
+
+# 2 x 10 epochs at 20 times the rate.
+ADAPTER = replace(OPTIONS, method="adapter", epochs=2, learning_rate=1e-3)
+QUESTIONS = [row_of(subject).question for subject in SUBJECTS]
+PASSAGES = [row_of(subject).passage for subject in SUBJECTS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
+    folder = make_tiny_model(
+        tmp_path_factory.mktemp("base") / "tiny",
+        words=WORDS,
+        prompts={"query": "ask: ", "document": "text: "},
+    )
+    return EmbeddingModel("acme/tiny", folder, device="cpu")
+
+
+def train(
+    base: EmbeddingModel,
+    target: Path,
+    *,
+    dev: DevSet | None = DEV,
+    options: TrainingOptions = ADAPTER,
+    progress: Progress = silent,
+) -> TrainingReport:
+    return train_adapter(
+        base,
+        ROWS,
+        dev=dev,
+        target=target,
+        options=options,
+        cache=VectorCache(target.parent / "storage"),
+        progress=progress,
+    )
+
+
+@pytest.fixture(scope="module")
+def tuned(base: EmbeddingModel, tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
+    folder = tmp_path_factory.mktemp("tuned") / "tiny-adapter"
+    train(base, folder)
+    return EmbeddingModel("tiny-adapter", folder, device="cpu")
+
+
+def dev_mrr(model: EmbeddingModel) -> float:
+    found, _ = nearest(model.embed_queries(DEV.questions), model.embed_passages(DEV.passages), 10)
+    ranks = [reciprocal_rank(row, gold) for row, gold in zip(found, DEV.gold, strict=True)]
+    return sum(ranks) / len(ranks)
+
+
+def test_passages_keep_their_vectors(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
+    np.testing.assert_array_equal(tuned.embed_passages(PASSAGES), base.embed_passages(PASSAGES))
+    assert tuned.passage_fingerprint == base.passage_fingerprint
+
+
+def test_questions_move(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
+    before, after = base.embed_queries(QUESTIONS), tuned.embed_queries(QUESTIONS)
+    assert np.einsum("ij,ij->i", before, after).max() < 0.99
+    np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1.0, atol=1e-6)
+    assert tuned.fingerprint != base.fingerprint
+    # Without an adapter one fingerprint is enough.
+    assert base.fingerprint == base.passage_fingerprint
+
+
+def test_the_map_helps(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
+    report = read_report(tuned.folder)
+    before = DevEvaluator(DEV, base.prompts)(base.transformer)["dev_mrr@10"]
+    assert dev_mrr(base) == pytest.approx(before, abs=1e-6)
+    assert dev_mrr(tuned) > before + 0.1
+    assert report.losses[-1] < report.losses[0]
+
+
+def test_the_best_epoch_is_the_one_that_is_saved(tuned: EmbeddingModel) -> None:
+    report = read_report(tuned.folder)
+    assert len(report.dev_mrr) == ADAPTER.epochs * EPOCH_FACTOR == 20
+    assert report.dev_mrr[report.best_epoch - 1] == max(report.dev_mrr)
+    assert report.saved_dev_mrr == pytest.approx(max(report.dev_mrr), abs=1e-6)
+    assert dev_mrr(tuned) == pytest.approx(max(report.dev_mrr), abs=1e-4)
+
+
+def test_without_dev_questions_the_last_epoch_is_taken(
+    base: EmbeddingModel, tmp_path: Path
+) -> None:
+    seen = Recorder()
+    options = replace(ADAPTER, epochs=1)
+    report = train(base, tmp_path / "x", dev=None, options=options, progress=seen)
+    assert (report.dev_mrr, report.best_epoch, report.saved_dev_mrr) == ([], 10, None)
+    steps = [call for call in seen.calls if call[0] == "train"]
+    assert [call[1:3] for call in steps] == [(epoch, 10) for epoch in range(1, 11)]
+    assert steps[-1][3] == f"loss {report.losses[-1]:.3f}"
+    assert (tmp_path / "x" / ADAPTER_FILE).is_file()
+
+
+def test_the_same_seed_gives_the_same_map(
+    base: EmbeddingModel, tuned: EmbeddingModel, tmp_path: Path
+) -> None:
+    again = train(base, tmp_path / "x")
+    model = EmbeddingModel("x", tmp_path / "x", device="cpu")
+    assert again.losses == read_report(tuned.folder).losses
+    assert model.fingerprint == tuned.fingerprint
+
+
+def test_the_folder_is_the_bases_and_the_map(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
+    names = {path.name for path in base.folder.iterdir()}
+    assert {path.name for path in tuned.folder.iterdir()} == names | {ADAPTER_FILE, "training.json"}
+    assert [path.name for path in tuned.folder.parent.iterdir() if "tiny" in path.name] == [
+        tuned.folder.name
+    ]
+    assert json.loads((tuned.folder / "training.json").read_text("utf-8"))["device"] == "cpu"
+    assert tuned.prompts == base.prompts
+
+
+def test_the_cache_keeps_questions_of_the_two_apart(
+    base: EmbeddingModel, tuned: EmbeddingModel, tmp_path: Path
+) -> None:
+    cache = VectorCache(tmp_path)
+    before, after = (cache.embed_queries(model, QUESTIONS[:3]) for model in (base, tuned))
+    np.testing.assert_allclose(after, tuned.embed_queries(QUESTIONS[:3]), atol=1e-5)
+    assert np.abs(before - after).max() > 0.01
+    seen = Recorder()
+    cache.embed_passages(base, PASSAGES[:3], progress=seen)
+    assert seen.calls
+    again = Recorder()
+    # Nothing is embedded anew for passages that the base has embedded.
+    cache.embed_passages(tuned, PASSAGES[:3], progress=again)
+    assert again.calls == []
+
+
+@pytest.mark.parametrize("loss", ["triplet", "dae"])
+def test_another_loss_is_refused(base: EmbeddingModel, tmp_path: Path, loss: str) -> None:
+    message = f"--method adapter trains with --loss mnrl, not with {loss}"
+    with pytest.raises(TrainingError, match=message):
+        train(base, tmp_path / "x", options=replace(ADAPTER, loss=loss))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_second_adapter_is_refused(tuned: EmbeddingModel, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="tiny-adapter has an adapter already"):
+        train(tuned, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="the loss became nan in epoch 1; run again with a"):
+        train(base, tmp_path / "x", options=replace(ADAPTER, learning_rate=1e30))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_map_by_hand() -> None:
+    questions = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
+    np.testing.assert_array_equal(apply_adapter(questions, np.zeros((2, 2), np.float32)), questions)
+    # (x, y) -> (x + 0, y + x): (1, 0) goes to (1, 1), (0, 1) stays, (3/5, 4/5) to (3/5, 7/5).
+    change = np.array([[0.0, 0.0], [1.0, 0.0]], dtype=np.float32)
+    expected = [[1 / 2**0.5, 1 / 2**0.5], [0, 1], [3 / 58**0.5, 7 / 58**0.5]]
+    moved = apply_adapter(questions, change)
+    assert moved.dtype == np.float32
+    np.testing.assert_allclose(moved, expected, atol=1e-6)
+    # A question that is mapped to nothing stays a number.
+    gone = apply_adapter(questions[:1], np.array([[-1.0, 0.0], [0.0, 0.0]], dtype=np.float32))
+    np.testing.assert_array_equal(gone, [[0.0, 0.0]])

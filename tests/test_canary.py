@@ -1,0 +1,234 @@
+"""Questions from elsewhere: where they come from, what they show, and when they hold a model back."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import DIMENSION, WordModel
+
+from rag_app.chunks import Chunking, passage_text
+from rag_app.errors import PairsError
+from rag_app.evaluate.canary import Canary, find_canary, read_canary, watch_canary
+from rag_app.evaluate.statistics import Difference
+from rag_app.evaluate.verdict import Verdict, guard
+from rag_app.index import VectorCache
+from rag_app.models.embedding import Vectors
+
+CHUNKING = Chunking(chunk_size=64, chunk_overlap=0)
+FACTS = {
+    "tides": "The moon pulls the sea twice a day.",
+    "bees": "A bee dances to show flowers.",
+    "glass": "Sand melts into glass at great heat.",
+    "owls": "Owls hunt mice by ear alone.",
+}
+ASKED = {
+    "tides": "moon pulls the sea",
+    "bees": "bee dances flowers",
+    "glass": "sand melts glass",
+    "owls": "owls hunt mice",
+}
+
+
+def write_folder(folder: Path, *, asked: dict[str, str] = ASKED) -> Path:
+    """Documents with a questions.jsonl."""
+    folder.mkdir()
+    for name, text in FACTS.items():
+        (folder / f"{name}.txt").write_text(text, "utf-8")
+    lines = [json.dumps({"question": q, "document": f"{name}.txt"}) for name, q in asked.items()]
+    (folder / "questions.jsonl").write_text("\n".join(lines), "utf-8")
+    return folder
+
+
+def read(path: Path) -> Canary:
+    return read_canary(path, WordModel(), CHUNKING)  # type: ignore[arg-type]
+
+
+def answers(canary: Canary) -> dict[str, str]:
+    """The passage that answers each question."""
+    texts = {node.node_id: passage_text(node) for node in canary.nodes}
+    found = {}
+    for question in canary.questions:
+        [[chunk]] = question.gold
+        found[question.text] = texts[chunk]
+    return found
+
+
+def test_a_folder_with_questions(tmp_path: Path) -> None:
+    canary = read(write_folder(tmp_path / "facts"))
+    assert canary.name == "facts"
+    assert answers(canary) == {ASKED[name]: FACTS[name] for name in FACTS}
+    # The questions are no passages.
+    assert sorted(node.text for node in canary.nodes) == sorted(FACTS.values())
+
+
+def test_a_table_of_questions_and_answers(tmp_path: Path) -> None:
+    path = tmp_path / "faq.csv"
+    rows = [f'"{ASKED[name]}","{text}"' for name, text in FACTS.items()]
+    path.write_text("\n".join(["question,answer", *rows]), "utf-8")
+    canary = read(path)
+    assert canary.name == "faq.csv"
+    found = answers(canary)
+    assert found.keys() == set(ASKED.values())
+    for name, text in FACTS.items():
+        assert text in found[ASKED[name]]
+
+
+def test_a_beir_folder(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text(
+        "\n".join(json.dumps({"_id": name, "text": text}) for name, text in FACTS.items()), "utf-8"
+    )
+    (tmp_path / "queries.jsonl").write_text(
+        "\n".join(json.dumps({"_id": f"q-{name}", "text": q}) for name, q in ASKED.items()), "utf-8"
+    )
+    (tmp_path / "qrels").mkdir()
+    judged = [f"q-{name}\t{name}\t1" for name in FACTS]
+    (tmp_path / "qrels" / "test.tsv").write_text(
+        "\n".join(["query-id\tcorpus-id\tscore", *judged]), "utf-8"
+    )
+    assert answers(read(tmp_path)) == {ASKED[name]: FACTS[name] for name in FACTS}
+
+
+def test_questions_about_other_documents_are_no_canary(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "facts", asked={"lost": "where is it", "gone": "and that"})
+    with pytest.raises(PairsError) as caught:
+        read(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{folder} is no canary: no question there has its answer there.")
+    assert "--canary takes" in message
+
+
+def test_documents_without_questions_are_no_canary(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "facts")
+    (folder / "questions.jsonl").unlink()
+    with pytest.raises(PairsError):
+        read(folder)
+
+
+# The sample data
+
+
+class Polyglot(WordModel):
+    """Reads some scripts: those of the texts in which it finds none of these letters."""
+
+    def __init__(self, *, unknown: str) -> None:
+        super().__init__()
+        self.unknown = unknown
+
+    def knows_script_of(self, texts: Sequence[str]) -> bool:
+        return not any(letter in text for text in texts for letter in self.unknown)
+
+
+READS_ALL = Polyglot(unknown="")
+READS_NO_KOREAN = Polyglot(unknown="다")
+READS_NO_ENGLISH = Polyglot(unknown="e")
+SAMPLE = Chunking(chunk_size=256, chunk_overlap=0)
+
+
+def sample(model: Polyglot, own: Canary | None = None) -> Canary | None:
+    return find_canary(model, SAMPLE, own.nodes if own else [])  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def english() -> Canary:
+    found = sample(READS_ALL)
+    assert found is not None
+    return found
+
+
+def test_the_sample_data_is_a_canary(english: Canary) -> None:
+    assert english.name == "en"
+    # As data/README.md counts them.
+    assert len(english.questions) == 324
+    documents = {node.ref_doc_id for node in english.nodes}
+    assert len(documents) == 159 + 60
+
+
+def test_who_tunes_on_the_sample_gets_the_other_language(english: Canary) -> None:
+    found = sample(READS_ALL, english)
+    assert found is not None
+    assert (found.name, len(found.questions)) == ("ko", 324)
+    assert sample(READS_NO_KOREAN, english) is None
+
+
+def test_a_few_passages_in_common_do_no_harm(english: Canary) -> None:
+    tenth = len(english.nodes) // 10
+    few = Canary("own", english.nodes[:tenth], [])
+    more = Canary("own", english.nodes[: tenth + 5], [])
+    assert [
+        found and found.name for found in (sample(READS_ALL, few), sample(READS_ALL, more))
+    ] == [
+        "en",
+        "ko",
+    ]
+
+
+def test_a_model_that_cannot_read_it_gets_none() -> None:
+    assert sample(Polyglot(unknown="e다")) is None
+
+
+# Before and after
+
+
+class Forgetful(WordModel):
+    """Puts all texts in one place, so that passages keep their order whatever is asked."""
+
+    def _vector(self, text: str) -> Vectors:
+        return np.eye(1, DIMENSION, dtype=np.float32)[0]
+
+
+def watch(folder: Path, base: WordModel, tuned: WordModel) -> dict[str, Difference]:
+    canary = read(write_folder(folder / "facts"))
+    comparison = watch_canary(
+        canary,
+        base,  # type: ignore[arg-type]
+        tuned,  # type: ignore[arg-type]
+        cache=VectorCache(folder),
+        seed=13,
+    )
+    assert comparison.n == 4
+    return comparison.differences
+
+
+def test_a_model_that_forgot_falls(tmp_path: Path) -> None:
+    change = watch(tmp_path, WordModel(), Forgetful("forgetful"))["mrr@10"]
+    # From rank 1 each to ranks 1, 2, 3 and 4.
+    assert change.mean == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4 - 1)
+
+
+def test_each_model_is_judged_on_its_own_vectors(tmp_path: Path) -> None:
+    # Another seed is another place for every word, as good as the first; mixed they find nothing.
+    change = watch(tmp_path, WordModel(seed=0), WordModel(seed=1))["mrr@10"]
+    assert (change.mean, change.low, change.high) == (0, 0, 0)
+
+
+def fell(low: float, high: float) -> dict[str, Difference]:
+    return {"mrr@10": Difference((low + high) / 2, low, high, 0.0002, 0.03)}
+
+
+PROMOTED = Verdict("promote", "mrr@10 rose from .561 to .637")
+
+
+def test_what_fell_elsewhere_is_held() -> None:
+    verdict = guard(PROMOTED, fell(-0.09, -0.01))
+    assert str(verdict) == (
+        "hold: mrr@10 rose from .561 to .637; but on questions from elsewhere (the canary) it fell "
+        "by .050 (-.050 [-.090, -.010], p = .0002): try --blend auto or a smaller --learning-rate"
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.09, 0.0), (-0.09, 0.01), (0.01, 0.09), (0.0, 0.0)])
+def test_what_may_not_have_fallen_goes_into_service(low: float, high: float) -> None:
+    assert guard(PROMOTED, fell(low, high)) == PROMOTED
+
+
+@pytest.mark.parametrize("decision", ["hold", "reject"])
+def test_what_did_not_rise_at_home_keeps_its_verdict(decision: str) -> None:
+    verdict = Verdict(decision, "mrr@10 fell")  # type: ignore[arg-type]
+    assert guard(verdict, fell(-0.09, -0.01)) == verdict
+
+
+def test_a_difference_in_another_metric_holds_nothing() -> None:
+    others = {"ndcg@10": fell(-0.09, -0.01)["mrr@10"], "mrr@10": fell(-0.01, 0.01)["mrr@10"]}
+    assert guard(PROMOTED, others) == PROMOTED

@@ -1,0 +1,122 @@
+"""What errors of the machine mean for a training, and how it goes on with less memory."""
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag_app.errors import StorageError, TrainingError
+from rag_app.finetune.machine import explain, free_memory, has_bf16, peak_memory_mb, ran_out_of_memory
+from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.training import SMALLEST_PIECE, _smaller
+
+FOLDER = Path("/data/models")
+SHORT_OF_MEMORY = [
+    MemoryError(),
+    RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    RuntimeError("std::bad_alloc"),
+]
+OTHER = [
+    RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+    OSError(errno.EACCES, "Permission denied"),
+    ValueError("memory of elephants"),
+]
+FULL_DISK = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    # As safetensors, written in Rust, says it.
+    RuntimeError("I/O error: No space left on device (os error 28)"),
+]
+
+
+@pytest.mark.parametrize("error", SHORT_OF_MEMORY, ids=repr)
+def test_short_memory_is_told_from_its_words(error: Exception) -> None:
+    assert ran_out_of_memory(error)
+
+
+@pytest.mark.parametrize("error", [*OTHER, *FULL_DISK], ids=repr)
+def test_other_errors_are_not_short_memory(error: Exception) -> None:
+    assert not ran_out_of_memory(error)
+
+
+@pytest.mark.parametrize("error", SHORT_OF_MEMORY, ids=repr)
+def test_short_memory_is_explained(error: Exception) -> None:
+    found = explain(error, folder=FOLDER, batch_size=64, mini_batch=16)
+    assert isinstance(found, TrainingError)
+    assert str(found) == (
+        "the memory does not hold a training with batches of 64 in pieces of 16; run again with "
+        "--mini-batch 8, which changes only the speed, or a smaller --max-tokens"
+    )
+
+
+def test_the_advice_never_falls_below_two() -> None:
+    found = explain(MemoryError(), folder=FOLDER, batch_size=8, mini_batch=3)
+    assert "--mini-batch 2," in str(found)
+
+
+@pytest.mark.parametrize("error", FULL_DISK, ids=repr)
+def test_a_full_disk_is_explained(error: Exception) -> None:
+    found = explain(error, folder=FOLDER, batch_size=64, mini_batch=16)
+    assert isinstance(found, StorageError)
+    assert str(found) == (
+        "the disk of /data/models is full; make room, or name another folder with --storage. The "
+        "same command then goes on from the last checkpoint"
+    )
+
+
+@pytest.mark.parametrize("error", OTHER, ids=repr)
+def test_another_error_is_left_as_it_is(error: Exception) -> None:
+    assert explain(error, folder=FOLDER, batch_size=64, mini_batch=16) is None
+
+
+PIECES = TrainingOptions(batch_size=32, mini_batch=32)
+
+
+def sizes(options: TrainingOptions) -> list[tuple[int, int]]:
+    """Batch and piece, each time that memory is short, until there is no way."""
+    found = []
+    smaller = _smaller(options)
+    while smaller is not None:
+        found.append((smaller.batch_size, smaller.mini_batch))
+        assert replace(smaller, batch_size=32, mini_batch=32) == replace(
+            options, batch_size=32, mini_batch=32
+        )
+        smaller = _smaller(smaller)
+    return found
+
+
+def test_pieces_are_halved_down_to_the_smallest() -> None:
+    assert SMALLEST_PIECE == 4
+    assert sizes(PIECES) == [(32, 16), (32, 8), (32, 4)]
+
+
+def test_a_piece_is_never_larger_than_its_batch() -> None:
+    # Half of 8, not of 32, which would change nothing.
+    assert sizes(replace(PIECES, batch_size=8)) == [(8, 4)]
+    assert sizes(replace(PIECES, batch_size=7)) == []
+
+
+def test_then_batches_fall_where_they_may() -> None:
+    options = replace(PIECES, batch_can_fall=True)
+    assert sizes(options) == [(32, 16), (32, 8), (32, 4), (16, 4), (8, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("loss", ["triplet", "dae"])
+def test_a_loss_that_cannot_be_taken_in_pieces(loss: str) -> None:
+    options = replace(PIECES, loss=loss)
+    assert sizes(options) == []
+    assert sizes(replace(options, batch_can_fall=True)) == [(16, 32), (8, 32), (4, 32)]
+
+
+def test_what_this_machine_has_used() -> None:
+    # Python alone takes more than 5 MB; a kilobyte that is taken for a byte would show.
+    assert 5 < peak_memory_mb("cpu") < 500_000
+    free_memory()
+
+
+def test_a_device_without_numbers_of_its_own_has_no_bfloat16() -> None:
+    assert not has_bf16("mps")
+    assert isinstance(has_bf16("cpu"), bool)

@@ -1,0 +1,216 @@
+"""A model that reads its texts packed gives the vectors and gradients of one that pads them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import make_tiny_model, one_thread
+
+from rag_app.finetune.packed import ATTENTION, pack_texts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+WIDTH = 32
+MAX_TOKENS = 24
+# As RoBERTa numbers them: its padding is token 1, and positions count on from there.
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+WORDS = [f"zorb{i}" for i in range(30)]
+TOLERANCE = 1e-5
+
+UNEQUAL = [
+    "zorb1",
+    "zorb2 zorb3 zorb4 zorb5 zorb6 zorb7 zorb8 zorb9",
+    "zorb3 zorb2",
+    "",
+    "zorb10 zorb11 zorb12 zorb13 zorb14",
+]
+EQUAL = ["zorb1 zorb2 zorb3", "zorb4 zorb5 zorb6", "zorb3 zorb2 zorb1"]
+# The second is cut.
+TOO_LONG = ["zorb7 zorb8", " ".join(WORDS)]
+ALONE = ["zorb5 zorb6 zorb7"]
+TEXTS = {"unequal": UNEQUAL, "equal": EQUAL, "too long": TOO_LONG, "alone": ALONE}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def configured(family: str) -> Any:
+    """A model of two layers with random weights that differ enough to tell texts apart."""
+    from transformers import AutoConfig, AutoModel
+
+    sizes: dict[str, Any] = {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 2 * WIDTH,
+    }
+    if family == "distilbert":
+        sizes = {"dim": WIDTH, "n_layers": 2, "n_heads": 2, "hidden_dim": 2 * WIDTH}
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=len(SPECIAL) + len(WORDS),
+        max_position_embeddings=MAX_TOKENS + 2,
+        initializer_range=0.2,
+        pad_token_id=1,
+        **sizes,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AutoModel.from_config(config)
+
+
+def save_words(folder: Path) -> None:
+    """A tokenizer of one token a word, between <s> and </s>."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=MAX_TOKENS,
+        bos_token="<s>",  # noqa: S106
+        cls_token="<s>",  # noqa: S106
+        pad_token="<pad>",  # noqa: S106
+        sep_token="</s>",  # noqa: S106
+        eos_token="</s>",  # noqa: S106
+        unk_token="<unk>",  # noqa: S106
+    ).save_pretrained(folder)
+
+
+def make_family(folder: Path, family: str) -> Path:
+    """Save a tiny model of any family as a sentence-transformers folder."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    inner = folder.with_name(folder.name + ".inner")
+    configured(family).save_pretrained(inner)
+    save_words(inner)
+    modules = [
+        Transformer(str(inner), max_seq_length=MAX_TOKENS),
+        Pooling(WIDTH, pooling_mode="mean"),
+        Normalize(),
+    ]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(
+        str(folder), create_model_card=False
+    )
+    return folder
+
+
+def make_bert(folder: Path) -> Path:
+    return make_tiny_model(folder, words=WORDS)
+
+
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "bert": make_bert,
+    "roberta": lambda folder: make_family(folder, "roberta"),
+    "xlm-roberta": lambda folder: make_family(folder, "xlm-roberta"),
+}
+
+
+def load(folder: Path) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": "float32"})
+
+
+def embed(model: "SentenceTransformer", texts: Sequence[str]) -> torch.Tensor:
+    """Vectors in the way of training: with a gradient."""
+    vectors: torch.Tensor = model(model.preprocess(list(texts)))["sentence_embedding"]
+    return vectors
+
+
+def gradients(model: "SentenceTransformer", texts: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Of a loss that every number of every vector has a part in."""
+    vectors = embed(model, texts)
+    weights = torch.linspace(-1, 1, vectors.numel()).view_as(vectors)
+    (weights * vectors).sum().backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return MAKERS[request.param](tmp_path_factory.mktemp(request.param) / "tiny")
+
+
+@pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
+def test_packed_vectors_are_the_padded_ones(folder: Path, texts: list[str]) -> None:
+    padded, packed = load(folder), load(folder)
+    assert pack_texts(packed)
+    with torch.no_grad():
+        expected, found = embed(padded, texts), embed(packed, texts)
+    assert found.shape == (len(texts), WIDTH)
+    torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
+def test_packed_gradients_are_the_padded_ones(folder: Path, texts: list[str]) -> None:
+    padded, packed = load(folder), load(folder)
+    pack_texts(packed)
+    expected, found = gradients(padded, texts), gradients(packed, texts)
+    assert found.keys() == expected.keys()
+    attention = [name for name in expected if "attention" in name and name.endswith("weight")]
+    assert all(bool(expected[name].abs().max() > 0) for name in attention)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(
+            found[name], gradient, atol=TOLERANCE, rtol=TOLERANCE, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def test_packed_texts_have_no_padding(folder: Path) -> None:
+    padded, packed = load(folder), load(folder)
+    pack_texts(packed)
+    # Words, and two special tokens each: 3 + 5 + 4 tokens; padded three times the longest.
+    texts = ["zorb1", "zorb2 zorb3 zorb4", "zorb5 zorb6"]
+    assert padded.preprocess(texts)["input_ids"].shape == (3, 5)
+    assert packed.preprocess(texts)["input_ids"].shape == (1, 12)
+
+
+def test_a_text_does_not_see_its_neighbours(folder: Path) -> None:
+    packed = load(folder)
+    pack_texts(packed)
+    with torch.no_grad():
+        [alone] = embed(packed, ["zorb1 zorb2"])
+        beside = embed(packed, ["zorb9 zorb8 zorb7", "zorb1 zorb2", "zorb3"])[1]
+    torch.testing.assert_close(beside, alone, atol=TOLERANCE, rtol=0)
+
+
+def test_encode_reads_packed_texts_too(folder: Path) -> None:
+    padded, packed = load(folder), load(folder)
+    pack_texts(packed)
+    texts = [*UNEQUAL, *EQUAL]
+    expected, found = (
+        model.encode(texts, batch_size=3, show_progress_bar=False) for model in (padded, packed)
+    )
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+def test_an_unknown_family_is_left_as_it_was(tmp_path: Path) -> None:
+    model = load(make_family(tmp_path / "tiny", "distilbert"))
+    module: Any = model[0]
+    before = module.auto_model.config._attn_implementation
+    with torch.no_grad():
+        vectors = embed(model, UNEQUAL)
+        assert pack_texts(model) is False
+        assert module.auto_model.config._attn_implementation == before != ATTENTION
+        assert model.preprocess(UNEQUAL)["input_ids"].shape == (5, 10)
+        torch.testing.assert_close(embed(model, UNEQUAL), vectors, atol=0, rtol=0)
+
+
+def test_a_model_without_a_transformer_is_left_as_it_was() -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import BoW
+
+    model = SentenceTransformer(modules=[BoW(vocab=WORDS)], device="cpu")
+    assert pack_texts(model) is False
