@@ -68,9 +68,9 @@ def tuned(base: EmbeddingModel, tmp_path_factory: pytest.TempPathFactory) -> Emb
     return EmbeddingModel("tiny-adapter", folder, device="cpu")
 
 
-def dev_mrr(model: EmbeddingModel) -> float:
-    found, _ = nearest(model.embed_queries(DEV.questions), model.embed_passages(DEV.passages), 10)
-    ranks = [reciprocal_rank(row, gold) for row, gold in zip(found, DEV.gold, strict=True)]
+def dev_mrr(model: EmbeddingModel, dev: DevSet = DEV) -> float:
+    found, _ = nearest(model.embed_queries(dev.questions), model.embed_passages(dev.passages), 10)
+    ranks = [reciprocal_rank(row, gold) for row, gold in zip(found, dev.gold, strict=True)]
     return sum(ranks) / len(ranks)
 
 
@@ -177,10 +177,18 @@ def test_a_map_by_hand() -> None:
     np.testing.assert_array_equal(apply_adapter(questions, np.zeros((2, 2), np.float32)), questions)
     # (x, y) -> (x + 0, y + x): (1, 0) goes to (1, 1), (0, 1) stays, (3/5, 4/5) to (3/5, 7/5).
     change = np.array([[0.0, 0.0], [1.0, 0.0]], dtype=np.float32)
-    expected = [[1 / 2**0.5, 1 / 2**0.5], [0, 1], [3 / 58**0.5, 7 / 58**0.5]]
+    expected = np.array([[1 / 2**0.5, 1 / 2**0.5], [0, 1], [3 / 58**0.5, 7 / 58**0.5]])
     moved = apply_adapter(questions, change)
     assert moved.dtype == np.float32
     np.testing.assert_allclose(moved, expected, atol=1e-6)
     # A question that is mapped to nothing stays a number.
     gone = apply_adapter(questions[:1], np.array([[-1.0, 0.0], [0.0, 0.0]], dtype=np.float32))
     np.testing.assert_array_equal(gone, [[0.0, 0.0]])
+
+
+def test_training_leaves_no_worse_score_than_the_base(base: EmbeddingModel, tmp_path: Path) -> None:
+    first, _ = nearest(base.embed_queries(QUESTIONS), base.embed_passages(PASSAGES), 1)
+    dev = DevSet(QUESTIONS, [frozenset(row.tolist()) for row in first], PASSAGES)
+    assert dev_mrr(base, dev) == 1
+    train(base, tmp_path / "x", dev=dev, options=replace(ADAPTER, learning_rate=1.0))
+    assert dev_mrr(EmbeddingModel("x", tmp_path / "x", device="cpu"), dev) == 1

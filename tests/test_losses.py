@@ -32,6 +32,7 @@ from rag_app.finetune.losses import (
 )
 from rag_app.finetune.options import TrainingOptions, TrainingRow
 from rag_app.finetune.packed import pack_texts
+from rag_app.finetune.training import switch_off_dropout
 from rag_app.models import EmbeddingModel
 
 PLAIN = [TrainingRow("q1", "p1", "a"), TrainingRow("q2", "p2", "b")]
@@ -291,3 +292,15 @@ def test_the_engine_trains_in_pieces(base: EmbeddingModel, tmp_path: Path) -> No
     report, expected = engine.finished_report(), other.finished_report()
     assert report.losses == pytest.approx(expected.losses, abs=0.05)
     assert report.dev_mrr[-1] == pytest.approx(expected.dev_mrr[-1], abs=0.1)
+
+
+def test_dae_leaves_the_word_embeddings(base: EmbeddingModel, tmp_path: Path) -> None:
+    make_engine(base, tmp_path / "x", rows=PASSAGES, dev=None, options=DAE).finetune()
+    name = "embeddings.word_embeddings.weight"
+    assert np.array_equal(weights(base.folder)[name], weights(tmp_path / "x")[name])
+
+
+def test_the_decoder_has_no_dropout(base: EmbeddingModel) -> None:
+    loss = LOSSES["dae"].build(load(base.folder), DAE)
+    switch_off_dropout(loss)
+    assert not any(m.p for m in loss.decoder.modules() if isinstance(m, torch.nn.Dropout))

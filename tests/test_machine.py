@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from rag_app.errors import StorageError, TrainingError
-from rag_app.finetune.machine import explain, free_memory, has_bf16, peak_memory_mb, ran_out_of_memory
+from rag_app.finetune.machine import (
+    explain,
+    free_memory,
+    has_bf16,
+    peak_memory_mb,
+    ran_out_of_memory,
+)
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.training import SMALLEST_PIECE, _smaller
 
@@ -111,12 +117,13 @@ def test_a_loss_that_cannot_be_taken_in_pieces(loss: str) -> None:
     assert sizes(replace(options, batch_can_fall=True)) == [(16, 32), (8, 32), (4, 32)]
 
 
-def test_what_this_machine_has_used() -> None:
-    # Python alone takes more than 5 MB; a kilobyte that is taken for a byte would show.
-    assert 5 < peak_memory_mb("cpu") < 500_000
+def test_memory_is_counted_in_megabytes() -> None:
+    # With torch it is some hundreds; counted in the wrong unit a thousand times more or less.
+    assert 20 < peak_memory_mb("cpu") < 20_000
     free_memory()
+    # The largest there was, whatever has been given back.
+    assert peak_memory_mb("cpu") > 20
 
 
-def test_a_device_without_numbers_of_its_own_has_no_bfloat16() -> None:
+def test_a_device_of_which_nothing_is_known_has_no_bfloat16() -> None:
     assert not has_bf16("mps")
-    assert isinstance(has_bf16("cpu"), bool)

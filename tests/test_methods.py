@@ -185,11 +185,11 @@ def test_a_wrong_number_of_layers_says_how_many_there_are(
 
 def test_an_unknown_method_lists_the_known() -> None:
     with pytest.raises(TrainingError) as caught:
-        find_method("magic")
+        find_method("magic", loss="mnrl")
     assert str(caught.value) == (
         "there is no method 'magic'; --method takes one of: full, lora, top"
     )
-    assert all(find_method(name) is entry for name, entry in METHODS.items())
+    assert all(find_method(name, loss="mnrl") is entry for name, entry in METHODS.items())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -200,3 +200,18 @@ def test_a_model_without_a_transformer_is_told_what_to_use(method: str) -> None:
     model = SentenceTransformer(modules=[BoW(vocab=WORDS)], device="cpu")
     with pytest.raises(TrainingError, match=r"BoW models have no transformer .* --method adapter"):
         METHODS[method].prepare(model, TrainingOptions(method=method))
+
+
+@pytest.mark.parametrize("family", ["distilbert", "mpnet"])
+def test_top_refuses_a_family_that_cannot_be_packed(tmp_path: Path, family: str) -> None:
+    base = EmbeddingModel("acme/tiny", make_family(tmp_path / "tiny", family), device="cpu")
+    with pytest.raises(TrainingError, match="--method full or adapter"):
+        make_engine(base, tmp_path / "x", options=TOP).finetune()
+
+
+@pytest.mark.parametrize("options", [LORA, TOP])
+def test_what_does_not_go_with_dae_says_so(
+    base: EmbeddingModel, tmp_path: Path, options: TrainingOptions
+) -> None:
+    with pytest.raises(TrainingError, match="does not go with --loss dae; it takes: mnrl, triplet"):
+        make_engine(base, tmp_path / "x", options=replace(options, loss="dae")).finetune()

@@ -131,3 +131,15 @@ def test_as_many_random_negatives_as_there_are() -> None:
     assert set(row.negatives) == {"a", "b"}
     [alone] = random_negatives([ROW], ["own"], NegativePool(["own1"], ["own"]), 5, seed=13)
     assert alone.negatives == ()
+
+
+def test_the_fill_repeats_nothing_and_takes_nothing_too_near() -> None:
+    pool = NegativePool(["hard", "as good"], ["a", "b"])
+    found = [mine(pool, with_cosine(0.6, 0.79), 2, seed=s) for s in range(5)]
+    assert found == [("hard",)] * 5
+
+
+def test_a_large_cluster_hides_no_negative() -> None:
+    pool = NegativePool([*(f"own{i}" for i in range(200)), "other"], ["own"] * 200 + ["x"])
+    found = [random_negatives([ROW], ["own"], pool, 1, seed=s)[0].negatives for s in range(5)]
+    assert found == [("other",)] * 5

@@ -135,7 +135,7 @@ def gradients(model: "SentenceTransformer", texts: Sequence[str]) -> dict[str, t
     """Of a loss that every number of every vector has a part in."""
     vectors = embed(model, texts)
     weights = torch.linspace(-1, 1, vectors.numel()).view_as(vectors)
-    (weights * vectors).sum().backward()
+    torch.autograd.backward((weights * vectors).sum())
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -163,9 +163,8 @@ def test_packed_gradients_are_the_padded_ones(folder: Path, texts: list[str]) ->
     attention = [name for name in expected if "attention" in name and name.endswith("weight")]
     assert all(bool(expected[name].abs().max() > 0) for name in attention)
     for name, gradient in expected.items():
-        torch.testing.assert_close(
-            found[name], gradient, atol=TOLERANCE, rtol=TOLERANCE, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        difference = (found[name] - gradient).abs().max()
+        assert difference < TOLERANCE * max(1.0, float(gradient.abs().max())), name
 
 
 def test_packed_texts_have_no_padding(folder: Path) -> None:

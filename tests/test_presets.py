@@ -191,12 +191,15 @@ def test_a_candidate_that_does_not_fit_is_passed_over(base: EmbeddingModel, tmp_
         search(base, tmp_path, [does_not_fit], rounds=(1,))
 
 
-def test_mined_negatives_are_a_candidate(base: EmbeddingModel, tmp_path: Path) -> None:
-    result, _ = search(base, tmp_path, [Candidate("full", 5e-3, "mined")], rounds=(1,))
-    plain, _ = search(base, tmp_path, [Candidate("full", 5e-3)], rounds=(1,))
+def test_mined_negatives_are_a_candidate(
+    base: EmbeddingModel, storage: Path, found: tuple[Search, Recorder]
+) -> None:
+    result, _ = search(base, storage, [Candidate("full", 5e-3, "mined")], rounds=(1,))
+    plain, silence = search(base, storage, [LEARNS], rounds=(1,))
     assert tried(result) == [("full 5e-03, mined negatives", 1)]
-    # They are other rows, so it is another model.
+    # They are other rows, so it is another model than that of the search before.
     assert result.model.folder != plain.model.folder
+    assert [call for call in silence.calls if call[0] == "train"] == []
 
 
 def test_without_dev_questions_there_is_nothing_to_choose_by(

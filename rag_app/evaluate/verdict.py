@@ -62,7 +62,7 @@ def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
         canary: differences on those questions, by metric.
     """
     change = canary[PRIMARY_METRIC]
-    if verdict.decision != "promote" or change.high >= 0:
+    if verdict.decision != "promote" or change.high >= 0 or change.p >= LEVEL:
         return verdict
     return Verdict(
         "hold",

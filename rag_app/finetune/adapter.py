@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from rag_app.index import VectorCache
 
-# An epoch takes milliseconds; a map of a vector onto itself learns slowly at a model's rate.
+# An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
+# heart.
 EPOCH_FACTOR = 10
-RATE_FACTOR = 20.0
 WEIGHT_DECAY = 0.01
 
 
@@ -95,19 +95,22 @@ def _fit(
     score: Callable[["torch.Tensor"], float] | None,
     progress: Progress,
 ) -> tuple[list[float], list[float], "torch.Tensor"]:
-    """Train `change`; returns dev MRR and loss by epoch, and the map that was best on dev."""
+    """Train `change`; returns dev MRR and loss by epoch, and the map that was best on dev.
+
+    Where no epoch is better than the untouched map, that is the best.
+    """
     import torch
     from torch.nn import functional
 
     questions, passages = embedded
     groups = [row.group for row in rows]
-    rate = options.learning_rate * RATE_FACTOR
-    optimizer = torch.optim.AdamW([change], lr=rate, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW([change], lr=options.learning_rate, weight_decay=WEIGHT_DECAY)
     epochs = options.epochs * EPOCH_FACTOR
     scale = options.scale or DEFAULT_SCALE
     dev_mrr: list[float] = []
     losses: list[float] = []
     best = change.detach().clone()
+    best_score = score(best) if score else -math.inf
     for epoch in range(epochs):
         total = 0.0
         for batch in deal_batches(groups, options.batch_size, seed=options.seed * 10_007 + epoch):
@@ -126,8 +129,8 @@ def _fit(
         losses.append(round(total / len(rows), 4))
         if score:
             dev_mrr.append(score(change.detach()))
-        if not score or dev_mrr[-1] == max(dev_mrr):
-            best = change.detach().clone()
+        if not score or dev_mrr[-1] > best_score:
+            best, best_score = change.detach().clone(), dev_mrr[-1] if score else best_score
         progress("train", epoch + 1, epochs, f"loss {losses[-1]:.3f}")
     return dev_mrr, losses, best
 

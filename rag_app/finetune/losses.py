@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from rag_app.errors import TrainingError
+from rag_app.finetune.methods import freeze_word_embeddings
 from rag_app.finetune.processes import world_size
 
 if TYPE_CHECKING:
@@ -119,7 +120,10 @@ def _dae(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
             f"--loss dae cannot train a {family} model, which makes no decoder; it can train: "
             f"{', '.join(sorted(DECODER_FAMILIES))}. Use --loss mnrl"
         )
-    return DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
+    loss = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
+    # The decoder's weights, which are all trained, took the place of the model's.
+    freeze_word_embeddings(model)
+    return loss
 
 
 def _dae_columns(rows: Sequence["TrainingRow"]) -> Columns:

@@ -29,19 +29,17 @@ class MethodEntry:
 
     Fields:
         needs_packing: works only on texts that are read packed (`pack_texts`).
+        losses: those that it can train with; None: all of them.
     """
 
     prepare: Prepare
     needs_packing: bool = False
+    losses: tuple[str, ...] | None = None
 
 
 def _full(model: "SentenceTransformer", _: "TrainingOptions") -> Finish:
-    """Everything but the word embeddings.
-
-    They are half of MiniLM and four fifths of multilingual-e5-small; a small training set touches
-    few of them, and their gradient and optimizer state cost more than those of all layers.
-    """
-    _freeze(_embeddings(model))
+    """Everything but the word embeddings."""
+    freeze_word_embeddings(model)
     return _nothing
 
 
@@ -100,21 +98,39 @@ def _top(model: "SentenceTransformer", options: "TrainingOptions") -> Finish:
 
 METHODS = {
     "full": MethodEntry(_full),
-    "lora": MethodEntry(_lora),
-    "top": MethodEntry(_top, needs_packing=True),
+    # The decoder of dae is tied to the layers as they were before.
+    "lora": MethodEntry(_lora, losses=("mnrl", "triplet")),
+    "top": MethodEntry(_top, needs_packing=True, losses=("mnrl", "triplet")),
 }
 
 
-def find_method(name: str) -> MethodEntry:
+def find_method(name: str, *, loss: str) -> MethodEntry:
     """The method of this name.
 
+    Arguments:
+        loss: what it is to train with.
     Raises:
-        TrainingError: unknown; lists the known ones.
+        TrainingError: unknown; lists the known ones. Or it does not go with the loss.
     """
     if name not in METHODS:
         known = ", ".join(METHODS)
         raise TrainingError(f"there is no method {name!r}; --method takes one of: {known}")
-    return METHODS[name]
+    method = METHODS[name]
+    if method.losses is not None and loss not in method.losses:
+        raise TrainingError(
+            f"--method {name} does not go with --loss {loss}; it takes: "
+            f"{', '.join(method.losses)}. Use --method full"
+        )
+    return method
+
+
+def freeze_word_embeddings(model: "SentenceTransformer") -> None:
+    """Leave the word embeddings as they are, whatever trains the rest.
+
+    They are half of MiniLM and four fifths of multilingual-e5-small; a small training set touches
+    few of them, and their gradient and optimizer state cost more than those of all layers.
+    """
+    _freeze(_inner(model).get_input_embeddings())
 
 
 class KeptLayers(nn.Module):
@@ -175,11 +191,6 @@ def _inner(model: "SentenceTransformer") -> Any:
 def _layers(inner: Any) -> nn.Module:
     layers: nn.Module = getattr(inner, "encoder", inner)
     return layers
-
-
-def _embeddings(model: "SentenceTransformer") -> nn.Module:
-    embeddings: nn.Module = _inner(model).get_input_embeddings()
-    return embeddings
 
 
 def _freeze(module: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """Passages that do not answer a question, to train against: random ones, or hard ones."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -77,7 +77,7 @@ def mined_negatives(
 ) -> list[TrainingRow]:
     """Rows with the `count` nearest passages that are clearly less near than the right one.
 
-    Where there are fewer, random ones make up the number.
+    Where there are fewer, random ones of those that are less near still make up the number.
 
     Arguments:
         questions, positives: (n_rows, dim) vectors of the rows' questions and passages.
@@ -88,19 +88,37 @@ def mined_negatives(
     found, scores = nearest(questions, passages, DEPTH)
     mined = []
     for number, (row, cluster) in enumerate(zip(rows, clusters, strict=True)):
+        near = zip(found[number].tolist(), scores[number].tolist(), strict=True)
         hard = [
             pool.texts[place]
-            for place, score in zip(found[number], scores[number], strict=True)
+            for place, score in near
             if score < limits[number] and pool.clusters[place] != cluster
         ]
         chosen = list(dict.fromkeys(hard))[:count]
-        missing = count - len(chosen)
-        others = _others(cluster, pool, missing, rng) if missing else ()
+        near_texts = {pool.texts[place] for place in found[number].tolist()}
+        others = _others(cluster, pool, count - len(chosen), rng, without=near_texts)
         mined.append(replace(row, negatives=(*chosen, *others)))
     return mined
 
 
-def _others(cluster: str, pool: NegativePool, count: int, rng: random.Random) -> tuple[str, ...]:
-    places = rng.sample(range(len(pool.texts)), min(len(pool.texts), count + DEPTH))
-    others = (pool.texts[place] for place in places if pool.clusters[place] != cluster)
-    return tuple(others)[:count]
+def _others(
+    cluster: str,
+    pool: NegativePool,
+    count: int,
+    rng: random.Random,
+    *,
+    without: Collection[str] = (),
+) -> tuple[str, ...]:
+    """`count` random texts of other clusters, or as many as there are."""
+    everywhere = range(len(pool.texts))
+    # A few are enough nearly always; all of them where the row's own cluster is large.
+    for size in (count + DEPTH, len(everywhere)):
+        places = rng.sample(everywhere, min(size, len(everywhere)))
+        others = [
+            pool.texts[place]
+            for place in places
+            if pool.clusters[place] != cluster and pool.texts[place] not in without
+        ]
+        if len(others) >= count:
+            break
+    return tuple(others[:count])

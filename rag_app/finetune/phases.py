@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_app.errors import TrainingError
 from rag_app.finetune.adapter import train_adapter
 from rag_app.finetune.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.losses import LOSSES, find_loss
@@ -58,11 +59,17 @@ def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Ph
     Raises:
         TrainingError: an unknown loss or method, or settings that do not go together.
     """
-    if options.method != ADAPTER:
-        find_method(options.method)
+    adapter = options.method == ADAPTER
+    if adapter and negatives.kind != "none":
+        raise TrainingError(
+            f"--method {ADAPTER} takes no --negatives besides those of the batch; leave them out, "
+            "or use --method full"
+        )
     phases = []
     for name in (part.strip() for part in options.loss.split(",")):
         loss = find_loss(name)
+        if not adapter:
+            find_method(options.method, loss=name)
         again = negatives.kind == "mined" and loss.trains_on == "pairs"
         phases += [Phase(name, number) for number in range(negatives.rounds if again else 1)]
     return phases

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.errors import RagAppError
+from rag_app.errors import RagAppError, TrainingError
 from rag_app.finetune.batches import batch_count, clean_batches
 from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.losses import LossEntry, find_loss, training_dataset
 from rag_app.finetune.machine import explain, free_memory, has_bf16, ran_out_of_memory
 from rag_app.finetune.methods import Finish, find_method
 from rag_app.finetune.options import TrainingOptions, TrainingRow
-from rag_app.finetune.packed import pack_texts
+from rag_app.finetune.packed import FAMILIES, pack_texts
 from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import PairTrainer
 from rag_app.finetune.watch import Diverged, Watch
@@ -23,6 +23,7 @@ from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import nn
 
 LOG_STEPS = 5
 SMALLEST_PIECE = 4
@@ -132,13 +133,15 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
     set_seed(job.options.seed)
     loss = find_loss(job.options.loss)
     model, finish = _fresh_model(job, loss)
+    criterion = loss.build(model, job.options)
+    switch_off_dropout(criterion)
     groups = [row.group for row in job.rows for _ in range(loss.repeats(row))]
     dataset, damage = training_dataset(loss.columns(job.rows), seed=job.options.seed)
     trainer = PairTrainer(
         model=model,
         args=_arguments(job, groups),
         train_dataset=dataset,
-        loss=loss.build(model, job.options),
+        loss=criterion,
         evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
         callbacks=[Watch(progress), *([damage] if damage else [])],
     )
@@ -175,10 +178,14 @@ def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransforme
     name, folder = job.base
     model = EmbeddingModel(name, folder, device=job.device).transformer
     model.max_seq_length = min(job.options.max_tokens or job.max_tokens, job.max_tokens)
-    switch_off_dropout(model)
-    method = find_method(job.options.method)
+    method = find_method(job.options.method, loss=job.options.loss)
     if loss.reads_packed and (job.device == "cpu" or method.needs_packing):
-        pack_texts(model)
+        packed = pack_texts(model)
+        if method.needs_packing and not packed:
+            raise TrainingError(
+                f"--method {job.options.method} cannot train this family of models; it can train: "
+                f"{', '.join(sorted(FAMILIES))}. Use --method full or adapter"
+            )
     return model, method.prepare(model, job.options)
 
 
@@ -219,11 +226,11 @@ def _arguments(job: TrainingJob, groups: Sequence[str]) -> Any:
     )
 
 
-def switch_off_dropout(model: "SentenceTransformer") -> None:
-    """No dropout while training: on a CPU its random numbers take a fifth of each step."""
+def switch_off_dropout(criterion: "nn.Module") -> None:
+    """No dropout in the model or its loss: on a CPU random numbers take a fifth of each step."""
     from torch import nn
 
-    for module in model.modules():
+    for module in criterion.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
 
