@@ -36,7 +36,7 @@ FILLERS = ["how", "do", "i", "get", "where", "you", "find", "there", "it", "is"]
 WORDS = [*SUBJECTS, *FILLERS]
 # 48 pairs in batches of 8 are 6 steps an epoch.
 STEPS = 6
-OPTIONS = TrainingOptions(epochs=3, batch_size=8, learning_rate=5e-3, max_tokens=32)
+OPTIONS = TrainingOptions(epochs=3, batch_size=8, learning_rate=5e-3, max_tokens=32, blend=1.0)
 
 
 def row_of(subject: str) -> TrainingRow:

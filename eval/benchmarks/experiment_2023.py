@@ -203,6 +203,7 @@ def train(
         batch_size=row.batch_size,
         learning_rate=2e-5,
         max_tokens=128,
+        blend=1.0,
     )
     negatives = NegativeOptions(per_pair=max(1, row.negatives))
     undivided = replace(material, dev=None)

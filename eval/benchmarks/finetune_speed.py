@@ -226,6 +226,7 @@ def train_ours(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int
         seed=SEED,
         learning_rate=2e-5,
         scale=1 / base.temperature,
+        blend=1.0,
     )
     target = folder / "ours"
     EmbeddingFinetuneEngine(base, rows, dev=None, target=target, options=options).finetune()

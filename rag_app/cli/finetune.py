@@ -57,7 +57,7 @@ def finetune(
     ] = None,
     blend: Annotated[
         str | None,
-        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [1.0]"),
+        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.7]"),
     ] = None,
     negatives: Annotated[
         str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")

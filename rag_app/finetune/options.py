@@ -48,7 +48,7 @@ class TrainingOptions:
     max_tokens: int | None = None
     mini_batch: int = 32
     top_layers: int = 2
-    blend: float | None = 1.0
+    blend: float | None = 0.7
     seed: int = 13
 
 
