@@ -31,7 +31,7 @@ ASKED = ["which", "what", "do", "you", "sell", "any"]
 WORDS = [*COLOURS, *COLOURS.values(), *THINGS, *THINGS.values(), *NOISE, *ASKED]
 DOCUMENTS = [(colour, thing) for colour in COLOURS for thing in THINGS][:40]
 METRICS = {*(f"hit_rate@{k}" for k in range(1, 11)), "mrr@10", "ndcg@10"}
-OPTIONS = TrainingOptions(epochs=30, batch_size=8, learning_rate=3e-3, max_tokens=32)
+OPTIONS = TrainingOptions(epochs=30, batch_size=8, learning_rate=3e-3, max_tokens=32, blend=1.0)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""Two processes under torchrun train one model, and only the leader does anything else."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import make_tiny_model
+
+from rag_app.finetune.batches import CleanBatchSampler, batch_count
+from rag_app.finetune.processes import is_follower, send, world_size
+
+SUBJECTS = [f"zorb{i}" for i in range(60)]
+WORDS = [*SUBJECTS, "how", "do", "i", "get", "where", "you", "find", "there", "it", "is"]
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command in `folder`; returns its standard output."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("processes")
+    make_tiny_model(folder / "tiny", words=WORDS)
+    with (folder / "faq.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer"])
+        writer.writerows([f"how do i get {s}", f"where you find {s} there it is"] for s in SUBJECTS)
+    run(folder, "rag_app.ingest", "faq.csv", "--model", "tiny", "--chunk-size", "48", "--quiet",
+        "--chunk-overlap", "8")  # fmt: skip
+    return folder
+
+
+def test_two_processes_train_together(shop: Path) -> None:
+    launcher = ("torch.distributed.run", "--nproc-per-node", "2", "-m", "rag_app.finetune")
+    options = ("--pairs", "faq.csv", "--batch-size", "8", "--epochs", "3", "--quiet", "--json")
+    rate = ("--learning-rate", "5e-3", "--blend", "1")
+    printed = run(shop, *launcher, *options, *rate)
+    # One JSON object: that of the leader.
+    [line] = [line for line in printed.splitlines() if line.startswith("{")]
+    result = json.loads(line)
+    assert result["split"] == {"train": 36, "dev": 6, "test": 18}
+    # 36 pairs in batches of 8 are 5 steps an epoch; the loss is logged at every fifth.
+    losses = result["training"]["losses"]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
+    assert len(result["training"]["dev_mrr"]) == 3
+    assert result["tuned"]["mrr@10"]["mean"] > result["base"]["mrr@10"]["mean"]
+
+
+def test_alone_there_is_nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.delenv("RANK", raising=False)
+    assert world_size() == 1
+    assert not is_follower()
+    send("nobody waits for this")
+
+
+def test_parts_of_a_batch_are_equal_and_clean() -> None:
+    groups = [str(number // 2) for number in range(22)]
+    sampler = CleanBatchSampler(groups, groups=groups, batch_size=4, seed=1, processes=2)  # type: ignore[arg-type]
+    parts = list(sampler)
+    # 22 rows in batches of at most 8 are 3 batches of 7 or 8, each in two parts.
+    assert len(parts) == len(sampler) == 2 * batch_count(groups, 8) == 6
+    for first, second in zip(parts[::2], parts[1::2], strict=True):
+        assert len(first) == len(second) >= 3
+        together = [groups[row] for row in (*first, *second)]
+        assert len(set(together)) == len(together)
