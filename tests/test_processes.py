@@ -73,7 +73,7 @@ def test_alone_there_is_nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_parts_of_a_batch_are_equal_and_clean() -> None:
     groups = [str(number // 2) for number in range(22)]
-    sampler = CleanBatchSampler(groups, groups=groups, batch_size=4, seed=1, processes=2)  # type: ignore[arg-type]
+    sampler = CleanBatchSampler(groups, groups=groups, batch_size=4, seed=1, processes=2)
     parts = list(sampler)
     # 22 rows in batches of at most 8 are 3 batches of 7 or 8, each in two parts.
     assert len(parts) == len(sampler) == 2 * batch_count(groups, 8) == 6

@@ -43,9 +43,22 @@ from rag_app.questions import (
 )
 from rag_app.questions.examples import ENGLISH, EXAMPLES, KOREAN
 from rag_app.questions.extract import HEADINGS, extract_questions
-from rag_app.questions.prompts import PromptWriter, question_language, read_answer, window
+from rag_app.questions.prompts import (
+    PROMPT_VERSION,
+    PromptWriter,
+    question_language,
+    read_answer,
+    window,
+)
 from rag_app.questions.rarity import Rarity
-from rag_app.questions.wording import copied, leaks_prompt, not_a_question, too_long, too_short
+from rag_app.questions.wording import (
+    copied,
+    leaks_prompt,
+    not_a_question,
+    not_asked,
+    too_long,
+    too_short,
+)
 from rag_app.questions.writers import ModelWriter, generator_name
 
 REFUND = "Refunds reach your account within five working days. Cash is never paid out."
@@ -164,6 +177,33 @@ def test_each_question_of_a_chunk_has_a_topic_of_its_own() -> None:
     writer = PromptWriter(Rarity([REFUND, FREIGHT]), follows_instructions=False)
     prompts = writer.prompts(make_node(REFUND), range(4))
     assert len(set(prompts)) == 4
+
+
+@pytest.mark.parametrize(("instructed", "shown"), [(False, 0), (True, len(KOREAN) + 1)])
+def test_in_korean_only_a_model_that_follows_instructions_is_shown_topics(
+    instructed: bool, shown: int
+) -> None:
+    writer = PromptWriter(Rarity([KOREAN_TEXT]), follows_instructions=instructed)
+    prompt = writer.prompts(make_node(KOREAN_TEXT), [0])[0]
+    assert prompt.count("주제:") == shown
+    assert prompt.endswith("고객 질문:")
+
+
+@pytest.mark.parametrize(
+    ("question", "dropped"),
+    [
+        ("가입 이메일 바꿀 수 있나요?", False),
+        ("배송지 어떻게 바꿔요", False),
+        ("환불 언제", False),
+        ("앱 알림이 오지 않을 때, 재우면", True),
+        ("저장 카드 규칙이 변경되었습니다", True),
+        ("구독 잠시 멈추기, 당분간, 멈출", True),
+        ("how do I change my address", False),
+        ("返金はいつですか", False),
+    ],
+)
+def test_korean_that_asks_nothing_is_no_question(question: str, dropped: bool) -> None:
+    assert not_asked(question, "") is dropped
 
 
 @pytest.mark.parametrize(
@@ -518,7 +558,7 @@ def test_another_prompt_version_asks_again(settings: Settings) -> None:
         write_questions(chosen, per_chunk=1)
         store = QuestionStore(settings.storage, "gemma")
         old = store.path.read_text("utf-8").replace(
-            '"prompt_version": "v1"', '"prompt_version": "v0"'
+            f'"prompt_version": "{PROMPT_VERSION}"', '"prompt_version": "v0"'
         )
         store.path.write_text(old, "utf-8")
         report = write_questions(chosen, per_chunk=1)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NEAR_DUPLICATE_COSINE = 0.95
 # Questions taken from the text are its own words; that is no fault in them.
-EXEMPT = {HEADINGS: frozenset({"copied", "leaks the prompt"})}
+EXEMPT = {HEADINGS: frozenset({"copied", "leaks the prompt", "not asked"})}
 
 
 @dataclass(frozen=True)

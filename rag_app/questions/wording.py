@@ -31,6 +31,8 @@ _LEAKS = re.compile(
     r"(?:에|을|은|의|이|과|로|$)|지문|안내문|에 따르면|위에서 (?:언급|설명)",
     re.IGNORECASE,
 )
+# A mark, or a verb's ending that asks or, in short colloquial questions, may.
+_KOREAN_ASKED = re.compile(r"[?？]|(?:요|까|죠|냐|니|나|데|지|[가인]가|뭐|왜|언제)[.!~ㅠㅜㅋ ]*$")
 _WORDS = re.compile(r"\w+")
 _LONG_WORDS = re.compile(r"\w{4,}|[가-힣]{2,}")
 _LOOP = re.compile(r"(\S)\1{5}|(\w{2,})(?:\W+\2\b){2}", re.IGNORECASE)
@@ -43,6 +45,13 @@ def not_a_question(question: str, passage: str) -> bool:
     stated = question.rstrip().endswith((".", "。")) and not re.search("[?？]", question)
     empty = not _WORDS.search(question)
     return stated or empty or _stutters(question) or _foreign_script(question, passage)
+
+
+def not_asked(question: str, _passage: str) -> bool:
+    """Korean that ends like no question: a small model repeats the passage or lists its words."""
+    return (
+        is_cjk(question) and "HANGUL" in _scripts(question) and not _KOREAN_ASKED.search(question)
+    )
 
 
 def too_short(question: str, _passage: str) -> bool:
@@ -90,6 +99,7 @@ def copied(question: str, passage: str) -> bool:
 # In the order in which they are tried; the first that holds is the reason.
 CHECKS: dict[str, Callable[[str, str], bool]] = {
     "no question": not_a_question,
+    "not asked": not_asked,
     "too short": too_short,
     "too long": too_long,
     "leaks the prompt": leaks_prompt,
