@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from rag_app.models.embedding import ADAPTER_FILE
+
 if TYPE_CHECKING:
     from rag_app.evaluate.statistics import Estimate
     from rag_app.finetune.stage import FinetuneRequest, FinetuneResult
@@ -11,7 +13,7 @@ SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndc
 
 def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
     """Write `README.md` into the model's folder."""
-    options, training = request.options, result.training
+    options, training = result.options, result.training
     source = str(request.pairs) if request.pairs else "generated questions"
     lines = [
         "---",
@@ -32,9 +34,12 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         "",
         "## Training",
         "",
-        f"- loss {options.loss}, {options.epochs} epochs (best: {training.best_epoch}), batch "
-        f"{options.batch_size}, learning rate {options.learning_rate}, seed {options.seed}",
+        f"- loss {options.loss}, method {options.method}, {options.epochs} epochs (best: "
+        f"{training.best_epoch}), batch {options.batch_size}, learning rate "
+        f"{options.learning_rate}, share of the tuned weights {training.blend}, "
+        f"seed {options.seed}",
         f"- {training.seconds:.0f} s on {training.device}, {training.pairs_per_second} pairs/s",
+        *_adapter(result),
         "",
         f"## Before and after, on {result.comparison.n} held-out questions",
         "",
@@ -46,10 +51,31 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
             for name in SHOWN
         ),
         "",
-        f"Means with 95 % intervals. Verdict: {result.comparison.verdict}.",
+        f"Means with 95 % intervals. Verdict: {result.verdict}.",
+        *_canary(result),
         "",
     ]
     (result.model / "README.md").write_text("\n".join(lines), "utf-8")
+
+
+def _adapter(result: "FinetuneResult") -> list[str]:
+    if not (result.model / ADAPTER_FILE).is_file():
+        return []
+    return [
+        f"- the weights are the base's; `{ADAPTER_FILE}` holds a matrix `change`, and a question's "
+        "vector q becomes q + change q, at unit length. Passages keep their vectors.",
+    ]
+
+
+def _canary(result: "FinetuneResult") -> list[str]:
+    if result.canary is None:
+        return []
+    before, after = result.canary.base["mrr@10"], result.canary.tuned["mrr@10"]
+    return [
+        "",
+        f"On {result.canary.n} questions from elsewhere, mrr@10: {_cell(before)} before, "
+        f"{_cell(after)} after.",
+    ]
 
 
 def _cell(score: "Estimate") -> str:

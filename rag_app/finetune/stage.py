@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import PairsError
-from rag_app.evaluate.canary import find_canary, read_canary, watch_canary
+from rag_app.evaluate.canary import Canary, find_canary, read_canary, watch_canary
 from rag_app.evaluate.comparison import (
     Comparison,
     compare,
@@ -152,6 +152,8 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     base_index, base = _open_base(catalog, settings, request.index, cache, progress)
     passages = base_index.passages()
     material = _gather(settings, request, base_index, base, passages, cache, progress)
+    # Read before anything is trained, in case it cannot be.
+    canary = _canary(request, base, base_index, passages)
     shop = Workshop(settings.storage / "models", cache, settings.device, progress)
     trained = _train(request, base, material, shop)
     tuned = trained.model
@@ -165,8 +167,8 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
         )
         for questions in (material.test, material.train)
     )
-    canary = _canary(request, settings, base_index, base, tuned, passages, cache)
-    verdict = guard(comparison.verdict, canary.differences) if canary else comparison.verdict
+    watched = watch_canary(canary, base, tuned, cache=cache, seed=settings.seed) if canary else None
+    verdict = guard(comparison.verdict, watched.differences) if watched else comparison.verdict
     promoted = request.promote and verdict.decision == "promote"
     result = FinetuneResult(
         model=tuned.folder,
@@ -185,7 +187,7 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
         options=trained.options,
         tried=trained.tried,
         verdict=verdict,
-        canary=canary,
+        canary=watched,
         seconds=time.monotonic() - started,
         results=settings.results / f"finetune-{tuned.name}",
     )
@@ -206,23 +208,12 @@ def _train(
 
 
 def _canary(
-    request: FinetuneRequest,
-    settings: "Settings",
-    index: "VectorIndex",
-    base: EmbeddingModel,
-    tuned: EmbeddingModel,
-    passages: Passages,
-    cache: VectorCache,
-) -> Comparison | None:
+    request: FinetuneRequest, base: EmbeddingModel, index: "VectorIndex", passages: Passages
+) -> Canary | None:
     chunking = index.info.chunking
-    canary = (
-        read_canary(request.canary, base, chunking)
-        if request.canary
-        else find_canary(base, chunking, passages.nodes)
-    )
-    if canary is None:
-        return None
-    return watch_canary(canary, base, tuned, cache=cache, seed=settings.seed)
+    if request.canary:
+        return read_canary(request.canary, base, chunking)
+    return find_canary(base, chunking, passages.nodes)
 
 
 def _canary_json(canary: Comparison | None) -> dict[str, Any] | None:
