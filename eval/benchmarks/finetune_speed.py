@@ -276,10 +276,13 @@ def train_llama_index(base: Any, pairs: list[tuple[str, str]], folder: Path, bat
             SentenceTransformersFinetuneEngine,
         )
 
-        dataset = EmbeddingQAFinetuneDataset(
-            queries={str(number): question for number, (question, _) in enumerate(pairs)},
-            corpus={str(number): answer for number, (_, answer) in enumerate(pairs)},
-            relevant_docs={str(number): [str(number)] for number in range(len(pairs))},
+        dataset, few = (
+            EmbeddingQAFinetuneDataset(
+                queries={str(number): question for number, (question, _) in enumerate(rows)},
+                corpus={str(number): answer for number, (_, answer) in enumerate(rows)},
+                relevant_docs={str(number): [str(number)] for number in range(len(rows))},
+            )
+            for rows in (pairs, pairs[:2])
         )
         os.chdir(folder)  # it makes ./checkpoints
         engine = SentenceTransformersFinetuneEngine(
@@ -289,6 +292,9 @@ def train_llama_index(base: Any, pairs: list[tuple[str, str]], folder: Path, bat
             batch_size=batch,
             epochs=1,
             show_progress_bar=False,
+            # Without a validation set it raises; evaluating is no part of what is compared.
+            val_dataset=few,
+            evaluation_steps=10**6,
         )
         engine.model.max_seq_length = TOKENS
         engine.finetune()
