@@ -1,7 +1,7 @@
 """What is trained one after another: several losses in turn, or one with fresh hard negatives."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,59 +141,29 @@ def _train_one(
     target = shop.models / f"{_short(base.name)}-{options.loss}-{key}"
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
+    elif options.method == ADAPTER:
+        report = train_adapter(
+            base,
+            rows,
+            dev=material.dev,
+            target=target,
+            options=options,
+            cache=shop.cache,
+            progress=shop.progress,
+        )
     else:
-        report = _trainer(options)(base, rows, material, target, options, shop)
+        engine = EmbeddingFinetuneEngine(
+            base,
+            rows,
+            dev=material.dev,
+            target=target,
+            options=options,
+            device=shop.device,
+            progress=shop.progress,
+        )
+        engine.finetune()
+        report = engine.finished_report()
     return EmbeddingModel(target.name, target, device=shop.device), report
-
-
-_Trainer = Callable[
-    [EmbeddingModel, Sequence[TrainingRow], Material, Path, TrainingOptions, Workshop],
-    TrainingReport,
-]
-
-
-def _trainer(options: TrainingOptions) -> _Trainer:
-    return _with_adapter if options.method == ADAPTER else _with_engine
-
-
-def _with_engine(
-    base: EmbeddingModel,
-    rows: Sequence[TrainingRow],
-    material: Material,
-    target: Path,
-    options: TrainingOptions,
-    shop: Workshop,
-) -> TrainingReport:
-    engine = EmbeddingFinetuneEngine(
-        base,
-        rows,
-        dev=material.dev,
-        target=target,
-        options=options,
-        device=shop.device,
-        progress=shop.progress,
-    )
-    engine.finetune()
-    return engine.finished_report()
-
-
-def _with_adapter(
-    base: EmbeddingModel,
-    rows: Sequence[TrainingRow],
-    material: Material,
-    target: Path,
-    options: TrainingOptions,
-    shop: Workshop,
-) -> TrainingReport:
-    return train_adapter(
-        base,
-        rows,
-        dev=material.dev,
-        target=target,
-        options=options,
-        cache=shop.cache,
-        progress=shop.progress,
-    )
 
 
 def _short(name: str) -> str:
