@@ -17,14 +17,13 @@ import numpy as np
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.batches import deal_batches
-from rag_app.finetune.dev import DEPTH, DevSet, reciprocal_rank
+from rag_app.finetune.dev import DevSet, mean_reciprocal_rank
 from rag_app.finetune.losses import DEFAULT_SCALE
 from rag_app.finetune.machine import peak_memory_mb
 from rag_app.finetune.options import REPORT_FILE, TrainingOptions, TrainingReport, TrainingRow
 from rag_app.models import EmbeddingModel
 from rag_app.models.embedding import ADAPTER_FILE, apply_adapter
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.exact import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -143,9 +142,7 @@ def _dev_scorer(
     passages = cache.embed_passages(base, dev.passages)
 
     def score(change: "torch.Tensor") -> float:
-        found, _ = nearest(apply_adapter(questions, change.numpy()), passages, DEPTH)
-        ranks = [reciprocal_rank(row, gold) for row, gold in zip(found, dev.gold, strict=True)]
-        return sum(ranks) / len(ranks)
+        return mean_reciprocal_rank(apply_adapter(questions, change.numpy()), passages, dev.gold)
 
     return score
 

@@ -8,6 +8,7 @@ import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from rag_app.models import Prompts
+from rag_app.models.embedding import Vectors
 from rag_app.retrieve.exact import nearest
 
 if TYPE_CHECKING:
@@ -46,11 +47,7 @@ class DevEvaluator(BaseEvaluator):
         with torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16):
             queries = self._encode(model, self.dev.questions, self.prompts.query)
             passages = self._encode(model, self.dev.passages, self.prompts.passage)
-        rows, _ = nearest(queries, passages, DEPTH)
-        total = sum(
-            reciprocal_rank(found, gold) for found, gold in zip(rows, self.dev.gold, strict=True)
-        )
-        return {DEV_METRIC: total / len(rows)}
+        return {DEV_METRIC: mean_reciprocal_rank(queries, passages, self.dev.gold)}
 
     def _encode(self, model: "SentenceTransformer", texts: Sequence[str], prompt: str) -> Any:
         return model.encode(
@@ -60,6 +57,19 @@ class DevEvaluator(BaseEvaluator):
             normalize_embeddings=True,
             show_progress_bar=False,
         )
+
+
+def mean_reciprocal_rank(
+    queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]
+) -> float:
+    """MRR@10 of queries over passages, both (n, dim) of unit length.
+
+    Arguments:
+        gold: the rows of `passages` that answer each query.
+    """
+    rows, _ = nearest(queries, passages, DEPTH)
+    ranks = [reciprocal_rank(found, right) for found, right in zip(rows, gold, strict=True)]
+    return sum(ranks) / len(ranks)
 
 
 def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:

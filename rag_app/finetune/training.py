@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.errors import RagAppError, TrainingError
+from rag_app.errors import TrainingError
 from rag_app.finetune.batches import batch_count, clean_batches
 from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.losses import LossEntry, find_loss, training_dataset
@@ -90,8 +90,6 @@ def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
             free_memory()
             return trained
         except (RuntimeError, OSError, MemoryError) as error:
-            if isinstance(error, RagAppError):
-                raise
             smaller = _smaller(options) if ran_out_of_memory(error) else None
             if smaller:
                 shutil.rmtree(job.work, ignore_errors=True)
