@@ -1,9 +1,11 @@
 """What every test needs: no network, no telemetry, small real models."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tiny import one_thread
 
 from rag_app.environment import prepare_environment
 
@@ -24,3 +26,10 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared/data is not there")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def single_thread() -> Iterator[None]:
+    """For modules that train tiny models."""
+    with one_thread():
+        yield

@@ -1,14 +1,12 @@
 """A linear map on questions: they move, passages and their fingerprint stay."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, WORDS, Recorder, row_of
-from tiny import make_tiny_model, one_thread
+from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, Recorder, make_base, row_of
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.adapter import EPOCH_FACTOR, train_adapter
@@ -26,20 +24,12 @@ QUESTIONS = [row_of(subject).question for subject in SUBJECTS]
 PASSAGES = [row_of(subject).passage for subject in SUBJECTS]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
-    folder = make_tiny_model(
-        tmp_path_factory.mktemp("base") / "tiny",
-        words=WORDS,
-        prompts={"query": "ask: ", "document": "text: "},
-    )
-    return EmbeddingModel("acme/tiny", folder, device="cpu")
+    return make_base(tmp_path_factory.mktemp("base"))
 
 
 def train(

@@ -1,6 +1,5 @@
 """Averages of base and tuned weights: by hand, and as the engine saves them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from test_finetune import DEV, OPTIONS, WORDS, make_engine, weights
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_model
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.blend import SHARES, choose_blend, set_blend
@@ -18,10 +17,7 @@ from rag_app.models import EmbeddingModel
 ONE_EPOCH = replace(OPTIONS, epochs=1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 @pytest.fixture(scope="module")

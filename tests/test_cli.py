@@ -10,14 +10,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT
 from test_architecture import HEAVY as HEAVY_LIBRARIES
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
 from rag_app.cli.app import build_app
@@ -33,10 +32,7 @@ DOCUMENTS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 def run_app(*arguments: str | Path, typed: str | None = None) -> Result:

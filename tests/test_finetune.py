@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from fakes import WordModel
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from safetensors.numpy import load_file
-from tiny import MAX_TOKENS, make_tiny_model, one_thread
+from tiny import MAX_TOKENS, make_tiny_model
 
 from rag_app.chunks import passage_text
 from rag_app.config import Settings
@@ -51,20 +51,20 @@ DEV = DevSet(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
+
+
+def make_base(folder: Path) -> EmbeddingModel:
+    """A tiny model with prompts that knows the words of ROWS."""
+    tiny = make_tiny_model(
+        folder / "tiny", words=WORDS, prompts={"query": "ask: ", "document": "text: "}
+    )
+    return EmbeddingModel("acme/tiny", tiny, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
-    folder = make_tiny_model(
-        tmp_path_factory.mktemp("base") / "tiny",
-        words=WORDS,
-        prompts={"query": "ask: ", "document": "text: "},
-    )
-    return EmbeddingModel("acme/tiny", folder, device="cpu")
+    return make_base(tmp_path_factory.mktemp("base"))
 
 
 def make_engine(

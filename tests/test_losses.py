@@ -1,6 +1,6 @@
 """Each loss reads the columns it says and trains the tiny model; damage to texts is repeatable."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +11,14 @@ from test_finetune import (
     OPTIONS,
     ROWS,
     SUBJECTS,
-    WORDS,
     Recorder,
     assert_same_weights,
+    make_base,
     make_engine,
     row_of,
     weights,
 )
 from test_packed import load, make_family
-from tiny import make_tiny_model, one_thread
 from transformers import TrainerControl, TrainerState
 
 from rag_app.errors import TrainingError
@@ -50,20 +49,12 @@ TRIPLES = [
 DAE = replace(OPTIONS, loss="dae", epochs=2, learning_rate=2e-3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
-    folder = make_tiny_model(
-        tmp_path_factory.mktemp("base") / "tiny",
-        words=WORDS,
-        prompts={"query": "ask: ", "document": "text: "},
-    )
-    return EmbeddingModel("acme/tiny", folder, device="cpu")
+    return make_base(tmp_path_factory.mktemp("base"))
 
 
 def test_columns_of_mnrl_without_negatives() -> None:

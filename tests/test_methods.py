@@ -1,6 +1,6 @@
 """Each method changes the weights that it says and no others, and saves a model like the base."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from test_finetune import DEV, OPTIONS, ROWS, WORDS, make_engine, weights
+from test_finetune import DEV, OPTIONS, ROWS, WORDS, make_base, make_engine, weights
 from test_packed import embed, load, make_family
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_model
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.dev import DevEvaluator
@@ -28,20 +28,12 @@ TOP = replace(OPTIONS, method="top", top_layers=1, epochs=1)
 Finish = Callable[[], None]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
-    folder = make_tiny_model(
-        tmp_path_factory.mktemp("base") / "tiny",
-        words=WORDS,
-        prompts={"query": "ask: ", "document": "text: "},
-    )
-    return EmbeddingModel("acme/tiny", folder, device="cpu")
+    return make_base(tmp_path_factory.mktemp("base"))
 
 
 def changed(before: Path, after: Path) -> set[str]:

@@ -1,13 +1,13 @@
 """A model that reads its texts packed gives the vectors and gradients of one that pads them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_model
 
 from rag_app.finetune.packed import ATTENTION, pack_texts
 
@@ -35,10 +35,7 @@ ALONE = ["zorb5 zorb6 zorb7"]
 TEXTS = {"unequal": UNEQUAL, "equal": EQUAL, "too long": TOO_LONG, "alone": ALONE}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 def configured(family: str) -> Any:

@@ -1,12 +1,12 @@
 """The search for settings on the tiny model, by a clock that a test turns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, WORDS, Recorder
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_model
 
 from rag_app.errors import ConfigError, TrainingError
 from rag_app.finetune.dev import DevEvaluator
@@ -34,10 +34,7 @@ MATERIAL = Material(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from conftest import ROOT
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 from fakes import WordModel
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
 from rag_app import local_llm
@@ -473,10 +473,7 @@ def test_pairs_carry_the_span_and_the_origin() -> None:
 # --- the stage
 
 
-@pytest.fixture(scope="module", autouse=True)
-def single_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 @pytest.fixture(scope="module")
