@@ -246,6 +246,24 @@ def passage_text(node: BaseNode) -> str:
     return text
 
 
+def overlay(chunks: Sequence["TextNode"]) -> str:
+    """Lay the texts of one document's chunks over each other; spaces stand where no chunk does.
+
+    Arguments:
+        chunks: in the order of their starts.
+    Returns:
+        text in which the chunks' character places hold.
+    """
+    pieces: list[str] = []
+    length = 0
+    for chunk in chunks:
+        start, end = chunk.start_char_idx, chunk.end_char_idx
+        if end > length:
+            pieces += [" " * (start - length), chunk.text[max(length - start, 0) :]]
+            length = end
+    return "".join(pieces)
+
+
 def document_hash(document: BaseNode) -> str:
     """Hash of a document's text and metadata, 16 hex digits: it changes when anything does."""
     content = document.get_content(metadata_mode=MetadataMode.NONE)

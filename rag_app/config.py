@@ -4,6 +4,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,15 @@ class Settings(BaseModel):
     question_column: str = Field("question", description="the question's column in FAQ tables")
     answer_column: str = Field("answer", description="the answer's column in FAQ tables")
     top_k: int = Field(5, ge=1, le=100, description="passages shown for a question")
+    retriever: str = Field(
+        "vector", description="vector, keyword (BM25), hybrid:0.7, and steps: hybrid:0.7+latest"
+    )
+    fetch_k: int = Field(
+        100, ge=1, le=1000, description="candidates that hybrid and the steps choose from"
+    )
+    rewrites: int = Field(3, ge=1, le=10, description="questions that multi_query may write")
+    where: str | None = Field(None, description="filter: category = billing and date >= 2023-06")
+    today: date | None = Field(None, description="the day that ages are counted from [today]")
     llm: Literal["auto", "none", "local", "endpoint"] = Field(
         "auto", description="auto: the endpoint if one is named, else the local model, else none"
     )

@@ -167,7 +167,7 @@ def test_overlapping_chunks_of_one_answer_count_once() -> None:
 
 def test_a_chunk_with_two_answers_finds_both() -> None:
     assert ask(["ab"], {"ab", "a"}, {"ab", "b"}).values["ndcg@10"] == 1
-    assert collapse(["x", "ab", "a", "y", "c"], [{"ab", "a"}, {"ab"}, {"c"}]) == [
+    assert collapse([["x"], ["ab"], ["a"], ["y"], ["c"]], [{"ab", "a"}, {"ab"}, {"c"}]) == [
         "x",
         "answer 0",
         "answer 1",

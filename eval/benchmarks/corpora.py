@@ -56,27 +56,36 @@ def _is_faq_row(row: dict[str, str]) -> bool:
 
 def korquad() -> Corpus:
     """Korean articles, one document each, and questions with the answer's place in the article."""
-    folder = WORK / "korquad"
+    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
+    return _squad("korquad", source, E5, most=KORQUAD_QUESTIONS)
+
+
+def xquad_en() -> Corpus:
+    """English Wikipedia articles with questions: a general domain."""
+    return _squad("xquad-en", SHARED / "xquad_en" / "xquad.en.json", MINILM)
+
+
+def _squad(name: str, source: Path, model: str, *, most: int | None = None) -> Corpus:
+    """A file in SQuAD's format: articles as text files, and `most` questions, evenly drawn."""
+    folder = WORK / name
     articles = folder / "articles"
     articles.mkdir(parents=True, exist_ok=True)
-    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
-    data = json.loads(source.read_text("utf-8"))["data"]
     questions = []
-    for number, article in enumerate(data):
-        name = f"{number:03}.txt"
+    for number, article in enumerate(json.loads(source.read_text("utf-8"))["data"]):
+        file = f"{number:03}.txt"
         text = ""
         for paragraph in article["paragraphs"]:
-            questions += [_korquad_question(asked, name, len(text)) for asked in paragraph["qas"]]
+            questions += [_squad_question(asked, file, len(text)) for asked in paragraph["qas"]]
             text += paragraph["context"] + "\n\n"
-        (articles / name).write_text(text, "utf-8")
-    step = max(1, len(questions) // KORQUAD_QUESTIONS)
-    kept = questions[::step][:KORQUAD_QUESTIONS]
+        (articles / file).write_text(text, "utf-8")
+    step = max(1, len(questions) // most) if most else 1
+    kept = questions[::step][:most]
     target = folder / "questions.jsonl"
     target.write_text("".join(json.dumps(q, ensure_ascii=False) + "\n" for q in kept), "utf-8")
-    return Corpus("korquad", articles, target, E5)
+    return Corpus(name, articles, target, model)
 
 
-def _korquad_question(asked: dict[str, Any], name: str, offset: int) -> dict[str, Any]:
+def _squad_question(asked: dict[str, Any], name: str, offset: int) -> dict[str, Any]:
     [answer, *_] = asked["answers"]
     start = offset + answer["answer_start"]
     return {
@@ -110,6 +119,7 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
     "sample-ko": sample_ko,
     "jhu": jhu_faq,
     "korquad": korquad,
+    "xquad-en": xquad_en,
 }
 
 

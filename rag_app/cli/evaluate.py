@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rag_app.cli.retrieval import FetchK, Rewrites, Today, Where, open_tools, read_day
 from rag_app.cli.run import Run, command
 
 
@@ -21,8 +22,19 @@ def evaluate(
         list[str] | None, typer.Option(help="Model, over the chunks of the index in service.")
     ] = None,
     retriever: Annotated[
-        list[str] | None, typer.Option(help="exact or vector (the index's own search). [exact]")
+        list[str] | None,
+        typer.Option(
+            help="exact, vector (the index's own search), keyword, hybrid:0.7, or with steps: "
+            "hybrid:0.7+latest; again for more. [exact]"
+        ),
     ] = None,
+    where: Where = None,
+    fetch_k: FetchK = None,
+    rewrites: Rewrites = None,
+    today: Today = None,
+    llm: Annotated[str | None, typer.Option(help="auto, none, local or endpoint.")] = None,
+    llm_base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")] = None,
+    llm_model: Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for every question's outcome.")] = None,
     question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
     answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
@@ -30,7 +42,16 @@ def evaluate(
 ) -> None:
     """Score retrieval on questions whose answers are known; the first run is the one to beat."""
     settings = run.settings(
-        question_column=question_column, answer_column=answer_column, chroma_url=chroma_url
+        question_column=question_column,
+        answer_column=answer_column,
+        chroma_url=chroma_url,
+        where=where,
+        fetch_k=fetch_k,
+        rewrites=rewrites,
+        today=read_day(today),
+        llm=llm,
+        llm_base_url=llm_base_url,
+        llm_model=llm_model,
     )
     from rag_app.cli.scores import runs_table
     from rag_app.evaluate.stage import EvaluateRequest
@@ -43,9 +64,16 @@ def evaluate(
         retrievers=retriever or ("exact",),
         results=out,
     )
-    runs, unmatched = evaluate_stage(settings, request, progress=run.progress)
+    with open_tools(settings, request.retrievers) as tools:
+        runs, unmatched = evaluate_stage(settings, request, tools=tools, progress=run.progress)
     if unmatched:
         run.warn(f"{unmatched} questions were left out: their answers are not in the index")
+    for one in {(one.name, one.model): one for one in runs}.values():
+        if one.seen:
+            run.warn(
+                f"{one.model} was trained on the documents of {one.seen} of these questions; its "
+                "scores on them say nothing about new ones"
+            )
     named = [(f"{one.name} {one.retriever}", one.scores) for one in runs]
     run.out.print(runs_table(named, title=f"{len(runs[0].outcomes)} questions"))
     for one in runs[1:]:

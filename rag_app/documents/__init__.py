@@ -9,10 +9,10 @@ reading   the table of readers, and the one function that runs them
 
 from rag_app.documents.content import Content
 from rag_app.documents.language import guess_language
-from rag_app.documents.reading import READERS, Reader, ReadResult, read_documents
+from rag_app.documents.reading import READERS, Reader, ReadResult, read_documents, read_sources
 from rag_app.documents.sources import Failure, Source
 from rag_app.documents.tables import Row, read_rows, table_document_id
-from rag_app.documents.text import normalise
+from rag_app.documents.text import normalise, visible
 
 __all__ = [
     "READERS",
@@ -26,5 +26,7 @@ __all__ = [
     "normalise",
     "read_documents",
     "read_rows",
+    "read_sources",
     "table_document_id",
+    "visible",
 ]

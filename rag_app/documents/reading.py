@@ -67,10 +67,24 @@ def read_documents(
         DocumentError: a path that does not exist or holds nothing to read; two files, one id.
     """
     found = find_sources(paths, suffixes=READERS)
+    sources = [
+        replace(source, question_column=question_column, answer_column=answer_column)
+        for source in found.sources
+    ]
+    read = read_sources(sources, progress=progress)
+    failures, skipped = [*found.failures, *read.failures], [*found.skipped, *read.skipped]
+    if not read.documents and not failures:
+        raise DocumentError(_nothing(skipped))
+    return ReadResult(
+        read.documents, sorted(failures, key=lambda failure: failure.path), sorted(skipped)
+    )
+
+
+def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> ReadResult:
+    """Read these files; those of kinds or contents that hold no documents are skipped."""
     documents: list[Document] = []
-    failures, skipped = list(found.failures), list(found.skipped)
-    for done, source in enumerate(found.sources, 1):
-        source = replace(source, question_column=question_column, answer_column=answer_column)
+    failures, skipped = [], []
+    for done, source in enumerate(sources, 1):
         try:
             read = _read(source)
         except DocumentError as error:
@@ -78,14 +92,8 @@ def read_documents(
         else:
             documents += read
             skipped += [] if read else [source.path]
-        progress("read", done, len(found.sources), source.id)
-    if not documents and not failures:
-        raise DocumentError(_nothing(skipped))
-    return ReadResult(
-        sorted(documents, key=lambda document: document.id_),
-        sorted(failures, key=lambda failure: failure.path),
-        sorted(skipped),
-    )
+        progress("read", done, len(sources), source.id)
+    return ReadResult(sorted(documents, key=lambda document: document.id_), failures, skipped)
 
 
 def _read(source: Source) -> "list[Document]":

@@ -39,14 +39,18 @@ def normalise(text: str) -> str:
 
     A second time changes nothing. What a reader sees stays, blank runs and indents too.
     """
-    text = unicodedata.normalize("NFC", text)
-    text = _LINE_ENDS.sub("\n", text)
-    text = _BLANKS.sub(" ", text)
-    text = _UNSEEN.sub("", text)
-    text = _IDLE_JOINERS.sub("", text)
-    text = _SURROGATES.sub("\ufffd", text)
+    text = visible(_BLANKS.sub(" ", unicodedata.normalize("NFC", text)))
     # Letters that something unseen kept apart have met by now.
     return unicodedata.normalize("NFC", text).strip()
+
+
+def visible(text: str) -> str:
+    """Take out what no reader sees: controls (a terminal obeys them), zero-width characters.
+
+    Line ends become newlines; tabs and blanks stay.
+    """
+    text = _UNSEEN.sub("", _LINE_ENDS.sub("\n", text))
+    return _SURROGATES.sub("\ufffd", _IDLE_JOINERS.sub("", text))
 
 
 def decode(data: bytes) -> str:

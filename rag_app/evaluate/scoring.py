@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rag_app.errors import StorageError
 from rag_app.progress import Progress, silent
+from rag_app.retrieve.context import covered
 
 if TYPE_CHECKING:
     from llama_index.core.base.base_retriever import BaseRetriever
@@ -38,6 +39,7 @@ class Outcome:
         retrieved: chunk ids as the retriever ranked them, best first.
         scores: the retriever's score of each of them.
         rank: place of the first chunk that holds an answer, from 1; None if none was retrieved.
+            A larger context holds what any of its chunks holds.
         values: metric -> value between 0 and 1.
     """
 
@@ -106,31 +108,34 @@ def score_questions(
 def _outcome(
     evaluator: "BatchRetrieverEvaluator", question: "Question", ranking: "list[NodeWithScore]"
 ) -> Outcome:
-    retrieved = [hit.node.node_id for hit in ranking]
+    places = [covered(hit.node) for hit in ranking]
     names = [_answer_name(index) for index in range(len(question.gold))]
     return Outcome(
         question_id=question.id,
         question=question.text,
         cluster=question.cluster,
         gold=[sorted(chunks) for chunks in question.gold],
-        retrieved=retrieved,
+        retrieved=[hit.node.node_id for hit in ranking],
         scores=[float(hit.get_score(raise_error=False)) for hit in ranking],
-        rank=_first_hit(retrieved, question.gold),
-        values=evaluator.score(question.text, names, collapse(retrieved, question.gold)),
+        rank=_first_hit(places, question.gold),
+        values=evaluator.score(question.text, names, collapse(places, question.gold)),
     )
 
 
-def collapse(retrieved: Sequence[str], gold: Sequence[Collection[str]]) -> list[str]:
+def collapse(retrieved: Sequence[Sequence[str]], gold: Sequence[Collection[str]]) -> list[str]:
     """Put answers in the place of the chunks that hold them.
 
     Overlapping chunks that hold the same answer are one find: the first counts and later ones
-    vanish. A chunk that holds several answers stands for each of them that is still missing. What
-    holds no answer stays where it is, so the first hit keeps its rank.
+    vanish. What holds several answers stands for each of them that is still missing. What holds no
+    answer stays where it is, so the first hit keeps its rank.
+
+    Arguments:
+        retrieved: ids of the chunks in each place; one, unless a larger context was returned.
     """
     items: list[str] = []
-    for chunk in retrieved:
-        answers = [_answer_name(index) for index, chunks in enumerate(gold) if chunk in chunks]
-        items += [answer for answer in answers if answer not in items] if answers else [chunk]
+    for chunks in retrieved:
+        answers = [_answer_name(n) for n, right in enumerate(gold) if _meet(chunks, right)]
+        items += [answer for answer in answers if answer not in items] if answers else chunks[:1]
     return items
 
 
@@ -139,9 +144,13 @@ def _answer_name(index: int) -> str:
     return f"answer {index}"
 
 
-def _first_hit(retrieved: Sequence[str], gold: Sequence[Collection[str]]) -> int | None:
+def _first_hit(retrieved: Sequence[Sequence[str]], gold: Sequence[Collection[str]]) -> int | None:
     holding = frozenset().union(*gold)
-    return next((rank for rank, chunk in enumerate(retrieved, 1) if chunk in holding), None)
+    return next((rank for rank, chunks in enumerate(retrieved, 1) if _meet(chunks, holding)), None)
+
+
+def _meet(chunks: Sequence[str], right: Collection[str]) -> bool:
+    return any(chunk in right for chunk in chunks)
 
 
 def pair_outcomes(

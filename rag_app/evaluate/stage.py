@@ -1,8 +1,11 @@
 """Stage: any indexes, models and retrievers side by side on one file of questions."""
 
+import itertools
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +22,22 @@ from rag_app.pairs import (
     cluster_documents,
     document_texts,
     match_questions,
+    question_key,
     read_questions,
+    seen_documents,
 )
 from rag_app.progress import Progress, silent
-from rag_app.retrieve import ExactRetriever, VectorRetriever
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 
 if TYPE_CHECKING:
     from llama_index.core.retrievers import BaseRetriever
 
     from rag_app.config import Settings
+
+# The retriever that searches as the REPL does.
+APPROXIMATE = "vector"
+# Characters of up to 3 bytes; file systems take 255.
+LONGEST_FILE_NAME = 75
 
 
 @dataclass(frozen=True)
@@ -43,22 +53,28 @@ class Subject:
     passages: Passages
     cache: VectorCache
 
+    def retriever(
+        self, options: RetrievalOptions, tools: Tools, *, top_k: int = LARGEST_K
+    ) -> "BaseRetriever":
+        """The retriever of these options; search is exact, save for "vector" itself."""
+        approximate = options.retriever == APPROXIMATE
+        searched = Searched(self.index, self.model) if approximate else self._in_memory
+        return build_retriever(searched, options, top_k=top_k, tools=tools)
 
-def _exact(subject: Subject) -> "BaseRetriever":
-    return ExactRetriever(subject.passages, subject.model, top_k=LARGEST_K, cache=subject.cache)
-
-
-def _vector(subject: Subject) -> "BaseRetriever":
-    return VectorRetriever(subject.index, subject.model, top_k=LARGEST_K)
-
-
-# "exact" compares with every vector; "vector" is the approximate search that the REPL uses.
-RETRIEVERS: dict[str, Callable[[Subject], "BaseRetriever"]] = {"exact": _exact, "vector": _vector}
+    @cached_property
+    def _in_memory(self) -> Searched:
+        """Kept, so that its keyword index is made once."""
+        return Searched(self.index, self.model, self.passages, self.cache)
 
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """One subject under one retriever. `against_first` compares it with the first run."""
+    """One subject under one retriever.
+
+    Fields:
+        seen: questions about documents that the model was trained on.
+        against_first: compares it with the first run.
+    """
 
     name: str
     model: str
@@ -66,6 +82,7 @@ class EvaluatedRun:
     scores: dict[str, Estimate]
     outcomes: list[Outcome]
     seconds: float
+    seen: int
     against_first: Comparison | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +94,7 @@ class EvaluatedRun:
             "n": len(self.outcomes),
             **scores_json(self.scores),
             "seconds": round(self.seconds, 3),
+            "trained_on": self.seen,
         }
         if self.against_first:
             compared = self.against_first.to_json()
@@ -88,7 +106,7 @@ class EvaluatedRun:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """What to ask whom."""
+    """What to ask whom. `retrievers`: as `RetrievalOptions.with_spec` reads them."""
 
     questions: Path
     indexes: Sequence[str] = ()
@@ -98,7 +116,11 @@ class EvaluateRequest:
 
 
 def evaluate(
-    settings: "Settings", request: EvaluateRequest, *, progress: Progress = silent
+    settings: "Settings",
+    request: EvaluateRequest,
+    *,
+    tools: Tools,
+    progress: Progress = silent,
 ) -> tuple[list[EvaluatedRun], int]:
     """Score every index (or every model, over the active index's chunks) with every retriever.
 
@@ -108,7 +130,7 @@ def evaluate(
         ConfigError: an unknown retriever, or the index's own search asked of a model without one.
         PairsError: the questions cannot be read, or none of their answers is in the index.
     """
-    _check_retrievers(request)
+    options = _retrievers(settings, request)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     subjects = _subjects(settings, catalog, request, progress)
     pairs, unmatched = _match(settings, request.questions, subjects[0].passages)
@@ -116,39 +138,52 @@ def evaluate(
     runs: list[EvaluatedRun] = []
     for subject in subjects:
         questions = build_questions(pairs, subject.passages.nodes, clusters)
-        for kind in request.retrievers:
+        seen = seen_documents(subject.model.folder)
+        trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
+        for each in options:
+            retriever = subject.retriever(each, tools)
             started = time.monotonic()
-            outcomes = score_questions(RETRIEVERS[kind](subject), questions, progress=progress)
+            outcomes = score_questions(retriever, questions, progress=progress)
             seconds = time.monotonic() - started
             first = runs[0].outcomes if runs else None
             runs.append(
                 EvaluatedRun(
                     name=subject.name,
                     model=subject.model.name,
-                    retriever=kind,
+                    retriever=each.spec,
                     scores=summarise(outcomes, seed=settings.seed),
                     outcomes=outcomes,
                     seconds=seconds,
+                    seen=trained_on,
                     against_first=compare(first, outcomes, seed=settings.seed) if first else None,
                 )
             )
     if request.results:
-        for run in runs:
-            write_outcomes(request.results / f"{run.name}-{run.retriever}.jsonl", run.outcomes)
+        for name, run in zip(_file_names(runs), runs, strict=True):
+            write_outcomes(request.results / f"{name}.jsonl", run.outcomes)
     return runs, unmatched
 
 
-def _check_retrievers(request: EvaluateRequest) -> None:
-    for kind in request.retrievers:
-        if kind not in RETRIEVERS:
-            raise ConfigError(
-                f"there is no retriever {kind!r}; --retriever takes one of: {', '.join(RETRIEVERS)}"
-            )
-    if request.models and "vector" in request.retrievers:
+def _file_names(runs: Sequence[EvaluatedRun]) -> list[str]:
+    """A name for each run's file, without an ending; of two that are alike the second is -2."""
+    names: list[str] = []
+    for run in runs:
+        said = re.sub(r"[^\w.+:-]+", "-", f"{run.name}-{run.retriever}").replace(":", "")
+        plain = said[:LONGEST_FILE_NAME]
+        further = (f"{plain}-{number}" for number in itertools.count(2))
+        names.append(next(name for name in itertools.chain([plain], further) if name not in names))
+    return names
+
+
+def _retrievers(settings: "Settings", request: EvaluateRequest) -> list[RetrievalOptions]:
+    own = RetrievalOptions.from_settings(settings)
+    options = [own.with_spec(spec) for spec in request.retrievers]
+    if request.models and any(each.retriever == APPROXIMATE for each in options):
         raise ConfigError(
             "--retriever vector asks an index, and --model has none; "
             "use --index NAME, or --retriever exact"
         )
+    return options
 
 
 def _subjects(

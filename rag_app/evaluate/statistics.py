@@ -109,6 +109,17 @@ def difference(
     return _differences(base, tuned, (metric,), seed)[metric]
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values for having looked at all of them (Holm, Scand. J. Statist. 6, 1979)."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted = [1.0] * len(p_values)
+    largest = 0.0
+    for done, place in enumerate(order):
+        largest = max(largest, min(1.0, p_values[place] * (len(p_values) - done)))
+        adjusted[place] = largest
+    return adjusted
+
+
 def _estimates(
     outcomes: Sequence[Outcome], metrics: Sequence[str], seed: int
 ) -> dict[str, Estimate]:

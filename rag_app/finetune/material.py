@@ -72,6 +72,13 @@ class Material:
     unmatched: int
     doubted: int
 
+    @property
+    def seen_documents(self) -> list[str]:
+        """Documents that are trained on or choose the checkpoint, or are nearly the same."""
+        clusters = self.split.clusters
+        seen = {*self.row_clusters, *(clusters[pair.document_id] for pair in self.split.dev)}
+        return [document for document, cluster in clusters.items() if cluster in seen]
+
 
 def read_labelled(
     path: Path, settings: "Settings", nodes: Sequence["TextNode"]

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 from llama_index.core.schema import NodeWithScore, TextNode
-from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryResult
+from llama_index.core.vector_stores.types import (
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryResult,
+)
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 from llama_index.vector_stores.chroma import ChromaVectorStore
+from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
 from rag_app.errors import IndexLocked
 from rag_app.index.info import IndexInfo
@@ -23,6 +28,11 @@ if TYPE_CHECKING:
 
 # Chroma takes 5,461 rows at most in one call; its server likes far fewer.
 WRITE_BATCH = 250
+# Rows whose metadata are in memory at once while all of an index is gone through.
+READ_BATCH = 1000
+
+# LlamaIndex's own; a document's id is in document_id too.
+_LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,11 @@ class UpsertingChromaStore(ChromaVectorStore):
         if result.similarities:
             result.similarities = [1.0 + math.log(score) for score in result.similarities]
         return result
+
+    def ids_where(self, filters: MetadataFilters) -> list[str]:
+        """Ids of the rows that a search with these filters is limited to."""
+        found = self._collection.get(where=_to_chroma_filter(filters), include=[])
+        return list(found["ids"])
 
 
 class VectorIndex:
@@ -138,6 +153,45 @@ class VectorIndex:
             for chunk_id, metadata in zip(rows["ids"], rows["metadatas"], strict=True)
         ]
 
+    def chunk_ids(self) -> list[str]:
+        """Ids of all chunks."""
+        return list(self._collection.get(include=[])["ids"])
+
+    def nodes(self) -> Iterator[TextNode]:
+        """Every chunk without its vector, few in memory at once, in no order."""
+        for start in range(0, self.count(), READ_BATCH):
+            yield from self._read_nodes(limit=READ_BATCH, offset=start)
+
+    def get_nodes(self, chunk_ids: Sequence[str]) -> list[TextNode]:
+        """These chunks without their vectors, in no order; ids that are not there are left out."""
+        return [
+            node
+            for start in range(0, len(chunk_ids), READ_BATCH)
+            for node in self._read_nodes(ids=list(chunk_ids[start : start + READ_BATCH]))
+        ]
+
+    def _read_nodes(self, **selection: Any) -> list[TextNode]:
+        rows = self._collection.get(include=["metadatas", "documents"], **selection)
+        return [
+            metadata_dict_to_node(metadata, text=text)
+            for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True)
+        ]
+
+    def vectors(self, chunk_ids: Sequence[str]) -> Vectors:
+        """Vectors of these chunks, (n_ids, dimension), in their order.
+
+        Raises:
+            KeyError: a chunk that is not there.
+        """
+        rows = self._collection.get(ids=list(chunk_ids), include=["embeddings"])
+        found = dict(zip(rows["ids"], rows["embeddings"], strict=True))
+        return np.array([found[chunk_id] for chunk_id in chunk_ids], dtype=np.float32)
+
+    def chunks_of(self, document_id: str) -> list[TextNode]:
+        """The chunks of a document, in order."""
+        nodes = self._read_nodes(where={"document_id": document_id})
+        return sorted(nodes, key=lambda node: int(node.metadata["chunk_index"]))
+
     def passages(self) -> Passages:
         """Load every chunk with its vector, ordered by document and position."""
         rows = self._collection.get(include=["metadatas", "documents", "embeddings"])
@@ -152,13 +206,34 @@ class VectorIndex:
         ordered = vectors[order] if order else np.empty((0, self.info.dimension), np.float32)
         return Passages([nodes[i] for i in order], ordered)
 
-    def search(self, vector: Vectors, *, top_k: int) -> list[NodeWithScore]:
-        """The nearest chunks by Chroma's approximate index, best first, scored by cosine."""
+    def search(
+        self, vector: Vectors, *, top_k: int, filters: MetadataFilters | None = None
+    ) -> list[NodeWithScore]:
+        """The nearest chunks by Chroma's approximate index, best first, scored by cosine.
+
+        With `filters` the nearest of those that fit: fewer than `top_k` where fewer do.
+        """
         found = self.store.query(
-            VectorStoreQuery(query_embedding=vector.tolist(), similarity_top_k=top_k)
+            VectorStoreQuery(
+                query_embedding=vector.tolist(), similarity_top_k=top_k, filters=filters
+            )
         )
         pairs = zip(found.nodes or [], found.similarities or [], strict=True)
         return [NodeWithScore(node=node, score=score) for node, score in pairs]
+
+    def ids_where(self, filters: MetadataFilters) -> list[str]:
+        """Ids of the chunks that fit."""
+        return self.store.ids_where(filters)
+
+    def metadata_keys(self) -> dict[str, set[type]]:
+        """The keys that a filter can name, with the types of their values over all chunks."""
+        found: dict[str, set[type]] = {}
+        for start in range(0, self.count(), READ_BATCH):
+            rows = self._collection.get(include=["metadatas"], limit=READ_BATCH, offset=start)
+            for metadata in rows["metadatas"]:
+                for key, value in metadata.items():
+                    found.setdefault(key, set()).add(type(value))
+        return {key: types for key, types in found.items() if key not in _LLAMA_INDEX_KEYS}
 
 
 def _record(chunk_id: str, metadata: Mapping[str, Any]) -> ChunkRecord:

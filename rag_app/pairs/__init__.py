@@ -9,6 +9,7 @@ from rag_app.pairs.matching import Matching, match_questions
 from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, chunks_by_document, gold_chunks
+from rag_app.pairs.seen import keep_seen, seen_documents
 from rag_app.pairs.split import Split, split_pairs
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "cluster_documents",
     "document_texts",
     "gold_chunks",
+    "keep_seen",
     "make_pair",
     "match_questions",
     "question_key",
     "read_questions",
+    "seen_documents",
     "split_pairs",
     "write_pairs",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from rag_app.chunks import overlay
 from rag_app.pairs.question import chunks_by_document
 
 if TYPE_CHECKING:
@@ -26,20 +27,8 @@ class Place:
 def document_texts(chunks: Iterable["TextNode"]) -> dict[str, str]:
     """Rebuild each document's text from its chunks; spaces stand where no chunk does."""
     return {
-        document_id: _overlay(group) for document_id, group in chunks_by_document(chunks).items()
+        document_id: overlay(group) for document_id, group in chunks_by_document(chunks).items()
     }
-
-
-def _overlay(chunks: Sequence["TextNode"]) -> str:
-    """Lay the texts of one document's chunks, in the order of their starts, over each other."""
-    pieces: list[str] = []
-    length = 0
-    for chunk in chunks:
-        start, end = chunk.start_char_idx, chunk.end_char_idx
-        if end > length:
-            pieces += [" " * (start - length), chunk.text[max(length - start, 0) :]]
-            length = end
-    return "".join(pieces)
 
 
 def squeeze(text: str) -> str:

@@ -1,24 +1,31 @@
 """Nearest chunks by comparing with every vector: the reference that evaluation is scored on."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore
 
 from rag_app.models.embedding import Vectors
+from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 
 if TYPE_CHECKING:
     from rag_app.index import Passages, VectorCache
     from rag_app.models import EmbeddingModel
+    from rag_app.retrieve.where import Where
 
 # Questions compared at once: 256 x 100,000 chunks are 100 MB of scores.
 QUERY_BATCH = 256
 
 
-class ExactRetriever(BaseRetriever):
-    """Cosine against all passages; equal scores keep the passages' order, so results repeat."""
+class ExactRetriever(TracedRetriever):
+    """Cosine against all passages; equal scores keep the passages' order, so results repeat.
+
+    Arguments:
+        cache: keeps the questions' vectors, so that they are embedded once per model.
+        where: only passages that match are compared with.
+    """
 
     def __init__(
         self,
@@ -27,28 +34,50 @@ class ExactRetriever(BaseRetriever):
         *,
         top_k: int,
         cache: "VectorCache | None" = None,
+        where: "Where | None" = None,
     ) -> None:
-        self.passages = passages
+        self.nodes, self.vectors = passages.nodes, passages.vectors
+        if where is not None:
+            rows = [row for row, node in enumerate(self.nodes) if where.matches_node(node)]
+            self.nodes, self.vectors = [self.nodes[row] for row in rows], self.vectors[rows]
         self.model = model
         self.top_k = top_k
         self.cache = cache
         super().__init__()
 
-    def _retrieve(self, query_bundle: QueryBundle, **_: Any) -> list[NodeWithScore]:
-        return self.retrieve_many([query_bundle.query_str])[0]
+    def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
+        """Embed the questions in batches and compare."""
+        with timed(traces, "vector") as rankings:
+            vectors = embed_questions(traces, self.model, self.cache)
+            rows, scores = nearest(vectors, self.vectors, self.top_k)
+            rankings += [
+                [NodeWithScore(node=self.nodes[i], score=float(s)) for i, s in zip(*p, strict=True)]
+                for p in zip(rows, scores, strict=True)
+            ]
+        return rankings
 
-    def retrieve_many(self, queries: Sequence[str]) -> list[list[NodeWithScore]]:
-        """Retrieve for many questions, embedding them in batches, once per model with a cache."""
-        if self.cache is None:
-            vectors = self.model.embed_queries(queries)
-        else:
-            vectors = self.cache.embed_queries(self.model, queries)
-        rows, scores = nearest(vectors, self.passages.vectors, self.top_k)
-        nodes = self.passages.nodes
-        return [
-            [NodeWithScore(node=nodes[i], score=float(s)) for i, s in zip(*pair, strict=True)]
-            for pair in zip(rows, scores, strict=True)
-        ]
+
+def embed_questions(
+    traces: Sequence[Trace], model: "EmbeddingModel", cache: "VectorCache | None"
+) -> Vectors:
+    """Vectors of what is asked, (n_questions, dim); what reads like a passage, embedded as one."""
+    vectors = np.empty((len(traces), model.dimension), np.float32)
+    for as_passage in (False, True):
+        rows = [row for row, trace in enumerate(traces) if trace.as_passage is as_passage]
+        texts = [traces[row].question for row in rows]
+        if not texts:
+            continue
+        embed = _embedder(model, cache, as_passage=as_passage)
+        vectors[rows] = embed(texts)
+    return vectors
+
+
+def _embedder(
+    model: "EmbeddingModel", cache: "VectorCache | None", *, as_passage: bool
+) -> Callable[[Sequence[str]], Vectors]:
+    if cache is None:
+        return model.embed_passages if as_passage else model.embed_queries
+    return partial(cache.embed_passages if as_passage else cache.embed_queries, model)
 
 
 def nearest(queries: Vectors, passages: Vectors, top_k: int) -> tuple[np.ndarray, Vectors]:

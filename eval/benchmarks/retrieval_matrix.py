@@ -1,0 +1,317 @@
+"""Every retrieval option on every corpus, beside LlamaIndex's own parts on the same indexes.
+
+    python eval/benchmarks/retrieval_matrix.py [--corpus jhu] [--tuned]
+
+Half of the questions of each corpus, by document, choose the hybrid's weight; the other half is
+scored. Times are medians of single questions, asked of the index as the REPL asks it. What asks a
+language model is scored on the first questions only. What is done is kept in
+eval/results/retrieval_matrix.json; a run that was stopped goes on.
+"""
+
+import argparse
+import contextlib
+import datetime as dt
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
+from held_out import settings_for, show
+from stock_retrievers import STOCK, Stock
+
+from rag_app.config import Settings
+from rag_app.environment import prepare_environment
+from rag_app.evaluate.comparison import scores_json
+from rag_app.evaluate.scoring import Outcome, read_outcomes, score_questions, write_outcomes
+from rag_app.evaluate.statistics import differences, summarise
+from rag_app.index import Catalog, VectorCache
+from rag_app.llms import ChatModel, open_language_model
+from rag_app.models import load_named
+from rag_app.models.cross_encoder import load_cross_encoder
+from rag_app.pairs import (
+    Pair,
+    Question,
+    build_questions,
+    document_texts,
+    match_questions,
+    read_questions,
+    seen_documents,
+    split_pairs,
+)
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
+from rag_app.sweep.weight import tune_weight
+
+NAME = "retrieval_matrix"
+SEED = 13
+TOP_K = 10
+TIMED = 30
+WARM_UP = 3
+# Questions for what asks a language model: on two cores each costs seconds.
+ASKED = 100
+# After the newest document of the sample data, whenever the benchmark runs.
+TODAY = dt.date(2026, 5, 15)
+
+PLAIN = ("vector", "keyword", "hybrid:auto", "ranks:0.5")
+STEPS = ("mmr:0.7", "window:1", "parent:4", "latest", "cutoff 365d", "half-life 365d")
+MODEL_STEPS = ("multi_query", "hyde", "decompose")
+SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "mrr@10")
+
+
+@dataclass
+class Bench:
+    """One corpus: its index in memory and on disk, dev and test questions."""
+
+    corpus: Corpus
+    settings: Settings
+    searched: Searched
+    dev: list[Question]
+    test: list[Question]
+    depends_on: dict[str, str]
+    llm: ChatModel | None
+
+    @cached_property
+    def tools(self) -> Tools:
+        """What retrieval needs besides."""
+        return Tools(
+            storage=self.settings.storage,
+            today=TODAY,
+            llm=self.llm,
+            load_encoder=lambda name: load_cross_encoder(name, self.settings),
+        )
+
+    @cached_property
+    def weight(self) -> float:
+        """The hybrid's weight, by dev."""
+        options = RetrievalOptions().with_spec("hybrid:auto")
+        return tune_weight(self.searched, options, self.dev, self.tools)
+
+    def options(self, spec: str) -> RetrievalOptions:
+        """Options of a spec; where a weight is to be tuned, the tuned one."""
+        options = RetrievalOptions().with_spec(spec)
+        if options.hybrid_weight is None:
+            options = replace(options, hybrid_weight=self.weight)
+        return options
+
+
+def open_bench(corpus: Corpus, llm: ChatModel | None, *, model: str | None = None) -> Bench:
+    """Ingest if need be, and match the questions; with a tuned model, those it never saw."""
+    from rag_app.ingest import ingest
+
+    settings = settings_for(corpus, SEED)
+    ingest([corpus.documents], settings, progress=show)
+    catalog = Catalog(settings.storage)
+    infos = {name: catalog.open(name).info for name in catalog.names()}
+    wanted = model or corpus.model
+    name = next(name for name, info in infos.items() if info.model == wanted)
+    index = catalog.open(name)
+    loaded = load_named(wanted, settings)
+    passages = index.passages()
+    labelled = read_questions(corpus.questions)
+    pairs = match_questions(labelled, passages.nodes).pairs
+    fresh = [pair for pair in pairs if pair.document_id not in seen_documents(loaded.folder)]
+    split = split_pairs(
+        fresh, document_texts(passages.nodes), seed=SEED, dev_share=0.0, test_share=0.5
+    )
+
+    def questions(part: Sequence[Pair]) -> list[Question]:
+        return build_questions(part, passages.nodes, split.clusters)
+
+    return Bench(
+        corpus=corpus,
+        settings=settings,
+        searched=Searched(index, loaded, passages, VectorCache(settings.storage)),
+        dev=questions(split.train),
+        test=questions(split.test),
+        depends_on=_depends_on(corpus),
+        llm=llm,
+    )
+
+
+def _depends_on(corpus: Corpus) -> dict[str, str]:
+    if corpus.questions.suffix != ".jsonl":
+        return {}
+    rows = [json.loads(line) for line in corpus.questions.read_text("utf-8").splitlines()]
+    return {row["question"]: row["depends_on"] for row in rows if "depends_on" in row}
+
+
+def measure(bench: Bench, spec: str) -> dict[str, Any]:
+    """One of our retrievers: scores, milliseconds and model calls per question."""
+    options = bench.options(spec)
+    questions = bench.test[:ASKED] if options.asks_model else bench.test
+    retriever = build_retriever(bench.searched, options, top_k=TOP_K, tools=bench.tools)
+    calls, seconds = [], 0.0
+    if options.asks_model:
+        # Once for the calls; the answers are cached for the scoring.
+        started = time.perf_counter()
+        traces = [Trace(question.text) for question in questions]
+        retriever.rank(traces)
+        calls = [trace.model_calls for trace in traces]
+        seconds = time.perf_counter() - started
+    outcomes = score_questions(retriever, questions)
+    live = Searched(bench.searched.index, bench.searched.model)
+    asked = build_retriever(live, options, top_k=TOP_K, tools=bench.tools)
+    row = _row(bench, spec, outcomes, _milliseconds(asked.retrieve, questions))
+    row["spec"] = options.spec
+    row["model_calls"] = statistics.fmean(calls) if calls else 0.0
+    if seconds:
+        row["milliseconds_with_model"] = 1000 * seconds / len(questions)
+    return row
+
+
+def measure_stock(bench: Bench, name: str, stock: Stock) -> dict[str, Any]:
+    """One of LlamaIndex's, on the same index."""
+    questions = bench.test[:ASKED] if stock.asks_model else bench.test
+    retriever = stock.make(bench.searched, bench.llm, TOP_K)
+    started = time.perf_counter()
+    outcomes = score_questions(retriever, questions)
+    seconds = time.perf_counter() - started
+    timed = questions if not stock.asks_model else []
+    row = _row(bench, name, outcomes, _milliseconds(retriever.retrieve, timed))
+    if stock.asks_model:
+        row["milliseconds_with_model"] = 1000 * seconds / len(questions)
+        row["model_calls"] = 1.0
+    return {**row, "spec": name}
+
+
+def _row(
+    bench: Bench, name: str, outcomes: list[Outcome], milliseconds: float | None
+) -> dict[str, Any]:
+    write_outcomes(outcomes_file(bench.corpus.name, bench.searched.model.name, name), outcomes)
+    parts = {}
+    for kind in sorted(set(bench.depends_on.values())):
+        chosen = [one for one in outcomes if bench.depends_on.get(one.question) == kind]
+        if chosen:
+            parts[kind] = {"n": len(chosen), **scores_json(summarise(chosen, seed=SEED))}
+    return {
+        "n": len(outcomes),
+        **scores_json(summarise(outcomes, seed=SEED)),
+        "milliseconds": milliseconds,
+        "depends_on": parts,
+    }
+
+
+def _milliseconds(ask: Callable[[str], Any], questions: Sequence[Question]) -> float | None:
+    seconds = []
+    for question in questions[: WARM_UP + TIMED]:
+        started = time.perf_counter()
+        ask(question.text)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds[WARM_UP:]) if seconds[WARM_UP:] else None
+
+
+def outcomes_file(corpus: str, model: str, row: str) -> Path:
+    """Where the outcomes of a row are, to compare rows question by question."""
+    folder = WORK / "matrix" / corpus / model.rsplit("/", 1)[-1]
+    return folder / f"{row.replace('/', '-').replace(' ', '-').replace(':', '')}.jsonl"
+
+
+def specs() -> list[str]:
+    """Our rows: searches, then each step on the hybrid."""
+    return [
+        *PLAIN,
+        *(f"hybrid:auto+{step}" for step in STEPS),
+        *(f"vector+{step}" for step in MODEL_STEPS),
+    ]
+
+
+def run(corpus: Corpus, done: dict[str, Any], save: Callable[[], None], *, tuned: bool) -> None:
+    """Measure what is missing of one corpus."""
+    models = [corpus.model, *(_tuned_model(corpus) if tuned else [])]
+    with contextlib.ExitStack() as stack:
+        settings = settings_for(corpus, SEED)
+        llm = stack.enter_context(open_language_model(settings) or contextlib.nullcontext(None))
+        for model in models:
+            rows = done.setdefault(model, {})
+            wanted = specs() if model == corpus.model else ["vector", "hybrid:auto"]
+            stock = list(STOCK) if model == corpus.model else []
+            if all(name in rows for name in (*wanted, *stock)):
+                continue
+            bench = open_bench(corpus, llm, model=model)
+            for name in (*wanted, *stock):
+                if name in rows:
+                    continue
+                print(f"{corpus.name} {model} {name} ...", flush=True)
+                rows[name] = (
+                    measure_stock(bench, name, STOCK[name])
+                    if name in STOCK
+                    else measure(bench, name)
+                )
+                save()
+
+
+def _tuned_model(corpus: Corpus) -> list[str]:
+    """The model that held_out.py tuned on this corpus's labelled pairs, if it has."""
+    catalog = Catalog(settings_for(corpus, SEED).storage)
+    path = RESULTS / "held_out.json"
+    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    wanted = (corpus.name, "labelled", SEED)
+    made = [row["index"] for row in rows if (row["corpus"], row["kind"], row["seed"]) == wanted]
+    return [catalog.open(name).info.model for name in catalog.names() if name in made][:1]
+
+
+def print_table(results: dict[str, dict[str, Any]]) -> None:
+    """Rows of each corpus, each against plain vector search, and stock against ours."""
+    for corpus, models in results.items():
+        for model, rows in models.items():
+            print(f"\n{corpus}, {model.rsplit('/', 1)[-1]}, {rows['vector']['n']} questions")
+            for name, row in rows.items():
+                print(_line(name, row, _change(corpus, model, "vector", name)))
+            for name, stock in STOCK.items():
+                if name in rows and stock.ours in rows:
+                    change = _change(corpus, model, name, stock.ours)
+                    ratio = _ratio(rows[name], rows[stock.ours])
+                    print(f"  {stock.ours} against {name}: MRR@10 {change}{ratio}")
+
+
+def _line(name: str, row: dict[str, Any], change: str) -> str:
+    scores = " ".join(f"{row[metric]['mean']:.3f}" for metric in SHOWN)
+    time_ = row.get("milliseconds_with_model") or row["milliseconds"] or 0.0
+    shown = row["spec"] if row["spec"] != name else name
+    return (
+        f"  {shown:<34} {scores}  {change}  {time_:7.1f} ms  {row.get('model_calls', 0):.1f} calls"
+    )
+
+
+def _change(corpus: str, model: str, before: str, after: str) -> str:
+    """Change of MRR@10 on the questions that both rows were asked."""
+    first = {one.question_id: one for one in read_outcomes(outcomes_file(corpus, model, before))}
+    second = {one.question_id: one for one in read_outcomes(outcomes_file(corpus, model, after))}
+    both = [key for key in first if key in second]
+    change = differences([first[k] for k in both], [second[k] for k in both], seed=SEED)["mrr@10"]
+    return f"{change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+
+
+def _ratio(stock: dict[str, Any], ours: dict[str, Any]) -> str:
+    if not stock["milliseconds"] or not ours["milliseconds"]:
+        return ""
+    return f", {stock['milliseconds'] / ours['milliseconds']:.2f} times as fast"
+
+
+def main() -> None:
+    """Measure what is not measured yet, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", action="append", choices=list(CORPORA))
+    parser.add_argument("--tuned", action="store_true", help="also on held_out.py's tuned model")
+    arguments = parser.parse_args()
+    prepare_environment()
+    path = RESULTS / f"{NAME}.json"
+    results: dict[str, dict[str, Any]] = (
+        json.loads(path.read_text("utf-8"))["corpora"] if path.is_file() else {}
+    )
+    for name in arguments.corpus or list(CORPORA):
+        run(
+            load(name),
+            results.setdefault(name, {}),
+            lambda: write_results(NAME, {"corpora": results}),
+            tuned=arguments.tuned,
+        )
+    print_table(results)
+
+
+if __name__ == "__main__":
+    main()

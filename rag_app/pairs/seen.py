@@ -1,0 +1,21 @@
+"""Which documents a tuned model was trained on: questions about them say nothing about it."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+SEEN_FILE = "seen_documents.json"
+
+
+def keep_seen(model_folder: Path, document_ids: Iterable[str]) -> None:
+    """Write down the documents whose pairs trained the model or chose its checkpoint."""
+    values = {"documents": sorted(document_ids)}
+    (model_folder / SEEN_FILE).write_text(
+        json.dumps(values, ensure_ascii=False, indent=0) + "\n", "utf-8"
+    )
+
+
+def seen_documents(model_folder: Path) -> frozenset[str]:
+    """What `keep_seen` wrote; nothing for a model that was not tuned here."""
+    path = model_folder / SEEN_FILE
+    return frozenset(json.loads(path.read_text("utf-8"))["documents"] if path.is_file() else ())

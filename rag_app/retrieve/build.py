@@ -1,0 +1,221 @@
+"""Options + an index -> the retriever that does what they say."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.errors import ConfigError
+from rag_app.retrieve.context import LargerContext
+from rag_app.retrieve.exact import ExactRetriever
+from rag_app.retrieve.hybrid import HybridRetriever
+from rag_app.retrieve.keyword import KeywordIndex, KeywordRetriever
+from rag_app.retrieve.keyword_folder import open_keyword_index
+from rag_app.retrieve.mmr import MaximalMarginalRelevance
+from rag_app.retrieve.pipeline import Pipeline, PipelineStep
+from rag_app.retrieve.recency import parse_recency
+from rag_app.retrieve.rerank import CrossEncoderRerank
+from rag_app.retrieve.rewrite import Rewriter
+from rag_app.retrieve.rewriting import RewritingRetriever
+from rag_app.retrieve.vector import VectorRetriever
+from rag_app.retrieve.where import parse_where
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
+    from rag_app.index import Passages, VectorCache, VectorIndex
+    from rag_app.llms import ChatModel
+    from rag_app.models import EmbeddingModel
+    from rag_app.models.cross_encoder import CrossEncoder
+    from rag_app.models.embedding import Vectors
+    from rag_app.retrieve.options import RetrievalOptions
+    from rag_app.retrieve.trace import TracedRetriever
+    from rag_app.retrieve.where import Where
+
+# A piece of larger context swallows its neighbours, so that more are fetched than returned.
+FEWEST_CANDIDATES = 20
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What some retrievals need besides an index.
+
+    Fields:
+        storage: where rewritten questions are kept.
+        today: the day that ages are counted from.
+        llm: the language model, if there is one.
+        load_encoder: name or folder -> cross-encoder.
+    """
+
+    storage: Path
+    today: dt.date
+    llm: "ChatModel | None"
+    load_encoder: "Callable[[str], CrossEncoder]"
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is searched: an index and its model.
+
+    Fields:
+        passages: all of the index's chunks, where they are in memory; search is exact then, else
+            the index's own.
+        cache: keeps the questions' vectors.
+    """
+
+    index: "VectorIndex"
+    model: "EmbeddingModel"
+    passages: "Passages | None" = None
+    cache: "VectorCache | None" = None
+
+    def vectors_of(self, chunk_ids: Sequence[str]) -> "Vectors":
+        """Vectors of chunks, (n_ids, dim)."""
+        if self.passages is None:
+            return self.index.vectors(chunk_ids)
+        return self.passages.vectors[[self._rows[chunk_id] for chunk_id in chunk_ids]]
+
+    def chunks_of(self, document_id: str) -> "Sequence[TextNode]":
+        """The chunks of a document, in order."""
+        if self.passages is None:
+            return self.index.chunks_of(document_id)
+        return self._documents[document_id]
+
+    @cached_property
+    def keyword(self) -> KeywordIndex:
+        """The keyword index of all chunks."""
+        if self.passages is None:
+            return open_keyword_index(self.index)
+        return KeywordIndex.of(self.passages.nodes)
+
+    @cached_property
+    def known(self) -> "dict[str, set[type]]":
+        """Metadata keys, with the types of their values."""
+        if self.passages is None:
+            return self.index.metadata_keys()
+        found: dict[str, set[type]] = {"document_id": {str}}
+        for node in self.passages.nodes:
+            for key, value in node.metadata.items():
+                if value is not None:
+                    found.setdefault(key, set()).add(type(value))
+        return found
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        assert self.passages is not None  # noqa: S101
+        return {node.node_id: row for row, node in enumerate(self.passages.nodes)}
+
+    @cached_property
+    def _documents(self) -> "dict[str, list[TextNode]]":
+        assert self.passages is not None  # noqa: S101
+        groups: dict[str, list[TextNode]] = defaultdict(list)
+        for node in self.passages.nodes:
+            groups[node.ref_doc_id].append(node)
+        return groups
+
+
+def build_retriever(
+    searched: Searched, options: "RetrievalOptions", *, top_k: int, tools: Tools
+) -> Pipeline:
+    """The retriever for these options.
+
+    Raises:
+        ConfigError: a filter or a recency that cannot be read, or a rewrite without a language
+            model.
+        ModelError: no such cross-encoder.
+        IndexMismatch: the model is not the index's.
+    """
+    where = None
+    if options.where is not None:
+        where = parse_where(options.where, searched.known, today=tools.today)
+    depth = _depth(options, top_k)
+    retriever = _first(searched, options, where, depth)
+    if options.asks_model:
+        retriever = _rewriting(retriever, options, tools, depth)
+    return Pipeline(retriever, _steps(searched, options, top_k, tools), top_k=top_k)
+
+
+def _depth(options: "RetrievalOptions", top_k: int) -> int:
+    return max(options.fetch_k, top_k, FEWEST_CANDIDATES) if options.candidates else top_k
+
+
+def _first(
+    searched: Searched, options: "RetrievalOptions", where: "Where | None", depth: int
+) -> "TracedRetriever":
+    if options.retriever == "keyword":
+        return _keyword(searched, where, depth)
+    if options.retriever != "hybrid":
+        return _dense(searched, where, depth)
+    if options.hybrid_weight is None:
+        raise ConfigError(
+            f"{options.spec}: only `rag-app sweep` tunes the weight, on questions whose answers "
+            "are known; run it, or write a number: hybrid:0.7"
+        )
+    depth = max(depth, options.fetch_k)
+    return HybridRetriever(
+        _dense(searched, where, depth),
+        _keyword(searched, where, depth),
+        weight=options.hybrid_weight,
+        depth=depth,
+        fusion=options.fusion,
+    )
+
+
+def _dense(searched: Searched, where: "Where | None", depth: int) -> "TracedRetriever":
+    if searched.passages is None:
+        return VectorRetriever(searched.index, searched.model, top_k=depth, where=where)
+    return ExactRetriever(
+        searched.passages, searched.model, top_k=depth, cache=searched.cache, where=where
+    )
+
+
+def _keyword(searched: Searched, where: "Where | None", depth: int) -> KeywordRetriever:
+    if searched.passages is None:
+        return KeywordRetriever.over_index(
+            searched.index, searched.keyword, top_k=depth, where=where
+        )
+    return KeywordRetriever.over_passages(
+        searched.passages, searched.keyword, top_k=depth, where=where
+    )
+
+
+def _rewriting(
+    retriever: "TracedRetriever", options: "RetrievalOptions", tools: Tools, depth: int
+) -> RewritingRetriever:
+    if tools.llm is None:
+        raise ConfigError(
+            f"{options.rewrite} asks a language model and there is none; "
+            "pip install 'rag-app[local-llm]', or name an endpoint with --llm-base-url and "
+            "--llm-model"
+        )
+    rewriter = Rewriter(
+        options.rewrite, tools.llm, count=options.rewrites, folder=tools.storage / "cache"
+    )
+    return RewritingRetriever(retriever, rewriter, depth=depth)
+
+
+def _steps(
+    searched: Searched, options: "RetrievalOptions", top_k: int, tools: Tools
+) -> list[PipelineStep]:
+    """Reading again comes first, since it judges the text alone; what is returned comes last."""
+    steps = []
+    if options.rerank is not None:
+        encoder = tools.load_encoder(options.rerank)
+        steps.append(PipelineStep("rerank", CrossEncoderRerank(encoder)))
+    if options.recency is not None:
+        policy = parse_recency(options.recency, today=tools.today)
+        steps.append(PipelineStep("recency", policy, policy.note))
+    context = options.larger_context()
+    if options.mmr is not None:
+        picked = top_k if context is None else _depth(options, top_k)
+        diverse = MaximalMarginalRelevance(
+            relevance=options.mmr, top_k=picked, vectors_of=searched.vectors_of
+        )
+        steps.append(PipelineStep("mmr", diverse))
+    if context is not None:
+        kind, size = context
+        larger = LargerContext(kind, size=size, top_k=top_k, chunks_of=searched.chunks_of)
+        steps.append(PipelineStep(kind, larger))
+    return steps

@@ -1,0 +1,204 @@
+"""What a retrieval does besides asking for the nearest chunks, and the form to write it in.
+
+    vector
+    hybrid:0.6+latest
+    hybrid:0.5+multi_query+rerank:models/my-reranker+window:1
+
+A retriever comes first, steps follow after a +, in any order; of two that exclude each other the
+last one counts.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rag_app.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+
+NO_REWRITE = "none"
+CHUNK = "chunk"
+AUTO = "auto"
+MOST_CHUNKS = 100
+
+
+@dataclass(frozen=True)
+class RetrievalOptions:
+    """A retrieval, taken apart.
+
+    Fields:
+        retriever: "vector" (the index's own search), "exact", "keyword" or "hybrid".
+        hybrid_weight: of the vector search in "hybrid", 0 to 1; None: to be tuned on dev.
+        fusion: "scores" or "ranks", for "hybrid".
+        fetch_k: candidates that "hybrid" and the steps choose from.
+        rewrite: "none", "multi_query", "hyde" or "decompose"; `rewrites` questions at most.
+        rerank: name or folder of a cross-encoder.
+        recency: "latest", "cutoff 365d", "half-life 90d".
+        mmr: weight of relevance against diversity, 0 to 1.
+        context: "chunk", "window:N" or "parent:N".
+        where: a metadata filter, see `rag_app.retrieve.where`.
+    """
+
+    retriever: str = "vector"
+    hybrid_weight: float | None = 0.7
+    fusion: str = "scores"
+    fetch_k: int = 100
+    rewrite: str = NO_REWRITE
+    rewrites: int = 3
+    rerank: str | None = None
+    recency: str | None = None
+    mmr: float | None = None
+    context: str = CHUNK
+    where: str | None = None
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> "RetrievalOptions":
+        """Take what the settings say.
+
+        Raises:
+            ConfigError: their retriever is none.
+        """
+        given = cls(fetch_k=settings.fetch_k, rewrites=settings.rewrites, where=settings.where)
+        return given.with_spec(settings.retriever)
+
+    def with_spec(self, spec: str) -> "RetrievalOptions":
+        """A retriever and its steps by their written form; numbers and filter stay.
+
+        Raises:
+            ConfigError: a part that is not known or takes another value.
+        """
+        first, *steps = spec.split("+")
+        changed: dict[str, Any] = dict(_part(first, _RETRIEVERS, spec))
+        for step in steps:
+            changed |= _part(step, _STEPS, spec)
+        plain = RetrievalOptions(fetch_k=self.fetch_k, rewrites=self.rewrites, where=self.where)
+        return replace(plain, **changed)
+
+    @property
+    def spec(self) -> str:
+        """The written form; `with_spec` reads it."""
+        first = self.retriever
+        if first == "hybrid":
+            name = "hybrid" if self.fusion == "scores" else "ranks"
+            weight = AUTO if self.hybrid_weight is None else f"{self.hybrid_weight:g}"
+            first = f"{name}:{weight}"
+        steps = [
+            None if self.rewrite == NO_REWRITE else self.rewrite,
+            self.rerank and f"rerank:{self.rerank}",
+            self.recency,
+            None if self.mmr is None else f"mmr:{self.mmr:g}",
+            None if self.context == CHUNK else self.context,
+        ]
+        parts = [first, *filter(None, steps)]
+        return "+".join(parts)
+
+    @property
+    def candidates(self) -> bool:
+        """Whether a step, or fusing rewrites, needs more passages than are returned in the end."""
+        steps = (self.rerank, self.recency, self.mmr)
+        some = any(step is not None for step in steps)
+        return some or self.asks_model or self.context != CHUNK
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a language model takes part."""
+        return self.rewrite != NO_REWRITE
+
+    def larger_context(self) -> tuple[str, int] | None:
+        """Kind and size of the context that is returned, or None: the chunk itself."""
+        kind, _, size = self.context.partition(":")
+        return None if kind == CHUNK else (kind, int(size))
+
+
+Values = Mapping[str, Any]
+Reader = Callable[[str], Values]
+
+
+def _fixed(**values: Any) -> Reader:
+    def read(argument: str) -> Values:
+        if argument:
+            raise ValueError("takes no value")
+        return values
+
+    return read
+
+
+def _share(name: str, **values: Any) -> Reader:
+    def read(argument: str) -> Values:
+        if not argument:
+            return values
+        number = float(argument)
+        if not 0 <= number <= 1:
+            raise ValueError("takes a number from 0 to 1")
+        return {**values, name: number}
+
+    return read
+
+
+def _hybrid(fusion: str) -> Reader:
+    share = _share("hybrid_weight", retriever="hybrid", fusion=fusion)
+
+    def read(argument: str) -> Values:
+        if argument == AUTO:
+            return {"retriever": "hybrid", "fusion": fusion, "hybrid_weight": None}
+        return share(argument)
+
+    return read
+
+
+def _rerank(argument: str) -> Values:
+    if not argument:
+        raise ValueError("takes the name or folder of a cross-encoder: rerank:NAME")
+    return {"rerank": argument}
+
+
+def _piece(kind: str) -> Reader:
+    def read(argument: str) -> Values:
+        size = int(argument or 1) if re.fullmatch("[0-9]{0,3}", argument) else 0
+        if not 1 <= size <= MOST_CHUNKS:
+            raise ValueError(f"takes a number of chunks from 1 to {MOST_CHUNKS}")
+        return {"context": f"{kind}:{size}"}
+
+    return read
+
+
+def _recency(kind: str) -> Reader:
+    return lambda argument: {"recency": f"{kind} {argument}".strip()}
+
+
+_RETRIEVERS: dict[str, Reader] = {
+    "exact": _fixed(retriever="exact"),
+    "vector": _fixed(retriever="vector"),
+    "keyword": _fixed(retriever="keyword"),
+    "hybrid": _hybrid("scores"),
+    "ranks": _hybrid("ranks"),
+}
+_STEPS: dict[str, Reader] = {
+    "multi_query": _fixed(rewrite="multi_query"),
+    "hyde": _fixed(rewrite="hyde"),
+    "decompose": _fixed(rewrite="decompose"),
+    "rerank": _rerank,
+    "latest": _recency("latest"),
+    "cutoff": _recency("cutoff"),
+    "half-life": _recency("half-life"),
+    "mmr": _share("mmr", mmr=0.7),
+    "window": _piece("window"),
+    "parent": _piece("parent"),
+}
+
+
+def _part(part: str, known: Mapping[str, Reader], spec: str) -> Values:
+    # "half-life 90d" is the setting's form, "half-life:90d" that of the other parts.
+    name, argument = [*re.split(r"\s*[\s:]\s*", part.strip(), maxsplit=1), ""][:2]
+    if name not in known:
+        raise ConfigError(
+            f"{spec!r} is no retriever: {name!r} is not one of {', '.join(known)}; "
+            "write one such as vector, keyword, hybrid:0.7 or hybrid:0.7+latest+window:1"
+        )
+    try:
+        return known[name](argument)
+    except ValueError as error:
+        reason = str(error) if str(error).startswith("takes") else "takes a number from 0 to 1"
+        raise ConfigError(f"{spec!r} is no retriever: {name} {reason}") from None
