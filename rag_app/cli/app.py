@@ -8,6 +8,7 @@ from rag_app.cli.index import index_app
 from rag_app.cli.ingest import ingest
 from rag_app.cli.query import query
 from rag_app.cli.questions import questions
+from rag_app.cli.sweep import sweep
 
 
 def build_app() -> typer.Typer:
@@ -18,7 +19,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    for function in (ingest, questions, finetune, evaluate, query):
+    for function in (ingest, questions, finetune, evaluate, sweep, query):
         app.command()(function)
     app.add_typer(index_app, name="index")
     return app

@@ -73,6 +73,13 @@ class Run:
         prepare_environment(offline=settings.offline)
         return settings
 
+    @property
+    def settings_file(self) -> Path:
+        """Where settings are read from, and written to."""
+        from rag_app.config import DEFAULT_CONFIG_FILE
+
+        return self._config or Path(DEFAULT_CONFIG_FILE)
+
     @functools.cached_property
     def out(self) -> "Console":
         """Where results go."""
@@ -101,28 +108,20 @@ class Run:
 
     def note(self, text: str) -> None:
         """A sentence for the user, on standard error."""
-        from rich.markup import escape
-
         if not self.quiet:
-            self.err.print(escape(text), soft_wrap=True)
+            self.err.print(shown(text), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line of the result, as it stands, on standard output."""
-        from rich.markup import escape
-
-        self.out.print(escape(text), soft_wrap=True)
+        self.out.print(shown(text), soft_wrap=True)
 
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error."""
-        from rich.markup import escape
-
-        self.err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        self.err.print(f"[red]error:[/red] {shown(str(error))}", soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
-        from rich.markup import escape
-
-        self.err.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+        self.err.print(f"[yellow]warning:[/yellow] {shown(text)}", soft_wrap=True)
 
     def result(self, values: dict[str, Any]) -> None:
         """The result as JSON, if it was asked for."""
@@ -164,6 +163,15 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     wrapper.__annotations__ = {p.name: p.annotation for p in [*keyword, *common]}
     del wrapper.__wrapped__
     return wrapper
+
+
+def shown(text: str) -> str:
+    """Text by someone else for a terminal: no markup, and no controls that it would obey."""
+    from rich.markup import escape
+
+    from rag_app.documents import visible
+
+    return escape(visible(text))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:

@@ -1,0 +1,252 @@
+"""`sweep`: chunk sizes, models and retrievers compared, and one of them recommended."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag_app.cli.retrieval import FetchK, Rewrites, Today, Where, open_tools, read_day
+from rag_app.cli.run import Run, command, shown, table
+from rag_app.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rag_app.sweep.grid import Grid
+    from rag_app.sweep.scoring import Candidate
+    from rag_app.sweep.stage import Row, SweepResult
+
+SHOWN = ("hit_rate@1", "hit_rate@3", "mrr@10")
+
+
+@command
+def sweep(
+    run: Run,
+    questions: Annotated[
+        Path | None, typer.Option(help="Labelled questions. [those that were written]")
+    ] = None,
+    chunk_sizes: Annotated[
+        str | None, typer.Option(help="Tokens, with commas. [128,256,512,1024]")
+    ] = None,
+    chunk_overlaps: Annotated[
+        str | None, typer.Option(help="Tokens, with commas. [an eighth of each size]")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model; again for more. [the index's own]")
+    ] = None,
+    retriever: Annotated[
+        list[str] | None,
+        typer.Option(help="As in query; again for more. [vector, keyword, hybrid:auto]"),
+    ] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option(help="TOML: chunk_sizes, chunk_overlaps, models, retrievers, each a list."),
+    ] = None,
+    index: Annotated[str | None, typer.Option(help="The one to beat. [in service]")] = None,
+    budget: Annotated[
+        int, typer.Option(min=64, help="Tokens of context, to compare sizes at equal cost.")
+    ] = 1024,
+    metric: Annotated[
+        str | None, typer.Option(help="What chooses. [hit_rate@1024t, or mrr@10 at equal sizes]")
+    ] = None,
+    halving: Annotated[
+        bool, typer.Option("--halving", help="Drop hopeless settings early.")
+    ] = False,
+    test_share: Annotated[
+        float, typer.Option(min=0.1, max=0.9, help="Of the questions; the others choose.")
+    ] = 0.5,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Only measure; write no settings.")
+    ] = False,
+    where: Where = None,
+    fetch_k: FetchK = None,
+    rewrites: Rewrites = None,
+    today: Today = None,
+    llm: Annotated[str | None, typer.Option(help="auto, none, local or endpoint.")] = None,
+    llm_base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")] = None,
+    llm_model: Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")] = None,
+    question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
+    answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
+    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
+) -> None:
+    """Compare chunk sizes, models and retrievers on your questions; put the winner into service.
+
+    Half of the questions choose, the other half report. Each chunk size is embedded once and kept.
+    """
+    settings = run.settings(
+        where=where,
+        fetch_k=fetch_k,
+        rewrites=rewrites,
+        today=read_day(today),
+        llm=llm,
+        llm_base_url=llm_base_url,
+        llm_model=llm_model,
+        question_column=question_column,
+        answer_column=answer_column,
+        chroma_url=chroma_url,
+    )
+    from rag_app.sweep.stage import SweepRequest
+    from rag_app.sweep.stage import sweep as sweep_stage
+
+    chosen = _grid(grid, chunk_sizes, chunk_overlaps, model, retriever)
+    request = SweepRequest(
+        grid=chosen,
+        questions=questions,
+        index=index,
+        budget_tokens=budget,
+        metric=_metric(metric, budget),
+        halving=halving,
+        test_share=test_share,
+        promote=not no_promote,
+    )
+    with open_tools(settings, (settings.retriever, *chosen.retrievers)) as tools:
+        result = sweep_stage(settings, request, tools=tools, progress=run.progress)
+    _show(run, result)
+    if result.promoted:
+        from rag_app.sweep.settings_file import write_settings
+
+        write_settings(run.settings_file, result.settings)
+        run.say(
+            f"index {result.choice.best.built.index.name} is in service and {run.settings_file} "
+            f"has the setting; to go back: `rag-app index use {result.before}`, and take "
+            f"{', '.join(result.settings)} out of {run.settings_file}"
+        )
+    run.result(result.to_json())
+
+
+def _grid(
+    path: Path | None,
+    sizes: str | None,
+    overlaps: str | None,
+    models: list[str] | None,
+    retrievers: list[str] | None,
+) -> "Grid":
+    from dataclasses import replace
+
+    from rag_app.sweep.grid import Grid, read_grid
+
+    given: dict[str, Any] = {
+        "chunk_sizes": _numbers("--chunk-sizes", sizes),
+        "chunk_overlaps": _numbers("--chunk-overlaps", overlaps),
+        "models": tuple(models) if models else None,
+        "retrievers": tuple(retrievers) if retrievers else None,
+    }
+    start = read_grid(path) if path else Grid()
+    return replace(start, **{key: value for key, value in given.items() if value is not None})
+
+
+def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ConfigError(f"{flag} is {text!r}; it takes numbers with commas, as in 128,256")
+    return tuple(map(int, parts))
+
+
+def _metric(name: str | None, budget: int) -> str | None:
+    from rag_app.evaluate.scoring import METRICS
+    from rag_app.sweep.context import budget_metric
+
+    known = (*METRICS, budget_metric(budget))
+    if name is not None and name not in known:
+        raise ConfigError(f"--metric is {name!r}; it takes one of: {', '.join(known)}")
+    return name
+
+
+def _show(run: Run, result: "SweepResult") -> None:
+    if result.unmatched:
+        run.warn(f"{result.unmatched} questions were left out: their answers are not in the index")
+    if result.seen:
+        run.warn(
+            f"{result.seen} questions were left out: a tuned model was trained on their documents"
+        )
+    _warn_of_long_chunks(run, result)
+    for one in result.dropped:
+        run.say(
+            f"dropped after {len(one.dev)} questions: {_name(one, result)} "
+            f"({result.metric} {one.mean(result.metric):.3f})"
+        )
+    split = result.split
+    run.say(f"{split['dev']} questions chose by {result.metric}, {split['test']} others report:")
+    # Two tables, since one would be wider than a terminal.
+    run.out.print(_scores(result))
+    run.out.print(_changes(result))
+    _explain(run, result)
+    run.say(f"recommended: {result.choice.reason}" if result.choice.wins else result.choice.reason)
+    run.say(f"every question: {result.results}")
+
+
+def _warn_of_long_chunks(run: Run, result: "SweepResult") -> None:
+    built = [row.candidate.built for row in result.rows]
+    models = {one.model.name: one.model for one in built}
+    for name, model in models.items():
+        sizes = {one.index.info.chunk_size for one in built if one.model is model}
+        long = ", ".join(str(size) for size in sorted(sizes) if size > model.max_tokens)
+        if long:
+            run.warn(
+                f"{name} reads {model.max_tokens} tokens of a text: of chunks of {long} tokens "
+                "its search does not see the ends"
+            )
+
+
+def _scores(result: "SweepResult") -> Any:
+    budget = next(metric for metric in result.rows[0].scores if metric.endswith("t"))
+    metrics = list(dict.fromkeys((*SHOWN, budget, result.metric)))
+    rows = [
+        (
+            shown(_name(row.candidate, result)),
+            *(f"{row.scores[metric].mean:.3f}" for metric in metrics),
+        )
+        for row in result.rows
+    ]
+    return table((_header(result), *metrics), rows)
+
+
+def _changes(result: "SweepResult") -> Any:
+    rows = []
+    for row in result.rows:
+        one = row.candidate
+        size = one.built.megabytes
+        rows.append(
+            (
+                shown(_name(one, result)),
+                *_change(row, result),
+                str(len(one.built.passages.nodes)),
+                "" if size is None else f"{size:.0f}",
+                f"{one.milliseconds or 0:.0f}",
+            )
+        )
+    return table((_header(result), f"{result.metric}, change", "p", "chunks", "MB", "ms"), rows)
+
+
+def _change(row: "Row", result: "SweepResult") -> tuple[str, str]:
+    from rag_app.cli.scores import p_value
+
+    name = row.candidate.setting.name
+    change = result.choice.changes.get(name)
+    if change is None:
+        return "(present)", ""
+    interval = f"[{change.low:+.3f}, {change.high:+.3f}]"
+    return f"{change.mean:+.3f} {interval}", p_value(result.choice.adjusted[name])
+
+
+def _explain(run: Run, result: "SweepResult") -> None:
+    if result.metric.endswith("t"):
+        run.say(
+            f"{result.metric}: the answer is among the first passages, as many as fit into "
+            f"{result.metric.rpartition('@')[2][:-1]} tokens"
+        )
+    run.say("p: adjusted for the number of settings (Holm); ms: of one question")
+
+
+def _header(result: "SweepResult") -> str:
+    return "model, tokens/overlap" if _models(result) > 1 else "tokens/overlap"
+
+
+def _name(candidate: "Candidate", result: "SweepResult") -> str:
+    setting = candidate.setting
+    return setting.name if _models(result) > 1 else setting.label
+
+
+def _models(result: "SweepResult") -> int:
+    every = [*(row.candidate for row in result.rows), *result.dropped]
+    return len({candidate.setting.model for candidate in every})

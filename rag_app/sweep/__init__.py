@@ -1,0 +1,10 @@
+"""Sweep: chunk sizes, models and retrievers compared like with like.
+
+grid       what is tried
+indexes    one index for each model and chunk size, built once and kept
+context    what a ranking costs to read
+weight     the share of the vector search in a hybrid, by dev
+scoring    settings -> scores, with successive halving
+choice     the setting to recommend, and why
+stage      all of it
+"""

@@ -1,0 +1,5 @@
+"""`python -m rag_app.sweep`."""
+
+from rag_app.cli import main
+
+main("sweep")

@@ -1,0 +1,107 @@
+"""The setting to recommend: chosen on dev, judged on test, in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag_app.evaluate.statistics import Difference, difference, holm
+from rag_app.evaluate.verdict import LEVEL
+
+if TYPE_CHECKING:
+    from rag_app.sweep.scoring import Candidate
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What came of it.
+
+    Fields:
+        best: the recommended setting; the present one if no other wins and it was first on dev.
+        wins: whether it is certainly better than the present setting, on test.
+        changes: by setting name, what each changes against the present one on test.
+        adjusted: by setting name, the p of that for having looked at all settings (Holm).
+        reason: in words.
+    """
+
+    best: "Candidate"
+    wins: bool
+    changes: Mapping[str, Difference]
+    adjusted: Mapping[str, float]
+    reason: str
+
+
+def choose(
+    candidates: Sequence["Candidate"], present: "Candidate", *, metric: str, seed: int
+) -> Choice:
+    """Choose on dev and read the verdict on test.
+
+    The first on dev was chosen before test was looked at, so its own p counts. If that does not
+    win, the next on dev that wins after adjustment for all settings is taken. Of settings that are
+    equal on dev the faster one is first, and the present one before any other.
+
+    Arguments:
+        candidates: scored on dev and test, the present one among them.
+    """
+    ranked = sorted(
+        candidates,
+        key=lambda one: (-one.mean(metric), one is not present, one.milliseconds or 0.0),
+    )
+    changes = {
+        one.setting.name: difference(present.test or [], one.test or [], metric, seed=seed)
+        for one in candidates
+        if one is not present
+    }
+    p_values = holm([change.p for change in changes.values()])
+    adjusted = dict(zip(changes, p_values, strict=True))
+    first = ranked[0]
+    counted = {**adjusted, **{n: c.p for n, c in changes.items() if n == first.setting.name}}
+    winners = (
+        one
+        for one in ranked
+        if one is not present
+        and counted[one.setting.name] < LEVEL
+        and changes[one.setting.name].low > 0
+    )
+    best = next(winners, None)
+    change = changes.get((best or first).setting.name)
+    return Choice(
+        best=best or first,
+        wins=best is not None,
+        changes=changes,
+        adjusted=adjusted,
+        reason=_reason(best or first, present, change, metric, wins=best is not None),
+    )
+
+
+def _reason(
+    best: "Candidate",
+    present: "Candidate",
+    change: Difference | None,
+    metric: str,
+    *,
+    wins: bool,
+) -> str:
+    if change is None:
+        here = present.setting.words
+        return f"nothing beats what is there: {here} is best on the questions that choose"
+    other_model = best.setting.model != present.setting.model
+    name, here = (_in_words(one, with_model=other_model) for one in (best, present))
+    slower = (best.milliseconds or 0.0) - (present.milliseconds or 0.0)
+    price = f"{abs(slower):.0f} ms {'more' if slower >= 0 else 'less'} per question"
+    points = f"{100 * change.mean:+.1f} points {metric}"
+    interval = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
+    found = f"{name}: {points} {interval} over the present {here}; {price}"
+    if wins:
+        return found
+    if change.high < 0:
+        return f"nothing beats what is there: {found}"
+    return (
+        f"nothing certainly beats what is there. Best on the questions that choose is {found}. "
+        f"That could be chance: so many questions show a difference from "
+        f"{100 * change.smallest_detectable:.1f} points on"
+    )
+
+
+def _in_words(candidate: "Candidate", *, with_model: bool) -> str:
+    setting = candidate.setting
+    return f"{setting.model_label}, {setting.words}" if with_model else setting.words

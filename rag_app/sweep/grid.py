@@ -1,0 +1,137 @@
+"""What a sweep tries: every combination of models, chunk sizes, overlaps and retrievers."""
+
+import itertools
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.chunks import Chunking
+from rag_app.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rag_app.retrieve import RetrievalOptions
+
+SIZES = (128, 256, 512, 1024)
+RETRIEVERS = ("vector", "keyword", "hybrid:auto")
+# Overlap of a chunk size, unless overlaps are named: an eighth of it.
+OVERLAP_PART = 8
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values to combine.
+
+    Fields:
+        chunk_sizes: in the embedding model's tokens.
+        chunk_overlaps: in the same; None: an eighth of each size.
+        models: names or folders; none: that of the index in service.
+        retrievers: as `RetrievalOptions.with_spec` reads them.
+    """
+
+    chunk_sizes: tuple[int, ...] = SIZES
+    chunk_overlaps: tuple[int, ...] | None = None
+    models: tuple[str, ...] = ()
+    retrievers: tuple[str, ...] = RETRIEVERS
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One combination."""
+
+    model: str
+    chunking: Chunking
+    retrieval: "RetrievalOptions"
+
+    @property
+    def name(self) -> str:
+        """Such as "all-MiniLM-L6-v2 256/32 hybrid:0.6"."""
+        return f"{self.model_label} {self.label}"
+
+    @property
+    def words(self) -> str:
+        """The label as one would say it: "256 tokens (overlap 32), hybrid:0.6"."""
+        chunking = self.chunking
+        size = f"{chunking.chunk_size} tokens (overlap {chunking.chunk_overlap})"
+        return f"{size}, {self.retrieval.spec}"
+
+    @property
+    def model_label(self) -> str:
+        """The end of the model's name."""
+        return self.model.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def label(self) -> str:
+        """The name without its model."""
+        chunking = self.chunking
+        return f"{chunking.chunk_size}/{chunking.chunk_overlap} {self.retrieval.spec}"
+
+
+def read_grid(path: Path) -> Grid:
+    """Read a TOML file with the fields of Grid.
+
+    Raises:
+        ConfigError: the file cannot be read, an unknown key, a value of another type.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a grid: {error}; mend the file") from None
+    known = {field.name: int if field.name.startswith("chunk") else str for field in fields(Grid)}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{path} has an unknown key {key!r}; known: {', '.join(known)}")
+        if not isinstance(value, list) or not all(type(one) is known[key] for one in value):
+            kind = "numbers" if known[key] is int else "texts in quotes"
+            raise ConfigError(f"{path}: {key} is {value!r}; it takes a list of {kind}")
+    return Grid(**{key: tuple(value) for key, value in values.items()})
+
+
+def chunkings(grid: Grid, sentences: str) -> list[Chunking]:
+    """The ways to cut documents.
+
+    Raises:
+        ConfigError: a size or an overlap that no chunk can have, or none at all.
+    """
+    sized = [
+        Chunking(size, overlap, sentences)
+        for size in grid.chunk_sizes
+        for overlap in grid.chunk_overlaps or (size // OVERLAP_PART,)
+    ]
+    for chunking in sized:
+        _check(chunking)
+    if not sized:
+        raise ConfigError("there is no chunk size to try; name some with --chunk-sizes 128,256")
+    return sized
+
+
+def settings_of(grid: Grid, own: "RetrievalOptions", *, sentences: str) -> list[Setting]:
+    """Every combination, each once; `own` has the filter and numbers that are the same for all.
+
+    Raises:
+        ConfigError: as `chunkings`, or a retriever that cannot be read, or none.
+    """
+    retrievals = [own.with_spec(spec) for spec in grid.retrievers]
+    if not retrievals:
+        raise ConfigError("there is no retriever to try; name some with --retriever vector")
+    combined = itertools.product(grid.models, chunkings(grid, sentences), retrievals)
+    return list(dict.fromkeys(Setting(*each) for each in combined))
+
+
+def _check(chunking: Chunking) -> None:
+    from pydantic import ValidationError
+
+    from rag_app.config import Settings
+
+    values: dict[str, Any] = {
+        "chunk_size": chunking.chunk_size,
+        "chunk_overlap": chunking.chunk_overlap,
+    }
+    try:
+        Settings(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigError(
+            f"chunks of {chunking.chunk_size} tokens with an overlap of "
+            f"{chunking.chunk_overlap}: {problem['msg'].removeprefix('Value error, ')}"
+        ) from None

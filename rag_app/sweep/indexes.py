@@ -1,0 +1,173 @@
+"""One index for each model and chunk size, of the documents of another; built once and kept."""
+
+import itertools
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from rag_app.documents import Source, read_sources
+from rag_app.errors import DocumentError, IndexBroken
+from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, index_name, sync_documents
+from rag_app.models import EmbeddingModel, load_named
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
+    from rag_app.chunks import Chunking
+    from rag_app.config import Settings
+    from rag_app.index import ChunkRecord, VectorIndex
+
+
+@dataclass(frozen=True)
+class Built:
+    """An index, all of it in memory.
+
+    Fields:
+        seconds: that building took; None where it was there already.
+        megabytes: of the store on disk; None on a server.
+    """
+
+    index: "VectorIndex"
+    model: EmbeddingModel
+    passages: Passages
+    seconds: float | None
+    megabytes: float | None
+
+
+class IndexBuilder:
+    """Cuts and embeds the documents of an index anew.
+
+    Arguments:
+        source: the index whose documents they are; their files are read again.
+    Raises:
+        DocumentError: a file of the index is gone or cannot be read any more.
+    """
+
+    def __init__(
+        self,
+        settings: "Settings",
+        catalog: Catalog,
+        source: "VectorIndex",
+        *,
+        progress: Progress = silent,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._source = source
+        self._progress = progress
+        self._documents = documents_of(source, settings, progress=progress)
+        self._paths = {Path(document.metadata["path"]) for document in self._documents}
+        self._models: dict[str, EmbeddingModel] = {}
+        self._built: dict[tuple[str, Chunking], Built] = {}
+
+    def model(self, name: str) -> EmbeddingModel:
+        """The model of this name, loaded once."""
+        if name not in self._models:
+            self._models[name] = load_named(name, self._settings)
+        return self._models[name]
+
+    def build(self, model_name: str, chunking: "Chunking") -> Built:
+        """The index of this model and chunking; nothing is embedded twice."""
+        key = (model_name, chunking)
+        if key not in self._built:
+            self._built[key] = self._build(self.model(model_name), chunking)
+        return self._built[key]
+
+    def _build(self, model: EmbeddingModel, chunking: "Chunking") -> Built:
+        started = time.monotonic()
+        index = self._target(IndexInfo.of(model, chunking, base_model=self._base_of(model)))
+        gone = {Path(record.path) for record in self._others(index)}
+        report = sync_documents(
+            index,
+            self._documents,
+            roots=sorted({*self._paths, *gone}),
+            model=model,
+            cache=VectorCache(self._settings.storage),
+            progress=self._progress,
+        )
+        seconds = time.monotonic() - started if report.written_chunks else None
+        return Built(index, model, index.passages(), seconds, self._megabytes(index))
+
+    def _target(self, info: IndexInfo) -> "VectorIndex":
+        """The index to fill: the source, one made so that holds nothing else, or a new one."""
+        opened = {index.name: index for index in self._readable()}
+        for index in (self._source, *opened.values()):
+            if _made_alike(index.info, info) and not self._holds_others(index):
+                return index
+        first = index_name(info)
+        names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
+        return self._catalog.make(next(name for name in names if name not in opened), info)
+
+    def _readable(self) -> "Iterator[VectorIndex]":
+        for name in self._catalog.names():
+            try:
+                yield self._catalog.open(name)
+            except IndexBroken:
+                # A process was killed while it made this one; making it again mends it.
+                continue
+
+    def _holds_others(self, index: "VectorIndex") -> bool:
+        return any(Path(record.path).exists() for record in self._others(index))
+
+    def _others(self, index: "VectorIndex") -> "list[ChunkRecord]":
+        """What an index holds of files that the source does not have."""
+        return [record for record in index.records() if Path(record.path) not in self._paths]
+
+    def _megabytes(self, index: "VectorIndex") -> float | None:
+        if self._catalog.chroma_url:
+            return None
+        files = (path for path in (index.folder / "chroma").rglob("*") if path.is_file())
+        return round(sum(path.stat().st_size for path in files) / 2**20, 1)
+
+    def _base_of(self, model: EmbeddingModel) -> str | None:
+        """The model that this one was tuned from, as another index of it says."""
+        infos = [self._source.info, *(index.info for index in self._readable())]
+        return next(
+            (info.base_model for info in infos if info.fingerprint == model.fingerprint), None
+        )
+
+
+def documents_of(
+    index: "VectorIndex", settings: "Settings", *, progress: Progress = silent
+) -> "Sequence[Document]":
+    """Read the documents of an index again, from where they were read.
+
+    Raises:
+        DocumentError: one is gone, or cannot be read.
+    """
+    records = index.records()
+    files = sorted({(_file_id(record), record.path) for record in records})
+    sources = [
+        Source(Path(path), name, settings.question_column, settings.answer_column)
+        for name, path in files
+    ]
+    reading = read_sources(sources, progress=progress)
+    if reading.failures:
+        failure = reading.failures[0]
+        raise DocumentError(
+            f"{failure.path} {failure.reason}; run `rag-app ingest` on its folder, then sweep again"
+        )
+    wanted = {record.document_id: record.path for record in records}
+    if gone := sorted(wanted.keys() - {document.node_id for document in reading.documents}):
+        raise DocumentError(
+            f"{gone[0]} is no longer in {wanted[gone[0]]}; run `rag-app ingest` on its folder, "
+            "then sweep again"
+        )
+    return [document for document in reading.documents if document.node_id in wanted]
+
+
+def _file_id(record: "ChunkRecord") -> str:
+    """The id of a document's file: without the part that tells it from others of the file."""
+    document = record.document_id
+    parts = PurePath(unicodedata.normalize("NFC", record.path)).parts
+    # An id is the end of the file's path, how much of it only the id knows.
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if f"{document}#".startswith(f"{end}#")), document)
+
+
+def _made_alike(one: IndexInfo, other: IndexInfo) -> bool:
+    return (one.fingerprint, one.chunking) == (other.fingerprint, other.chunking)

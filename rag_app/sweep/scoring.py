@@ -1,0 +1,182 @@
+"""Settings -> scores on dev, with successive halving, and on test."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rag_app.evaluate.scoring import Outcome
+from rag_app.evaluate.statistics import difference
+from rag_app.pairs import Pair, Question, build_questions
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.sweep.context import DEPTH, score_with_budget
+from rag_app.sweep.weight import tune_weight
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rag_app.index import VectorCache
+    from rag_app.models import EmbeddingModel
+    from rag_app.progress import Progress
+    from rag_app.sweep.grid import Setting
+    from rag_app.sweep.indexes import Built, IndexBuilder
+
+# Questions asked one at a time, as a user does, to see how long each takes.
+TIMED = 30
+WARM_UP = 3
+SHOWN = 5
+# On fewer questions than these nothing is called hopeless.
+FEWEST_ASKED = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting with its index, as far as it has come.
+
+    Fields:
+        setting: with the weight of its hybrid found, if it has one.
+        dev, test: outcomes; None where it was not asked.
+        milliseconds: median time of one question, asked of the index as the REPL does.
+    """
+
+    setting: "Setting"
+    built: "Built"
+    dev: list[Outcome]
+    test: list[Outcome] | None = None
+    milliseconds: float | None = None
+
+    def mean(self, metric: str) -> float:
+        """Mean of a metric over dev."""
+        return statistics.fmean(outcome.values[metric] for outcome in self.dev)
+
+
+class Scorer:
+    """Asks settings the same questions, each over the chunks of its own index.
+
+    Arguments:
+        clusters: document id -> cluster.
+        counting: the model whose tokens the budget is counted in, whatever model searches.
+    """
+
+    def __init__(
+        self,
+        builder: "IndexBuilder",
+        clusters: "Mapping[str, str]",
+        *,
+        tools: Tools,
+        cache: "VectorCache",
+        budget_tokens: int,
+        counting: "EmbeddingModel",
+        progress: "Progress",
+    ) -> None:
+        self._builder = builder
+        self._clusters = clusters
+        self._tools = tools
+        self._cache = cache
+        self._budget = budget_tokens
+        self._counting = counting
+        self._progress = progress
+        self._in_memory: dict[str, Searched] = {}
+
+    def on_dev(self, setting: "Setting", pairs: Sequence[Pair]) -> Candidate:
+        """Build the index if need be, find the weight of a hybrid, and score."""
+        built = self._builder.build(setting.model, setting.chunking)
+        questions = self._questions(built, pairs)
+        if setting.retrieval.hybrid_weight is None:
+            searched = self._searched(built)
+            weight = tune_weight(searched, setting.retrieval, questions, self._tools)
+            retrieval = replace(setting.retrieval, hybrid_weight=weight)
+            setting = replace(setting, retrieval=retrieval)
+        return Candidate(setting, built, self._score(setting.retrieval, built, questions))
+
+    def on_test(self, candidate: Candidate, pairs: Sequence[Pair]) -> Candidate:
+        """Score what is reported, and time single questions."""
+        questions = self._questions(candidate.built, pairs)
+        retrieval = candidate.setting.retrieval
+        return replace(
+            candidate,
+            test=self._score(retrieval, candidate.built, questions),
+            milliseconds=self._time(retrieval, candidate.built, questions),
+        )
+
+    def _questions(self, built: "Built", pairs: Sequence[Pair]) -> list[Question]:
+        return build_questions(pairs, built.passages.nodes, self._clusters)
+
+    def _searched(self, built: "Built") -> Searched:
+        """The index in memory, with what a search makes of it, kept for the next setting."""
+        searched = Searched(built.index, built.model, built.passages, self._cache)
+        return self._in_memory.setdefault(built.index.name, searched)
+
+    def _score(
+        self, retrieval: RetrievalOptions, built: "Built", questions: Sequence[Question]
+    ) -> list[Outcome]:
+        retriever = build_retriever(
+            self._searched(built), retrieval, top_k=DEPTH, tools=self._tools
+        )
+        return score_with_budget(
+            retriever,
+            questions,
+            self._counting,
+            budget_tokens=self._budget,
+            progress=self._progress,
+        )
+
+    def _time(
+        self, retrieval: RetrievalOptions, built: "Built", questions: Sequence[Question]
+    ) -> float:
+        searched = Searched(built.index, built.model)
+        retriever = build_retriever(searched, retrieval, top_k=SHOWN, tools=self._tools)
+        seconds = []
+        for question in questions[: WARM_UP + TIMED]:
+            started = time.perf_counter()
+            retriever.retrieve_many([question.text])
+            seconds.append(time.perf_counter() - started)
+        return 1000 * statistics.median(seconds[WARM_UP:] or seconds)
+
+
+def all_on_dev(
+    scorer: Scorer, settings: Sequence["Setting"], pairs: Sequence[Pair]
+) -> list[Candidate]:
+    """Score every setting on all of dev."""
+    return [scorer.on_dev(setting, pairs) for setting in settings]
+
+
+def halving_on_dev(
+    scorer: Scorer,
+    settings: Sequence["Setting"],
+    pairs: Sequence[Pair],
+    *,
+    metric: str,
+    keep: int,
+    seed: int,
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Successive halving (Jamieson and Talwalkar, AISTATS 2016) over the questions of dev.
+
+    All settings are asked a part of dev, those that are left twice as much, and so on; the last
+    round is on all of dev. Of few questions there are fewer rounds. Of the worse half only what is
+    behind the best beyond chance is dropped: by the mean alone, 40 questions of the Korean sample
+    corpus dropped the setting that is best on all.
+
+    Arguments:
+        settings: the first `keep` of them are never dropped (the present one).
+        pairs: of dev, in an order that means nothing.
+    Returns:
+        the candidates that saw all of dev, and those that were dropped before.
+    """
+    left: list[Setting] = list(settings)
+    dropped: list[Candidate] = []
+    rounds = range(max(len(settings) - keep - 1, 0).bit_length(), 0, -1)
+    for asked in (len(pairs) >> number for number in rounds):
+        if asked < FEWEST_ASKED:
+            continue
+        # Settings stay as they were named: the next round finds the weight of a hybrid anew.
+        scored = list(zip(left, all_on_dev(scorer, left, pairs[:asked]), strict=True))
+        others = sorted(scored[keep:], key=lambda each: -each[1].mean(metric))
+        worse = others[(len(others) + 1) // 2 :]
+        best = others[0][1].dev
+        gone = [one for one in worse if difference(best, one[1].dev, metric, seed=seed).high < 0]
+        dropped += [candidate for _, candidate in gone]
+        lost = {setting for setting, _ in gone}
+        left = [setting for setting in left if setting not in lost]
+    return all_on_dev(scorer, left, pairs), dropped

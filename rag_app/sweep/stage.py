@@ -1,0 +1,327 @@
+"""Stage: chunk sizes, models and retrievers compared on one file of questions."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.errors import ConfigError, PairsError
+from rag_app.evaluate.comparison import scores_json
+from rag_app.evaluate.scoring import write_outcomes
+from rag_app.evaluate.statistics import Estimate, estimate, summarise
+from rag_app.evaluate.verdict import PRIMARY_METRIC
+from rag_app.index import Catalog, VectorCache
+from rag_app.pairs import (
+    Pair,
+    Split,
+    document_texts,
+    match_questions,
+    question_key,
+    read_questions,
+    seen_documents,
+    split_pairs,
+)
+from rag_app.pairs.split import MIN_PAIRS
+from rag_app.progress import Progress, silent
+from rag_app.retrieve import RetrievalOptions, Tools
+from rag_app.sweep.choice import Choice, choose
+from rag_app.sweep.context import budget_metric
+from rag_app.sweep.grid import Grid, Setting, settings_of
+from rag_app.sweep.indexes import Built, IndexBuilder
+from rag_app.sweep.scoring import Candidate, Scorer, all_on_dev, halving_on_dev
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+    from rag_app.index import VectorIndex
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """What to compare.
+
+    Fields:
+        questions: labelled ones; None: those that `rag-app questions` wrote.
+        index: whose documents, and the setting to beat; None: the one in service.
+        budget_tokens: of context, for the comparison at equal cost.
+        metric: what chooses; None: a hit within the budget if settings differ in how much they
+            return, else mrr@10.
+        halving: drop hopeless settings early.
+        test_share: of the questions, for the report; the others choose.
+        promote: put the index of a setting that won into service.
+    """
+
+    grid: Grid = field(default_factory=Grid)
+    questions: Path | None = None
+    index: str | None = None
+    budget_tokens: int = 1024
+    metric: str | None = None
+    halving: bool = False
+    test_share: float = 0.5
+    promote: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting on test: scores, cost, and what it changes."""
+
+    candidate: Candidate
+    scores: dict[str, Estimate]
+
+    def to_json(self, choice: Choice, metric: str) -> dict[str, Any]:
+        """What `--json` prints for a run."""
+        one, setting = self.candidate, self.candidate.setting
+        values = {
+            "name": setting.name,
+            "model": setting.model,
+            "index": one.built.index.name,
+            "chunk_size": setting.chunking.chunk_size,
+            "chunk_overlap": setting.chunking.chunk_overlap,
+            "retriever": setting.retrieval.spec,
+            "chunks": len(one.built.passages.nodes),
+            "megabytes": one.built.megabytes,
+            "build_seconds": one.built.seconds,
+            "milliseconds": one.milliseconds,
+            "dev": one.mean(metric),
+            "n": len(one.test or []),
+            **scores_json(self.scores),
+        }
+        if setting.name in choice.changes:
+            values["change"] = asdict(choice.changes[setting.name])
+            values["p_holm"] = choice.adjusted[setting.name]
+        return values
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep found.
+
+    Fields:
+        rows: the present setting, then the others, best first on the questions that choose.
+        split: questions by what they were for.
+        unmatched, seen: questions left out: no answer in the index; a model trained on it.
+        before: the index whose setting was to be beaten.
+    """
+
+    before: str
+    metric: str
+    rows: list[Row]
+    dropped: list[Candidate]
+    choice: Choice
+    split: dict[str, int]
+    unmatched: int
+    seen: int
+    promoted: bool
+    seconds: float
+    results: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        best = self.choice.best.setting
+        return {
+            "metric": self.metric,
+            "split": self.split,
+            "unmatched": self.unmatched,
+            "trained_on": self.seen,
+            "runs": [row.to_json(self.choice, self.metric) for row in self.rows],
+            "dropped": [
+                {"name": one.setting.name, "dev": one.mean(self.metric), "asked": len(one.dev)}
+                for one in self.dropped
+            ],
+            "recommended": {
+                "name": best.name,
+                "wins": self.choice.wins,
+                "reason": self.choice.reason,
+                "index": self.choice.best.built.index.name,
+                **self.settings,
+            },
+            "promoted": self.promoted,
+            "seconds": round(self.seconds, 2),
+            "results": str(self.results),
+        }
+
+    @property
+    def settings(self) -> dict[str, str | int]:
+        """The recommended setting by the names of a settings file."""
+        best = self.choice.best.setting
+        return {
+            "model": best.model,
+            "chunk_size": best.chunking.chunk_size,
+            "chunk_overlap": best.chunking.chunk_overlap,
+            "retriever": best.retrieval.spec,
+        }
+
+
+def sweep(
+    settings: "Settings", request: SweepRequest, *, tools: Tools, progress: Progress = silent
+) -> SweepResult:
+    """Build what is missing, choose on one part of the questions, report on the other.
+
+    Questions about documents that one of the models was trained on are left out for all.
+
+    Raises:
+        ConfigError: a grid that cannot be tried.
+        DocumentError: a document of the index is gone.
+        PairsError: too few questions.
+    """
+    started = time.monotonic()
+    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
+    source = catalog.open(request.index)
+    every = _settings(settings, request, source)
+    _check_labels(every)
+    builder = IndexBuilder(settings, catalog, source, progress=progress)
+    source.check_model(builder.model(source.info.model))
+    here = builder.build(every[0].model, every[0].chunking)
+    pairs, unmatched = _pairs(settings, request, source, here)
+    fresh = _unseen(pairs, [builder.model(setting.model).folder for setting in every])
+    split = _split(fresh, here, settings.seed, request.test_share)
+    metric = request.metric or _metric(every, request.budget_tokens)
+    scorer = Scorer(
+        builder,
+        split.clusters,
+        tools=tools,
+        cache=VectorCache(settings.storage),
+        budget_tokens=request.budget_tokens,
+        counting=here.model,
+        progress=progress,
+    )
+    dropped: list[Candidate] = []
+    # Split sorts by question; the order of halving must not mean anything.
+    dev = sorted(split.train, key=lambda pair: hashlib.sha256(pair.id.encode()).digest())
+    if request.halving:
+        candidates, dropped = halving_on_dev(
+            scorer, every, dev, metric=metric, keep=1, seed=settings.seed
+        )
+    else:
+        candidates = all_on_dev(scorer, every, dev)
+    candidates = [scorer.on_test(one, split.test) for one in _each_once(candidates)]
+    choice = choose(candidates, candidates[0], metric=metric, seed=settings.seed)
+    promoted = request.promote and choice.wins
+    present, *others = candidates
+    others.sort(key=lambda one: -one.mean(metric))
+    extra = budget_metric(request.budget_tokens)
+    result = SweepResult(
+        before=source.name,
+        metric=metric,
+        rows=[_row(one, extra, settings.seed) for one in (present, *others)],
+        dropped=dropped,
+        choice=choice,
+        split={"dev": _asked(split.train), "test": _asked(split.test)},
+        unmatched=unmatched,
+        seen=_asked(pairs) - _asked(fresh),
+        promoted=promoted,
+        seconds=time.monotonic() - started,
+        results=settings.results / "sweep",
+    )
+    _keep(result)
+    if promoted:
+        catalog.active.use(choice.best.built.index.name)
+    return result
+
+
+def _settings(settings: "Settings", request: SweepRequest, source: "VectorIndex") -> list[Setting]:
+    """All settings, the present one first."""
+    own = RetrievalOptions.from_settings(settings)
+    present = Setting(source.info.model, source.info.chunking, own)
+    grid = request.grid
+    if not grid.models:
+        grid = replace(grid, models=(source.info.model,))
+    others = settings_of(grid, own, sentences=source.info.sentences)
+    return list(dict.fromkeys([present, *others]))
+
+
+def _check_labels(settings: Sequence[Setting]) -> None:
+    """Refuse models that a table could not tell apart."""
+    models: dict[str, str] = {}
+    for setting in settings:
+        other = models.setdefault(setting.model_label, setting.model)
+        if other != setting.model:
+            raise ConfigError(
+                f"{other} and {setting.model} are both called {setting.model_label}; leave one "
+                "out with --model, or rename its folder"
+            )
+
+
+def _pairs(
+    settings: "Settings", request: SweepRequest, source: "VectorIndex", here: Built
+) -> tuple[list[Pair], int]:
+    if request.questions is None:
+        from rag_app.questions import to_pairs, usable_questions
+
+        questions = usable_questions(settings, source, here.model, here.passages)
+        if not questions:
+            raise PairsError(
+                "there are no questions to compare settings by; name labelled ones: "
+                "`rag-app sweep --questions FILE`, or write some: `rag-app questions`"
+            )
+        return list(to_pairs(questions)), 0
+    labelled = read_questions(
+        request.questions,
+        question_column=settings.question_column,
+        answer_column=settings.answer_column,
+    )
+    matching = match_questions(labelled, here.passages.nodes)
+    if not matching.pairs:
+        raise PairsError(
+            f"none of the {len(labelled)} answers in {request.questions} is in the index; "
+            "ingest the documents they come from: `rag-app ingest PATH`"
+        )
+    return matching.pairs, len(matching.unmatched)
+
+
+def _unseen(pairs: Sequence[Pair], model_folders: Sequence[Path]) -> list[Pair]:
+    seen = frozenset().union(*map(seen_documents, dict.fromkeys(model_folders)))
+    trained = {question_key(pair.question) for pair in pairs if pair.document_id in seen}
+    fresh = [pair for pair in pairs if question_key(pair.question) not in trained]
+    if trained and not fresh:
+        raise PairsError(
+            "all questions are about documents that one of the models was trained on; name "
+            "questions about others, or leave the tuned model out with --model"
+        )
+    return fresh
+
+
+def _split(pairs: Sequence[Pair], here: Built, seed: int, test_share: float) -> Split:
+    if len(pairs) < MIN_PAIRS:
+        raise PairsError(
+            f"{len(pairs)} questions are too few to choose a setting by some and report on others; "
+            f"label at least {MIN_PAIRS}, or write some with `rag-app questions`"
+        )
+    texts = document_texts(here.passages.nodes)
+    return split_pairs(pairs, texts, seed=seed, dev_share=0.0, test_share=test_share)
+
+
+def _asked(pairs: Sequence[Pair]) -> int:
+    """Questions; one that several documents answer is several pairs."""
+    return len({question_key(pair.question) for pair in pairs})
+
+
+def _metric(settings: Sequence[Setting], budget_tokens: int) -> str:
+    """Equal k is unfair to small pieces, which cost less to read."""
+    costs = {(setting.chunking, setting.retrieval.context) for setting in settings}
+    return budget_metric(budget_tokens) if len(costs) > 1 else PRIMARY_METRIC
+
+
+def _row(candidate: Candidate, extra: str, seed: int) -> Row:
+    outcomes = candidate.test or []
+    scores = summarise(outcomes, seed=seed)
+    return Row(candidate, {**scores, extra: estimate(outcomes, extra, seed=seed)})
+
+
+def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """A tuned weight may turn out to be one that was named as well."""
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.setting.name, candidate)
+    return list(first.values())
+
+
+def _keep(result: SweepResult) -> None:
+    for row in result.rows:
+        name = row.candidate.setting.name.replace("/", "-").replace(" ", "_").replace(":", "")
+        write_outcomes(result.results / f"{name}.jsonl", row.candidate.test or [])
+    (result.results / "sweep.json").write_text(
+        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+    )
