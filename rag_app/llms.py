@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rag_app import local_llm
 from rag_app.config import Settings
 from rag_app.endpoint import Endpoint
-from rag_app.errors import ConfigError
+from rag_app.errors import ConfigError, LanguageModelError
 from rag_app.loop_thread import LoopThread
 
 if TYPE_CHECKING:
@@ -133,6 +133,15 @@ class ChatModel:
             async_openai_client=self._endpoint.connect_async(),
         )
 
+    def explain(self, error: Exception) -> LanguageModelError:
+        """What an error of the client means that LlamaIndex's parts use, and what mends it."""
+
+        async def explain(report: Callable[[LanguageModelError], None]) -> None:
+            report(await self._endpoint.explain(error, self._client))
+
+        [explained] = self._loop.reports(explain)
+        return explained
+
     def close(self) -> None:
         """Cancel what is under way, disconnect, stop the local server; twice is harmless."""
         self._loop.close(last=self._client.close)
@@ -181,22 +190,29 @@ class ChatModel:
         choice = completion.choices[0]
         text = choice.message.content or ""
         if not text and choice.finish_reason == "length":
-            logger.warning(
-                "%s used up %d tokens before it began to answer, as reasoning models do; "
-                "turn its thinking off, or name another model with RAG_APP_LLM_MODEL",
-                self.name,
-                options["max_tokens"],
-            )
+            self._warn_of_thinking(options)
         return _until(text, options.get("stop", ()))
 
     async def _answer_in_pieces(
         self, prompt: str, options: dict[str, Any], report: Callable[[str], None]
     ) -> None:
+        wrote = False
         async with self._explained(), await self._send(prompt, options, stream=True) as chunks:
             async for chunk in chunks:
                 for choice in chunk.choices or ():
                     if choice.delta.content:
+                        wrote = True
                         report(choice.delta.content)
+                    if not wrote and choice.finish_reason == "length":
+                        self._warn_of_thinking(options)
+
+    def _warn_of_thinking(self, options: dict[str, Any]) -> None:
+        logger.warning(
+            "%s used up %d tokens before it began to answer, as reasoning models do; "
+            "turn its thinking off, or name another model with RAG_APP_LLM_MODEL",
+            self.name,
+            options["max_tokens"],
+        )
 
     async def _send(self, prompt: str, options: dict[str, Any], *, stream: bool) -> Any:
         from openai import BadRequestError

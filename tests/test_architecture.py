@@ -30,7 +30,13 @@ ORDER = (
     "questions",
     "evaluate",
     "finetune",
+    "sweep",
+    "fence",
+    "figures",
+    "citations",
     "answer",
+    "judge",
+    "conversation",
     "query",
     "cli",
 )

@@ -7,14 +7,17 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT
+from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure, pieces
 from test_architecture import HEAVY as HEAVY_LIBRARIES
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
@@ -236,7 +239,7 @@ def test_evaluate_with_an_unknown_retriever(shop: Path) -> None:
         "--retriever",
         "magic",
         kind="ConfigError",
-        says="there is no retriever 'magic'; --retriever takes one of: exact, vector",
+        says="'magic' is no retriever: 'magic' is not one of exact, vector, keyword, hybrid, ranks",
     )
 
 
@@ -461,7 +464,8 @@ def test_a_conversation(shop: Path) -> None:
     assert told[0] == (f"index {index}, 3 chunks, tiny; language model: none; /help shows commands")
     assert told[1:] == [
         "error: /k takes a number from 1 to 100, not 'many'",
-        "error: there is no command /nonsense; known: /k, /model, /sources, /why, /help",
+        "error: there is no command /nonsense; known: /k, /model, /sources, "
+        "/why, /retriever, /where, /forget, /help",
     ]
     lines = done.stdout.splitlines()
     assert lines[0] == "2 passages from now on"
@@ -472,16 +476,24 @@ def test_a_conversation(shop: Path) -> None:
     assert heads[:2] == heads[2:]
     assert sum(line.startswith(str(shop.parent / "docs")) for line in lines) == 2
     why = lines.index(
-        f"asked 'when are refunds paid' as '' + question, of {index} (tiny, 3 chunks)"
+        f"asked 'when are refunds paid' as '' + question, of {index} (tiny, 3 chunks) by vector"
     )
-    for n, line in enumerate(lines[why + 1 : why + 3], 1):
-        assert re.fullmatch(rf"{n}\. cosine 0\.\d{{4}}  docs/\w+\.md characters \d+-\d+", line)
-    assert lines[why + 3] == f"* {index}"
-    assert [line.split()[0] for line in lines[why + 4 :]] == [
+    model = lines.index(f"* {index}")
+    explained = "\n".join(lines[why + 1 : model])
+    assert re.search(r"vector +\d+\.\d +2", explained)
+    for n in (1, 2):
+        assert re.search(
+            rf"{n}\. docs/\w+\.md characters \d+-\d+\n +vector +rank {n} +score 0\.\d{{4}}",
+            explained,
+        )
+    assert [line.split()[0] for line in lines[model + 1 :]] == [
         "/k",
         "/model",
         "/sources",
         "/why",
+        "/retriever",
+        "/where",
+        "/forget",
         "/help",
         "/quit",
     ]
@@ -501,6 +513,142 @@ def test_a_conversation_asks_another_index(shop: Path, docs: Path) -> None:
     assert f"of {second} (tiny, " in done.stdout
     # Which index is in service did not change.
     assert name_of(shop) == first
+
+
+def with_endpoint(fake: FakeEndpoint) -> tuple[str, ...]:
+    return ("--llm", "endpoint", "--llm-base-url", fake.url, "--llm-model", "gemma")
+
+
+def test_an_answer_and_what_its_check_found(shop: Path) -> None:
+    said = 'Refunds are paid within six days. They say "paid at once". Refunds are paid [2].'
+    with FakeEndpoint(lambda _: completion(said)) as fake:
+        arguments = ("query", "-q", "refunds?", "--storage", str(shop), *with_endpoint(fake))
+        done = run_app(*arguments)
+        values = run_json(*arguments)
+    assert (done.exit_code, done.stderr) == (0, "")
+    shown = done.stdout.splitlines()
+    refunds = next(n["n"] for n in values["citations"] if n["path"].endswith("refunds.md"))
+    assert shown[1:6] == [
+        f'Refunds are paid within six days. They say "paid at once". Refunds are paid. [{refunds}]',
+        "",
+        "no passage supports: Refunds are paid within six days.",
+        'no passage supports: They say "paid at once".',
+        "no passage says: paid at once",
+    ]
+    assert values["misquoted"] == ["paid at once"]
+    assert values["support_ratio"] == pytest.approx(1 / 3)
+    [evidence] = values["evidence"]
+    text = DOCUMENTS["refunds.md"][evidence["start"] : evidence["end"]]
+    assert text == "Refunds are paid within five working days."
+    assert "stream" not in fake.requests[0].body or not fake.requests[0].body["stream"]
+
+
+def test_a_model_cannot_speak_to_the_terminal(shop: Path) -> None:
+    with FakeEndpoint(lambda _: completion("\x1b]0;owned\x07\x1b[2JRefunds\r[bold]!")) as fake:
+        done = run_app("query", "-q", "refunds?", "--storage", shop, *with_endpoint(fake))
+    assert done.stdout.splitlines()[1] == "]0;owned[2JRefunds [bold]!"
+    assert not set("\x1b\x07\r") & set(done.stdout)
+
+
+def test_a_follow_up_without_a_language_model(shop: Path) -> None:
+    typed = "when are refunds paid\nand parcels?\n/why\n/forget\nand parcels?\n"
+    done = run_app("query", "--storage", shop, "--llm", "none", typed=typed)
+    assert done.exit_code == 0
+    both = "when are refunds paid and parcels?"
+    assert done.stdout.count("understood as:") == 1
+    assert f"understood as: {both} (with the last question)\n" in done.stdout
+    assert f"asked '{both}' as" in done.stdout
+    assert "forgotten; the next question stands alone\n" in done.stdout
+
+
+def rewriting(request: Request) -> Reply:
+    if request.prompt.startswith("Rewrite the last question"):
+        return completion("When are parcels over thirty kilograms delivered?")
+    return completion("Parcels over thirty kilograms go by freight.")
+
+
+def test_a_follow_up_that_a_language_model_rewrites(shop: Path) -> None:
+    typed = "are parcels over thirty kilograms delivered?\nwhen?\n"
+    with FakeEndpoint(rewriting) as fake:
+        done = run_app("query", "--storage", shop, "--json", *with_endpoint(fake), typed=typed)
+    assert done.exit_code == 0
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["question"], first["understood_as"]) == (typed.splitlines()[0], None)
+    assert second["question"] == "when?"
+    assert second["understood_as"] == "When are parcels over thirty kilograms delivered?"
+    assert f"understood as: {second['understood_as']}\n" in done.stderr
+    assert fake.requests[2].prompt.endswith(f"Question: {second['understood_as']}")
+
+
+def test_a_rewrite_that_fails_costs_only_the_rewrite(shop: Path) -> None:
+    def failing(request: Request) -> Reply:
+        if request.prompt.startswith("Rewrite"):
+            return failure(401, "no")
+        return completion("Refunds are paid.")
+
+    with FakeEndpoint(failing) as fake:
+        typed = "when are refunds paid\nand parcels?\n"
+        done = run_app("query", "--storage", shop, *with_endpoint(fake), typed=typed)
+    assert done.exit_code == 0
+    said = "the question is taken as it stands, for it could not be rewritten: "
+    assert f"{said}{fake.url} answers 401: no; set RAG_APP_LLM_API_KEY" in done.stdout
+    assert done.stdout.count("Refunds are paid. [") == 2
+    assert fake.requests[-1].prompt.endswith("Question: and parcels?")
+
+
+def test_one_question_has_no_memory(shop: Path) -> None:
+    done = run_app("query", "-q", "and parcels?", "--storage", shop, "--llm", "none")
+    assert "understood as" not in done.stdout
+
+
+def judging(request: Request) -> Reply:
+    if "either YES or NO" in request.prompt:
+        return completion("YES")
+    if "Either YES/ NO" in request.prompt:
+        return completion("NO")
+    return completion("Refunds are paid.")
+
+
+def test_an_answer_is_judged(shop: Path) -> None:
+    with FakeEndpoint(judging) as fake:
+        arguments = (
+            "query",
+            "-q",
+            "refunds?",
+            "--judge",
+            "--storage",
+            str(shop),
+            *with_endpoint(fake),
+        )
+        done = run_app(*arguments)
+        values = run_json(*arguments)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == (
+        "judged by gemma: faithful to the passages: yes; in line with the question: no; "
+        "supported: 100% of the sentences"
+    )
+    assert values["judgement"] == {
+        "model": "gemma",
+        "faithful": True,
+        "relevant": False,
+        "said": {"faithful": "YES", "relevant": "NO"},
+        "support_ratio": 1.0,
+    }
+
+
+def test_without_a_language_model_nobody_judges(shop: Path) -> None:
+    check_error(
+        "query",
+        "-q",
+        "refunds?",
+        "--judge",
+        "--llm",
+        "none",
+        "--storage",
+        shop,
+        kind="ConfigError",
+        says="there is no language model, and judging takes one that follows instructions",
+    )
 
 
 def test_why_before_a_question(shop: Path) -> None:
@@ -524,6 +672,68 @@ def read_until(terminal: int, text: str, *, seconds: float = 120) -> str:
         if select.select([terminal], [], [], 0.2)[0]:
             seen += os.read(terminal, 4096).decode("utf-8", "replace")
     return seen
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_an_answer_as_it_is_written(shop: Path) -> None:
+    said = pieces("Refunds ", "a\x1bre ", "paid.")
+    terminal, child = pty.openpty()
+    with FakeEndpoint(lambda _: said) as fake:
+        command = [sys.executable, "-m", "rag_app.query", "--storage", str(shop)]
+        command += ["-q", "when are refunds paid", *with_endpoint(fake)]
+        environment = {**os.environ, "TERM": "xterm"}
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=child, stdout=child, stderr=child
+        ) as asked:
+            os.close(child)
+            try:
+                seen = read_until(terminal, "characters")
+                assert asked.wait(60) == 0
+            finally:
+                asked.kill()
+        os.close(terminal)
+    assert fake.requests[0].body["stream"] is True
+    dim, erase = "\x1b[2m", "\x1b[2K"
+    assert f"{dim}Refunds" in seen
+    assert f"{dim}Refunds are paid." in seen
+    # What was written is gone before the checked answer takes its place.
+    assert seen.rindex(erase) < seen.index("Refunds are paid. [")
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_an_answer_and_not_the_conversation(shop: Path) -> None:
+    asked = threading.Event()
+
+    def never(_: Request) -> Reply:
+        asked.set()
+        fake.ended.wait(60)
+        return completion("too late")
+
+    terminal, child = pty.openpty()
+    environment = {**os.environ, "PROMPT_TOOLKIT_NO_CPR": "1", "TERM": "xterm"}
+    with FakeEndpoint(never) as fake:
+        command = [sys.executable, "-m", "rag_app.query", "--storage", str(shop)]
+        with subprocess.Popen(
+            [*command, *with_endpoint(fake)],
+            cwd=ROOT,
+            env=environment,
+            stdin=child,
+            stdout=child,
+            stderr=child,
+        ) as repl:
+            os.close(child)
+            try:
+                read_until(terminal, "ask>")
+                os.write(terminal, b"when are refunds paid\r")
+                assert asked.wait(60)
+                repl.send_signal(signal.SIGINT)
+                read_until(terminal, "stopped; the question is forgotten")
+                read_until(terminal, "ask>")
+                os.write(terminal, b"\x04")
+                assert repl.wait(60) == 0
+            finally:
+                repl.kill()
+    os.close(terminal)
 
 
 @pytest.mark.slow

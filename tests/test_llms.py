@@ -259,6 +259,16 @@ def test_a_stream_comes_in_pieces() -> None:
     assert fake.requests[0].body["stream"] is True
 
 
+def test_a_model_that_only_thinks_in_a_stream_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="rag_app.llms")
+    reply = pieces("")
+    assert isinstance(reply.body, list)
+    reply.body[0]["choices"][0]["finish_reason"] = "length"
+    with FakeEndpoint(lambda _: reply) as fake, chat(fake) as llm:
+        assert list(llm.stream("x", max_tokens=5)) == []
+    assert "used up 5 tokens" in caplog.text
+
+
 def test_a_stream_that_is_left_early_or_fails_leaves_the_model_usable() -> None:
     replies = [pieces("a", "b"), failure(401, "no"), completion("fine")]
     with FakeEndpoint(lambda _: replies.pop(0)) as fake, chat(fake) as llm:

@@ -2,19 +2,20 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_app.cli.run import Run, command
+from rag_app.cli.answers import head, show_answer, show_judgement, streamed
+from rag_app.cli.explain import show_trace
+from rag_app.cli.retrieval import FetchK, Rewrites, Today, Where, make_tools, read_day
+from rag_app.cli.run import Run, command, shown
 from rag_app.errors import ConfigError, RagAppError
 
 if TYPE_CHECKING:
-    from rag_app.answer import Answer, Citation
     from rag_app.query import Session
-
-SNIPPET = 300
 
 
 @command
@@ -28,6 +29,28 @@ def query(
     llm_base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")] = None,
     llm_model: Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")] = None,
     chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
+    retriever: Annotated[
+        str | None,
+        typer.Option(
+            help="vector, keyword or hybrid:0.7, and steps: +latest, +multi_query, +hyde, "
+            "+decompose, +mmr, +window:1, +parent:4, +rerank:NAME. [vector]"
+        ),
+    ] = None,
+    where: Where = None,
+    recency: Annotated[
+        str | None, typer.Option(help="latest, cutoff 365d, or half-life 90d.")
+    ] = None,
+    rewrite: Annotated[
+        str | None, typer.Option(help="multi_query, hyde or decompose, by the language model.")
+    ] = None,
+    rerank: Annotated[str | None, typer.Option(help="Cross-encoder: a name or a folder.")] = None,
+    fetch_k: FetchK = None,
+    rewrites: Rewrites = None,
+    today: Today = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say how passages were found.")
+    ] = False,
+    judge: Annotated[bool, typer.Option("--judge", help="The model judges its answers.")] = False,
 ) -> None:
     """Ask your documents: passages with their places, and an answer with checked citations where
     there is a language model."""
@@ -38,86 +61,105 @@ def query(
         llm_base_url=llm_base_url,
         llm_model=llm_model,
         chroma_url=chroma_url,
+        retriever=retriever,
+        where=where,
+        fetch_k=fetch_k,
+        rewrites=rewrites,
+        today=read_day(today),
     )
     from rag_app.index import Catalog
+    from rag_app.judge import able_judge
     from rag_app.llms import open_language_model
     from rag_app.query import Session, open_with_model
+    from rag_app.retrieve import RetrievalOptions
 
+    rerank = rerank and f"rerank:{rerank}"
+    steps = [step for step in (rewrite, rerank, recency) if step]
+    retrieval = RetrievalOptions.from_settings(settings)
+    retrieval = retrieval.with_spec("+".join([retrieval.spec, *steps]))
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     opened, embedding = open_with_model(catalog, settings, index)
     chat = open_language_model(settings)
     try:
-        session = Session(catalog, settings, opened, embedding, chat, settings.top_k)
+        if judge:
+            able_judge(chat)
+        session = Session(
+            catalog=catalog,
+            settings=settings,
+            index=opened,
+            model=embedding,
+            llm=chat,
+            top_k=settings.top_k,
+            retrieval=retrieval,
+            tools=make_tools(settings, chat),
+        )
+        session.retriever()
+        asking = _Asking(run, session, judge=judge, explain=explain)
         if question is not None:
-            found = session.ask(question)
-            show_answer(run, found)
-            run.result(found.to_json())
+            asking.ask(question)
         else:
-            _converse(run, session, settings.storage / "history")
+            session.turns = []
+            _converse(asking, settings.storage / "history")
     finally:
         if chat is not None:
             chat.close()
 
 
-def show_answer(run: Run, found: "Answer") -> None:
-    """Print an answer and the passages."""
-    from rich.markup import escape
+@dataclass(frozen=True)
+class _Asking:
+    """A session, and what is shown of each answer."""
 
-    if found.text is not None:
-        run.out.print(f"\n{escape(found.text)}\n", soft_wrap=True)
-        if found.draft:
-            run.out.print(
-                f"[yellow]a draft by {escape(str(found.model))}, a small model that is often "
-                "wrong; read the passages:[/yellow]\n",
-                soft_wrap=True,
-            )
-        for sentence in found.unsupported:
-            run.out.print(
-                f"[yellow]no passage supports:[/yellow] {escape(sentence)}", soft_wrap=True
-            )
-        if run.as_json:
-            return
-    elif found.citations:
-        run.out.print("\nno language model answers, so here are the passages:")
-    if not found.citations:
-        run.out.print("nothing found; the index is empty")
-    for citation in found.citations:
-        snippet = " ".join(citation.text.split())
-        cut = snippet if len(snippet) <= SNIPPET else snippet[:SNIPPET] + " …"
-        run.out.print(f"[bold]{_head(citation)}[/bold]", soft_wrap=True)
-        run.out.print(f"    {escape(cut)}", soft_wrap=True)
+    run: Run
+    session: "Session"
+    judge: bool
+    explain: bool
 
+    def ask(self, question: str) -> None:
+        """Ask and print."""
+        from rag_app.judge import judge
 
-def _head(citation: "Citation") -> str:
-    from rich.markup import escape
-
-    page = f", page {citation.page}" if citation.page else ""
-    date = f", {citation.date}" if citation.date else ""
-    place = f"{citation.document}{page}, characters {citation.start}-{citation.end}{date}"
-    title = f"{citation.title}  " if citation.title else ""
-    return escape(f"[{citation.n}] {citation.score:.3f}  {title}({place})")
+        run, session = self.run, self.session
+        with streamed(run) as on_text:
+            found = session.ask(question, on_text=on_text, tell=run.say)
+        show_answer(run, found, nothing=session.why_nothing())
+        values = found.to_json()
+        if self.judge:
+            judgement = judge(found, session.llm)
+            show_judgement(run, judgement)
+            values["judgement"] = judgement.to_json()
+        if self.explain and session.trace is not None:
+            show_trace(run, session)
+            values["trace"] = session.trace.to_json([one.chunk for one in found.citations])
+        run.result(values)
 
 
-def _converse(run: Run, session: "Session", history: Path) -> None:
+def _converse(asking: _Asking, history: Path) -> None:
+    run, session = asking.run, asking.session
     run.note(
         f"index {session.index.name}, {session.index.count()} chunks, {session.model.name}; "
         f"language model: {session.llm.name if session.llm else 'none'}; /help shows commands"
     )
     for line in _lines(history):
-        word, _, rest = line.strip().partition(" ")
-        if word in ("/quit", "/exit"):
+        if line.split()[:1] in (["/quit"], ["/exit"]):
             return
         try:
-            if word in COMMANDS:
-                COMMANDS[word](run, session, rest.strip())
-            elif word.startswith("/"):
-                raise ConfigError(f"there is no command {word}; known: {', '.join(COMMANDS)}")
-            elif word:
-                found = session.ask(line)
-                show_answer(run, found)
-                run.result(found.to_json())
+            _obey(asking, line)
         except RagAppError as error:
             run.fail(error)
+        except KeyboardInterrupt:
+            if not sys.stdin.isatty():
+                raise
+            run.note("stopped; the question is forgotten")
+
+
+def _obey(asking: _Asking, line: str) -> None:
+    word, _, rest = line.strip().partition(" ")
+    if word in COMMANDS:
+        COMMANDS[word](asking.run, asking.session, rest.strip())
+    elif word.startswith("/"):
+        raise ConfigError(f"there is no command {word}; known: {', '.join(COMMANDS)}")
+    elif word:
+        asking.ask(line)
 
 
 def _lines(history: Path) -> Iterator[str]:
@@ -141,8 +183,8 @@ def _lines(history: Path) -> Iterator[str]:
 def _help(run: Run, _session: "Session", _: str) -> None:
     """Show this."""
     for name, function in COMMANDS.items():
-        run.out.print(f"{name:<10}{(function.__doc__ or '').strip()}")
-    run.out.print(f"{'/quit':<10}Leave; so does Ctrl-D.")
+        run.out.print(f"{name:<12}{(function.__doc__ or '').strip()}")
+    run.out.print(f"{'/quit':<12}Leave; so does Ctrl-D.")
 
 
 def _set_k(run: Run, session: "Session", value: str) -> None:
@@ -164,31 +206,38 @@ def _switch(run: Run, session: "Session", name: str) -> None:
 
 def _sources(run: Run, session: "Session", _: str) -> None:
     """Show the last passages whole."""
-    from rich.markup import escape
-
     if session.last is None:
         run.say("nothing was asked yet")
         return
     for citation in session.last.citations:
-        run.out.print(f"[bold]{_head(citation)}[/bold]", soft_wrap=True)
-        run.out.print(escape(f"{citation.path}\n{citation.text}\n"), soft_wrap=True)
+        run.out.print(f"[bold]{shown(head(citation))}[/bold]", soft_wrap=True)
+        run.say(f"{citation.path}\n{citation.text}\n")
+
+
+def _forget(run: Run, session: "Session", _: str) -> None:
+    """Forget the conversation: the next question stands alone."""
+    session.turns = []
+    run.say("forgotten; the next question stands alone")
 
 
 def _why(run: Run, session: "Session", _: str) -> None:
-    """Say where the last passages came from."""
-    if session.last is None:
-        run.say("nothing was asked yet")
-        return
-    run.say(
-        f"asked {session.last.question!r} as {session.model.prompts.query!r} + question, "
-        f"of {session.index.name} ({session.model.name}, {session.index.count()} chunks)"
-    )
-    for citation in session.last.citations:
-        cited = " cited" if citation.n in session.last.cited else ""
-        run.say(
-            f"{citation.n}. cosine {citation.score:.4f}  {citation.document} "
-            f"characters {citation.start}-{citation.end}{cited}"
-        )
+    """Say how the last passages were found."""
+    show_trace(run, session)
+
+
+def _retriever(run: Run, session: "Session", spec: str) -> None:
+    """Show how passages are found; /retriever hybrid:0.7+latest finds them so."""
+    if spec:
+        session.retrieve_by(session.retrieval.with_spec(spec))
+    run.say(session.retrieval.spec)
+
+
+def _where(run: Run, session: "Session", text: str) -> None:
+    """Show the filter; /where date >= 2024 sets one, /where off takes it away."""
+    if text:
+        where = None if text == "off" else text
+        session.retrieve_by(replace(session.retrieval, where=where))
+    run.say(session.retrieval.where or "no filter")
 
 
 COMMANDS: dict[str, Callable[[Run, "Session", str], None]] = {
@@ -196,5 +245,8 @@ COMMANDS: dict[str, Callable[[Run, "Session", str], None]] = {
     "/model": _switch,
     "/sources": _sources,
     "/why": _why,
+    "/retriever": _retriever,
+    "/where": _where,
+    "/forget": _forget,
     "/help": _help,
 }

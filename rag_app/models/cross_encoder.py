@@ -1,14 +1,15 @@
 """A cross-encoder: reads a question and a passage together and says how well they fit."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag_app.errors import ModelError
 from rag_app.models.embedding import Vectors, choose_device
-from rag_app.models.weights import find_weights
+from rag_app.models.weights import CROSS_ENCODER, find_weights
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
@@ -24,9 +25,11 @@ class CrossEncoder:
     """
 
     def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
+        from safetensors import SafetensorError
         from sentence_transformers import CrossEncoder as Loaded
 
         self.name = name
+        _refuse_other_kinds(name, folder)
         try:
             self._model = Loaded(
                 str(folder),
@@ -35,7 +38,7 @@ class CrossEncoder:
                 trust_remote_code=False,
                 model_kwargs={"dtype": "float32"},
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{folder} is no cross-encoder that can be loaded "
                 f"({str(error).strip().splitlines()[0]}); name another"
@@ -52,11 +55,32 @@ class CrossEncoder:
         return np.asarray(scores, dtype=np.float32)
 
 
+def _refuse_other_kinds(name: str, folder: Path) -> None:
+    """Refuse what sentence-transformers would give a last layer of random weights."""
+    saved_as = _read(folder / "config_sentence_transformers.json").get("model_type")
+    built_as = " ".join(_read(folder / "config.json").get("architectures") or ())
+    if built_as and saved_as != "CrossEncoder" and "ForSequenceClassification" not in built_as:
+        raise ModelError(
+            f"{name} was not trained to score pairs (it is a {built_as}); a reranker is a "
+            "cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values
+
+
 def load_cross_encoder(name: str, settings: "Settings") -> CrossEncoder:
     """The cross-encoder of this name or folder.
 
     Raises:
         ModelError: not found, or not loadable.
     """
-    folder = find_weights(name, storage=settings.storage, offline=settings.offline)
+    folder = find_weights(
+        name, storage=settings.storage, offline=settings.offline, kind=CROSS_ENCODER
+    )
     return CrossEncoder(name, folder, device=settings.device)

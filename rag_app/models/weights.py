@@ -7,31 +7,38 @@ from pathlib import Path
 from rag_app.errors import ModelError
 
 MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
+# What can be looked for, and the sentence-transformers class that saves it.
+EMBEDDING_MODEL = "embedding model"
+CROSS_ENCODER = "cross-encoder"
+_CLASSES = {EMBEDDING_MODEL: "SentenceTransformer", CROSS_ENCODER: "CrossEncoder"}
 
 
-def find_weights(name: str, *, storage: Path, offline: bool = True) -> Path:
+def find_weights(
+    name: str, *, storage: Path, offline: bool = True, kind: str = EMBEDDING_MODEL
+) -> Path:
     """Find the sentence-transformers folder of a model.
 
     Arguments:
         name: a folder, a name under `<storage>/models`, or a Hugging Face name.
         storage: the storage folder; weights rebuilt from packages are kept under it.
         offline: do not ask the hub.
+        kind: EMBEDDING_MODEL or CROSS_ENCODER, for the message.
     Raises:
         ModelError: the model is nowhere to be found; says where it was looked for.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _checked(folder)
+        return _checked(folder, kind)
     kept = storage / "models" / folder_name(name)
     if (kept / "modules.json").is_file():
-        return _checked(kept)
+        return _checked(kept, kind)
     if cached := _from_hub(name, local_files_only=True):
-        return _checked(cached)
+        return _checked(cached, kind)
     if name in PACKAGED:
         return PACKAGED[name](kept)
     if not offline and (fetched := _from_hub(name, local_files_only=False)):
-        return _checked(fetched)
-    raise ModelError(_not_found(name, storage=storage, offline=offline))
+        return _checked(fetched, kind)
+    raise ModelError(_not_found(name, kind, storage=storage, offline=offline))
 
 
 def folder_name(name: str) -> str:
@@ -39,12 +46,12 @@ def folder_name(name: str) -> str:
     return name.replace("/", "__")
 
 
-def _checked(folder: Path) -> Path:
+def _checked(folder: Path, kind: str) -> Path:
     """Refuse folders that only a pickle or foreign code could load."""
     if not any(folder.rglob("*.safetensors")):
         raise ModelError(
             f"{folder} holds no .safetensors weights; save the model with "
-            "`SentenceTransformer(...).save_pretrained(folder)` and name that folder"
+            f"`{_CLASSES[kind]}(...).save_pretrained(folder)` and name that folder"
         )
     return folder
 
@@ -91,10 +98,14 @@ PACKAGED: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def _not_found(name: str, *, storage: Path, offline: bool) -> str:
+def _not_found(name: str, kind: str, *, storage: Path, offline: bool) -> str:
     hub = "the hub was not asked (set RAG_APP_OFFLINE=false to ask it)" if offline else "the hub"
-    return (
-        f"embedding model {name!r} was not found: not a folder, not under {storage / 'models'}, "
-        f"not in the Hugging Face cache, not in a package; {hub}. "
+    others = (
         f"Models that packages carry: {', '.join(PACKAGED)}"
+        if kind == EMBEDDING_MODEL
+        else f"Name a folder that `{_CLASSES[kind]}(...).save_pretrained(folder)` wrote"
+    )
+    return (
+        f"{kind} {name!r} was not found: not a folder, not under {storage / 'models'}, "
+        f"not in the Hugging Face cache, not in a package; {hub}. {others}"
     )
