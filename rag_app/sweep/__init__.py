@@ -2,6 +2,7 @@
 
 grid       what is tried
 indexes    one index for each model and chunk size, built once and kept
+questions  what settings are compared by
 context    what a ranking costs to read
 weight     the share of the vector search in a hybrid, by dev
 scoring    settings -> scores, with successive halving

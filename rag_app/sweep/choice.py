@@ -16,7 +16,7 @@ class Choice:
     """What came of it.
 
     Fields:
-        best: the recommended setting; the present one if no other wins and it was first on dev.
+        best: the setting that wins; if none does, the first on dev.
         wins: whether it is certainly better than the present setting, on test.
         changes: by setting name, what each changes against the present one on test.
         adjusted: by setting name, the p of that for having looked at all settings (Holm).

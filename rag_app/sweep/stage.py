@@ -8,29 +8,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.errors import ConfigError, PairsError
+from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import write_outcomes
 from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.index import Catalog, VectorCache
-from rag_app.pairs import (
-    Pair,
-    Split,
-    document_texts,
-    match_questions,
-    question_key,
-    read_questions,
-    seen_documents,
-    split_pairs,
-)
-from rag_app.pairs.split import MIN_PAIRS
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
 from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric
 from rag_app.sweep.grid import Grid, Setting, settings_of
-from rag_app.sweep.indexes import Built, IndexBuilder
+from rag_app.sweep.indexes import IndexBuilder
+from rag_app.sweep.questions import asked, find_pairs, split_questions, unseen
 from rag_app.sweep.scoring import Candidate, Scorer, all_on_dev, halving_on_dev
 
 if TYPE_CHECKING:
@@ -102,7 +92,7 @@ class SweepResult:
         rows: the present setting, then the others, best first on the questions that choose.
         split: questions by what they were for.
         unmatched, seen: questions left out: no answer in the index; a model trained on it.
-        before: the index whose setting was to be beaten.
+        before: the index that was in service.
     """
 
     before: str
@@ -119,7 +109,7 @@ class SweepResult:
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
-        best = self.choice.best.setting
+        best = self.recommended
         return {
             "metric": self.metric,
             "split": self.split,
@@ -131,21 +121,27 @@ class SweepResult:
                 for one in self.dropped
             ],
             "recommended": {
-                "name": best.name,
+                "name": best.setting.name,
                 "wins": self.choice.wins,
                 "reason": self.choice.reason,
-                "index": self.choice.best.built.index.name,
+                "index": best.built.index.name,
                 **self.settings,
             },
+            "best_on_dev": self.choice.best.setting.name,
             "promoted": self.promoted,
             "seconds": round(self.seconds, 2),
             "results": str(self.results),
         }
 
     @property
+    def recommended(self) -> Candidate:
+        """The setting that won; the present one if none did."""
+        return self.choice.best if self.choice.wins else self.rows[0].candidate
+
+    @property
     def settings(self) -> dict[str, str | int]:
         """The recommended setting by the names of a settings file."""
-        best = self.choice.best.setting
+        best = self.recommended.setting
         return {
             "model": best.model,
             "chunk_size": best.chunking.chunk_size,
@@ -174,9 +170,9 @@ def sweep(
     builder = IndexBuilder(settings, catalog, source, progress=progress)
     source.check_model(builder.model(source.info.model))
     here = builder.build(every[0].model, every[0].chunking)
-    pairs, unmatched = _pairs(settings, request, source, here)
-    fresh = _unseen(pairs, [builder.model(setting.model).folder for setting in every])
-    split = _split(fresh, here, settings.seed, request.test_share)
+    pairs, unmatched = find_pairs(settings, request.questions, source, here)
+    fresh = unseen(pairs, [builder.model(setting.model).folder for setting in every])
+    split = split_questions(fresh, here, seed=settings.seed, test_share=request.test_share)
     metric = request.metric or _metric(every, request.budget_tokens)
     scorer = Scorer(
         builder,
@@ -203,14 +199,14 @@ def sweep(
     others.sort(key=lambda one: -one.mean(metric))
     extra = budget_metric(request.budget_tokens)
     result = SweepResult(
-        before=source.name,
+        before=catalog.active.current() or source.name,
         metric=metric,
         rows=[_row(one, extra, settings.seed) for one in (present, *others)],
         dropped=dropped,
         choice=choice,
-        split={"dev": _asked(split.train), "test": _asked(split.test)},
+        split={"dev": asked(split.train), "test": asked(split.test)},
         unmatched=unmatched,
-        seen=_asked(pairs) - _asked(fresh),
+        seen=asked(pairs) - asked(fresh),
         promoted=promoted,
         seconds=time.monotonic() - started,
         results=settings.results / "sweep",
@@ -244,60 +240,6 @@ def _check_labels(settings: Sequence[Setting]) -> None:
             )
 
 
-def _pairs(
-    settings: "Settings", request: SweepRequest, source: "VectorIndex", here: Built
-) -> tuple[list[Pair], int]:
-    if request.questions is None:
-        from rag_app.questions import to_pairs, usable_questions
-
-        questions = usable_questions(settings, source, here.model, here.passages)
-        if not questions:
-            raise PairsError(
-                "there are no questions to compare settings by; name labelled ones: "
-                "`rag-app sweep --questions FILE`, or write some: `rag-app questions`"
-            )
-        return list(to_pairs(questions)), 0
-    labelled = read_questions(
-        request.questions,
-        question_column=settings.question_column,
-        answer_column=settings.answer_column,
-    )
-    matching = match_questions(labelled, here.passages.nodes)
-    if not matching.pairs:
-        raise PairsError(
-            f"none of the {len(labelled)} answers in {request.questions} is in the index; "
-            "ingest the documents they come from: `rag-app ingest PATH`"
-        )
-    return matching.pairs, len(matching.unmatched)
-
-
-def _unseen(pairs: Sequence[Pair], model_folders: Sequence[Path]) -> list[Pair]:
-    seen = frozenset().union(*map(seen_documents, dict.fromkeys(model_folders)))
-    trained = {question_key(pair.question) for pair in pairs if pair.document_id in seen}
-    fresh = [pair for pair in pairs if question_key(pair.question) not in trained]
-    if trained and not fresh:
-        raise PairsError(
-            "all questions are about documents that one of the models was trained on; name "
-            "questions about others, or leave the tuned model out with --model"
-        )
-    return fresh
-
-
-def _split(pairs: Sequence[Pair], here: Built, seed: int, test_share: float) -> Split:
-    if len(pairs) < MIN_PAIRS:
-        raise PairsError(
-            f"{len(pairs)} questions are too few to choose a setting by some and report on others; "
-            f"label at least {MIN_PAIRS}, or write some with `rag-app questions`"
-        )
-    texts = document_texts(here.passages.nodes)
-    return split_pairs(pairs, texts, seed=seed, dev_share=0.0, test_share=test_share)
-
-
-def _asked(pairs: Sequence[Pair]) -> int:
-    """Questions; one that several documents answer is several pairs."""
-    return len({question_key(pair.question) for pair in pairs})
-
-
 def _metric(settings: Sequence[Setting], budget_tokens: int) -> str:
     """Equal k is unfair to small pieces, which cost less to read."""
     costs = {(setting.chunking, setting.retrieval.context) for setting in settings}
@@ -319,6 +261,8 @@ def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _keep(result: SweepResult) -> None:
+    for stale in result.results.glob("*.jsonl"):
+        stale.unlink()
     for row in result.rows:
         name = row.candidate.setting.name.replace("/", "-").replace(" ", "_").replace(":", "")
         write_outcomes(result.results / f"{name}.jsonl", row.candidate.test or [])

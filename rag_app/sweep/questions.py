@@ -1,0 +1,95 @@
+"""The questions that settings are compared by: found, fresh to every model, split in two."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.errors import PairsError
+from rag_app.pairs import (
+    Pair,
+    Split,
+    document_texts,
+    match_questions,
+    question_key,
+    read_questions,
+    seen_documents,
+    split_pairs,
+)
+from rag_app.pairs.split import MIN_PAIRS
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+    from rag_app.index import VectorIndex
+    from rag_app.sweep.indexes import Built
+
+
+def find_pairs(
+    settings: "Settings", questions: Path | None, source: "VectorIndex", here: "Built"
+) -> tuple[list[Pair], int]:
+    """Questions with their answers' places, and how many have no answer in the index.
+
+    Arguments:
+        questions: labelled ones; None: those that were written for the source.
+        here: the source, in memory.
+    Raises:
+        PairsError: none at all, or none of these documents.
+    """
+    if questions is None:
+        from rag_app.questions import to_pairs, usable_questions
+
+        written = usable_questions(settings, source, here.model, here.passages)
+        if not written:
+            raise PairsError(
+                "there are no questions to compare settings by; name labelled ones: "
+                "`rag-app sweep --questions FILE`, or write some: `rag-app questions`"
+            )
+        return list(to_pairs(written)), 0
+    labelled = read_questions(
+        questions,
+        question_column=settings.question_column,
+        answer_column=settings.answer_column,
+    )
+    matching = match_questions(labelled, here.passages.nodes)
+    if not matching.pairs:
+        raise PairsError(
+            f"none of the {len(labelled)} answers in {questions} is in the index; "
+            "ingest the documents they come from: `rag-app ingest PATH`"
+        )
+    return matching.pairs, len(matching.unmatched)
+
+
+def unseen(pairs: Sequence[Pair], model_folders: Sequence[Path]) -> list[Pair]:
+    """Leave out what one of the models was trained on; a question of several answers, whole.
+
+    Raises:
+        PairsError: nothing is left.
+    """
+    seen = frozenset().union(*map(seen_documents, dict.fromkeys(model_folders)))
+    trained = {question_key(pair.question) for pair in pairs if pair.document_id in seen}
+    fresh = [pair for pair in pairs if question_key(pair.question) not in trained]
+    if trained and not fresh:
+        raise PairsError(
+            "all questions are about documents that one of the models was trained on; name "
+            "questions about others, or leave the tuned model out with --model"
+        )
+    return fresh
+
+
+def split_questions(pairs: Sequence[Pair], here: "Built", *, seed: int, test_share: float) -> Split:
+    """The questions that choose (`train`) and those that report (`test`), by documents.
+
+    Raises:
+        PairsError: too few, or all about documents that repeat each other.
+    """
+    if len(pairs) < MIN_PAIRS:
+        raise PairsError(
+            f"{len(pairs)} questions are too few to choose a setting by some and report on others; "
+            f"label at least {MIN_PAIRS}, or write some with `rag-app questions`"
+        )
+    texts = document_texts(here.passages.nodes)
+    return split_pairs(pairs, texts, seed=seed, dev_share=0.0, test_share=test_share)
+
+
+def asked(pairs: Sequence[Pair]) -> int:
+    """Questions; one that several documents answer is several pairs."""
+    return len({question_key(pair.question) for pair in pairs})

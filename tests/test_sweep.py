@@ -1,0 +1,587 @@
+"""What a sweep tries, builds, asks and chooses, each against what can be worked out by hand."""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from fakes import WordModel
+from llama_index.core.schema import NodeWithScore, TextNode
+from test_documents_pages import pdf
+from tiny import make_tiny_model
+
+from rag_app.chunks import Chunking
+from rag_app.config import Settings
+from rag_app.errors import ConfigError, DocumentError
+from rag_app.evaluate.scoring import Outcome
+from rag_app.evaluate.statistics import holm
+from rag_app.index import Catalog, IndexInfo, Passages
+from rag_app.ingest import ingest
+from rag_app.models.embedding import Vectors
+from rag_app.pairs import Pair, Question, make_pair
+from rag_app.progress import Progress, silent
+from rag_app.retrieve import RetrievalOptions, Searched, Tools
+from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
+from rag_app.sweep.choice import Choice, choose
+from rag_app.sweep.context import budget_metric, score_with_budget
+from rag_app.sweep.grid import Grid, Setting, read_grid, settings_of
+from rag_app.sweep.indexes import Built, IndexBuilder
+from rag_app.sweep.scoring import FEWEST_ASKED, Candidate, Scorer, halving_on_dev
+from rag_app.sweep.settings_file import write_settings
+from rag_app.sweep.weight import tune_weight
+
+pytestmark = pytest.mark.usefixtures("single_thread")
+
+METRIC = "hit_rate@1"
+NO_TOOLS = cast("Tools", None)
+
+
+# Holm
+
+
+def test_holm_by_hand() -> None:
+    # In order: 3 x .01, 2 x .03, 1 x .04, and none below the one before it.
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.7, 0.6]) == [1.0, 1.0]
+    assert holm([0.04]) == [0.04]
+    assert holm([]) == []
+
+
+# A budget of context
+
+
+class Ranked(TracedRetriever):
+    """Ranks the same passages for every question."""
+
+    def __init__(self, nodes: Sequence[TextNode]) -> None:
+        self.hits = [NodeWithScore(node=node, score=1.0) for node in nodes]
+        super().__init__()
+
+    def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
+        return [self.hits for _ in traces]
+
+
+@pytest.mark.parametrize(
+    ("budget", "hit"), [(600, 1.0), (599, 0.0), (601, 1.0)], ids=["exact", "too little", "more"]
+)
+def test_an_answer_counts_if_it_and_all_before_it_fit(budget: int, hit: float) -> None:
+    lengths = {"a": 100, "b": 200, "right": 300, "d": 50}
+    nodes = [TextNode(id_=name, text=" ".join([name] * n)) for name, n in lengths.items()]
+    asked = [
+        Question("q1", "?", (frozenset({"right"}),), "doc"),
+        Question("q2", "??", (frozenset({"elsewhere"}),), "doc"),
+    ]
+    model: Any = WordModel()
+    found, missed = score_with_budget(Ranked(nodes), asked, model, budget_tokens=budget)
+    assert found.rank == 3
+    assert found.values[budget_metric(budget)] == hit
+    assert found.values["hit_rate@3"] == 1.0
+    assert missed.values[budget_metric(budget)] == 0.0
+
+
+# The choice
+
+
+def outcome(number: int, *, hit: bool) -> Outcome:
+    return Outcome(
+        question_id=f"q{number}",
+        question=f"question {number}?",
+        cluster=f"doc{number}",
+        gold=[["right"]],
+        retrieved=["right" if hit else "wrong"],
+        scores=[1.0],
+        rank=1 if hit else None,
+        values={METRIC: float(hit)},
+    )
+
+
+def outcomes(hits: int, of: int = 20) -> list[Outcome]:
+    """The first so many of these questions are answered."""
+    return [outcome(number, hit=number < hits) for number in range(of)]
+
+
+def setting(spec: str) -> Setting:
+    return Setting("org/model", Chunking(256, 32), RetrievalOptions().with_spec(spec))
+
+
+def candidate(spec: str, *, dev: int, test: int, ms: float = 10.0) -> Candidate:
+    built = cast("Built", None)
+    return Candidate(setting(spec), built, outcomes(dev), outcomes(test), milliseconds=ms)
+
+
+def chosen(present: Candidate, *others: Candidate) -> Choice:
+    return choose([present, *others], present, metric=METRIC, seed=13)
+
+
+def crowd(count: int) -> list[Candidate]:
+    """Settings that change nothing, which Holm counts all the same."""
+    return [candidate(f"hybrid:0.{n}", dev=0, test=0) for n in range(1, count + 1)]
+
+
+def test_the_first_on_dev_wins_with_its_own_p() -> None:
+    present = candidate("vector", dev=0, test=0)
+    best = candidate("keyword", dev=10, test=8)
+    choice = chosen(present, best, *crowd(9))
+    # Eight clusters of one sign: 2 / 2^8 = .008, and ten times that for ten settings.
+    assert choice.changes[best.setting.name].p == pytest.approx(2 / 2**8, abs=0.003)
+    assert choice.adjusted[best.setting.name] > 0.05
+    assert (choice.wins, choice.best) == (True, best)
+
+
+def test_another_than_the_first_wins_only_after_adjustment() -> None:
+    present = candidate("vector", dev=0, test=0)
+    first = candidate("keyword", dev=20, test=0)
+    some, all_ = (candidate("exact", dev=10, test=hits) for hits in (8, 20))
+    lost = chosen(present, first, some, *crowd(8))
+    assert lost.adjusted[some.setting.name] > 0.05 > lost.changes[some.setting.name].p
+    assert (lost.wins, lost.best) == (False, first)
+    won = chosen(present, first, all_, *crowd(8))
+    assert won.adjusted[all_.setting.name] < 0.05
+    assert (won.wins, won.best) == (True, all_)
+
+
+def test_the_words_have_the_figures() -> None:
+    present = candidate("vector", dev=0, test=0, ms=10)
+    best = candidate("keyword", dev=10, test=8, ms=35)
+    choice = chosen(present, best)
+    change = choice.changes[best.setting.name]
+    assert choice.reason == (
+        "256 tokens (overlap 32), keyword: +40.0 points hit_rate@1 "  # 8 of 20
+        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}] over the present "
+        "256 tokens (overlap 32), vector; 25 ms more per question"
+    )
+    assert 0 < change.low < 0.4 < change.high
+    faster = chosen(present, candidate("keyword", dev=10, test=8, ms=3))
+    assert faster.reason.endswith("; 7 ms less per question")
+
+
+def test_models_are_named_where_they_differ() -> None:
+    present = candidate("vector", dev=0, test=0)
+    other = Setting("runs/tuned", Chunking(256, 32), RetrievalOptions())
+    best = Candidate(other, present.built, outcomes(20), outcomes(20), milliseconds=10)
+    words = "256 tokens (overlap 32), vector"
+    assert chosen(present, best).reason.startswith(f"tuned, {words}: +100.0 points ")
+    assert f"over the present model, {words}; " in chosen(present, best).reason
+
+
+def test_nothing_wins_and_words_say_so() -> None:
+    present = candidate("vector", dev=20, test=20)
+    stays = chosen(present, candidate("keyword", dev=10, test=20))
+    assert (stays.wins, stays.best) == (False, present)
+    assert stays.reason == (
+        "nothing beats what is there: 256 tokens (overlap 32), vector is best on the questions "
+        "that choose"
+    )
+    unsure = chosen(candidate("vector", dev=0, test=0), candidate("keyword", dev=1, test=2))
+    assert unsure.wins is False
+    assert unsure.reason.startswith(
+        "nothing certainly beats what is there. Best on the questions that choose is "
+        "256 tokens (overlap 32), keyword: +10.0 points hit_rate@1 [+0.0, "
+    )
+    shown = 100 * unsure.changes["model 256/32 keyword"].smallest_detectable
+    assert unsure.reason.endswith(f"so many questions show a difference from {shown:.1f} points on")
+    worse = chosen(candidate("vector", dev=0, test=20), candidate("keyword", dev=1, test=0))
+    assert worse.wins is False
+    assert worse.reason.startswith("nothing beats what is there: 256 tokens (overlap 32), keyword")
+    assert "-100.0 points" in worse.reason
+
+
+def test_of_equals_the_present_one_and_then_the_faster() -> None:
+    present = candidate("vector", dev=5, test=0, ms=99)
+    slow, fast = (
+        candidate(spec, dev=5, test=20, ms=ms) for spec, ms in (("keyword", 50), ("exact", 5))
+    )
+    # Equal on dev: what is there counts as first, so that others win only after adjustment.
+    choice = chosen(present, slow, fast)
+    assert (choice.wins, choice.best) == (True, fast)
+    tied = chosen(present, candidate("keyword", dev=5, test=0, ms=1))
+    assert (tied.wins, tied.best) == (False, present)
+
+
+# The grid
+
+
+def own(**options: Any) -> RetrievalOptions:
+    return RetrievalOptions(**options)
+
+
+def tried(grid: Grid) -> list[str]:
+    return [one.name for one in settings_of(grid, own(), sentences="rules")]
+
+
+def test_every_combination_once() -> None:
+    grid = Grid(
+        chunk_sizes=(128, 256, 128), models=("org/a", "b"), retrievers=("vector", "keyword")
+    )
+    names = tried(grid)
+    assert len(names) == 2 * 2 * 2
+    # An eighth of the size overlaps unless told otherwise.
+    assert set(names) == {
+        f"{model} {size} {spec}"
+        for model, size, spec in product("ab", ("128/16", "256/32"), ("vector", "keyword"))
+    }
+    overlaps = Grid(
+        chunk_sizes=(128, 64), chunk_overlaps=(0, 32), models=("a",), retrievers=("exact",)
+    )
+    assert tried(overlaps) == ["a 128/0 exact", "a 128/32 exact", "a 64/0 exact", "a 64/32 exact"]
+    same = Grid(chunk_sizes=(128,), models=("a",), retrievers=("hybrid:0.7", "hybrid"))
+    assert tried(same) == ["a 128/16 hybrid:0.7"]
+
+
+def test_numbers_and_filter_are_the_same_for_all() -> None:
+    grid = Grid(chunk_sizes=(128,), models=("a",), retrievers=("keyword", "hybrid:auto+latest"))
+    given = own(fetch_k=7, where="category = billing", retriever="exact")
+    for one in settings_of(grid, given, sentences="kiwi"):
+        assert (one.retrieval.fetch_k, one.retrieval.where) == (7, "category = billing")
+        assert one.chunking.sentences == "kiwi"
+
+
+@pytest.mark.parametrize(
+    ("grid", "says"),
+    [
+        (Grid(chunk_sizes=()), "there is no chunk size to try; name some with --chunk-sizes"),
+        (Grid(retrievers=()), "there is no retriever to try; name some with --retriever"),
+        (Grid(chunk_overlaps=(65,), chunk_sizes=(128,)), "65, more than half of chunk_size 128"),
+        (Grid(chunk_sizes=(8,)), "chunks of 8 tokens with an overlap of 1: Input should be"),
+        (Grid(retrievers=("magic",)), "'magic' is not one of exact, vector, keyword"),
+        (Grid(retrievers=("hybrid:2",)), "hybrid takes a number from 0 to 1"),
+        (Grid(retrievers=("vector+window:0",)), "window takes a number of chunks from 1 to 100"),
+    ],
+)
+def test_a_grid_that_cannot_be_tried(grid: Grid, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_of(grid, own(), sentences="rules")
+    assert says in str(caught.value)
+
+
+def test_a_grid_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text('chunk_sizes = [64, 128]\nmodels = ["a"]\n', "utf-8")
+    assert read_grid(path) == Grid(chunk_sizes=(64, 128), models=("a",))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sizes = [64]", "has an unknown key 'sizes'; known: chunk_sizes, chunk_overlaps, models"),
+        ("chunk_sizes = 64", "chunk_sizes is 64; it takes a list of numbers"),
+        ('chunk_sizes = ["64"]', "chunk_sizes is ['64']; it takes a list of numbers"),
+        ("chunk_sizes = [true]", "it takes a list of numbers"),
+        ("retrievers = [1]", "retrievers is [1]; it takes a list of texts in quotes"),
+        ("chunk_sizes = [", "cannot be read as a grid: "),
+    ],
+)
+def test_a_file_that_is_no_grid(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_grid(path)
+    assert str(caught.value).startswith(str(path))
+    assert says in str(caught.value)
+
+
+def test_a_grid_that_is_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read as a grid: .*; mend the file"):
+        read_grid(tmp_path / "none.toml")
+    (tmp_path / "cp949.toml").write_bytes('models = ["모델"]'.encode("cp949"))
+    with pytest.raises(ConfigError, match=r"cannot be read as a grid: .*; mend the file"):
+        read_grid(tmp_path / "cp949.toml")
+
+
+# The weight of a hybrid
+
+# Words that no stemmer changes and no list of stop words holds.
+WORDS = ["".join(parts) for parts in product("bdgkmr", "aou", "bdgkmr", "aou", "k")][:200]
+NODES = 8
+
+
+class PlacedModel(WordModel):
+    """Passage i lies on axis i; where a question lies is told."""
+
+    def __init__(self, places: dict[str, Vectors]) -> None:
+        super().__init__()
+        self.places = places
+        self.dimension = NODES
+
+    def embed_queries(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
+        return np.stack([self.places[text] for text in texts])
+
+
+def between(nearest: int, second: int) -> Vectors:
+    """A question next to one passage, and next to another by a hair less."""
+    vector = np.zeros(NODES, np.float32)
+    vector[nearest], vector[second] = 1.0, 0.999
+    return vector / np.linalg.norm(vector)
+
+
+def tuned(texts: list[str], places: dict[str, Vectors], questions: list[Question]) -> float:
+    nodes = [TextNode(id_=f"n{i}", text=text) for i, text in enumerate(texts)]
+    passages = Passages(nodes, np.eye(NODES, dtype=np.float32))
+    model: Any = PlacedModel(places)
+    searched = Searched(cast("Any", None), model, passages)
+    auto = RetrievalOptions().with_spec("hybrid:auto")
+    return tune_weight(searched, auto, questions, NO_TOOLS)
+
+
+def ask(text: str, right: int) -> Question:
+    return Question(text, text, (frozenset({f"n{right}"}),), f"d{right}")
+
+
+def test_vectors_alone_where_only_they_are_right() -> None:
+    # The words of question i stand in the next passage, which the vectors put second by a hair.
+    texts = [WORDS[i] for i in range(NODES)]
+    places = {WORDS[(i + 1) % NODES]: between(i, (i + 1) % NODES) for i in range(NODES)}
+    questions = [ask(WORDS[(i + 1) % NODES], i) for i in range(NODES)]
+    assert tuned(texts, places, questions) == 1.0
+
+
+def test_words_alone_where_only_they_are_right() -> None:
+    # Question i stands in two passages; the right one is shorter by a word, so first by a hair.
+    # The vectors are sure of the other.
+    half = NODES // 2
+    filler = WORDS[100:110]
+    texts = [" ".join([WORDS[i], *filler]) for i in range(half)]
+    texts += [" ".join([WORDS[i], *filler, WORDS[120]]) for i in range(half)]
+    places = {WORDS[i]: np.eye(NODES, dtype=np.float32)[half + i] for i in range(half)}
+    assert tuned(texts, places, [ask(WORDS[i], i) for i in range(half)]) == 0.0
+
+
+def test_of_equal_weights_the_one_that_did_well_elsewhere() -> None:
+    texts = [WORDS[i] for i in range(NODES)]
+    places = {WORDS[i]: between(i, (i + 1) % NODES) for i in range(NODES)}
+    assert tuned(texts, places, [ask(WORDS[i], i) for i in range(NODES)]) == 0.7
+
+
+# Halving
+
+
+class FakeScorer:
+    """A setting answers as large a share of the questions as it is told."""
+
+    def __init__(self, shares: dict[str, float]) -> None:
+        self.shares = shares
+        self.asked: list[tuple[str, int]] = []
+
+    def on_dev(self, tried: Setting, pairs: Sequence[Pair]) -> Candidate:
+        spec = tried.retrieval.spec
+        self.asked.append((spec, len(pairs)))
+        hits = round(self.shares[spec] * len(pairs))
+        found = setting("hybrid:0.3") if spec == "hybrid:auto" else tried
+        return Candidate(found, cast("Built", None), outcomes(hits, len(pairs)))
+
+
+def halve(scorer: FakeScorer, questions: int) -> tuple[list[Candidate], list[Candidate]]:
+    pairs = [make_pair(f"question {n}?", f"d{n}", None, None, "human") for n in range(questions)]
+    settings = [setting(spec) for spec in scorer.shares]
+    return halving_on_dev(cast("Scorer", scorer), settings, pairs, metric=METRIC, keep=1, seed=13)
+
+
+SHARES = {"vector": 0.0, "keyword": 0.2, "hybrid:0.1": 0.4, "hybrid:auto": 0.8, "hybrid:0.9": 0.6}
+
+
+def test_halving_drops_the_worse_half_and_keeps_the_present_one() -> None:
+    scorer = FakeScorer(SHARES)
+    left, dropped = halve(scorer, 80)
+    # Four others: 20 questions leave two of them, 40 leave one, which sees all.
+    assert [one.setting.retrieval.spec for one in left] == ["vector", "hybrid:0.3"]
+    assert [len(one.dev) for one in left] == [80, 80]
+    gone = [(one.setting.retrieval.spec, len(one.dev), one.mean(METRIC)) for one in dropped]
+    assert gone == [("hybrid:0.1", 20, 0.4), ("keyword", 20, 0.2), ("hybrid:0.9", 40, 0.6)]
+    # Every round finds the weight anew, of its own questions.
+    assert [n for spec, n in scorer.asked if spec == "hybrid:auto"] == [20, 40, 80]
+    assert sum(n for _, n in scorer.asked) == 5 * 20 + 3 * 40 + 2 * 80
+
+
+def test_few_questions_call_nothing_hopeless() -> None:
+    left, dropped = halve(FakeScorer(SHARES), 2 * FEWEST_ASKED - 1)
+    assert len(left) == len(SHARES)
+    assert dropped == []
+    left, dropped = halve(FakeScorer(SHARES), 2 * FEWEST_ASKED)
+    assert [len(one.dev) for one in dropped] == [FEWEST_ASKED] * 2
+    assert len(left) == 3
+
+
+def test_what_chance_put_behind_is_not_dropped() -> None:
+    # Of the worse half one answers a question of 20 less than the best, the other 12 less.
+    shares = {"vector": 0.0, "keyword": 0.8, "exact": 0.8, "hybrid:0.1": 0.75, "hybrid:0.2": 0.2}
+    left, dropped = halve(FakeScorer(shares), 40)
+    assert [one.setting.retrieval.spec for one in dropped] == ["hybrid:0.2"]
+    assert [one.setting.retrieval.spec for one in left] == list(shares)[:4]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_halving_one_setting_or_two(count: int) -> None:
+    left, dropped = halve(FakeScorer(dict(list(SHARES.items())[:count])), 80)
+    assert len(left) == min(count, 2)
+    assert len(left) + len(dropped) == count
+
+
+# Indexes of the same documents
+
+SMALL = Chunking(16, 0)
+ROWS = "question,answer\nWhen?,At nine in the morning.\nWhere?,Behind the red door.\n"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_tiny_model(tmp_path_factory.mktemp("model") / "tiny"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny: str) -> Settings:
+    """Documents of three kinds, ingested; others that were never ingested lie beside them."""
+    docs = tmp_path / "docs"
+    # A folder may be called as the files in it.
+    (docs / "a.md").mkdir(parents=True)
+    (docs / "a.md" / "a.md").write_text("# Parcels\n\nThey go by rail. They come by boat.", "utf-8")
+    (docs / "faq.csv").write_text(ROWS, "utf-8")
+    (docs / "manual.pdf").write_bytes(pdf(["Press the button."], ["Then wait for the light."]))
+    settings = Settings(storage=tmp_path / "storage", model=tiny, chunk_size=32, chunk_overlap=0)
+    ingest([docs], settings)
+    (docs / "stray.md").write_text("# Stray\n\nNobody asked for this.", "utf-8")
+    (docs / "faq.csv").write_text(ROWS + "Who?,Nobody asked for this either.\n", "utf-8")
+    return settings
+
+
+def builder_of(settings: Settings) -> IndexBuilder:
+    catalog = Catalog(settings.storage)
+    return IndexBuilder(settings, catalog, catalog.open())
+
+
+def documents(built: Built) -> set[str]:
+    return {str(node.ref_doc_id) for node in built.passages.nodes}
+
+
+def test_an_index_is_built_of_the_documents_of_another(settings: Settings) -> None:
+    built = builder_of(settings).build(settings.model, SMALL)
+    before = Catalog(settings.storage).open().passages().nodes
+    assert documents(built) == {str(node.ref_doc_id) for node in before}
+    assert {name.split("#")[0] for name in documents(built)} == {
+        "docs/a.md/a.md",
+        "docs/faq.csv",
+        "docs/manual.pdf",
+    }
+    assert len([name for name in documents(built) if name.startswith("docs/faq.csv#")]) == 2
+    texts = " ".join(node.text for node in built.passages.nodes)
+    assert "They come by boat." in texts
+    assert "Nobody asked" not in texts
+    pages = [n.metadata["page"] for n in built.passages.nodes if "page" in n.metadata]
+    assert sorted(set(pages)) == [1, 2]
+    assert built.index.info.chunking == SMALL
+    assert len(built.passages.nodes) > len(before)
+    assert built.seconds is not None
+    assert built.megabytes is not None
+
+
+def test_a_second_build_embeds_nothing(settings: Settings) -> None:
+    first = builder_of(settings).build(settings.model, SMALL)
+    cache = settings.storage / "cache" / "vectors.sqlite"
+    with sqlite3.connect(cache) as connection:
+        connection.execute("DELETE FROM vectors")
+    connection.close()
+    builder = builder_of(settings)
+    again = builder.build(settings.model, SMALL)
+    assert again.seconds is None
+    assert builder.build(settings.model, SMALL) is again
+    assert again.index.name == first.index.name
+    assert [n.node_id for n in again.passages.nodes] == [n.node_id for n in first.passages.nodes]
+    with sqlite3.connect(cache) as connection:
+        assert connection.execute("SELECT count(*) FROM vectors").fetchone() == (0,)
+    connection.close()
+
+
+def test_what_is_there_is_not_built_again(settings: Settings) -> None:
+    catalog = Catalog(settings.storage)
+    built = builder_of(settings).build(settings.model, catalog.open().info.chunking)
+    assert (built.index.name, built.seconds) == (catalog.active.current(), None)
+    assert catalog.names() == [built.index.name]
+
+
+def test_a_document_that_is_gone(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "docs" / "a.md" / "a.md"
+    path.unlink()
+    with pytest.raises(DocumentError, match="run `rag-app ingest` on its folder, then") as caught:
+        builder_of(settings)
+    assert str(caught.value).startswith(f"{path} cannot be opened")
+
+
+def test_a_row_that_is_gone(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "docs" / "faq.csv"
+    path.write_text(ROWS.replace("nine", "ten"), "utf-8")
+    before = Catalog(settings.storage).open().count()
+    with pytest.raises(DocumentError) as caught:
+        builder_of(settings)
+    assert re.fullmatch(
+        rf"docs/faq\.csv#\w+ is no longer in {re.escape(str(path))}; run `rag-app ingest` on its "
+        "folder, then sweep again",
+        str(caught.value),
+    )
+    assert Catalog(settings.storage).open().count() == before
+
+
+def test_an_index_of_other_documents_is_left_alone(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.txt").write_text("Something else.", "utf-8")
+    small = settings.model_copy(update={"chunk_size": 16})
+    other = ingest([tmp_path / "more"], small).index
+    built = builder_of(settings).build(settings.model, SMALL)
+    assert built.index.name == f"{other}-2"
+    assert "more/b.txt" not in documents(built)
+    kept = Catalog(settings.storage).open(other)
+    assert {record.document_id for record in kept.records()} == {"more/b.txt"}
+    assert builder_of(settings).build(settings.model, SMALL).index.name == f"{other}-2"
+
+
+def test_a_document_that_was_removed_since_the_last_sweep(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first = builder_of(settings).build(settings.model, SMALL)
+    (tmp_path / "docs" / "manual.pdf").unlink()
+    (tmp_path / "docs" / "stray.md").unlink()
+    ingest([tmp_path / "docs"], settings)
+    built = builder_of(settings).build(settings.model, SMALL)
+    assert built.index.name == first.index.name
+    assert documents(first) - documents(built) == {"docs/manual.pdf"}
+
+
+def test_an_index_that_a_killed_run_left_without_its_collection(settings: Settings) -> None:
+    catalog = Catalog(settings.storage)
+    info = catalog.open().info
+    catalog._client("broken")
+    assert "broken" in catalog.names()
+    built = builder_of(settings).build(settings.model, SMALL)
+    assert built.seconds is not None
+    assert built.index.info == IndexInfo(
+        **{**info.to_metadata(), "chunk_size": 16, "chunk_overlap": 0}  # type: ignore[arg-type]
+    )
+
+
+# The settings file
+
+
+def test_other_keys_and_comments_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rag_app.toml"
+    path.write_text('# mine\nseed = 3  # lucky\nretriever = "vector"\ntop_k = 7', "utf-8")
+    write_settings(path, {"retriever": "hybrid:0.4", "chunk_size": 128})
+    assert path.read_text("utf-8") == (
+        '# mine\nseed = 3  # lucky\nretriever = "hybrid:0.4"\ntop_k = 7\nchunk_size = 128\n'
+    )
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_settings_file_is_made(tmp_path: Path) -> None:
+    write_settings(tmp_path / "new.toml", {"model": 'odd "name"', "chunk_size": 64})
+    text = (tmp_path / "new.toml").read_text("utf-8")
+    assert text == 'model = "odd \\"name\\""\nchunk_size = 64\n'
+
+
+def test_a_settings_file_that_is_no_toml_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rag_app.toml"
+    path.write_text("seed = = 3\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"cannot be read: .*; mend the file"):
+        write_settings(path, {"chunk_size": 64})
+    assert path.read_text("utf-8") == "seed = = 3\n"
