@@ -28,7 +28,7 @@ demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, as
 	$(RUN) ingest data/en --storage $(DEMO)
 	$(RUN) questions --per-chunk 1 --storage $(DEMO)
 	RAG_APP_RESULTS=$(DEMO)/results $(RUN) finetune --pairs data/en/questions.jsonl --train-on both --storage $(DEMO)
-	$(RUN) query -q '$(QUESTION)' --storage $(DEMO)
+	$(RUN) query -q '$(QUESTION)' --retriever hybrid:0.7+latest --storage $(DEMO)
 
 test: $(VENV)/.dev check  ## Install, then lint, types and all tests
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
