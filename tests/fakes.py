@@ -1,11 +1,13 @@
 """Small stand-ins whose values one can compute in the head."""
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from rag_app.errors import LanguageModelError
 from rag_app.models import Prompts
 from rag_app.models.embedding import Vectors
 from rag_app.progress import Progress, silent
@@ -51,3 +53,43 @@ class WordModel:
             digest = hashlib.sha256(f"{self.seed}{word.strip('.,?!')}".encode()).digest()
             vector[digest[0] % DIMENSION] += 1.0
         return vector / np.linalg.norm(vector)
+
+
+class ScriptedChat:
+    """A language model that has an answer to each question in a prompt, and fails without one.
+
+    `prompts` holds what was sent, `stops` the strings that each answer was to end before.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str, str],
+        *,
+        name: str = "scripted",
+        follows_instructions: bool = True,
+    ) -> None:
+        self.answers = answers
+        self.name = name
+        self.follows_instructions = follows_instructions
+        self.prompts: list[str] = []
+        self.stops: list[tuple[str, ...]] = []
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        on_done: Callable[[int, str], None] | None = None,
+    ) -> list[str]:
+        answers = []
+        for number, prompt in enumerate(prompts):
+            self.prompts.append(prompt)
+            self.stops.append(tuple(stop))
+            question = re.findall(r"(?:Question|질문): (.*)", prompt)[-1]
+            if question not in self.answers:
+                raise LanguageModelError("http://x/v1 did not answer within 120 s; wait longer")
+            answers.append(self.answers[question])
+            if on_done is not None:
+                on_done(number, answers[-1])
+        return answers

@@ -51,6 +51,32 @@ def make_tiny_model(
     return folder
 
 
+def make_tiny_cross_encoder(
+    folder: Path, *, words: Sequence[str] = (), labels: int = 1, seed: int = 0
+) -> Path:
+    """Save a cross-encoder of two layers with random weights, as sentence-transformers does."""
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import BertConfig, BertForSequenceClassification
+
+    inner = folder.with_name(folder.name + ".bert")
+    config = BertConfig(
+        vocab_size=_save_tokenizer(inner, words),
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=2 * WIDTH,
+        max_position_embeddings=MAX_TOKENS,
+        initializer_range=0.2,
+        num_labels=labels,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        BertForSequenceClassification(config).save_pretrained(inner)
+    CrossEncoder(str(inner), device="cpu").save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Keep torch to one thread: sharing layers this small takes ten times as long."""

@@ -74,6 +74,9 @@ def evaluate(
                 f"{one.model} was trained on the documents of {one.seen} of these questions; its "
                 "scores on them say nothing about new ones"
             )
+    for one in runs:
+        for warning, count in one.warnings.items():
+            run.warn(f"{one.retriever}, {count} of {len(one.outcomes)} questions: {warning}")
     named = [(f"{one.name} {one.retriever}", one.scores) for one in runs]
     run.out.print(runs_table(named, title=f"{len(runs[0].outcomes)} questions"))
     for one in runs[1:]:

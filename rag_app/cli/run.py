@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rag_app.progress import Progress
 
 USER_ERROR = 2
-PIPE_WIDTH = 140
+PIPE_WIDTH = 220
 INTERRUPTED = 130
 
 DISK_ERRORS = {
@@ -181,7 +181,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
 
     made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left")
     for position, header in enumerate(headers):
-        made.add_column(header, justify="left" if position == 0 else "right")
+        # A name that is cut short may be the name of two.
+        first = position == 0
+        made.add_column(
+            header, justify="left" if first else "right", overflow="fold" if first else "ellipsis"
+        )
     for row in rows:
         made.add_row(*row)
     return made

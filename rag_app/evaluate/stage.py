@@ -3,6 +3,7 @@
 import itertools
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,11 +28,10 @@ from rag_app.pairs import (
     seen_documents,
 )
 from rag_app.progress import Progress, silent
-from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
+from rag_app.retrieve.trace import Ranking, TracedRetriever
 
 if TYPE_CHECKING:
-    from llama_index.core.retrievers import BaseRetriever
-
     from rag_app.config import Settings
 
 # The retriever that searches as the REPL does.
@@ -55,7 +55,7 @@ class Subject:
 
     def retriever(
         self, options: RetrievalOptions, tools: Tools, *, top_k: int = LARGEST_K
-    ) -> "BaseRetriever":
+    ) -> TracedRetriever:
         """The retriever of these options; search is exact, save for "vector" itself."""
         approximate = options.retriever == APPROXIMATE
         searched = Searched(self.index, self.model) if approximate else self._in_memory
@@ -67,12 +67,27 @@ class Subject:
         return Searched(self.index, self.model, self.passages, self.cache)
 
 
+class Recorded(TracedRetriever):
+    """A retriever whose traces are kept: they say where a question was not asked as was meant."""
+
+    def __init__(self, retriever: TracedRetriever) -> None:
+        self.retriever = retriever
+        self.traces: list[Trace] = []
+        super().__init__()
+
+    def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
+        """As the retriever ranks."""
+        self.traces += traces
+        return self.retriever.rank(traces)
+
+
 @dataclass(frozen=True)
 class EvaluatedRun:
     """One subject under one retriever.
 
     Fields:
         seen: questions about documents that the model was trained on.
+        warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
     """
 
@@ -83,6 +98,7 @@ class EvaluatedRun:
     outcomes: list[Outcome]
     seconds: float
     seen: int
+    warnings: dict[str, int]
     against_first: Comparison | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -95,6 +111,7 @@ class EvaluatedRun:
             **scores_json(self.scores),
             "seconds": round(self.seconds, 3),
             "trained_on": self.seen,
+            "warnings": self.warnings,
         }
         if self.against_first:
             compared = self.against_first.to_json()
@@ -141,7 +158,7 @@ def evaluate(
         seen = seen_documents(subject.model.folder)
         trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
         for each in options:
-            retriever = subject.retriever(each, tools)
+            retriever = Recorded(subject.retriever(each, tools))
             started = time.monotonic()
             outcomes = score_questions(retriever, questions, progress=progress)
             seconds = time.monotonic() - started
@@ -155,6 +172,7 @@ def evaluate(
                     outcomes=outcomes,
                     seconds=seconds,
                     seen=trained_on,
+                    warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
                     against_first=compare(first, outcomes, seed=settings.seed) if first else None,
                 )
             )

@@ -125,7 +125,7 @@ def read_list(answer: str, question: str, count: int) -> list[str]:
     found: dict[str, str] = {}
     for line in answer.splitlines():
         text = " ".join(_MARK.sub("", line.strip(_QUOTES)).strip(_QUOTES).split())
-        if text and not text.endswith(":") and len(text) <= LONGEST:
+        if text and not text.endswith((":", "：")) and len(text) <= LONGEST:
             found.setdefault(text.casefold(), text)
     found.pop(" ".join(question.split()).casefold(), None)
     return list(found.values())[:count]

@@ -1,0 +1,261 @@
+"""`rag-app evaluate` with retrieval options: what it scores, prints, warns of and writes."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
+from rich.console import Console
+from tiny import make_tiny_cross_encoder, make_tiny_model
+from typer.testing import CliRunner, Result
+
+from rag_app.cli.app import build_app
+from rag_app.cli.run import table
+from rag_app.evaluate.invariants import check_invariants
+from rag_app.evaluate.scoring import read_outcomes
+from rag_app.pairs import keep_seen
+
+# Two chunks each; a question asks with words of the first, and the second answers.
+DOCUMENTS = {
+    "refunds.md": ("billing", "Whoever wants money back writes us.", "It comes in five days."),
+    "parcels.md": ("orders", "Everything over thirty kilograms is heavy.", "It goes by freight."),
+    "hours.md": ("shop", "The doors of the shop stand open.", "They do from nine to six."),
+}
+
+pytestmark = pytest.mark.usefixtures("single_thread")
+
+
+def run_app(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(build_app(), [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with documents, questions, and a storage with their index, two models, a judge."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "docs").mkdir()
+    rows = []
+    for name, (category, asked, answer) in DOCUMENTS.items():
+        head = f"---\ntitle: {category}\ncategory: {category}\ndate: 2024-01-01\n---\n"
+        (folder / "docs" / name).write_text(f"{head}{asked}\n\n{answer}\n", "utf-8")
+        rows.append({"question": asked.lower(), "document": name, "evidence": answer})
+    (folder / "q.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    make_tiny_model(folder / "storage" / "models" / "tiny")
+    make_tiny_model(folder / "elsewhere" / "tiny", seed=1)
+    make_tiny_cross_encoder(folder / "judges" / "a judge")
+    done = run_app(
+        *("ingest", folder / "docs", "--storage", folder / "storage", "--model", "tiny"),
+        *("--chunk-size", "48", "--chunk-overlap", "0", "--quiet"),
+    )
+    assert done.exit_code == 0, done.stderr
+    assert ": 6 chunks, " in done.stdout
+    return folder
+
+
+@pytest.fixture
+def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, in a folder without settings that the test may write to."""
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def evaluate(shop: Path, *options: str | Path) -> Result:
+    done = run_app("evaluate", shop / "q.jsonl", "--storage", shop / "storage", "--quiet", *options)
+    assert done.exit_code == 0, done.stderr
+    return done
+
+
+def evaluate_json(shop: Path, *options: str | Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(evaluate(shop, *options, "--json").stdout)
+    return values
+
+
+def means(values: dict[str, Any], metric: str) -> dict[str, float]:
+    """Mean of a metric by retriever."""
+    return {run["retriever"]: run[metric]["mean"] for run in values["runs"]}
+
+
+RETRIEVERS = (
+    "--retriever",
+    "keyword",
+    "--retriever",
+    "hybrid:0.5",
+    "--retriever",
+    "keyword+window:1",
+)
+
+
+def test_retrievers_side_by_side(shop: Path, tmp_path: Path) -> None:
+    values = evaluate_json(shop, *RETRIEVERS, "--out", tmp_path / "out")
+    # The words of the question stand in the chunk before the one that answers it.
+    assert means(values, "hit_rate@1") == {"keyword": 0, "hybrid:0.5": 0, "keyword+window:1": 1}
+    assert [run["n"] for run in values["runs"]] == [3, 3, 3]
+    assert values["runs"][2]["against_first"]["differences"]["hit_rate@1"]["mean"] == 1
+    assert [run["trained_on"] for run in values["runs"]] == [0, 0, 0]
+    assert [run["warnings"] for run in values["runs"]] == [{}, {}, {}]
+
+    name = values["runs"][0]["name"]
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == [
+        f"{name}-hybrid0.5.jsonl",
+        f"{name}-keyword+window1.jsonl",
+        f"{name}-keyword.jsonl",
+    ]
+    for run, file in zip(values["runs"], (written[2], written[0], written[1]), strict=True):
+        outcomes = read_outcomes(tmp_path / "out" / file)
+        check_invariants(outcomes)
+        scores = [outcome.values["mrr@10"] for outcome in outcomes]
+        assert sum(scores) / 3 == pytest.approx(run["mrr@10"]["mean"])
+
+
+def test_what_is_printed(shop: Path) -> None:
+    done = evaluate(shop, *RETRIEVERS)
+    lines = [line.split() for line in done.stdout.splitlines() if line.strip(" ─")]
+    assert lines[0] == ["3", "questions"]
+    assert [line[1] for line in lines[2:5]] == ["keyword", "hybrid:0.5", "keyword+window:1"]
+    assert [line[1:5] for line in lines[5:]] == [
+        ["hybrid:0.5", "against", "the", "first:"],
+        ["keyword+window:1", "against", "the", "first:"],
+    ]
+    assert done.stderr == ""
+
+
+def test_a_filter_is_part_of_what_is_scored(shop: Path) -> None:
+    for where, share in {
+        "category = billing": 1 / 3,
+        "category in (billing, orders) and date >= 2023": 2 / 3,
+        "category != shop and date < 2023": 0,
+    }.items():
+        for retriever in ("keyword+window:1", "vector+window:1", "exact+window:1"):
+            values = evaluate_json(shop, "--retriever", retriever, "--where", where)
+            # The answers to the other questions are not among what is searched.
+            assert means(values, "hit_rate@10") == {retriever: pytest.approx(share)}
+
+
+def test_a_filter_that_nothing_knows(shop: Path) -> None:
+    done = run_app(
+        *("evaluate", shop / "q.jsonl", "--storage", shop / "storage", "--where", "colour = red")
+    )
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: --where: no chunk has the key 'colour'; known keys: ")
+
+
+def test_file_names_are_safe_and_no_two_runs_share_one(shop: Path, tmp_path: Path) -> None:
+    judge = shop / "judges" / "a judge"
+    twins = [f"vector+rerank:{judge}+window:{size}" for size in (1, 2)]
+    specs = ["vector", *twins, "exact", "exact"]
+    options = [part for spec in specs for part in ("--retriever", spec)]
+    values = evaluate_json(shop, *options, "--out", tmp_path / "out")
+    assert [run["retriever"] for run in values["runs"]] == specs
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(names) == 5
+    name = values["runs"][0]["name"]
+    assert {f"{name}-vector.jsonl", f"{name}-exact.jsonl", f"{name}-exact-2.jsonl"} < set(names)
+    for file in names:
+        assert not set(file) & set(' /\\:*?"<>|')
+        assert len(file.encode()) <= 100
+        assert len(read_outcomes(tmp_path / "out" / file)) == 3
+
+
+def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(shop / "elsewhere" / "tiny", tmp_path / "tuned" / "tiny")
+    keep_seen(other, ["docs/refunds.md", "docs/hours.md", "docs/gone.md"])
+    models = ("--model", "tiny", "--model", str(other))
+    done = evaluate(shop, *models, "--json", "--out", tmp_path / "out")
+    runs = json.loads(done.stdout)["runs"]
+    assert [(run["name"], run["model"], run["trained_on"]) for run in runs] == [
+        ("tiny", "tiny", 0),
+        ("tiny", str(other), 2),
+    ]
+    assert done.stderr.startswith(
+        f"warning: {other} was trained on the documents of 2 of these questions; its scores on "
+        "them say nothing about new ones\n"
+    )
+    assert done.stderr.count("warning: ") == 1
+    # Two models of one name: nothing is written over.
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["tiny-exact-2.jsonl", "tiny-exact.jsonl"]
+
+
+def test_the_warning_comes_once_for_a_model(shop: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(shop / "elsewhere" / "tiny", tmp_path / "tuned" / "tiny")
+    keep_seen(other, ["docs/refunds.md"])
+    done = evaluate(shop, "--model", str(other), "--retriever", "exact", "--retriever", "keyword")
+    assert done.stderr.count("was trained on the documents of 1 of these questions") == 1
+
+
+def test_names_are_whole_in_a_narrow_terminal() -> None:
+    console = Console(width=40, file=io.StringIO())
+    score = "0.333 [0.000, 1.000]"
+    rows = [(f"index-of-that-name {spec}", score, score) for spec in ("keyword+window:1", "vector")]
+    console.print(table(("run", "hit_rate@1", "mrr@10"), rows))
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in written
+    assert "vector" in written
+
+
+def rewriting(request: Request) -> Reply:
+    if "doors" in request.prompt:
+        return failure(401, "no key")
+    return completion("1. five days\n2. by freight")
+
+
+def test_questions_that_a_language_model_rewrites(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One after the other: what fails ends what is under way.
+    monkeypatch.setenv("RAG_APP_LLM_CONCURRENCY", "1")
+    storage = shutil.copytree(shop / "storage", tmp_path / "storage")
+    with FakeEndpoint(rewriting) as fake:
+        llm = ("--llm", "endpoint", "--llm-base-url", fake.url, "--llm-model", "gemma")
+        options = ("--retriever", "keyword+multi_query", "--storage", storage, *llm)
+        done = evaluate(shop, *options, "--json")
+        first = len(fake.requests)
+        evaluate(shop, *options)
+        # Kept in the storage; what failed is asked again.
+        assert [request.prompt[-5:] for request in fake.requests[first:]] == ["open."]
+    [run] = json.loads(done.stdout)["runs"]
+    [(warning, count)] = run["warnings"].items()
+    assert count == 1
+    assert warning.startswith(
+        "the question was asked as it stands: the language model did not rewrite it "
+        f"({fake.url} answers 401: no key; "
+    )
+    said = f"warning: keyword+multi_query, 1 of 3 questions: {warning}\n"
+    assert done.stderr.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            ("--retriever", "magic"),
+            "'magic' is no retriever: 'magic' is not one of exact, vector, keyword, hybrid, ranks; "
+            "write one such as vector, keyword, hybrid:0.7 or hybrid:0.7+latest+window:1",
+        ),
+        (
+            ("--retriever", "exact", "--retriever", "keyword+hyde", "--llm", "none"),
+            "hyde asks a language model and there is none; pip install 'rag-app[local-llm]', or "
+            "name an endpoint with --llm-base-url and --llm-model",
+        ),
+        (
+            ("--retriever", "hybrid:auto"),
+            "hybrid:auto: only `rag-app sweep` tunes the weight, on questions whose answers are "
+            "known; run it, or write a number: hybrid:0.7",
+        ),
+        (
+            ("--retriever", "vector", "--model", "tiny"),
+            "--retriever vector asks an index, and --model has none; use --index NAME, or "
+            "--retriever exact",
+        ),
+        (("--today", "someday"), "--today is 'someday'; write a date such as 2024-03-05"),
+    ],
+)
+def test_what_cannot_be_scored(shop: Path, options: tuple[str, ...], says: str) -> None:
+    done = run_app("evaluate", shop / "q.jsonl", "--storage", shop / "storage", "--json", *options)
+    assert done.exit_code == 2
+    assert json.loads(done.stdout) == {"error": says, "kind": "ConfigError"}
+    assert done.stderr == f"error: {says}\n"

@@ -1,0 +1,167 @@
+"""The written form of a retrieval: what it means, and what is said of one that means nothing."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rag_app.cli.app import build_app
+from rag_app.config import Settings
+from rag_app.errors import ConfigError
+from rag_app.retrieve import RetrievalOptions
+
+PLAIN = RetrievalOptions()
+RETRIEVERS = ("vector", "exact", "keyword", "hybrid:0.7", "hybrid:auto", "ranks:0.25", "hybrid:0")
+STEPS = (
+    ("multi_query", "hyde", "decompose"),
+    ("rerank:models/my-reranker", "rerank:/my models/ce", "rerank:C:/models/ce"),
+    ("latest", "cutoff 365d", "half-life 90d"),
+    ("mmr:0.7", "mmr:0"),
+    ("window:1", "parent:12"),
+)
+
+
+def test_written_forms_are_read_and_written_again() -> None:
+    choices = itertools.product(RETRIEVERS, *(("", *steps) for steps in STEPS))
+    specs = ["+".join(filter(None, parts)) for parts in choices]
+    assert len(specs) == 7 * 4 * 4 * 4 * 3 * 3
+    for spec in specs:
+        assert PLAIN.with_spec(spec).spec == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "written"),
+    [
+        ("hybrid", "hybrid:0.7"),
+        ("ranks", "ranks:0.7"),
+        ("hybrid:", "hybrid:0.7"),
+        ("hybrid 0.5", "hybrid:0.5"),
+        ("hybrid: 1", "hybrid:1"),
+        ("hybrid:.30", "hybrid:0.3"),
+        (" vector + latest ", "vector+latest"),
+        ("vector+half-life:90d", "vector+half-life 90d"),
+        ("vector+half-life  90d", "vector+half-life 90d"),
+        ("vector+mmr+window+parent", "vector+mmr:0.7+parent:1"),
+        ("vector+window:", "vector+window:1"),
+        ("vector+window:007", "vector+window:7"),
+        # Of two that exclude each other the last one counts; order says nothing.
+        ("vector+hyde+cutoff 9d+multi_query+latest", "vector+multi_query+latest"),
+        (
+            "keyword+window:2+mmr:0.5+cutoff 1y+rerank:x+hyde",
+            "keyword+hyde+rerank:x+cutoff 1y+mmr:0.5+window:2",
+        ),
+    ],
+)
+def test_other_ways_to_write_it(spec: str, written: str) -> None:
+    options = PLAIN.with_spec(spec)
+    assert options.spec == written
+    assert PLAIN.with_spec(written) == options
+
+
+def test_what_a_form_means() -> None:
+    options = PLAIN.with_spec("ranks:0.4+decompose+rerank:a/b+half-life 90d+mmr:0.5+parent:3")
+    assert options == RetrievalOptions(
+        retriever="hybrid",
+        hybrid_weight=0.4,
+        fusion="ranks",
+        rewrite="decompose",
+        rerank="a/b",
+        recency="half-life 90d",
+        mmr=0.5,
+        context="parent:3",
+    )
+    assert options.larger_context() == ("parent", 3)
+    assert PLAIN.larger_context() is None
+    assert PLAIN.with_spec("hybrid:auto").hybrid_weight is None
+
+
+def test_another_form_leaves_nothing_of_the_last_but_numbers_and_filter() -> None:
+    given = RetrievalOptions(fetch_k=7, rewrites=2, where="a = 1").with_spec(
+        "ranks:0.1+hyde+latest"
+    )
+    assert given.with_spec("vector") == RetrievalOptions(fetch_k=7, rewrites=2, where="a = 1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "candidates", "asks"),
+    [
+        ("vector", False, False),
+        ("hybrid:0.5", False, False),
+        ("vector+multi_query", True, True),
+        ("vector+hyde", True, True),
+        ("vector+rerank:x", True, False),
+        ("keyword+latest", True, False),
+        ("vector+mmr:0", True, False),
+        ("vector+window", True, False),
+    ],
+)
+def test_what_a_form_needs(spec: str, candidates: bool, asks: bool) -> None:
+    options = PLAIN.with_spec(spec)
+    assert (options.candidates, options.asks_model) == (candidates, asks)
+
+
+RETRIEVER = (
+    "is not one of exact, vector, keyword, hybrid, ranks; write one such as vector, keyword, "
+    "hybrid:0.7 or hybrid:0.7+latest+window:1"
+)
+STEP = (
+    "is not one of multi_query, hyde, decompose, rerank, latest, cutoff, half-life, mmr, window, "
+    "parent; write one such as vector, keyword, hybrid:0.7 or hybrid:0.7+latest+window:1"
+)
+SHARE = "takes a number from 0 to 1"
+CHUNKS = "takes a number of chunks from 1 to 100"
+REFUSED = {
+    "": f"'' {RETRIEVER}",
+    "magic": f"'magic' {RETRIEVER}",
+    "Vector": f"'Vector' {RETRIEVER}",
+    "latest": f"'latest' {RETRIEVER}",
+    "vector latest": "vector takes no value",
+    "vector:3": "vector takes no value",
+    "vector+": f"'' {STEP}",
+    "vector+magic": f"'magic' {STEP}",
+    "vector+keyword": f"'keyword' {STEP}",
+    "hybrid:1.1": f"hybrid {SHARE}",
+    "hybrid:-0.1": f"hybrid {SHARE}",
+    "hybrid:nan": f"hybrid {SHARE}",
+    "hybrid:half": f"hybrid {SHARE}",
+    "ranks:2": f"ranks {SHARE}",
+    "vector+mmr:1.5": f"mmr {SHARE}",
+    "vector+mmr:auto": f"mmr {SHARE}",
+    "vector+hyde:3": "hyde takes no value",
+    "vector+rerank": "rerank takes the name or folder of a cross-encoder: rerank:NAME",
+    "vector+window:0": f"window {CHUNKS}",
+    "vector+window:101": f"window {CHUNKS}",
+    "vector+window:-1": f"window {CHUNKS}",
+    "vector+parent:2.5": f"parent {CHUNKS}",
+    "vector+parent:9999": f"parent {CHUNKS}",
+}
+
+
+@pytest.mark.parametrize("spec", REFUSED)
+def test_what_is_no_retriever_is_refused(spec: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        PLAIN.with_spec(spec)
+    assert str(refused.value) == f"{spec!r} is no retriever: {REFUSED[spec]}"
+
+
+def test_from_settings() -> None:
+    settings = Settings(retriever="hybrid:0.5+latest", fetch_k=7, rewrites=2, where="a = 1")
+    assert RetrievalOptions.from_settings(settings) == RetrievalOptions(
+        "hybrid", hybrid_weight=0.5, recency="latest", fetch_k=7, rewrites=2, where="a = 1"
+    )
+    assert RetrievalOptions.from_settings(Settings()) == PLAIN
+    with pytest.raises(ConfigError, match="'magic' is no retriever"):
+        RetrievalOptions.from_settings(Settings(retriever="magic"))
+
+
+def test_a_bad_retriever_in_the_settings_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rag_app.toml").write_text('retriever = "hybrid:70"\n', "utf-8")
+    done = CliRunner().invoke(build_app(), ["evaluate", "q.jsonl", "--json"])
+    said = f"'hybrid:70' is no retriever: hybrid {SHARE}"
+    assert (done.exit_code, done.stderr) == (2, f"error: {said}\n")
+    assert json.loads(done.stdout) == {"error": said, "kind": "ConfigError"}
