@@ -43,7 +43,7 @@ def test_written_forms_are_read_and_written_again() -> None:
         (" vector + latest ", "vector+latest"),
         ("vector+half-life:90d", "vector+half-life 90d"),
         ("vector+half-life  90d", "vector+half-life 90d"),
-        ("vector+mmr+window+parent", "vector+mmr:0.7+parent:1"),
+        ("vector+mmr+window+parent", "vector+mmr:0.7+parent:4"),
         ("vector+window:", "vector+window:1"),
         ("vector+window:007", "vector+window:7"),
         # Of two that exclude each other the last one counts; order says nothing.

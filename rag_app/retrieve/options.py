@@ -8,12 +8,14 @@ A retriever comes first, steps follow after a +, in any order; of two that exclu
 last one counts.
 """
 
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError
+from rag_app.retrieve.recency import parse_recency
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
@@ -154,9 +156,9 @@ def _rerank(argument: str) -> Values:
     return {"rerank": argument}
 
 
-def _piece(kind: str) -> Reader:
+def _piece(kind: str, usual: int) -> Reader:
     def read(argument: str) -> Values:
-        size = int(argument or 1) if re.fullmatch("[0-9]{0,3}", argument) else 0
+        size = int(argument or usual) if re.fullmatch("[0-9]{0,3}", argument) else 0
         if not 1 <= size <= MOST_CHUNKS:
             raise ValueError(f"takes a number of chunks from 1 to {MOST_CHUNKS}")
         return {"context": f"{kind}:{size}"}
@@ -165,7 +167,13 @@ def _piece(kind: str) -> Reader:
 
 
 def _recency(kind: str) -> Reader:
-    return lambda argument: {"recency": f"{kind} {argument}".strip()}
+    def read(argument: str) -> Values:
+        policy = f"{kind} {argument}".strip()
+        # Only whether it can be read; the day is told when it is applied.
+        parse_recency(policy, today=dt.date.max)
+        return {"recency": policy}
+
+    return read
 
 
 _RETRIEVERS: dict[str, Reader] = {
@@ -184,8 +192,8 @@ _STEPS: dict[str, Reader] = {
     "cutoff": _recency("cutoff"),
     "half-life": _recency("half-life"),
     "mmr": _share("mmr", mmr=0.7),
-    "window": _piece("window"),
-    "parent": _piece("parent"),
+    "window": _piece("window", 1),
+    "parent": _piece("parent", 4),
 }
 
 

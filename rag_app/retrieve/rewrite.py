@@ -25,6 +25,7 @@ _QUOTES = "\"'“” "
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rewrites (key BLOB PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID
 """
+_KEEP = "INSERT OR REPLACE INTO rewrites VALUES (?, ?)"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,10 @@ class Rewriter:
 
         def keep(index: int, text: str) -> None:
             answers[keys[index]] = text
-            with cache:
-                cache.execute("INSERT OR REPLACE INTO rewrites VALUES (?, ?)", (keys[index], text))
+            # An empty answer is a model's mishap, not a rewrite to keep.
+            if text.strip():
+                with cache:
+                    cache.execute(_KEEP, (keys[index], text))
 
         stop = () if self._llm.follows_instructions else ("\n\n",)
         try:

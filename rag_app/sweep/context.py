@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
+from rag_app.errors import LanguageModelError
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
@@ -37,6 +38,9 @@ def score_with_budget(
     Arguments:
         retriever: returns up to DEPTH passages.
         model: its tokens are counted.
+    Raises:
+        LanguageModelError: a question could not be rewritten, so that plain questions would be
+            scored under the name of rewritten ones.
     """
     counting = _Counting(retriever, model)
     outcomes = score_questions(counting, questions, depth=DEPTH, progress=progress)
@@ -62,6 +66,11 @@ class _Counting(TracedRetriever):
 
     def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
         rankings = self._retriever.rank(traces)
+        if failed := [trace.warnings[0] for trace in traces if trace.warnings]:
+            raise LanguageModelError(
+                f"{len(failed)} of {len(traces)} questions could not be rewritten: {failed[0]}; "
+                "sweep again: what was written is kept"
+            )
         texts = sorted({passage_text(hit.node) for ranking in rankings for hit in ranking})
         count = dict(zip(texts, self._model.count_tokens(texts), strict=True))
         self.tokens = [[count[passage_text(hit.node)] for hit in ranking] for ranking in rankings]
