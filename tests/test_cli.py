@@ -27,7 +27,7 @@ from rag_app.errors import DocumentError
 
 # Typer itself takes pydantic to write a help page.
 HEAVY = tuple(name for name in HEAVY_LIBRARIES if name != "pydantic")
-STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "index")
+STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "index", "sweep")
 DOCUMENTS = {
     "refunds.md": "# Refunds\n\nRefunds are paid within five working days.\n",
     "parcels.md": "# Parcels\n\nParcels over thirty kilograms go by freight.\n",
@@ -113,6 +113,12 @@ for stage in ([], *([stage] for stage in {stages})):
     loaded = [name for name in {heavy} if name in sys.modules]
     assert not loaded, (stage, loaded)
 """
+
+
+def test_help_names_the_defaults() -> None:
+    shown = run_app("query", "--help").stdout
+    assert "[vector]" in shown
+    assert "[in service]" in shown
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -4,6 +4,7 @@ import errno
 import functools
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -159,6 +160,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         for name, annotation in COMMON_OPTIONS.items()
     ]
     keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    for parameter in (*keyword, *common):
+        _show_brackets(parameter.annotation)
     wrapper.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in [*keyword, *common]}
     del wrapper.__wrapped__
@@ -172,6 +175,13 @@ def shown(text: str) -> str:
     from rag_app.documents import visible
 
     return escape(visible(text))
+
+
+def _show_brackets(annotation: Any) -> None:
+    """Keep "[default]" in an option's help: Typer takes it for a style, and drops it."""
+    for option in getattr(annotation, "__metadata__", ()):
+        if option.help:
+            option.help = re.sub(r"(?<!\\)\[", r"\\[", option.help)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:
