@@ -52,7 +52,7 @@ TOP_K = 10
 TIMED = 30
 WARM_UP = 3
 # Questions for what asks a language model: on two cores each costs seconds.
-ASKED = 100
+ASKED = 60
 # After the newest document of the sample data, whenever the benchmark runs.
 TODAY = dt.date(2026, 5, 15)
 
