@@ -29,7 +29,7 @@ from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import Outcome, read_outcomes, score_questions, write_outcomes
 from rag_app.evaluate.statistics import differences, summarise
-from rag_app.index import Catalog, VectorCache
+from rag_app.index import Catalog, Passages, VectorCache
 from rag_app.llms import ChatModel, open_language_model
 from rag_app.models import load_named
 from rag_app.models.cross_encoder import load_cross_encoder
@@ -44,6 +44,8 @@ from rag_app.pairs import (
     split_pairs,
 )
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
+from rag_app.retrieve.recency import date_of
+from rag_app.retrieve.versions import Wording
 from rag_app.sweep.weight import tune_weight
 
 NAME = "retrieval_matrix"
@@ -59,6 +61,7 @@ TODAY = dt.date(2026, 5, 15)
 PLAIN = ("vector", "keyword", "hybrid:auto", "ranks:0.5")
 STEPS = ("mmr:0.7", "window:1", "parent:4", "latest", "cutoff 365d", "half-life 365d")
 MODEL_STEPS = ("multi_query", "hyde", "decompose")
+FILTERED = "hybrid:auto, where product = ..."
 SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "mrr@10")
 
 
@@ -127,16 +130,38 @@ def open_bench(corpus: Corpus, llm: ChatModel | None, *, model: str | None = Non
         searched=Searched(index, loaded, passages, VectorCache(settings.storage)),
         dev=questions(split.train),
         test=questions(split.test),
-        depends_on=_depends_on(corpus),
+        depends_on=_depends_on(corpus, passages),
         llm=llm,
     )
 
 
-def _depends_on(corpus: Corpus) -> dict[str, str]:
+def _depends_on(corpus: Corpus, passages: Passages) -> dict[str, str]:
+    """Question -> "product", "date, newer" or "date, older": which version answers it."""
     if corpus.questions.suffix != ".jsonl":
         return {}
     rows = [json.loads(line) for line in corpus.questions.read_text("utf-8").splitlines()]
-    return {row["question"]: row["depends_on"] for row in rows if "depends_on" in row}
+    kinds = {row["question"]: row for row in rows if "depends_on" in row}
+    old = _older_documents(passages)
+    return {
+        question: "product"
+        if row["depends_on"] == "product"
+        else f"date, {'older' if any(o.endswith(row['document']) for o in old) else 'newer'}"
+        for question, row in kinds.items()
+    }
+
+
+def _older_documents(passages: Passages) -> set[str]:
+    """Documents of which there is a newer version."""
+    dated = [
+        (day, Wording.of(node), node.ref_doc_id)
+        for node in passages.nodes
+        if (day := date_of(node)) is not None
+    ]
+    return {
+        document
+        for day, wording, document in dated
+        if any(other > day and wording.is_version_of(version) for other, version, _ in dated)
+    }
 
 
 def measure(bench: Bench, spec: str) -> dict[str, Any]:
@@ -161,6 +186,20 @@ def measure(bench: Bench, spec: str) -> dict[str, Any]:
     if seconds:
         row["milliseconds_with_model"] = 1000 * seconds / len(questions)
     return row
+
+
+def measure_filtered(bench: Bench) -> dict[str, Any]:
+    """The hybrid on questions about one of several products, each filtered by its product."""
+    passages = bench.searched.passages
+    product = {n.node_id: n.metadata.get("product") for n in passages.nodes} if passages else {}
+    asked = [one for one in bench.test if bench.depends_on.get(one.text) == "product"]
+    outcomes = []
+    for question in asked:
+        [wanted, *_] = [product[chunk] for gold in question.gold for chunk in gold]
+        options = replace(bench.options("hybrid:auto"), where=f'product = "{wanted}"')
+        retriever = build_retriever(bench.searched, options, top_k=TOP_K, tools=bench.tools)
+        outcomes += score_questions(retriever, [question])
+    return {**_row(bench, FILTERED, outcomes, None), "spec": FILTERED}
 
 
 def measure_stock(bench: Bench, name: str, stock: Stock) -> dict[str, Any]:
@@ -228,6 +267,8 @@ def run(corpus: Corpus, done: dict[str, Any], save: Callable[[], None], *, tuned
         for model in models:
             rows = done.setdefault(model, {})
             wanted = specs() if model == corpus.model else ["vector", "hybrid:auto"]
+            if model == corpus.model and corpus.name.startswith("sample"):
+                wanted.append(FILTERED)
             stock = list(STOCK) if model == corpus.model else []
             if all(name in rows for name in (*wanted, *stock)):
                 continue
@@ -236,12 +277,16 @@ def run(corpus: Corpus, done: dict[str, Any], save: Callable[[], None], *, tuned
                 if name in rows:
                     continue
                 print(f"{corpus.name} {model} {name} ...", flush=True)
-                rows[name] = (
-                    measure_stock(bench, name, STOCK[name])
-                    if name in STOCK
-                    else measure(bench, name)
-                )
+                rows[name] = _measure(bench, name)
                 save()
+
+
+def _measure(bench: Bench, name: str) -> dict[str, Any]:
+    if name == FILTERED:
+        return measure_filtered(bench)
+    if name in STOCK:
+        return measure_stock(bench, name, STOCK[name])
+    return measure(bench, name)
 
 
 def _tuned_model(corpus: Corpus) -> list[str]:
@@ -261,6 +306,10 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
             print(f"\n{corpus}, {model.rsplit('/', 1)[-1]}, {rows['vector']['n']} questions")
             for name, row in rows.items():
                 print(_line(name, row, _change(corpus, model, "vector", name)))
+                for kind, part in row["depends_on"].items():
+                    scores = " ".join(f"{part[metric]['mean']:.3f}" for metric in SHOWN)
+                    label = f"{kind} ({part['n']})"
+                    print(f"      {label:<30} {scores}")
             for name, stock in STOCK.items():
                 if name in rows and stock.ours in rows:
                     change = _change(corpus, model, name, stock.ours)
