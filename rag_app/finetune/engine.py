@@ -95,8 +95,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         self.base.unload()
         trained = train(job, progress=self.progress)
         if trained.diverged:
-            self._keep_what_is_good(trained)
-        check_finite(trained.model)
+            self._keep_what_is_good(trained, job.work)
         blend, dev_mrr = self._blend(trained.model)
         self.report = self._measure(trained, blend, dev_mrr)
         self._save(trained.model, self.target)
@@ -122,12 +121,13 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """The tuned model; its name is that of its folder under `<storage>/models`."""
         return EmbeddingModel(self.target.name, self.target, device=self.device)
 
-    def _keep_what_is_good(self, trained: Trained) -> NoReturn:
+    def _keep_what_is_good(self, trained: Trained, work: Path) -> NoReturn:
         """Save the weights of the last epoch before the loss was no number, and say where."""
         epochs = trained.whole_epochs
         kept = self.target.with_name(f"{self.target.name}-epoch-{epochs}")
         self.report = self._measure(trained, 1.0, None)
         self._save(trained.model, kept)
+        shutil.rmtree(work, ignore_errors=True)
         raise TrainingError(
             f"{trained.diverged}. The model as it was after epoch {epochs} is kept in {kept}"
         )
@@ -178,15 +178,3 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         (partial / REPORT_FILE).write_text(report, "utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
-
-
-def check_finite(model: "SentenceTransformer") -> None:
-    """Refuse weights that are no numbers, which a short training never logs.
-
-    Raises:
-        TrainingError: one is not finite.
-    """
-    if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
-        raise TrainingError(
-            "training left weights that are no numbers; run again with a smaller --learning-rate"
-        )

@@ -1,12 +1,12 @@
 """What the machine can do and has used, and what its errors mean for a training."""
 
 import ctypes
-import errno
 import gc
 import resource
 import sys
 from pathlib import Path
 
+from rag_app.disk import disk_is_full
 from rag_app.errors import RagAppError, StorageError, TrainingError
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
@@ -49,17 +49,22 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def explain(
-    error: Exception, *, folder: Path, batch_size: int, mini_batch: int
+    error: Exception, *, folder: Path, batch_size: int, piece: int | None, can_fall: bool
 ) -> RagAppError | None:
-    """What a user can do about an error of the machine; None if it is something else."""
+    """What a user can do about an error of the machine; None if it is something else.
+
+    Arguments:
+        piece: what passes through the model at once; None where that is the whole batch.
+        can_fall: batches have been made as small as they may be.
+    """
     if ran_out_of_memory(error):
+        pieces = f" in pieces of {piece}" if piece else ""
+        smaller = "" if can_fall else "--batch-size auto, which takes what the memory holds, "
         return TrainingError(
-            f"the memory does not hold a training with batches of {batch_size} in pieces of "
-            f"{mini_batch}; run again with --mini-batch {max(2, mini_batch // 2)}, which changes "
-            "only the speed, or a smaller --max-tokens"
+            f"the memory does not hold a training with batches of {batch_size}{pieces}; run again "
+            f"with {smaller}a smaller --max-tokens, or --method adapter, which needs the least"
         )
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    if full or "no space left" in str(error).lower():
+    if disk_is_full(error):
         return StorageError(
             f"the disk of {folder} is full; make room, or name another folder with --storage. The "
             "same command then goes on from the last checkpoint"

@@ -13,6 +13,7 @@ from rag_app.finetune.dev import DevSet
 from rag_app.finetune.negatives import NegativePool
 from rag_app.finetune.options import TrainingRow
 from rag_app.pairs import (
+    MIN_PAIRS,
     Pair,
     Question,
     Split,
@@ -25,6 +26,7 @@ from rag_app.pairs import (
     question_key,
     read_questions,
     split_pairs,
+    without_echoes,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Material:
         pool: passages that training may see besides: those of no dev or test document.
         train: the training pairs' own questions, for the score that shows what training on the
             test questions would have looked like.
+        echoes: pairs that were left out because the question repeats its answer.
         doubted: pairs that a second opinion took out of training.
     """
 
@@ -70,6 +73,7 @@ class Material:
     test: list[Question]
     train: list[Question]
     unmatched: int
+    echoes: int
     doubted: int
 
     @property
@@ -78,6 +82,19 @@ class Material:
         clusters = self.split.clusters
         seen = {*self.row_clusters, *(clusters[pair.document_id] for pair in self.split.dev)}
         return [document for document, cluster in clusters.items() if cluster in seen]
+
+
+@dataclass(frozen=True)
+class CutPassages:
+    """How many different passages, of those trained on, are longer than `max_tokens`.
+
+    `model_max_tokens` is what the model could read.
+    """
+
+    count: int
+    of: int
+    max_tokens: int
+    model_max_tokens: int
 
 
 def read_labelled(
@@ -130,15 +147,19 @@ def prepare(
     """
     nodes = passages.nodes
     texts = document_texts(nodes)
+    own, written = without_echoes(labelled, texts), without_echoes(synthetic, texts)
+    asked = own if labelled else written
+    echoes = len(labelled) + len(synthetic) - len(own) - len(written)
+    _require_enough(asked, unmatched=unmatched, echoes=echoes)
     split = split_pairs(
-        labelled or synthetic,
+        asked,
         texts,
         seed=seed,
         dev_share=options.dev_share,
         test_share=options.test_share,
         group_of=_group_of(nodes, options.group_by),
     )
-    chosen, dev = _choose(split, synthetic, train_on if labelled else "labelled")
+    chosen, dev = _choose(split, written, train_on if labelled else "labelled")
     train = believe(chosen)
     if not train:
         raise PairsError(
@@ -158,8 +179,37 @@ def prepare(
         test=build_questions(split.test, nodes, split.clusters),
         train=build_questions(train, nodes, split.clusters),
         unmatched=unmatched,
+        echoes=echoes,
         doubted=len(chosen) - len(train),
     )
+
+
+def _require_enough(pairs: Sequence[Pair], *, unmatched: int, echoes: int) -> None:
+    """Say where the pairs of a file went, if too few of them are left."""
+    gone = [
+        f"{count} {why}"
+        for count, why in (
+            (unmatched, "have an answer that is not in the index"),
+            (echoes, "repeat the passage that answers them"),
+        )
+        if count
+    ]
+    if gone and len(pairs) < MIN_PAIRS:
+        raise PairsError(
+            f"{len(pairs)} pairs are too few to train on some and test on others, and those that "
+            f"were left out cannot help: {' and '.join(gone)}; label at least {MIN_PAIRS}, or "
+            "write some with `rag-app questions`"
+        )
+
+
+def cut_passages(
+    rows: Sequence[TrainingRow], model: "EmbeddingModel", max_tokens: int | None
+) -> CutPassages:
+    """Count the passages of training whose ends are not read."""
+    limit = min(max_tokens or model.max_tokens, model.max_tokens)
+    texts = list({row.passage for row in rows})
+    cut = sum(tokens > limit for tokens in model.count_tokens(texts))
+    return CutPassages(cut, of=len(texts), max_tokens=limit, model_max_tokens=model.max_tokens)
 
 
 def _negative_pool(split: Split, passages: "Passages") -> NegativePool:

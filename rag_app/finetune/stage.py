@@ -18,11 +18,19 @@ from rag_app.evaluate.comparison import (
 )
 from rag_app.evaluate.verdict import PRIMARY_METRIC, Verdict, guard
 from rag_app.finetune.card import write_card
-from rag_app.finetune.material import Material, SplitOptions, TrainOn, prepare, read_labelled
+from rag_app.finetune.material import (
+    CutPassages,
+    Material,
+    SplitOptions,
+    TrainOn,
+    cut_passages,
+    prepare,
+    read_labelled,
+)
 from rag_app.finetune.negatives import NegativeOptions
 from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
 from rag_app.finetune.options import TrainingOptions, TrainingReport
-from rag_app.finetune.phases import Workshop, plan_phases, train_phases
+from rag_app.finetune.phases import ADAPTER, Workshop, plan_phases, train_phases
 from rag_app.finetune.presets import BEST, Search, Tried, search_best
 from rag_app.finetune.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
@@ -66,7 +74,13 @@ class FinetuneRequest:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What tuning brought. `index` is the tuned one, in service if `promoted`."""
+    """What tuning brought. `index` is the tuned one, in service if `promoted`.
+
+    Fields:
+        unmatched, echoes: questions that were left out: their answers are not in the index, or
+            they repeat them.
+        cut: passages that training did not read to the end.
+    """
 
     model: Path
     base_model: str
@@ -76,7 +90,9 @@ class FinetuneResult:
     split: dict[str, int]
     rows: int
     unmatched: int
+    echoes: int
     doubted: int
+    cut: CutPassages
     comparison: Comparison
     training_scores: Comparison
     verdict: Verdict
@@ -102,7 +118,9 @@ class FinetuneResult:
             "split": self.split,
             "training_pairs": self.rows,
             "unmatched": self.unmatched,
+            "echoes": self.echoes,
             "doubted": self.doubted,
+            "cut_passages": asdict(self.cut),
             "n": compared["n"],
             "base": compared["base"],
             "tuned": compared["tuned"],
@@ -179,7 +197,9 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
         split=_counts(material.split),
         rows=len(material.rows),
         unmatched=material.unmatched,
+        echoes=material.echoes,
         doubted=material.doubted,
+        cut=cut_passages(material.rows, base, _read_tokens(trained.options)),
         comparison=comparison,
         training_scores=on_training,
         search_loss=search_loss(tuned_index, tuned, comparison.tuned_outcomes),
@@ -206,6 +226,11 @@ def _train(
         return search_best(base, material, options, shop, minutes=request.minutes)
     model, report = train_phases(base, material, options, request.negatives, shop)
     return Search(model, report, options, [])
+
+
+def _read_tokens(options: TrainingOptions) -> int | None:
+    """Where training cuts texts; an adapter's are embedded as ever."""
+    return None if options.method == ADAPTER else options.max_tokens
 
 
 def _canary(

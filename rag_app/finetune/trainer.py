@@ -55,4 +55,6 @@ class PairTrainer(SentenceTransformerTrainer):
         # Theirs goes on with the last weights if the best cannot be read, and only logs it. Of
         # several processes only the one that saved it can be sure that it is there.
         if self.state.best_model_checkpoint and self.is_world_process_zero():
-            self._load_from_checkpoint(self.state.best_model_checkpoint)
+            # The state of a run that was killed may know the folder by another way to it.
+            name = Path(self.state.best_model_checkpoint).name
+            self._load_from_checkpoint(str(Path(str(self.args.output_dir)) / name))

@@ -1,5 +1,6 @@
 """One run of the trainer: from rows to a trained model, going on from the last checkpoint."""
 
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -83,16 +84,18 @@ def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
     """
     options = job.options
     while True:
+        batch = options.batch_size
+        # Steps of a smaller batch are others: its checkpoints must not be taken for these.
+        work = job.work if batch == job.options.batch_size else job.work / f"batch-{batch}"
         try:
-            trained = _train(replace(job, options=options), progress)
+            trained = _train(replace(job, options=options, work=work), progress)
             # The trainer refers to itself, so its optimizer would stay for a while.
             trained.model.zero_grad()
             free_memory()
             return trained
-        except (RuntimeError, OSError, MemoryError) as error:
+        except Exception as error:
             smaller = _smaller(options) if ran_out_of_memory(error) else None
             if smaller:
-                shutil.rmtree(job.work, ignore_errors=True)
                 options = smaller
                 progress(
                     "train",
@@ -105,8 +108,9 @@ def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
             mendable = explain(
                 error,
                 folder=job.work.parent,
-                batch_size=options.batch_size,
-                mini_batch=options.mini_batch,
+                batch_size=batch,
+                piece=min(options.mini_batch, batch) if find_loss(options.loss).in_pieces else None,
+                can_fall=options.batch_can_fall,
             )
             if mendable is None:
                 raise
@@ -175,7 +179,6 @@ def dev_evaluator(dev: DevSet, prompts: Prompts, device: str) -> DevEvaluator:
 def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransformer", Finish]:
     name, folder = job.base
     model = EmbeddingModel(name, folder, device=job.device).transformer
-    model.max_seq_length = min(job.options.max_tokens or job.max_tokens, job.max_tokens)
     method = find_method(job.options.method, loss=job.options.loss)
     if loss.reads_packed and (job.device == "cpu" or method.needs_packing):
         packed = pack_texts(model)
@@ -184,7 +187,9 @@ def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransforme
                 f"--method {job.options.method} cannot train this family of models; it can train: "
                 f"{', '.join(sorted(FAMILIES))}. Use --method full or adapter"
             )
-    return model, method.prepare(model, job.options)
+    finish = method.prepare(model, job.options)
+    model.max_seq_length = min(job.options.max_tokens or job.max_tokens, job.max_tokens)
+    return model, finish
 
 
 def _arguments(job: TrainingJob, groups: Sequence[str]) -> Any:
@@ -249,7 +254,16 @@ def last_whole_checkpoint(work: Path) -> str | None:
     """
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]))
     for checkpoint in reversed(checkpoints):
-        if (checkpoint / "trainer_state.json").is_file():
+        if _is_whole(checkpoint / "trainer_state.json"):
             return str(checkpoint)
         shutil.rmtree(checkpoint)
     return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a JSON file is there to its last bracket."""
+    try:
+        json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return True

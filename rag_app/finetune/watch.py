@@ -45,6 +45,20 @@ class Watch(TrainerCallback):
                 "run again with a smaller --learning-rate"
             )
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **now: Any) -> None:
+        """Look at the weights before they are scored and kept as a checkpoint.
+
+        A gradient may overflow where the loss did not, or after it was last logged.
+
+        Raises:
+            Diverged: one is not finite.
+        """
+        if not all(bool(weights.isfinite().all()) for weights in now["model"].parameters()):
+            raise Diverged(
+                f"the weights became no numbers in epoch {round(state.epoch)}; "
+                "run again with a smaller --learning-rate"
+            )
+
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
     ) -> None:

@@ -89,6 +89,19 @@ class UpsertingChromaStore(ChromaVectorStore):
             result.similarities = [1.0 + math.log(score) for score in result.similarities]
         return result
 
+    def nearest_ids(
+        self, vector: Vectors, *, top_k: int, filters: MetadataFilters | None
+    ) -> dict[str, float]:
+        """Row ids with their cosines, best first: the rows themselves take most of a search."""
+        found = self._collection.query(
+            query_embeddings=[vector.tolist()],
+            n_results=top_k,
+            where=_to_chroma_filter(filters) if filters else None,
+            include=["distances"],
+        )
+        [ids], [distances] = found["ids"], found["distances"]
+        return {row_id: 1.0 - far for row_id, far in zip(ids, distances, strict=True)}
+
     def ids_where(self, filters: MetadataFilters) -> list[str]:
         """Ids of the rows that a search with these filters is limited to."""
         found = self._collection.get(where=_to_chroma_filter(filters), include=[])
@@ -220,6 +233,12 @@ class VectorIndex:
         )
         pairs = zip(found.nodes or [], found.similarities or [], strict=True)
         return [NodeWithScore(node=node, score=score) for node, score in pairs]
+
+    def search_ids(
+        self, vector: Vectors, *, top_k: int, filters: MetadataFilters | None = None
+    ) -> dict[str, float]:
+        """As `search`, without the chunks: their ids with their cosines, best first."""
+        return self.store.nearest_ids(vector, top_k=top_k, filters=filters)
 
     def ids_where(self, filters: MetadataFilters) -> list[str]:
         """Ids of the chunks that fit."""

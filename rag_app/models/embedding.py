@@ -26,6 +26,8 @@ Vectors = npt.NDArray[np.float32]
 # Texts between two reports of progress.
 SLAB = 256
 BATCH_SIZE = 32
+# What stands for the infinity that a static embedding reads.
+NO_LIMIT = 1_000_000
 # A linear map on questions' vectors, in the folder of a model that was tuned by one.
 ADAPTER_FILE = "query_adapter.safetensors"
 
@@ -86,7 +88,7 @@ class EmbeddingModel:
         self.tokenizer = _tokenizer(self.transformer, folder)
         self.adapter = _adapter(folder)
         self.dimension = int(self.transformer.get_embedding_dimension() or 0)
-        self.max_tokens = int(self.transformer.max_seq_length or 512)
+        self.max_tokens = int(min(self.transformer.max_seq_length or 512, NO_LIMIT))
 
     @cached_property
     def transformer(self) -> "SentenceTransformer":
@@ -262,11 +264,13 @@ def _tokenizer(transformer: "SentenceTransformer", folder: Path) -> "Tokenizer":
     """A tokenizer of our own: sharing the model's would share its truncation and its lock."""
     from tokenizers import Tokenizer
 
-    inner = getattr(transformer.tokenizer, "backend_tokenizer", None)
+    theirs = transformer.tokenizer
+    # A static embedding has the tokenizer itself.
+    inner = theirs if isinstance(theirs, Tokenizer) else getattr(theirs, "backend_tokenizer", None)
     if inner is None:
         raise ModelError(
-            f"{folder} has no fast tokenizer (tokenizer.json), which chunking needs; "
-            "convert it with transformers' AutoTokenizer(...).save_pretrained, or use another model"
+            f"{folder} has no fast tokenizer (tokenizer.json), and transformers makes none of its "
+            f"{type(theirs).__name__}; chunking needs one, so name another model with --model"
         )
     tokenizer: Tokenizer = Tokenizer.from_str(inner.to_str())
     tokenizer.no_truncation()

@@ -60,6 +60,7 @@ def split_pairs(
             "on; choose two that are 0 or more and below 1 together"
         )
     _require_enough(pairs, texts)
+    _require_documents(pairs, parts=[part for part, share in shares.items() if share])
     clusters = cluster_documents(texts, [*_same_question(pairs), *_same_group(texts, group_of)])
     sizes = Counter(clusters[pair.document_id] for pair in pairs)
     part_of = _place_clusters(sizes, {part: share for part, share in shares.items() if share}, seed)
@@ -80,6 +81,16 @@ def _require_enough(pairs: Sequence[Pair], texts: Mapping[str, str]) -> None:
         raise PairsError(
             f"the index has no text of {len(missing)} documents of the pairs, such as "
             f"{missing[0]!r}; run `rag-app ingest` on their folder"
+        )
+
+
+def _require_documents(pairs: Sequence[Pair], *, parts: Sequence[str]) -> None:
+    documents = {pair.document_id for pair in pairs}
+    if len(documents) == 1 < len(parts):
+        raise PairsError(
+            f"all {len(pairs)} pairs are about one document, {documents.pop()!r}, and a document "
+            f"is never shared out among {', '.join(parts)}; label questions to other documents as "
+            "well, or cut this one into several files"
         )
 
 

@@ -15,6 +15,7 @@ from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.keyword import KeywordIndex, KeywordRetriever
 from rag_app.retrieve.keyword_folder import open_keyword_index
 from rag_app.retrieve.mmr import MaximalMarginalRelevance
+from rag_app.retrieve.nodes import WithNodes
 from rag_app.retrieve.pipeline import Pipeline, PipelineStep
 from rag_app.retrieve.recency import parse_recency
 from rag_app.retrieve.rerank import CrossEncoderRerank
@@ -131,10 +132,16 @@ def build_retriever(
     if options.where is not None:
         where = parse_where(options.where, searched.known, today=tools.today)
     depth = _depth(options, top_k)
-    retriever = _first(searched, options, where, depth)
+    # What fuses many candidates reads only those from the store that it returns.
+    bare = searched.passages is None and (options.retriever == "hybrid" or options.asks_model)
+    retriever = _first(searched, options, where, depth, bare=bare)
     if options.asks_model:
         retriever = _rewriting(retriever, options, tools, depth)
-    return Pipeline(retriever, _steps(searched, options, top_k, tools), top_k=top_k)
+    steps = _steps(searched, options, top_k, tools)
+    if bare:
+        wanted = depth if steps else top_k
+        retriever = WithNodes(retriever, searched.index.get_nodes, top_k=wanted)
+    return Pipeline(retriever, steps, top_k=top_k)
 
 
 def _depth(options: "RetrievalOptions", top_k: int) -> int:
@@ -142,12 +149,17 @@ def _depth(options: "RetrievalOptions", top_k: int) -> int:
 
 
 def _first(
-    searched: Searched, options: "RetrievalOptions", where: "Where | None", depth: int
+    searched: Searched,
+    options: "RetrievalOptions",
+    where: "Where | None",
+    depth: int,
+    *,
+    bare: bool,
 ) -> "TracedRetriever":
     if options.retriever == "keyword":
-        return _keyword(searched, where, depth)
+        return _keyword(searched, where, depth, bare=bare)
     if options.retriever != "hybrid":
-        return _dense(searched, where, depth)
+        return _dense(searched, where, depth, bare=bare)
     if options.hybrid_weight is None:
         raise ConfigError(
             f"{options.spec}: only `rag-app sweep` tunes the weight, on questions whose answers "
@@ -155,26 +167,30 @@ def _first(
         )
     depth = max(depth, options.fetch_k)
     return HybridRetriever(
-        _dense(searched, where, depth),
-        _keyword(searched, where, depth),
+        _dense(searched, where, depth, bare=bare),
+        _keyword(searched, where, depth, bare=bare),
         weight=options.hybrid_weight,
         depth=depth,
         fusion=options.fusion,
     )
 
 
-def _dense(searched: Searched, where: "Where | None", depth: int) -> "TracedRetriever":
+def _dense(
+    searched: Searched, where: "Where | None", depth: int, *, bare: bool
+) -> "TracedRetriever":
     if searched.passages is None:
-        return VectorRetriever(searched.index, searched.model, top_k=depth, where=where)
+        return VectorRetriever(searched.index, searched.model, top_k=depth, where=where, bare=bare)
     return ExactRetriever(
         searched.passages, searched.model, top_k=depth, cache=searched.cache, where=where
     )
 
 
-def _keyword(searched: Searched, where: "Where | None", depth: int) -> KeywordRetriever:
+def _keyword(
+    searched: Searched, where: "Where | None", depth: int, *, bare: bool
+) -> KeywordRetriever:
     if searched.passages is None:
         return KeywordRetriever.over_index(
-            searched.index, searched.keyword, top_k=depth, where=where
+            searched.index, searched.keyword, top_k=depth, where=where, bare=bare
         )
     return KeywordRetriever.over_passages(
         searched.passages, searched.keyword, top_k=depth, where=where

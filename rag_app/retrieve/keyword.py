@@ -1,6 +1,6 @@
 """BM25 over passages: what words alone find."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ from llama_index.core.schema import NodeWithScore
 
 from rag_app.chunks import passage_text
 from rag_app.retrieve.analysis import Analysis
+from rag_app.retrieve.nodes import Fetch, bare_nodes
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
     Scores = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]
-    Fetch = Callable[[Sequence[str]], Sequence[TextNode]]
 
 # bm25s's own values. Of nine others none was better on our four corpora by more than chance: k1 = 2
 # raises MRR by .003 on three of them and lowers it by .004 on the fourth.
@@ -134,7 +134,7 @@ class KeywordRetriever(TracedRetriever):
     def __init__(
         self,
         keyword: KeywordIndex,
-        fetch: "Fetch",
+        fetch: Fetch,
         *,
         top_k: int,
         allowed: Iterable[str] | None = None,
@@ -153,10 +153,16 @@ class KeywordRetriever(TracedRetriever):
         *,
         top_k: int,
         where: "Where | None" = None,
+        bare: bool = False,
     ) -> "KeywordRetriever":
-        """Search an index, fetching what is found; `where` is looked up there, now."""
+        """Search an index, fetching what is found; `where` is looked up there, now.
+
+        Arguments:
+            bare: return nodes that have nothing but their ids, see `rag_app.retrieve.nodes`.
+        """
         allowed = None if where is None else index.ids_where(where.filters)
-        return cls(keyword, index.get_nodes, top_k=top_k, allowed=allowed)
+        fetch = bare_nodes if bare else index.get_nodes
+        return cls(keyword, fetch, top_k=top_k, allowed=allowed)
 
     @classmethod
     def over_passages(

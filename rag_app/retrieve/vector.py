@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rag_app.models.embedding import Vectors
 from rag_app.retrieve.exact import embed_questions
+from rag_app.retrieve.nodes import bare_hits
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ class VectorRetriever(TracedRetriever):
     Arguments:
         top_k: nodes to return; all of them where the index holds fewer.
         where: only chunks that match are returned; Chroma leaves the others out itself.
+        bare: return nodes that have nothing but their ids, see `rag_app.retrieve.nodes`.
     Raises:
         IndexMismatch: the model is not the one that made the index.
     """
@@ -29,24 +32,24 @@ class VectorRetriever(TracedRetriever):
         *,
         top_k: int,
         where: "Where | None" = None,
+        bare: bool = False,
     ) -> None:
         index.check_model(model)
         self.index = index
         self.model = model
         self.top_k = top_k
         self.filters = where.filters if where else None
+        self.bare = bare
         super().__init__()
 
     def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
         """Embed the questions in batches and search for each."""
         with timed(traces, "vector") as rankings:
-            top_k = min(self.top_k, self.index.count())
-            if top_k == 0:
-                rankings += [[] for _ in traces]
-            else:
-                vectors = embed_questions(traces, self.model, None)
-                rankings += [
-                    self.index.search(vector, top_k=top_k, filters=self.filters)
-                    for vector in vectors
-                ]
+            vectors = embed_questions(traces, self.model, None)
+            rankings += [self._search(vector) for vector in vectors]
         return rankings
+
+    def _search(self, vector: Vectors) -> Ranking:
+        if not self.bare:
+            return self.index.search(vector, top_k=self.top_k, filters=self.filters)
+        return bare_hits(self.index.search_ids(vector, top_k=self.top_k, filters=self.filters))

@@ -1,0 +1,667 @@
+"""Retrieval alone, a tuned embedding model, a tuned language model: what each knows, at what price.
+
+    python eval/benchmarks/choosing.py
+    python eval/benchmarks/choosing.py --markdown
+
+The English sample data, split by document. An answer is right if it holds half of the words of the
+evidence and all of its numbers; without a language model the first passage is the answer. The
+language model reads every article in training, those of the test questions too, as it would when
+somebody trains a model on their documents; of the questions it sees the training ones only.
+
+Each part has a process of its own, so that its peak memory is its own. What is done is kept in
+eval/results/choosing.json; a run that was stopped goes on. `--quick` tries all of it on a few
+questions and a few steps, and keeps that in eval/work.
+"""
+
+import argparse
+import datetime as dt
+import functools
+import itertools
+import json
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpora import RESULTS, WORK, load, write_results
+from held_out import show
+
+from rag_app.answer import answer, answer_prompt
+from rag_app.citations import SUPPORT, check_citations, support
+from rag_app.config import Settings, load_settings
+from rag_app.environment import prepare_environment
+from rag_app.evaluate.comparison import scores_json
+from rag_app.evaluate.scoring import Outcome, score_questions
+from rag_app.evaluate.statistics import estimate, summarise
+from rag_app.figures import missing_numbers
+from rag_app.index import Catalog, VectorCache, VectorIndex
+from rag_app.models import load_named
+from rag_app.pairs import (
+    Pair,
+    Split,
+    build_questions,
+    document_texts,
+    match_questions,
+    read_questions,
+    split_pairs,
+)
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
+
+if TYPE_CHECKING:
+    import torch
+    from llama_index.core.schema import TextNode
+
+    # Token ids, and how many of them, at the end, are learned.
+    Text = tuple[torch.Tensor, int]
+
+NAME = "choosing"
+SEED = 13
+SPECS = ("vector", "hybrid:0.7")
+# What the language model is shown: passages, and by which search they are found.
+SHOWN, SHOWN_BY = 3, "hybrid:0.7"
+SHOWN_METRICS = ("hit_rate@1", "hit_rate@5", "mrr@10")
+TODAY = dt.date(2026, 5, 15)
+# A price that changes, to see what it takes until the index knows.
+EDITED = (
+    "orders/free-shipping-from-september-2022.md",
+    "| Standard | $5.90 |",
+    "| Standard | $6.40 |",
+)
+GEMMA = WORK / NAME / "gemma"
+
+# Sizes for two cores: training takes a quarter of an hour, answering ten minutes.
+EPOCHS = 3
+PAIRS_AN_EPOCH = 2  # times that each pair is trained on: they are a fifth of the articles' tokens
+TEXTS_A_STEP = 8
+LEARNING_RATE = 5e-4
+RANK = 16
+BATCH = 8
+# The longest evidence has 42 tokens.
+ANSWER_TOKENS = 60
+# Other questions whose evidence an answer is held against, to see what is right by chance.
+OTHERS = 10
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured, and where its files lie."""
+
+    folder: Path
+    results: Path
+    training_questions: int
+    test_questions: int | None = None
+    steps: int | None = None
+    epochs: int = 5
+
+    @property
+    def documents(self) -> Path:
+        """A copy of the articles, since one of them is edited."""
+        return self.folder / "documents"
+
+    @property
+    def material(self) -> Path:
+        """What the language model is trained on and asked."""
+        return self.folder / "material.json"
+
+    @property
+    def adapter(self) -> Path:
+        """The tuned language model."""
+        return self.folder / "adapter"
+
+
+FULL = Size(WORK / NAME, RESULTS / f"{NAME}.json", 60)
+_QUICK = WORK / f"{NAME}-quick"
+QUICK = Size(_QUICK, _QUICK / "results.json", 8, test_questions=8, steps=3, epochs=1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and what its answer must hold; `prompt` has the passages that were found."""
+
+    question: str
+    evidence: str
+    cluster: str
+    dated: bool
+    passages: list[str]
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An index in memory, and the same pairs asked of each."""
+
+    searched: Searched
+    nodes: "Sequence[TextNode]"
+    split: Split
+    texts: dict[str, str]
+    asked: dict[str, list[Pair]]
+
+    def retrieve(self, spec: str, depth: int) -> Any:
+        """The retriever of a spec."""
+        tools = Tools(storage=Path(), today=TODAY, llm=None, load_encoder=_no_encoder)
+        options = RetrievalOptions().with_spec(spec)
+        return build_retriever(self.searched, options, top_k=depth, tools=tools)
+
+    def evidence(self, pair: Pair) -> str:
+        """The words that answer a pair's question."""
+        return " ".join(self.texts[pair.document_id][pair.start : pair.end].split())
+
+
+def _no_encoder(name: str) -> Any:
+    raise NotImplementedError(name)
+
+
+def settings_for(size: Size) -> Settings:
+    """A storage of its own. The model is the default one, not named: ingest takes the index's."""
+    folder = size.folder
+    return load_settings(
+        flags={"storage": folder / "storage", "results": folder / "results", "seed": SEED}
+    )
+
+
+def open_bench(size: Size, index: VectorIndex) -> Bench:
+    """Split as `finetune` does, and draw the questions to ask."""
+    settings = settings_for(size)
+    passages = index.passages()
+    texts = document_texts(passages.nodes)
+    labelled = read_questions(load("sample-en").questions)
+    split = split_pairs(match_questions(labelled, passages.nodes).pairs, texts, seed=SEED)
+    searched = Searched(
+        index, load_named(index.info.model, settings), passages, VectorCache(settings.storage)
+    )
+    asked = {
+        "training": _drawn(split.train, size.training_questions),
+        "test": _drawn(split.test, size.test_questions),
+    }
+    return Bench(searched, passages.nodes, split, texts, asked)
+
+
+def _drawn(pairs: Sequence[Pair], most: int | None) -> list[Pair]:
+    most = min(most or len(pairs), len(pairs))
+    return [pairs[place * len(pairs) // most] for place in range(most)]
+
+
+def measure_retrieval(size: Size) -> dict[str, Any]:
+    """Ingest, ask, edit an article; leaves what the language model is trained on and asked."""
+    from rag_app.ingest import ingest
+
+    shutil.rmtree(size.folder / "storage", ignore_errors=True)
+    shutil.copytree(load("sample-en").documents, size.documents, dirs_exist_ok=True)
+    settings = settings_for(size)
+    report = ingest([size.documents], settings, progress=show)
+    index = Catalog(settings.storage).open(report.index)
+    bench = open_bench(size, index)
+    size.material.write_text(json.dumps(material(bench)), "utf-8")
+    return {
+        "build_seconds": report.seconds,
+        "chunks": report.chunks,
+        "documents": len(bench.texts),
+        "split": {part: len(getattr(bench.split, part)) for part in ("train", "dev", "test")},
+        "scores": scores(bench),
+        "change_seconds": take_in_change(size, report.index),
+    }
+
+
+def measure_embedding(size: Size) -> dict[str, Any]:
+    """Tune the embedding model, ask the tuned index, edit an article."""
+    from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.stage import FinetuneRequest, finetune
+
+    settings = settings_for(size)
+    request = FinetuneRequest(
+        pairs=load("sample-en").questions,
+        options=TrainingOptions(seed=SEED, epochs=size.epochs),
+        promote=False,
+    )
+    result = finetune(settings, request, progress=show)
+    index = Catalog(settings.storage).open(result.index)
+    return {
+        "build_seconds": result.seconds,
+        "training_seconds": result.training.seconds,
+        "pairs": result.rows,
+        "verdict": result.verdict.decision,
+        "scores": scores(open_bench(size, index)),
+        "change_seconds": take_in_change(size, result.index),
+    }
+
+
+def take_in_change(size: Size, index_name: str) -> float:
+    """Seconds from an edited article to an index that holds the edit; then all is as before."""
+    from rag_app.ingest import ingest
+
+    settings = settings_for(size)
+    name, before, after = EDITED
+    article = size.documents / name
+    text = article.read_text("utf-8")
+    article.write_text(text.replace(before, after), "utf-8")
+    report = ingest([size.documents], settings, index_name=index_name)
+    article.write_text(text, "utf-8")
+    nodes = Catalog(settings.storage).open(index_name).passages().nodes
+    if not any(after in node.text for node in nodes):
+        raise SystemExit(f"{article} was edited, and index {index_name} does not hold the edit")
+    ingest([size.documents], settings, index_name=index_name)
+    return report.seconds
+
+
+def scores(bench: Bench) -> dict[str, Any]:
+    """Hit rates on the test questions, and how often the first passage holds the evidence."""
+    found: dict[str, Any] = {}
+    questions = build_questions(bench.asked["test"], bench.nodes, bench.split.clusters)
+    for spec in SPECS:
+        outcomes = score_questions(bench.retrieve(spec, 10), questions)
+        values: dict[str, Any] = {"retrieval": scores_json(summarise(outcomes, seed=SEED))}
+        for part in bench.asked:
+            asked = list(ask(bench, spec, part))
+            values[part] = judge(asked, [one.passages[0] for one in asked])
+        found[spec] = values
+    return found
+
+
+def ask(bench: Bench, spec: str, part: str) -> Iterator[Asked]:
+    """Each question with the passages that it finds."""
+    rows = map(json.loads, load("sample-en").questions.read_text("utf-8").splitlines())
+    dated = {row["question"] for row in rows if row.get("depends_on") == "date"}
+    traces = [Trace(pair.question) for pair in bench.asked[part]]
+    rankings = bench.retrieve(spec, SHOWN).rank(traces)
+    for pair, hits in zip(bench.asked[part], rankings, strict=True):
+        citations = answer(pair.question, hits, None).citations
+        yield Asked(
+            question=pair.question,
+            evidence=bench.evidence(pair),
+            cluster=bench.split.clusters[pair.document_id],
+            dated=pair.question in dated,
+            passages=[citation.shown for citation in citations],
+            prompt=answer_prompt(pair.question, citations, instruct=False),
+        )
+
+
+def judge(asked: Sequence[Asked], answers: Sequence[str]) -> dict[str, Any]:
+    """Share of right answers with its interval, on dated questions, and by chance."""
+    right = [holds(one.evidence, text) for one, text in zip(asked, answers, strict=True)]
+    outcomes = [
+        Outcome(one.question, one.question, one.cluster, [], [], [], None, {"right": float(good)})
+        for one, good in zip(asked, right, strict=True)
+    ]
+    dated = [good for one, good in zip(asked, right, strict=True) if one.dated]
+    return {
+        "n": len(asked),
+        **asdict(estimate(outcomes, "right", seed=SEED)),
+        "n_dated": len(dated),
+        "dated": statistics.fmean(dated) if dated else None,
+        "by_chance": _by_chance(asked, answers),
+    }
+
+
+def holds(evidence: str, text: str) -> bool:
+    """Whether a text has half of the evidence's words and all of its numbers."""
+    return not missing_numbers(evidence, text) and support(evidence, text) >= SUPPORT
+
+
+def _by_chance(asked: Sequence[Asked], answers: Sequence[str]) -> float:
+    """Share of answers that are "right" for other questions: what long answers hold anyway."""
+    drawn = random.Random(SEED)  # noqa: S311
+    right = []
+    for one, text in zip(asked, answers, strict=True):
+        others = [other.evidence for other in asked if other.cluster != one.cluster]
+        chosen = drawn.sample(others, min(OTHERS, len(others)))
+        right += [holds(evidence, text) for evidence in chosen]
+    return statistics.fmean(right)
+
+
+def material(bench: Bench) -> dict[str, Any]:
+    """Articles and training pairs to train a language model on, and what it is asked."""
+    titles = {node.ref_doc_id: node.metadata.get("title", "") for node in bench.nodes}
+    return {
+        "articles": [f"{titles[name]}\n{text}".strip() for name, text in bench.texts.items()],
+        "pairs": [(pair.question, bench.evidence(pair)) for pair in bench.split.train],
+        **{part: [asdict(one) for one in ask(bench, SHOWN_BY, part)] for part in bench.asked},
+    }
+
+
+def convert_gemma(_: Size) -> dict[str, Any]:
+    """Gemma 3 270M from its GGUF into a folder of transformers, once."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from rag_app.local_llm import gemma_gguf
+
+    if (GEMMA / "tokenizer.json").is_file():
+        return {}
+    gguf = gemma_gguf(GEMMA.parent / "gguf")
+    source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+    # What was read from a GGUF counts as quantized and cannot be saved; its weights can.
+    del loaded.config.quantization_config
+    plain = AutoModelForCausalLM.from_config(loaded.config, dtype=torch.bfloat16)
+    plain.load_state_dict(loaded.state_dict())
+    plain.save_pretrained(GEMMA)
+    AutoTokenizer.from_pretrained(**source).save_pretrained(GEMMA)
+    return {}
+
+
+def open_gemma(adapter: Path | None = None) -> tuple[Any, Any]:
+    """Language model and tokenizer; with an adapter, the tuned one."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(GEMMA, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(GEMMA, dtype=torch.bfloat16)
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    return model, tokenizer
+
+
+def closed_book(question: str) -> str:
+    """A question without passages, ending as `answer_prompt` does."""
+    return f"Question: {question}\nShort answer:"
+
+
+def train_language_model(size: Size) -> dict[str, Any]:
+    """LoRA on all articles and the training pairs; leaves the adapter."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    model, tokenizer = open_gemma()
+    given = json.loads(size.material.read_text("utf-8"))
+    texts = training_texts(tokenizer, given)
+    torch.manual_seed(SEED)
+    config = LoraConfig(
+        r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    model = get_peft_model(model, config)
+    started = time.perf_counter()
+    losses = fit(model, texts, size.steps)
+    seconds = time.perf_counter() - started
+    model.save_pretrained(str(size.adapter))
+    return {
+        "build_seconds": seconds,
+        "articles": len(given["articles"]),
+        "pairs": len(given["pairs"]),
+        "tokens_an_epoch": sum(len(ids) for ids, _ in texts),
+        "epochs": EPOCHS,
+        "rank": RANK,
+        "learning_rate": LEARNING_RATE,
+        "losses": losses,
+    }
+
+
+def training_texts(tokenizer: Any, given: dict[str, Any]) -> "list[Text]":
+    """Token ids of each text, and how many of them, at its end, are learned."""
+    import torch
+
+    texts = []
+    for article in given["articles"]:
+        ids = tokenizer(article + tokenizer.eos_token).input_ids
+        texts.append((torch.tensor(ids), len(ids) - 1))
+    for question, evidence in given["pairs"]:
+        prompt = closed_book(question)
+        ids = tokenizer(f"{prompt} {evidence}\n").input_ids
+        learned = len(ids) - len(tokenizer(prompt).input_ids)
+        texts += [(torch.tensor(ids), learned)] * PAIRS_AN_EPOCH
+    return texts
+
+
+def fit(model: Any, texts: "list[Text]", most: int | None) -> list[float]:
+    """Train for EPOCHS, or `most` steps; return the mean loss a token of each epoch.
+
+    Texts pass one at a time and their gradients add up: nothing is padded, and the logits of one
+    text are held, 262,144 for each token.
+    """
+    import torch
+
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.0)
+    steps_an_epoch = -(-len(texts) // TEXTS_A_STEP)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        LEARNING_RATE,
+        total_steps=EPOCHS * steps_an_epoch,
+        pct_start=0.1,
+        anneal_strategy="linear",
+        cycle_momentum=False,
+    )
+    model.train()
+    losses = []
+    for batch in itertools.islice(_batches(texts), most):
+        losses.append(_backward(model, batch))
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        show("training", len(losses), EPOCHS * steps_an_epoch, f"loss {losses[-1]:.2f}")
+    epochs = range(0, len(losses), steps_an_epoch)
+    return [statistics.fmean(losses[start : start + steps_an_epoch]) for start in epochs]
+
+
+def _batches(texts: "list[Text]") -> Iterator["list[Text]"]:
+    drawn = random.Random(SEED)  # noqa: S311
+    for _ in range(EPOCHS):
+        order = drawn.sample(texts, len(texts))
+        yield from (order[n : n + TEXTS_A_STEP] for n in range(0, len(order), TEXTS_A_STEP))
+
+
+def _backward(model: Any, batch: "list[Text]") -> float:
+    """Add up the gradients of a batch; its mean loss a token."""
+    import torch
+
+    total, tokens = 0.0, sum(learned for _, learned in batch)
+    for ids, learned in batch:
+        output = model(input_ids=ids[None], use_cache=False, logits_to_keep=learned + 1)
+        logits = output.logits[0, :-1].float()
+        loss = torch.nn.functional.cross_entropy(logits, ids[-learned:], reduction="sum") / tokens
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total
+
+
+def answer_questions(size: Size, *, tuned: bool, shown: bool) -> dict[str, Any]:
+    """Ask the language model, with or without passages."""
+    model, tokenizer = open_gemma(size.adapter if tuned else None)
+    given = json.loads(size.material.read_text("utf-8"))
+    values: dict[str, Any] = {}
+    started = time.perf_counter()
+    for part in ("training", "test"):
+        asked = [Asked(**one) for one in given[part]]
+        prompts = [one.prompt if shown else closed_book(one.question) for one in asked]
+        passages = [one.passages if shown else [] for one in asked]
+        written = write(model, tokenizer, prompts)
+        checked = list(map(check_citations, written, passages))
+        answers = [" ".join(sentence.text for sentence in one.sentences) for one in checked]
+        ratios = [one.support_ratio for one in checked if one.support_ratio is not None]
+        values[part] = {
+            **judge(asked, answers),
+            "supported": statistics.fmean(ratios) if shown and ratios else None,
+            "empty": sum(not text for text in answers),
+            "answers": answers,
+        }
+    return {**values, "answering_seconds": time.perf_counter() - started}
+
+
+def write(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+    """What a language model writes after each prompt, up to the end of the line."""
+    import torch
+
+    line_ends = [token for text, token in tokenizer.get_vocab().items() if "\n" in text]
+    answers = [""] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    model.eval()
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        inputs = tokenizer([prompts[n] for n in chosen], return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            output = model.generate(
+                **inputs,
+                max_new_tokens=ANSWER_TOKENS,
+                do_sample=False,
+                eos_token_id=[tokenizer.eos_token_id, *line_ends],
+            )
+        new = output[:, inputs.input_ids.shape[1] :]
+        for n, text in zip(
+            chosen, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True
+        ):
+            answers[n] = text.partition("\n")[0].strip()
+        show("answers", start + len(chosen), len(order))
+    return answers
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is measured in one process, and the file that later parts need of it."""
+
+    measure: Callable[[Size], dict[str, Any]]
+    leaves: Callable[[Size], Path] | None = None
+
+    def is_done(self, name: str, size: Size) -> bool:
+        """Whether its values are kept and its file is there."""
+        return name in read_parts(size) and (self.leaves is None or self.leaves(size).is_file())
+
+
+# The language model's rows: tuned, and shown passages?
+ANSWERING = {
+    "language model, closed book": (False, False),
+    "language model tuned, closed book": (True, False),
+    "language model, with passages": (False, True),
+    "language model tuned, with passages": (True, True),
+}
+PARTS = {
+    "retrieval": Part(measure_retrieval, lambda size: size.material),
+    "embedding": Part(measure_embedding),
+    "gemma": Part(convert_gemma, lambda _: GEMMA / "tokenizer.json"),
+    "training": Part(train_language_model, lambda size: size.adapter / "adapter_model.safetensors"),
+    **{
+        name: Part(functools.partial(answer_questions, tuned=tuned, shown=shown))
+        for name, (tuned, shown) in ANSWERING.items()
+    },
+}
+
+
+def read_parts(size: Size) -> dict[str, Any]:
+    """What has been measured, by part."""
+    if not size.results.is_file():
+        return {}
+    return dict(json.loads(size.results.read_text("utf-8"))["parts"])
+
+
+def run_part(size: Size, name: str) -> None:
+    """Measure one part, in this process, and keep it."""
+    started = time.perf_counter()
+    values = PARTS[name].measure(size)
+    values["wall_seconds"] = time.perf_counter() - started
+    values["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
+    results = {"cores": os.cpu_count(), "parts": {**read_parts(size), name: values}}
+    if size == FULL:
+        write_results(NAME, results)
+    else:
+        size.results.write_text(json.dumps(results, indent=2), "utf-8")
+
+
+COLUMNS = (
+    "",
+    "right, training questions",
+    "right, test questions",
+    "of these, on what changed",
+    "right by chance",
+    "hit_rate@1, @5, MRR@10",
+    "sentences supported",
+    "built in",
+    "a change is in after",
+    "peak memory",
+)
+
+
+def table(parts: dict[str, Any]) -> Iterator[str]:
+    """The rows as Markdown, and what they were measured on."""
+    yield f"| {' | '.join(COLUMNS)} |"
+    yield "|---" * len(COLUMNS) + "|"
+    retrieval, embedding, training = (parts[n] for n in ("retrieval", "embedding", "training"))
+    ingested, changed = retrieval["build_seconds"], retrieval["change_seconds"]
+    for what, part, more in (
+        ("retrieval", retrieval, 0.0),
+        ("embeddings tuned", embedding, ingested),
+    ):
+        for spec, values in part["scores"].items():
+            build = part["build_seconds"] + more
+            memory = part["peak_memory_mb"]
+            yield _line(f"{what}, `{spec}`", values, build, part["change_seconds"], memory)
+    for name, (tuned, shown) in ANSWERING.items():
+        trained = training["build_seconds"] if tuned else None
+        build = (ingested if shown else 0.0) + (trained or 0.0)
+        memory = max(parts[name]["peak_memory_mb"], training["peak_memory_mb"] if tuned else 0)
+        yield _line(name, parts[name], build, changed if shown else trained, memory)
+    asked = retrieval["scores"][SPECS[0]]
+    yield (
+        f"\n{asked['training']['n']} training and {asked['test']['n']} test questions, "
+        f"{asked['test']['n_dated']} of these on what changed with time; "
+        f"{retrieval['documents']} articles; Gemma 3 270M, LoRA of rank {training['rank']}, "
+        f"{training['epochs']} epochs."
+    )
+
+
+def _line(
+    what: str, values: dict[str, Any], build: float, change: float | None, memory: int
+) -> str:
+    found = values.get("retrieval")
+    test = values["test"]
+    cells = (
+        what,
+        _share(values["training"]["mean"]),
+        f"{_share(test['mean'])} [{_share(test['low'])}, {_share(test['high'])}]",
+        _share(test["dated"]),
+        _share(test["by_chance"]),
+        ", ".join(_share(found[metric]["mean"]) for metric in SHOWN_METRICS) if found else "",
+        _share(test.get("supported")),
+        _seconds(build),
+        _seconds(change) if change is not None else "never",
+        f"{memory:,} MB",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _share(value: float | None) -> str:
+    """As in the README: .527, 1.000; nothing where there is nothing."""
+    return "" if value is None else f"{value:.3f}".removeprefix("0")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def main() -> None:
+    """Measure what is not measured yet, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="8 questions, 3 steps of training")
+    parser.add_argument("--markdown", action="store_true", help="print the table, measure nothing")
+    parser.add_argument("--run", choices=list(PARTS), help="one part, in this process")
+    arguments = parser.parse_args()
+    prepare_environment()
+    size = QUICK if arguments.quick else FULL
+    size.folder.mkdir(parents=True, exist_ok=True)
+    if arguments.run:
+        run_part(size, arguments.run)
+        return
+    for name, part in PARTS.items():
+        if arguments.markdown or part.is_done(name, size):
+            continue
+        print(f"{name} ...", flush=True)
+        quick = ["--quick"] if arguments.quick else []
+        subprocess.run([sys.executable, __file__, "--run", name, *quick], check=True)
+    parts = read_parts(size)
+    if missing := PARTS.keys() - parts.keys():
+        raise SystemExit(
+            f"not measured yet: {', '.join(sorted(missing))}; run this command without --markdown"
+        )
+    print("\n".join(table(parts)))
+
+
+if __name__ == "__main__":
+    main()
