@@ -273,35 +273,40 @@ def outcomes_file(corpus: str, model: str, row: str) -> Path:
     return folder / f"{row.replace('/', '-').replace(' ', '-').replace(':', '')}.jsonl"
 
 
-def specs() -> list[str]:
-    """Our rows: searches, then each step on the hybrid."""
+def rows_of(corpus: Corpus, model: str, *, with_llm: bool) -> list[str]:
+    """Names of the rows: searches, then each step on the hybrid, then LlamaIndex's."""
+    if model != corpus.model:
+        return ["vector", "hybrid:auto"]
     return [
         *PLAIN,
         *(f"hybrid:auto+{step}" for step in STEPS),
-        *(f"vector+{step}" for step in MODEL_STEPS),
+        *(f"vector+{step}" for step in MODEL_STEPS if with_llm),
+        *([FILTERED] if corpus.name.startswith("sample") else []),
+        *(name for name, stock in STOCK.items() if with_llm or not stock.asks_model),
     ]
 
 
-def run(corpus: Corpus, done: dict[str, Any], save: Callable[[], None], *, tuned: bool) -> None:
+def run(
+    corpus: Corpus,
+    done: dict[str, Any],
+    save: Callable[[], None],
+    *,
+    tuned: bool,
+    with_llm: bool,
+) -> None:
     """Measure what is missing of one corpus."""
-    models = [corpus.model, *(_tuned_model(corpus) if tuned else [])]
     with contextlib.ExitStack() as stack:
-        settings = settings_for(corpus, SEED)
-        llm = stack.enter_context(open_language_model(settings) or contextlib.nullcontext(None))
-        for model in models:
+        llm = None
+        if with_llm and (opened := open_language_model(settings_for(corpus, SEED))):
+            llm = stack.enter_context(opened)
+        for model in [corpus.model, *(_tuned_model(corpus) if tuned else [])]:
             rows = done.setdefault(model, {})
-            wanted = specs() if model == corpus.model else ["vector", "hybrid:auto"]
-            if model == corpus.model and corpus.name.startswith("sample"):
-                wanted.append(FILTERED)
-            stock = list(STOCK) if model == corpus.model else []
-            if all(name in rows for name in (*wanted, *stock)):
-                continue
-            bench = open_bench(corpus, llm, model=model)
-            for name in (*wanted, *stock):
-                if name in rows:
-                    continue
+            wanted = [n for n in rows_of(corpus, model, with_llm=with_llm) if n not in rows]
+            bench = open_bench(corpus, llm, model=model) if wanted else None
+            for name in wanted:
                 print(f"{corpus.name} {model} {name} ...", flush=True)
-                rows[name] = _measure(bench, name)
+                if bench is not None:
+                    rows[name] = _measure(bench, name)
                 save()
 
 
@@ -370,6 +375,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", action="append", choices=list(CORPORA))
     parser.add_argument("--tuned", action="store_true", help="also on held_out.py's tuned model")
+    parser.add_argument(
+        "--no-llm", action="store_true", help="leave out for now what asks a language model"
+    )
     arguments = parser.parse_args()
     prepare_environment()
     path = RESULTS / f"{NAME}.json"
@@ -382,6 +390,7 @@ def main() -> None:
             results.setdefault(name, {}),
             lambda: write_results(NAME, {"corpora": results}),
             tuned=arguments.tuned,
+            with_llm=not arguments.no_llm,
         )
     print_table(results)
 
