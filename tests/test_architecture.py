@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "rag_app"
 # A module imports only from those above it, type hints included.
 ORDER = (
     "errors",
+    "disk",
     "progress",
     "environment",
     "config",

@@ -22,7 +22,15 @@ from rag_app.config import Settings
 from rag_app.errors import PairsError, TrainingError
 from rag_app.finetune.dev import DevEvaluator, DevSet, reciprocal_rank
 from rag_app.finetune.engine import EmbeddingFinetuneEngine
-from rag_app.finetune.material import Material, SplitOptions, TrainOn, prepare, read_labelled
+from rag_app.finetune.material import (
+    CutPassages,
+    Material,
+    SplitOptions,
+    TrainOn,
+    cut_passages,
+    prepare,
+    read_labelled,
+)
 from rag_app.finetune.material import training_rows as make_rows
 from rag_app.finetune.options import TrainingOptions, TrainingRow, read_report, training_key
 from rag_app.index import Passages
@@ -313,6 +321,37 @@ def test_half_a_checkpoint_does_no_harm(
     assert_same_weights(target, tuned.target)
 
 
+def test_a_checkpoint_whose_last_file_is_torn_does_no_harm(
+    base: EmbeddingModel, tuned: EmbeddingFinetuneEngine, tmp_path: Path
+) -> None:
+    target = tmp_path / "tiny-mnrl-0"
+    with pytest.raises(KeyboardInterrupt):
+        make_engine(base, target, progress=Recorder(stop_at=2 * STEPS + 2)).finetune()
+    state = tmp_path / "tiny-mnrl-0.training" / f"checkpoint-{2 * STEPS}" / "trainer_state.json"
+    state.write_text(state.read_text("utf-8")[:100], "utf-8")
+    seen = Recorder()
+    make_engine(base, target, progress=seen).finetune()
+    assert seen.calls[0][1] == STEPS + 1
+    assert_same_weights(target, tuned.target)
+
+
+def test_a_run_goes_on_where_its_folder_is_known_by_another_way(
+    base: EmbeddingModel,
+    tuned: EmbeddingFinetuneEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stopped = make_engine(base, Path("storage/x"), progress=Recorder(stop_at=2 * STEPS + 2))
+    with pytest.raises(KeyboardInterrupt):
+        stopped.finetune()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    target = Path("../storage/x")
+    make_engine(base, target, progress=silent).finetune()
+    assert_same_weights(target, tuned.target)
+
+
 def test_unknown_names_list_the_known(base: EmbeddingModel, tmp_path: Path) -> None:
     for options, message in (
         (replace(OPTIONS, loss="magic"), "no loss 'magic'; --loss takes one of: mnrl"),
@@ -328,6 +367,25 @@ def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: 
     with pytest.raises(TrainingError, match="smaller --learning-rate"):
         make_engine(base, tmp_path / "x", options=options).finetune()
     assert not (tmp_path / "x").exists()
+
+
+def test_what_is_kept_of_a_diverged_training_holds_numbers(
+    base: EmbeddingModel, tmp_path: Path
+) -> None:
+    # The higher the rate the sooner: in a later epoch, at the very end of the first, in the first.
+    for rate in (1e5, 2e5, 3e5, 5e5, 7e5):
+        target = tmp_path / f"{rate:g}"
+        options = replace(OPTIONS, learning_rate=rate, epochs=6)
+        with pytest.raises(TrainingError, match="smaller --learning-rate") as caught:
+            make_engine(base, target, options=options).finetune()
+        assert not target.exists()
+        if "is kept in" in str(caught.value):
+            kept = Path(str(caught.value).rpartition("is kept in ")[2])
+            assert all(np.isfinite(values).all() for values in weights(kept).values())
+            assert EmbeddingModel("kept", kept, device="cpu").dimension == base.dimension
+    kept_epochs = {path.name.split("-")[0] for path in tmp_path.iterdir() if "-epoch-" in path.name}
+    assert "200000" in kept_epochs
+    assert "700000" not in kept_epochs
 
 
 def test_word_embeddings_stay_as_they_are(base: EmbeddingModel, tmp_path: Path) -> None:
@@ -533,6 +591,29 @@ def test_rows_are_grouped_by_document_where_batches_stay_full(
         assert {row.group for row in rows} == set(clusters.values())
     else:
         assert [row.group for row in rows] == [row.passage for row in rows]
+
+
+def test_passages_that_training_does_not_read_to_the_end_are_counted() -> None:
+    rows = [TrainingRow(f"q{n}", " ".join("abcdefgh"[:n]), "g") for n in (3, 5, 5, 6, 8)]
+    model = WordModel(max_tokens=6)
+    for max_tokens, cut, read in ((None, 1, 6), (5, 2, 5), (4, 3, 4), (99, 1, 6)):
+        found = cut_passages(rows, model, max_tokens)  # type: ignore[arg-type]
+        # Of 3, 5, 6 and 8 words; the one of 5 words stands there twice.
+        assert found == CutPassages(cut, of=4, max_tokens=read, model_max_tokens=6)
+
+
+def test_a_question_that_repeats_its_answer_is_left_out(passages: Passages) -> None:
+    texts = [document_text(number) for number in range(5)]
+    echoes = [
+        make_pair(f"{text.upper()} ?", name, None, None, "human")
+        for text, name in zip(texts, DOCUMENTS, strict=False)
+    ]
+    words = make_pair("word7x0 word7x1", DOCUMENTS[7], 0, len("word7x0 word7x1"), "human")
+    material = material_of(passages, labelled=[*LABELLED, *echoes, words], synthetic=[])
+    assert material.echoes == 6
+    assert material.split == material_of(passages, synthetic=[]).split
+    written = [replace(echoes[0], origin="machine"), *SYNTHETIC]
+    assert material_of(passages, synthetic=written, train_on="both").echoes == 1
 
 
 def write_questions(path: Path, documents: Sequence[str]) -> Path:

@@ -1,11 +1,14 @@
 """What errors of the machine mean for a training, and how it goes on with less memory."""
 
 import errno
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
+from rag_app.disk import disk_is_full
 from rag_app.errors import StorageError, TrainingError
 from rag_app.finetune.machine import (
     explain,
@@ -33,8 +36,10 @@ OTHER = [
 FULL_DISK = [
     OSError(errno.ENOSPC, "No space left on device"),
     OSError(errno.EDQUOT, "Disk quota exceeded"),
-    # As safetensors, written in Rust, says it.
-    RuntimeError("I/O error: No space left on device (os error 28)"),
+    SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    sqlite3.OperationalError("database or disk is full"),
+    # torch.save, on a disk that was filled in the middle of a file.
+    RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 8576 vs 8468"),
 ]
 
 
@@ -50,22 +55,27 @@ def test_other_errors_are_not_short_memory(error: Exception) -> None:
 
 @pytest.mark.parametrize("error", SHORT_OF_MEMORY, ids=repr)
 def test_short_memory_is_explained(error: Exception) -> None:
-    found = explain(error, folder=FOLDER, batch_size=64, mini_batch=16)
+    found = explain(error, folder=FOLDER, batch_size=64, piece=4, can_fall=False)
     assert isinstance(found, TrainingError)
     assert str(found) == (
-        "the memory does not hold a training with batches of 64 in pieces of 16; run again with "
-        "--mini-batch 8, which changes only the speed, or a smaller --max-tokens"
+        "the memory does not hold a training with batches of 64 in pieces of 4; run again with "
+        "--batch-size auto, which takes what the memory holds, a smaller --max-tokens, or --method "
+        "adapter, which needs the least"
     )
 
 
-def test_the_advice_never_falls_below_two() -> None:
-    found = explain(MemoryError(), folder=FOLDER, batch_size=8, mini_batch=3)
-    assert "--mini-batch 2," in str(found)
+def test_who_has_smaller_batches_already_is_not_told_of_them() -> None:
+    found = explain(MemoryError(), folder=FOLDER, batch_size=4, piece=None, can_fall=True)
+    assert str(found) == (
+        "the memory does not hold a training with batches of 4; run again with a smaller "
+        "--max-tokens, or --method adapter, which needs the least"
+    )
 
 
 @pytest.mark.parametrize("error", FULL_DISK, ids=repr)
 def test_a_full_disk_is_explained(error: Exception) -> None:
-    found = explain(error, folder=FOLDER, batch_size=64, mini_batch=16)
+    assert disk_is_full(error)
+    found = explain(error, folder=FOLDER, batch_size=64, piece=16, can_fall=False)
     assert isinstance(found, StorageError)
     assert str(found) == (
         "the disk of /data/models is full; make room, or name another folder with --storage. The "
@@ -75,7 +85,8 @@ def test_a_full_disk_is_explained(error: Exception) -> None:
 
 @pytest.mark.parametrize("error", OTHER, ids=repr)
 def test_another_error_is_left_as_it_is(error: Exception) -> None:
-    assert explain(error, folder=FOLDER, batch_size=64, mini_batch=16) is None
+    assert not disk_is_full(error)
+    assert explain(error, folder=FOLDER, batch_size=64, piece=16, can_fall=False) is None
 
 
 PIECES = TrainingOptions(batch_size=32, mini_batch=32)

@@ -172,8 +172,9 @@ def test_too_few_pairs_or_clusters_are_errors() -> None:
     with pytest.raises(PairsError, match=r"19 pairs are too few.*rag-app questions"):
         split_pairs(PAIRS[:19], TEXTS, seed=1)
     one = [make_pair(f"q{number}?", "d0", None, None, "human") for number in range(30)]
-    with pytest.raises(PairsError, match="1 cluster"):
+    with pytest.raises(PairsError, match=r"all 30 pairs are about one document, 'd0', .* several"):
         split_pairs(one, TEXTS, seed=1)
+    assert len(split_pairs(one, TEXTS, seed=1, dev_share=0, test_share=0).train) == 30
     with pytest.raises(PairsError, match="2 cluster"):
         split_pairs([*one, PAIRS[-1]], TEXTS, seed=1)
     gone = make_pair("q?", "gone.md", None, None, "human")

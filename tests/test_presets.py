@@ -30,6 +30,7 @@ MATERIAL = Material(
     test=[],
     train=[],
     unmatched=0,
+    echoes=0,
     doubted=0,
 )
 

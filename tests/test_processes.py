@@ -3,11 +3,15 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from tiny import make_tiny_model
 
 from rag_app.finetune.batches import CleanBatchSampler, batch_count
@@ -51,9 +55,8 @@ def test_two_processes_train_together(shop: Path) -> None:
     options = ("--pairs", "faq.csv", "--batch-size", "8", "--epochs", "3", "--quiet", "--json")
     rate = ("--learning-rate", "5e-3", "--blend", "1")
     printed = run(shop, *launcher, *options, *rate)
-    # One JSON object: that of the leader.
-    [line] = [line for line in printed.splitlines() if line.startswith("{")]
-    result = json.loads(line)
+    # That of the leader alone.
+    result = result_of(printed)
     assert result["split"] == {"train": 36, "dev": 6, "test": 18}
     # 36 pairs in batches of 8 are 5 steps an epoch; the loss is logged at every fifth.
     losses = result["training"]["losses"]
@@ -61,6 +64,42 @@ def test_two_processes_train_together(shop: Path) -> None:
     assert losses[-1] < losses[0]
     assert len(result["training"]["dev_mrr"]) == 3
     assert result["tuned"]["mrr@10"]["mean"] > result["base"]["mrr@10"]["mean"]
+
+
+def result_of(printed: str) -> dict[str, Any]:
+    """The one JSON object that a run prints."""
+    [line] = [line for line in printed.splitlines() if line.startswith("{")]
+    values: dict[str, Any] = json.loads(line)
+    return values
+
+
+def distance(one: Path, other: Path) -> float:
+    """Between the weights of two models."""
+    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
+    return float(np.sqrt(sum(((first[key] - second[key]) ** 2).sum() for key in first)))
+
+
+def test_two_processes_learn_what_one_does(shop: Path, tmp_path: Path) -> None:
+    # Three batches of 12 an epoch, so that each is shared out evenly and no pair waits.
+    options = ("--pairs", "faq.csv", "--batch-size", "12", "--epochs", "4", "--quiet", "--json")
+    rate = ("--learning-rate", "2e-3", "--blend", "1", "--canary", "faq.csv", "--no-promote")
+    two = ("torch.distributed.run", "--nproc-per-node", "2", "-m", "rag_app.finetune")
+    results = []
+    for name, launcher in (("one", ("rag_app.finetune",)), ("two", two)):
+        shutil.copytree(shop, tmp_path / name)
+        results.append(result_of(run(tmp_path / name, *launcher, *options, *rate)))
+    one, both = results
+    same = ("split", "options", "training_pairs", "base")
+    assert [one[key] for key in same] == [both[key] for key in same]
+    assert Path(one["model"]).name == Path(both["model"]).name
+    # bfloat16 keeps three digits; over twelve steps their noise adds up.
+    assert both["training"]["losses"] == pytest.approx(one["training"]["losses"], abs=0.02)
+    assert both["training"]["dev_mrr"] == pytest.approx(one["training"]["dev_mrr"], abs=0.1)
+    for metric in ("hit_rate@5", "mrr@10"):
+        scores = [result["tuned"][metric]["mean"] for result in results]
+        assert scores[1] == pytest.approx(scores[0], abs=0.06)  # of 18 questions, one
+    before, alone = shop / "tiny", tmp_path / "one" / one["model"]
+    assert distance(tmp_path / "two" / both["model"], alone) < 0.1 * distance(before, alone)
 
 
 def test_alone_there_is_nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ Fetch = Callable[[Sequence[str]], Sequence[TextNode]]
 
 def bare_nodes(chunk_ids: Sequence[str]) -> list[TextNode]:
     """Nodes that have nothing but their ids."""
-    return [TextNode.model_construct(id_=chunk_id) for chunk_id in chunk_ids]
+    return [TextNode(id_=chunk_id) for chunk_id in chunk_ids]
 
 
 def bare_hits(scores: Mapping[str, float]) -> Ranking:
