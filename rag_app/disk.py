@@ -1,6 +1,8 @@
 """What a full disk looks like in the errors of the libraries that write to it."""
 
 import errno
+import shutil
+from pathlib import Path
 
 # As safetensors and Chroma (written in Rust), SQLite, and torch.save say it; the last of them keeps
 # the reason to itself.
@@ -11,6 +13,8 @@ _FULL = (
     "pytorchstreamwriter failed writing",
     "] . unexpected pos ",
 )
+# Chroma writes in pieces of some megabytes, and takes back what it began.
+_HARDLY_ANY = 16_000_000
 
 
 def disk_is_full(error: BaseException) -> bool:
@@ -19,3 +23,8 @@ def disk_is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
         words in text for words in _FULL
     )
+
+
+def hardly_any_left(folder: Path) -> bool:
+    """Whether the disk of a folder is so full that who failed to write there failed for that."""
+    return shutil.disk_usage(folder).free < _HARDLY_ANY

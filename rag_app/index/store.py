@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from chromadb.errors import InternalError
 from filelock import FileLock, Timeout
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.vector_stores.types import (
@@ -19,7 +20,8 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
-from rag_app.errors import IndexLocked
+from rag_app.disk import hardly_any_left
+from rag_app.errors import IndexLocked, StorageError
 from rag_app.index.info import IndexInfo
 from rag_app.models.embedding import Vectors
 
@@ -148,10 +150,23 @@ class VectorIndex:
         return int(self._collection.count())
 
     def write(self, nodes: Sequence[TextNode], vectors: Vectors) -> None:
-        """Add or replace chunks; `vectors` is (n_nodes, dimension)."""
+        """Add or replace chunks; `vectors` is (n_nodes, dimension).
+
+        Raises:
+            StorageError: the disk is full.
+        """
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector.tolist()
-        self.store.add(nodes)
+        try:
+            self.store.add(nodes)
+        except InternalError as error:
+            # Chroma says what it could not do, and not always why.
+            if not hardly_any_left(self.folder):
+                raise
+            raise StorageError(
+                f"the disk of {self.folder} is full ({error}); free some space or name another "
+                "folder with --storage. The same command then goes on"
+            ) from error
 
     def delete(self, chunk_ids: Sequence[str]) -> None:
         """Remove chunks; ids that are not there do no harm."""
