@@ -348,7 +348,7 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
 
 def _line(name: str, row: dict[str, Any], change: str) -> str:
     scores = " ".join(f"{row[metric]['mean']:.3f}" for metric in SHOWN)
-    time_ = row.get("milliseconds_with_model") or row["milliseconds"] or 0.0
+    time_ = row.get("milliseconds_with_model") or row.get("milliseconds") or 0.0
     shown = row["spec"] if row["spec"] != name else name
     return (
         f"  {shown:<34} {scores}  {change}  {time_:7.1f} ms  {row.get('model_calls', 0):.1f} calls"
