@@ -1,6 +1,6 @@
 """Every retrieval option on every corpus, beside LlamaIndex's own parts on the same indexes.
 
-    python eval/benchmarks/retrieval_matrix.py [--corpus jhu] [--tuned]
+    python eval/benchmarks/retrieval_matrix.py [--corpus jhu] [--tuned] [--times]
 
 Half of the questions of each corpus, by document, choose the hybrid's weight; the other half is
 scored. Times are medians of single questions, asked of the index as the REPL asks it. What asks a
@@ -183,9 +183,7 @@ def measure(bench: Bench, spec: str) -> dict[str, Any]:
         retriever.rank(traces)
         calls = [trace.model_calls for trace in traces]
         seconds = time.perf_counter() - started
-    outcomes = score_questions(retriever, questions)
-    asked = bench.live(options)
-    row = _row(bench, spec, outcomes, _milliseconds(asked.retrieve, questions))
+    row = _row(bench, spec, score_questions(retriever, questions))
     row["spec"] = options.spec
     row["model_calls"] = statistics.fmean(calls) if calls else 0.0
     if seconds:
@@ -204,7 +202,7 @@ def measure_filtered(bench: Bench) -> dict[str, Any]:
         options = replace(bench.options("hybrid:auto"), where=f'product = "{wanted}"')
         retriever = build_retriever(bench.searched, options, top_k=TOP_K, tools=bench.tools)
         outcomes += score_questions(retriever, [question])
-    return {**_row(bench, FILTERED, outcomes, None), "spec": FILTERED}
+    return {**_row(bench, FILTERED, outcomes), "spec": FILTERED}
 
 
 def measure_stock(bench: Bench, name: str, stock: Stock) -> dict[str, Any]:
@@ -214,16 +212,23 @@ def measure_stock(bench: Bench, name: str, stock: Stock) -> dict[str, Any]:
     started = time.perf_counter()
     outcomes = score_questions(retriever, questions)
     seconds = time.perf_counter() - started
-    row = _row(bench, name, outcomes, None)
+    row = _row(bench, name, outcomes)
     if stock.asks_model:
         row["milliseconds_with_model"] = 1000 * seconds / len(questions)
         row["model_calls"] = 1.0
-    else:
-        ours = bench.live(bench.options(stock.ours))
-        row["milliseconds"], row["ours_beside"] = _in_turns(
-            retriever.retrieve, ours.retrieve, questions
-        )
     return {**row, "spec": name}
+
+
+def take_times(bench: Bench, name: str) -> dict[str, float]:
+    """Median milliseconds of a row, the language model's left out; theirs and ours in turns."""
+    if name == FILTERED or (name in STOCK and STOCK[name].asks_model):
+        return {}
+    if name not in STOCK:
+        return {"milliseconds": _milliseconds(bench.live(bench.options(name)), bench.test)}
+    theirs = STOCK[name].make(bench.searched, bench.llm, TOP_K)
+    ours = bench.live(bench.options(STOCK[name].ours))
+    first, second = _in_turns(theirs.retrieve, ours.retrieve, bench.test)
+    return {"milliseconds": first, "ours_beside": second}
 
 
 def _in_turns(
@@ -241,9 +246,7 @@ def _in_turns(
     return first, second
 
 
-def _row(
-    bench: Bench, name: str, outcomes: list[Outcome], milliseconds: float | None
-) -> dict[str, Any]:
+def _row(bench: Bench, name: str, outcomes: list[Outcome]) -> dict[str, Any]:
     write_outcomes(outcomes_file(bench.corpus.name, bench.searched.model.name, name), outcomes)
     parts = {}
     for kind in sorted(set(bench.depends_on.values())):
@@ -253,18 +256,17 @@ def _row(
     return {
         "n": len(outcomes),
         **scores_json(summarise(outcomes, seed=SEED)),
-        "milliseconds": milliseconds,
         "depends_on": parts,
     }
 
 
-def _milliseconds(ask: Callable[[str], Any], questions: Sequence[Question]) -> float | None:
+def _milliseconds(retriever: Pipeline, questions: Sequence[Question]) -> float:
     seconds = []
     for question in questions[: WARM_UP + TIMED]:
         started = time.perf_counter()
-        ask(question.text)
+        retriever.retrieve(question.text)
         seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds[WARM_UP:]) if seconds[WARM_UP:] else None
+    return 1000 * statistics.median(seconds[WARM_UP:])
 
 
 def outcomes_file(corpus: str, model: str, row: str) -> Path:
@@ -286,27 +288,31 @@ def rows_of(corpus: Corpus, model: str, *, with_llm: bool) -> list[str]:
     ]
 
 
-def run(
-    corpus: Corpus,
-    done: dict[str, Any],
-    save: Callable[[], None],
-    *,
-    tuned: bool,
-    with_llm: bool,
-) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What to measure: also on the tuned model, also what asks a language model, also times."""
+
+    tuned: bool
+    llm: bool
+    times: bool
+
+
+def run(corpus: Corpus, done: dict[str, Any], save: Callable[[], None], wanted: Wanted) -> None:
     """Measure what is missing of one corpus."""
     with contextlib.ExitStack() as stack:
         llm = None
-        if with_llm and (opened := open_language_model(settings_for(corpus, SEED))):
+        if wanted.llm and (opened := open_language_model(settings_for(corpus, SEED))):
             llm = stack.enter_context(opened)
-        for model in [corpus.model, *(_tuned_model(corpus) if tuned else [])]:
+        for model in [corpus.model, *(_tuned_model(corpus) if wanted.tuned else [])]:
             rows = done.setdefault(model, {})
-            wanted = [n for n in rows_of(corpus, model, with_llm=with_llm) if n not in rows]
-            bench = open_bench(corpus, llm, model=model) if wanted else None
-            for name in wanted:
+            names = rows_of(corpus, model, with_llm=wanted.llm)
+            bench = open_bench(corpus, llm, model=model)
+            for name in names:
                 print(f"{corpus.name} {model} {name} ...", flush=True)
-                if bench is not None:
+                if name not in rows:
                     rows[name] = _measure(bench, name)
+                if wanted.times and "milliseconds" not in rows[name]:
+                    rows[name] |= take_times(bench, name)
                 save()
 
 
@@ -378,6 +384,9 @@ def main() -> None:
     parser.add_argument(
         "--no-llm", action="store_true", help="leave out for now what asks a language model"
     )
+    parser.add_argument(
+        "--times", action="store_true", help="also milliseconds: on an idle machine"
+    )
     arguments = parser.parse_args()
     prepare_environment()
     path = RESULTS / f"{NAME}.json"
@@ -389,8 +398,7 @@ def main() -> None:
             load(name),
             results.setdefault(name, {}),
             lambda: write_results(NAME, {"corpora": results}),
-            tuned=arguments.tuned,
-            with_llm=not arguments.no_llm,
+            Wanted(arguments.tuned, not arguments.no_llm, arguments.times),
         )
     print_table(results)
 
