@@ -335,21 +335,27 @@ def test_a_checkpoint_whose_last_file_is_torn_does_no_harm(
     assert_same_weights(target, tuned.target)
 
 
-def test_a_run_goes_on_where_its_folder_is_known_by_another_way(
+def test_a_run_that_could_not_be_saved_is_saved_from_wherever_it_is_started_again(
     base: EmbeddingModel,
     tuned: EmbeddingFinetuneEngine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    in_the_way = tmp_path / "storage" / "x.partial"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("no folder", "utf-8")
     monkeypatch.chdir(tmp_path)
-    stopped = make_engine(base, Path("storage/x"), progress=Recorder(stop_at=2 * STEPS + 2))
-    with pytest.raises(KeyboardInterrupt):
-        stopped.finetune()
+    with pytest.raises(OSError, match=r"x\.partial"):
+        make_engine(base, Path("storage/x")).finetune()
+    in_the_way.unlink()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    target = Path("../storage/x")
-    make_engine(base, target, progress=silent).finetune()
-    assert_same_weights(target, tuned.target)
+    seen = Recorder()
+    again = make_engine(base, Path("../storage/x"), progress=seen)
+    again.finetune()
+    assert seen.calls == []
+    assert_same_weights(again.target, tuned.target)
+    assert again.finished_report().dev_mrr == tuned.finished_report().dev_mrr
 
 
 def test_unknown_names_list_the_known(base: EmbeddingModel, tmp_path: Path) -> None:

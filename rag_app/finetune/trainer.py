@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
+from transformers import TrainerCallback
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +56,17 @@ class PairTrainer(SentenceTransformerTrainer):
         # Theirs goes on with the last weights if the best cannot be read, and only logs it. Of
         # several processes only the one that saved it can be sure that it is there.
         if self.state.best_model_checkpoint and self.is_world_process_zero():
-            # The state of a run that was killed may know the folder by another way to it.
-            name = Path(self.state.best_model_checkpoint).name
-            self._load_from_checkpoint(str(Path(str(self.args.output_dir)) / name))
+            self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+
+class BestCheckpoint(TrainerCallback):
+    """Finds the best checkpoint where a run goes on and its folder is known by another path.
+
+    The trainer would end with the last weights instead, and only log it.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Look for it beside the others."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.best_global_step}"
+        if state.best_global_step and folder.is_dir():
+            state.best_model_checkpoint = str(folder)

@@ -17,7 +17,7 @@ from rag_app.finetune.methods import Finish, find_method
 from rag_app.finetune.options import TrainingOptions, TrainingRow
 from rag_app.finetune.packed import FAMILIES, pack_texts
 from rag_app.finetune.processes import receive, world_size
-from rag_app.finetune.trainer import PairTrainer
+from rag_app.finetune.trainer import BestCheckpoint, PairTrainer
 from rag_app.finetune.watch import Diverged, Watch
 from rag_app.models import EmbeddingModel, Prompts
 from rag_app.progress import Progress, silent
@@ -145,7 +145,7 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
         train_dataset=dataset,
         loss=criterion,
         evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
-        callbacks=[Watch(progress), *([damage] if damage else [])],
+        callbacks=[Watch(progress), BestCheckpoint(), *([damage] if damage else [])],
     )
     # Its own reports would be printed over ours.
     trainer.remove_callback(PrinterCallback)
