@@ -9,7 +9,8 @@ import bisect
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -244,6 +245,16 @@ def passage_text(node: BaseNode) -> str:
     """What is embedded for a chunk, in ingest, training and evaluation alike: title and text."""
     text: str = node.get_content(metadata_mode=MetadataMode.EMBED)
     return text
+
+
+def chunks_by_document(chunks: Iterable[TextNode]) -> dict[str, list[TextNode]]:
+    """Group chunks by their document's id, in the order of their places."""
+    groups: dict[str, list[TextNode]] = defaultdict(list)
+    for chunk in chunks:
+        groups[chunk.ref_doc_id].append(chunk)
+    for group in groups.values():
+        group.sort(key=lambda chunk: (chunk.start_char_idx, chunk.end_char_idx))
+    return dict(groups)
 
 
 def overlay(chunks: Sequence["TextNode"]) -> str:

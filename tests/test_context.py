@@ -9,11 +9,11 @@ from fakes import WordModel
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import Document, NodeWithScore, QueryBundle, TextNode
 
-from rag_app.chunks import Chunking, SentenceChunker, passage_text
+from rag_app.chunks import Chunking, SentenceChunker, chunks_by_document, passage_text
 from rag_app.documents import read_documents
 from rag_app.evaluate.invariants import check_invariants
 from rag_app.evaluate.scoring import Outcome, score_questions
-from rag_app.pairs import Question, chunks_by_document
+from rag_app.pairs import Question
 from rag_app.retrieve.context import COVERS, LargerContext, covered
 from rag_app.retrieve.trace import Ranking
 

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from rag_app.cli.retrieval import FetchK, Rewrites, Today, Where, open_tools, read_day
+from rag_app.cli.retrieval import (
+    FetchK,
+    Llm,
+    LlmBaseUrl,
+    LlmModel,
+    Rewrites,
+    Today,
+    Where,
+    open_tools,
+    read_day,
+)
 from rag_app.cli.run import Run, command
 
 
@@ -32,9 +42,9 @@ def evaluate(
     fetch_k: FetchK = None,
     rewrites: Rewrites = None,
     today: Today = None,
-    llm: Annotated[str | None, typer.Option(help="auto, none, local or endpoint.")] = None,
-    llm_base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")] = None,
-    llm_model: Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")] = None,
+    llm: Llm = None,
+    llm_base_url: LlmBaseUrl = None,
+    llm_model: LlmModel = None,
     out: Annotated[Path | None, typer.Option(help="Folder for every question's outcome.")] = None,
     question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
     answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,

@@ -10,7 +10,17 @@ import typer
 
 from rag_app.cli.answers import head, show_answer, show_judgement, streamed
 from rag_app.cli.explain import show_trace
-from rag_app.cli.retrieval import FetchK, Rewrites, Today, Where, make_tools, read_day
+from rag_app.cli.retrieval import (
+    FetchK,
+    Llm,
+    LlmBaseUrl,
+    LlmModel,
+    Rewrites,
+    Today,
+    Where,
+    make_tools,
+    read_day,
+)
 from rag_app.cli.run import Run, command, shown
 from rag_app.errors import ConfigError, RagAppError
 
@@ -25,9 +35,9 @@ def query(
     top_k: Annotated[int | None, typer.Option("--k", help="Passages to show. [5]")] = None,
     index: Annotated[str | None, typer.Option(help="Index to ask. [in service]")] = None,
     model: Annotated[str | None, typer.Option(help="Must be the index's own model.")] = None,
-    llm: Annotated[str | None, typer.Option(help="auto, none, local or endpoint.")] = None,
-    llm_base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")] = None,
-    llm_model: Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")] = None,
+    llm: Llm = None,
+    llm_base_url: LlmBaseUrl = None,
+    llm_model: LlmModel = None,
     chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
     retriever: Annotated[
         str | None,

@@ -21,6 +21,9 @@ FetchK = Annotated[
     int | None, typer.Option(help="Candidates that hybrid and steps choose from. [100]")
 ]
 Rewrites = Annotated[int | None, typer.Option(help="Questions that multi_query writes. [3]")]
+Llm = Annotated[str | None, typer.Option(help="auto, none, local or endpoint.")]
+LlmBaseUrl = Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")]
+LlmModel = Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")]
 Today = Annotated[str | None, typer.Option(help="The day that ages are counted from. [today]")]
 
 

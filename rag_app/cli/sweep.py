@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.retrieval import FetchK, Rewrites, Today, Where, open_tools, read_day
+from rag_app.cli.retrieval import (
+    FetchK,
+    Llm,
+    LlmBaseUrl,
+    LlmModel,
+    Rewrites,
+    Today,
+    Where,
+    open_tools,
+    read_day,
+)
 from rag_app.cli.run import Run, command, shown, table
 from rag_app.errors import ConfigError
 
@@ -60,9 +70,9 @@ def sweep(
     fetch_k: FetchK = None,
     rewrites: Rewrites = None,
     today: Today = None,
-    llm: Annotated[str | None, typer.Option(help="auto, none, local or endpoint.")] = None,
-    llm_base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")] = None,
-    llm_model: Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")] = None,
+    llm: Llm = None,
+    llm_base_url: LlmBaseUrl = None,
+    llm_model: LlmModel = None,
     question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
     answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
     chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,

@@ -150,7 +150,7 @@ def evaluate(
     options = _retrievers(settings, request)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     subjects = _subjects(settings, catalog, request, progress)
-    pairs, unmatched = _match(settings, request.questions, subjects[0].passages)
+    pairs, unmatched = find_labelled(settings, request.questions, subjects[0].passages)
     clusters = cluster_documents(document_texts(subjects[0].passages.nodes))
     runs: list[EvaluatedRun] = []
     for subject in subjects:
@@ -227,7 +227,12 @@ def _subjects(
     return subjects
 
 
-def _match(settings: "Settings", path: Path, passages: Passages) -> tuple[list[Pair], int]:
+def find_labelled(settings: "Settings", path: Path, passages: Passages) -> tuple[list[Pair], int]:
+    """Labelled questions with their answers' places, and how many have no answer in the index.
+
+    Raises:
+        PairsError: the file cannot be read, or none of its answers is in the index.
+    """
     questions = read_questions(
         path, question_column=settings.question_column, answer_column=settings.answer_column
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rag_app.chunks import passage_text
+from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.errors import PairsError
 from rag_app.finetune.batches import batch_count
 from rag_app.finetune.dev import DevSet
@@ -19,7 +19,6 @@ from rag_app.pairs import (
     Split,
     build_questions,
     check_leaks,
-    chunks_by_document,
     document_texts,
     gold_chunks,
     match_questions,

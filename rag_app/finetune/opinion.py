@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag_app.chunks import passage_text
-from rag_app.pairs import Pair, chunks_by_document, gold_chunks
+from rag_app.chunks import chunks_by_document, passage_text
+from rag_app.pairs import Pair, gold_chunks
 from rag_app.retrieve.exact import nearest
 from rag_app.retrieve.keyword import KeywordIndex
 

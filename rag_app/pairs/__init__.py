@@ -9,7 +9,7 @@ from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, match_questions
 from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
-from rag_app.pairs.question import Question, build_questions, chunks_by_document, gold_chunks
+from rag_app.pairs.question import Question, build_questions, gold_chunks
 from rag_app.pairs.seen import keep_seen, seen_documents
 from rag_app.pairs.split import MIN_PAIRS, Split, split_pairs
 
@@ -24,7 +24,6 @@ __all__ = [
     "Split",
     "build_questions",
     "check_leaks",
-    "chunks_by_document",
     "cluster_documents",
     "document_texts",
     "gold_chunks",

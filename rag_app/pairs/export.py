@@ -12,11 +12,12 @@ from pathlib import Path
 from tempfile import mkdtemp, mkstemp
 from typing import TYPE_CHECKING, Any
 
+from rag_app.chunks import chunks_by_document
 from rag_app.errors import PairsError, StorageError
 from rag_app.pairs.datasets import QRELS_HEADER
 from rag_app.pairs.pair import Pair
 from rag_app.pairs.places import document_texts
-from rag_app.pairs.question import chunks_by_document, gold_chunks
+from rag_app.pairs.question import gold_chunks
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import overlay
-from rag_app.pairs.question import chunks_by_document
+from rag_app.chunks import chunks_by_document, overlay
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.errors import PairsError
 from rag_app.pairs.pair import Pair, question_key
 
@@ -75,8 +76,6 @@ class _Answers:
     """The chunks of an index by document, and by what they read like."""
 
     def __init__(self, chunks: Sequence["TextNode"]) -> None:
-        from rag_app.chunks import passage_text
-
         self.by_document = chunks_by_document(chunks)
         copies = defaultdict(list)
         for chunk in chunks:
@@ -91,16 +90,6 @@ class _Answers:
                 f"{pair.question!r}; run `rag-app ingest` on its folder"
             )
         return frozenset(copy for chunk_id in own for copy in self.copies[chunk_id])
-
-
-def chunks_by_document(chunks: Iterable["TextNode"]) -> dict[str, list["TextNode"]]:
-    """Group chunks by their document's id, in the order of their places."""
-    groups: dict[str, list[TextNode]] = defaultdict(list)
-    for chunk in chunks:
-        groups[chunk.ref_doc_id].append(chunk)
-    for group in groups.values():
-        group.sort(key=lambda chunk: (chunk.start_char_idx, chunk.end_char_idx))
-    return dict(groups)
 
 
 def _question(

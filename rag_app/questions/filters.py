@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag_app.chunks import passage_text
-from rag_app.pairs import chunks_by_document, question_key
+from rag_app.chunks import chunks_by_document, passage_text
+from rag_app.pairs import question_key
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.wording import CHECKS

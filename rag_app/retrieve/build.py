@@ -1,13 +1,13 @@
 """Options + an index -> the retriever that does what they say."""
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_app.chunks import chunks_by_document
 from rag_app.errors import ConfigError
 from rag_app.retrieve.context import LargerContext
 from rag_app.retrieve.exact import ExactRetriever
@@ -104,17 +104,17 @@ class Searched:
         return found
 
     @cached_property
+    def _nodes(self) -> "list[TextNode]":
+        """What is in memory."""
+        return self.passages.nodes if self.passages else []
+
+    @cached_property
     def _rows(self) -> dict[str, int]:
-        assert self.passages is not None  # noqa: S101
-        return {node.node_id: row for row, node in enumerate(self.passages.nodes)}
+        return {node.node_id: row for row, node in enumerate(self._nodes)}
 
     @cached_property
     def _documents(self) -> "dict[str, list[TextNode]]":
-        assert self.passages is not None  # noqa: S101
-        groups: dict[str, list[TextNode]] = defaultdict(list)
-        for node in self.passages.nodes:
-            groups[node.ref_doc_id].append(node)
-        return groups
+        return chunks_by_document(self._nodes)
 
 
 def build_retriever(

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
+from rag_app.evaluate.stage import find_labelled
 from rag_app.pairs import (
     Pair,
     Split,
     document_texts,
-    match_questions,
     question_key,
-    read_questions,
     seen_documents,
     split_pairs,
 )
@@ -44,18 +43,7 @@ def find_pairs(
                 "`rag-app sweep --questions FILE`, or write some: `rag-app questions`"
             )
         return list(to_pairs(written)), 0
-    labelled = read_questions(
-        questions,
-        question_column=settings.question_column,
-        answer_column=settings.answer_column,
-    )
-    matching = match_questions(labelled, here.passages.nodes)
-    if not matching.pairs:
-        raise PairsError(
-            f"none of the {len(labelled)} answers in {questions} is in the index; "
-            "ingest the documents they come from: `rag-app ingest PATH`"
-        )
-    return matching.pairs, len(matching.unmatched)
+    return find_labelled(settings, questions, here.passages)
 
 
 def unseen(pairs: Sequence[Pair], model_folders: Sequence[Path]) -> list[Pair]:
