@@ -231,8 +231,10 @@ def test_notes_for_the_trace() -> None:
         "half-life 2w": "half-life 2w: scores halve every 14 days, ages 30 to 400 days",
     }
     for policy, note in notes.items():
-        assert parse_recency(policy, today=TODAY).note(hits) == note
-    note = parse_recency("half-life 90d", today=TODAY).note([hit("a", 1)])
+        recency = parse_recency(policy, today=TODAY)
+        assert recency.note(hits, recency.postprocess_nodes(hits)) == note
+    dateless = [hit("a", 1)]
+    note = parse_recency("half-life 90d", today=TODAY).note(dateless, dateless)
     assert note == "half-life 90d: scores halve every 90 days, no passage has a date"
 
 

@@ -17,12 +17,12 @@ class PipelineStep:
     Fields:
         name: as traces show it.
         postprocessor: LlamaIndex's kind.
-        note: says of a ranking what the step makes of it, for the trace.
+        note: says what the step made of a ranking, of what it was given and what it returned.
     """
 
     name: str
     postprocessor: "BaseNodePostprocessor"
-    note: Callable[[Ranking], str] | None = None
+    note: Callable[[Ranking, Ranking], str] | None = None
 
 
 class Pipeline(TracedRetriever):
@@ -57,6 +57,6 @@ def _apply(
             for ranking, trace in zip(rankings, traces, strict=True)
         ]
     if step.note is not None:
-        for ranking, trace in zip(rankings, traces, strict=True):
-            trace.steps[-1] = replace(trace.steps[-1], note=step.note(ranking))
+        for before, after, trace in zip(rankings, changed, traces, strict=True):
+            trace.steps[-1] = replace(trace.steps[-1], note=step.note(before, after))
     return changed

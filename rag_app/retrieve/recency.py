@@ -50,8 +50,8 @@ class Recency(BaseNodePostprocessor):
         return cls.__name__
 
     @abstractmethod
-    def note(self, nodes: Ranking) -> str:
-        """What the policy does to a ranking, in one line for a reader of its trace."""
+    def note(self, before: Ranking, after: Ranking) -> str:
+        """What the policy did to a ranking, in one line for a reader of its trace."""
 
     def ages(self, nodes: Ranking) -> list[int | None]:
         """Age of each passage in days, never below 0; None without a date."""
@@ -72,9 +72,9 @@ class Cutoff(Recency):
         """Of each passage whether it is old; without a date, nothing says so."""
         return [age is not None and age > self.days for age in self.ages(nodes)]
 
-    def note(self, nodes: Ranking) -> str:
+    def note(self, before: Ranking, after: Ranking) -> str:
         """Such as "cutoff 365d: 3 of 20 passages moved behind"."""
-        return f"{self.text}: {sum(self.behind(nodes))} of {len(nodes)} passages moved behind"
+        return f"{self.text}: {sum(self.behind(before))} of {len(after)} passages moved behind"
 
     def _postprocess_nodes(
         self, nodes: Ranking, query_bundle: QueryBundle | None = None
@@ -110,11 +110,11 @@ class Latest(Recency):
             left = [place for place in left if place not in group]
         return order
 
-    def note(self, nodes: Ranking) -> str:
+    def note(self, before: Ranking, after: Ranking) -> str:
         """Such as "latest: 2 of 20 passages moved up before an older version"."""
-        order = self.newest_first(nodes)
-        moved = sum(place > new for new, place in enumerate(order))
-        return f"{self.text}: {moved} of {len(nodes)} passages moved up before an older version"
+        place = {hit.node.node_id: old for old, hit in enumerate(before)}
+        moved = sum(place[hit.node.node_id] > new for new, hit in enumerate(after))
+        return f"{self.text}: {moved} of {len(after)} passages moved up before an older version"
 
     @staticmethod
     def _newer_versions(
@@ -161,9 +161,9 @@ class HalfLife(Recency):
         order = sorted(range(len(nodes)), key=lambda i: -powers[i])
         return [NodeWithScore(node=nodes[i].node, score=2.0 ** powers[i]) for i in order]
 
-    def note(self, nodes: Ranking) -> str:
+    def note(self, before: Ranking, after: Ranking) -> str:
         """Such as "half-life 90d: scores halve every 90 days, ages 0 to 400 days"."""
-        ages = [age for age in self.ages(nodes) if age is not None]
+        ages = [age for age in self.ages(before) if age is not None]
         span = f"ages {min(ages)} to {max(ages)} days" if ages else "no passage has a date"
         return f"{self.text}: scores halve every {self.days} days, {span}"
 

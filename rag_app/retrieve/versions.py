@@ -7,6 +7,7 @@ versions differ in a date or a version number and in nothing else.
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from llama_index.core.schema import BaseNode, MetadataMode
 
@@ -49,20 +50,23 @@ class Wording:
     Fields:
         document: id of its document; no passage is a version of its own document's.
         title: terms of the title without its dates and version numbers; a table's row has none.
-        words: terms of the passage's text.
     """
 
     document: str
     title: frozenset[str]
-    words: frozenset[str]
+    _node: BaseNode
 
     @classmethod
     def of(cls, node: BaseNode) -> "Wording":
         """Read it from a node."""
         title = undated(str(node.metadata.get("title", "")))
-        text = node.get_content(metadata_mode=MetadataMode.NONE)
         document = str(node.ref_doc_id or node.node_id)
-        return cls(document, frozenset(terms(title)), frozenset(terms(text)))
+        return cls(document, frozenset(terms(title)), node)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Terms of the passage's text; where titles differ, nobody asks."""
+        return frozenset(terms(self._node.get_content(metadata_mode=MetadataMode.NONE)))
 
     def is_version_of(self, other: "Wording") -> bool:
         """Whether two passages of two documents say nearly the same.
