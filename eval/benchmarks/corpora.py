@@ -65,6 +65,11 @@ def xquad_en() -> Corpus:
     return _squad("xquad-en", SHARED / "xquad_en" / "xquad.en.json", MINILM)
 
 
+def canary_folder() -> Path:
+    """XQuAD's English articles with their questions.jsonl, as `--canary` takes them."""
+    return _squad("canary", SHARED / "xquad_en" / "xquad.en.json", MINILM).questions.parent
+
+
 def _squad(name: str, source: Path, model: str, *, most: int | None = None) -> Corpus:
     """A file in SQuAD's format: articles as text files, and `most` questions, evenly drawn."""
     folder = WORK / name

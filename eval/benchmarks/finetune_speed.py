@@ -20,11 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 from corpora import E5, MINILM, load, write_results
+from stock_engine import train_llama_index
 
 from rag_app.environment import prepare_environment
 
@@ -267,41 +267,14 @@ def train_plain(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: in
     return folder / "plain"
 
 
-def train_llama_index(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
-    """LlamaIndex's engine with its defaults."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from llama_index.finetuning import (
-            EmbeddingQAFinetuneDataset,
-            SentenceTransformersFinetuneEngine,
-        )
-
-        dataset, few = (
-            EmbeddingQAFinetuneDataset(
-                queries={str(number): question for number, (question, _) in enumerate(rows)},
-                corpus={str(number): answer for number, (_, answer) in enumerate(rows)},
-                relevant_docs={str(number): [str(number)] for number in range(len(rows))},
-            )
-            for rows in (pairs, pairs[:2])
-        )
-        os.chdir(folder)  # it makes ./checkpoints
-        engine = SentenceTransformersFinetuneEngine(
-            dataset,
-            model_id=str(base.folder),
-            model_output_path=str(folder / "stock"),
-            batch_size=batch,
-            epochs=1,
-            show_progress_bar=False,
-            # Without a validation set it raises; evaluating is no part of what is compared.
-            val_dataset=few,
-            evaluation_steps=10**6,
-        )
-        engine.model.max_seq_length = TOKENS
-        engine.finetune()
-    return folder / "stock"
+def train_stock(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
+    """LlamaIndex's engine with its defaults but for what all sides share."""
+    return train_llama_index(
+        base, pairs, folder / "stock", max_tokens=TOKENS, batch_size=batch, epochs=1
+    )
 
 
-TRAINERS = {"ours": train_ours, "plain": train_plain, "llama_index": train_llama_index}
+TRAINERS = {"ours": train_ours, "plain": train_plain, "llama_index": train_stock}
 
 
 def matrix_limit() -> float:

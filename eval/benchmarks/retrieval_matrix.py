@@ -282,6 +282,7 @@ def rows_of(corpus: Corpus, model: str, *, with_llm: bool) -> list[str]:
     return [
         *PLAIN,
         *(f"hybrid:auto+{step}" for step in STEPS),
+        "vector+latest",
         *(f"vector+{step}" for step in MODEL_STEPS if with_llm),
         *([FILTERED] if corpus.name.startswith("sample") else []),
         *(name for name, stock in STOCK.items() if with_llm or not stock.asks_model),

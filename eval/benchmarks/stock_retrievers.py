@@ -107,6 +107,6 @@ STOCK: dict[str, Stock] = {
     "BM25Retriever": Stock(_keyword, "keyword"),
     "QueryFusionRetriever reciprocal": Stock(_fusion("reciprocal_rerank"), "hybrid:auto"),
     "QueryFusionRetriever relative": Stock(_fusion("relative_score"), "hybrid:auto"),
-    "FixedRecencyPostprocessor": Stock(_recent, "hybrid:auto+latest"),
+    "FixedRecencyPostprocessor": Stock(_recent, "vector+latest"),
     "HyDEQueryTransform": Stock(_hyde, "vector+hyde", asks_model=True),
 }

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rag_app.questions.filters import Filtered, filter_questions
-    from rag_app.questions.generate import QuestionsReport, usable_questions, write_questions
+    from rag_app.questions.generate import (
+        QuestionsReport,
+        stored_questions,
+        usable_questions,
+        write_questions,
+    )
     from rag_app.questions.question import GeneratedQuestion, to_pairs
     from rag_app.questions.store import ChunkQuestions, QuestionStore
 
@@ -19,6 +24,7 @@ _HOMES = {
     "QuestionStore": "store",
     "QuestionsReport": "generate",
     "filter_questions": "filters",
+    "stored_questions": "generate",
     "to_pairs": "question",
     "usable_questions": "generate",
     "write_questions": "generate",
@@ -30,6 +36,7 @@ __all__ = [
     "QuestionStore",
     "QuestionsReport",
     "filter_questions",
+    "stored_questions",
     "to_pairs",
     "usable_questions",
     "write_questions",

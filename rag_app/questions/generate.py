@@ -129,18 +129,28 @@ def usable_questions(
 ) -> list[GeneratedQuestion]:
     """Stored questions for this index that pass the filters; nothing is written.
 
-    They are those of the settings' generator. If it has none for this index, those of the
-    generator that wrote for it last: who wrote with flags need not repeat them to train.
-
     Raises:
         IndexMismatch: the model is not the one that made the index.
         StorageError: the stored questions are damaged.
     """
     index.check_model(model)
+    questions = stored_questions(settings, passages)
+    return filter_questions(questions, passages, model).kept if questions else []
+
+
+def stored_questions(settings: Settings, passages: "Passages") -> list[GeneratedQuestion]:
+    """Stored questions for these passages, good and bad.
+
+    They are those of the settings' generator. If it has none for them, those of the generator
+    that wrote for them last: who wrote with flags need not repeat them to train.
+
+    Raises:
+        StorageError: the stored questions are damaged.
+    """
     own = QuestionStore(settings.storage, generator_name(settings))
     for store in (own, *QuestionStore.all(settings.storage)):
         if questions := _stored(store.load(), passages.nodes):
-            return filter_questions(questions, passages, model).kept
+            return questions
     return []
 
 

@@ -1,0 +1,308 @@
+"""Ways to tune, on the same splits: what each brings on held-out questions, and costs elsewhere.
+
+    python eval/benchmarks/tuning_quality.py --corpus jhu [--kinds labelled] [--ways quick,best]
+
+Every way gets the same pairs and is asked the same questions. Each seed splits anew; the intervals
+are of all seeds together, resampled by document, so that a question which several seeds held out
+counts as one. "llama_index" is that library's engine with its defaults. The ways after "best" are
+our defaults but for one thing. What is done is kept in eval/results/tuning_quality.json; a run that
+was stopped goes on.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from corpora import CORPORA, RESULTS, WORK, Corpus, canary_folder, load, write_results
+from held_out import ready, settings_for, show
+from stock_engine import train_llama_index
+
+from rag_app.chunks import Chunking, passage_text
+from rag_app.config import Settings
+from rag_app.environment import prepare_environment
+from rag_app.evaluate.canary import read_canary, watch_canary
+from rag_app.evaluate.comparison import compare, exact_outcomes, scores_json
+from rag_app.evaluate.scoring import Outcome, read_outcomes, write_outcomes
+from rag_app.evaluate.statistics import Difference, differences, summarise
+from rag_app.evaluate.verdict import guard
+from rag_app.finetune.material import Material, SplitOptions, prepare, read_labelled
+from rag_app.finetune.negatives import NegativeOptions
+from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.phases import Workshop, train_phases
+from rag_app.finetune.presets import QUICK, search_best
+from rag_app.index import Catalog, Passages, VectorCache
+from rag_app.ingest import open_target
+from rag_app.models import EmbeddingModel
+from rag_app.pairs import Pair
+
+NAME = "tuning_quality"
+SHOWN = ("hit_rate@1", "hit_rate@3", "mrr@10")
+STOCK, BEST = "llama_index", "best"
+LABELLED = "labelled"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to train: what differs from our defaults.
+
+    Fields:
+        mined: hard negatives, besides those of the batch.
+        clean_batches: no passage, and none of a near-duplicate document, twice in a batch.
+        filters: of written questions only those that pass the filters.
+        per_chunk: written questions, before the filters.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    mined: bool = False
+    clean_batches: bool = True
+    filters: bool = True
+    per_chunk: int = 1
+
+
+WAYS = {
+    STOCK: Way(),
+    "default": Way(),
+    "quick": Way(QUICK),
+    BEST: Way(),
+    "stock batches": Way(clean_batches=False),
+    "mined negatives": Way(mined=True),
+    "no filters": Way(filters=False),
+    "three questions a chunk": Way(per_chunk=3),
+    "tuned weights alone": Way({"blend": 1.0}),
+    "dae first": Way({"loss": "dae,mnrl"}),
+}
+MAIN = (STOCK, "quick", BEST)
+
+
+@dataclass
+class Bench:
+    """One corpus with one split: what is trained on, and what it is judged by."""
+
+    corpus: Corpus
+    kind: str
+    seed: int
+    settings: Settings
+    base: EmbeddingModel
+    passages: Passages
+    cache: VectorCache
+    material: Material
+    chunking: Chunking
+
+    def folder(self) -> Path:
+        """Where outcomes are kept, to compare ways question by question."""
+        return WORK / "quality" / self.corpus.name / f"{self.kind}-{self.seed}"
+
+
+def open_bench(corpus: Corpus, kind: str, seed: int, way: Way) -> Bench:
+    """The split that `rag-app finetune` makes with this seed."""
+    settings = settings_for(corpus, seed)
+    ready(corpus, settings, kind, per_chunk=way.per_chunk)
+    index, base = open_target(Catalog(settings.storage), settings)
+    passages = index.passages()
+    labelled, _ = read_labelled(corpus.questions, settings, passages.nodes)
+    written: Sequence[Pair] = []
+    if kind != LABELLED:
+        from rag_app.questions import filter_questions, stored_questions, to_pairs
+
+        questions = _first_of_each_chunk(stored_questions(settings, passages), way.per_chunk)
+        if way.filters:
+            questions = filter_questions(questions, passages, base).kept
+        written = to_pairs(questions)
+    material = prepare(
+        labelled,
+        written,
+        train_on=kind,  # type: ignore[arg-type]
+        passages=passages,
+        model=base,
+        options=SplitOptions(),
+        batch_size=TrainingOptions().batch_size,
+        seed=seed,
+    )
+    cache = VectorCache(settings.storage)
+    return Bench(corpus, kind, seed, settings, base, passages, cache, material, index.info.chunking)
+
+
+def _first_of_each_chunk(questions: Sequence[Any], most: int) -> list[Any]:
+    """As they would be, had no other way asked for more."""
+    asked: Counter[str] = Counter()
+    first = []
+    for question in questions:
+        asked[question.chunk_id] += 1
+        if asked[question.chunk_id] <= most:
+            first.append(question)
+    return first
+
+
+def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list[Any]]:
+    """The way's model, and what a search tried."""
+    way, material = WAYS[name], bench.material
+    shop = Workshop(bench.settings.storage / "models", bench.cache, "cpu", show)
+    if name == STOCK:
+        target = shop.models / f"stock-{bench.kind}-{bench.seed}"
+        pairs = [(row.question, row.passage) for row in material.rows]
+        train_llama_index(bench.base, pairs, target.resolve())
+        return EmbeddingModel(target.name, target, device="cpu"), []
+    options = replace(TrainingOptions(seed=bench.seed), **way.options)
+    if name == BEST:
+        search = search_best(bench.base, material, options, shop, minutes=minutes)
+        return search.model, [asdict(tried) for tried in search.tried]
+    if not way.clean_batches:
+        rows = [replace(row, group=str(place)) for place, row in enumerate(material.rows)]
+        material = replace(material, rows=rows)
+    negatives = NegativeOptions("mined" if way.mined else "none")
+    return train_phases(bench.base, material, options, negatives, shop)[0], []
+
+
+def measure(bench: Bench, name: str, minutes: float) -> dict[str, Any]:
+    """Train one way and score it at home and elsewhere."""
+    started = time.perf_counter()
+    model, tried = train(bench, name, minutes)
+    seconds = time.perf_counter() - started
+    texts = [passage_text(node) for node in bench.passages.nodes]
+    tuned_passages = Passages(
+        bench.passages.nodes, bench.cache.embed_passages(model, texts, progress=show)
+    )
+    compared = compare(
+        exact_outcomes(bench.passages, bench.base, bench.material.test, cache=bench.cache),
+        exact_outcomes(tuned_passages, model, bench.material.test, cache=bench.cache),
+        seed=bench.seed,
+    )
+    canary = watch_canary(
+        read_canary(canary_folder(), bench.base, bench.chunking),
+        bench.base,
+        model,
+        cache=bench.cache,
+        seed=bench.seed,
+    )
+    folder = bench.folder()
+    for part, outcomes in (
+        ("base", compared.base_outcomes),
+        (name, compared.tuned_outcomes),
+        ("base canary", canary.base_outcomes),
+        (f"{name} canary", canary.tuned_outcomes),
+    ):
+        write_outcomes(folder / f"{part}.jsonl", outcomes)
+    return {
+        "corpus": bench.corpus.name,
+        "kind": bench.kind,
+        "way": name,
+        "seed": bench.seed,
+        "training_pairs": len(bench.material.rows),
+        "n": compared.n,
+        "base": scores_json(compared.base),
+        "tuned": scores_json(compared.tuned),
+        "differences": {key: asdict(value) for key, value in compared.differences.items()},
+        "canary": asdict(canary.differences["mrr@10"]),
+        "verdict": guard(compared.verdict, canary.differences).decision,
+        "seconds": round(seconds, 1),
+        "tried": tried,
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each way over all its seeds: against base, against LlamaIndex's engine, on the canary."""
+    found = []
+    for corpus, kind, way in dict.fromkeys((r["corpus"], r["kind"], r["way"]) for r in rows):
+        here = [r for r in rows if (r["corpus"], r["kind"]) == (corpus, kind)]
+        mine = [r for r in here if r["way"] == way]
+        stock = {r["seed"] for r in here if r["way"] == STOCK}
+        seeds = [r["seed"] for r in mine]
+        folder = WORK / "quality" / corpus
+        base, tuned = (_pooled(folder, kind, seeds, part) for part in ("base", way))
+        both = [seed for seed in seeds if seed in stock and way != STOCK]
+        found.append(
+            {
+                "corpus": corpus,
+                "kind": kind,
+                "way": way,
+                "seeds": seeds,
+                "base": scores_json(summarise(base, seed=0)),
+                "tuned": scores_json(summarise(tuned, seed=0)),
+                "change": _changes(base, tuned),
+                "against_llama_index": _changes(
+                    _pooled(folder, kind, both, STOCK), _pooled(folder, kind, both, way)
+                )
+                if both
+                else None,
+                "canary": _changes(
+                    _pooled(folder, kind, seeds, "base canary"),
+                    _pooled(folder, kind, seeds, f"{way} canary"),
+                ),
+                "verdicts": [r["verdict"] for r in mine],
+                "seconds": [r["seconds"] for r in mine],
+            }
+        )
+    return found
+
+
+def _pooled(folder: Path, kind: str, seeds: Sequence[int], part: str) -> list[Outcome]:
+    """The outcomes of several seeds, each question named with its seed."""
+    return [
+        replace(outcome, question_id=f"{seed} {outcome.question_id}")
+        for seed in seeds
+        for outcome in read_outcomes(folder / f"{kind}-{seed}" / f"{part}.jsonl")
+    ]
+
+
+def _changes(before: list[Outcome], after: list[Outcome]) -> dict[str, Any]:
+    changed = differences(before, after, seed=0)
+    return {metric: asdict(changed[metric]) for metric in SHOWN}
+
+
+def print_table(found: list[dict[str, Any]]) -> None:
+    """One line for each way, hit@1 and MRR@10 with intervals."""
+    for one in found:
+        first, mrr = (
+            f"{one['base'][metric]['mean']:.3f} -> {one['tuned'][metric]['mean']:.3f} "
+            f"{_interval(one['change'][metric])}"
+            for metric in ("hit_rate@1", "mrr@10")
+        )
+        stock = one["against_llama_index"]
+        print(f"{one['corpus']}, {one['kind']}, {one['way']}: {', '.join(one['verdicts'])}")
+        print(f"  hit@1 {first}  MRR@10 {mrr}  {sum(one['seconds']) / len(one['seconds']):.0f} s")
+        print(
+            f"  canary MRR@10 {_interval(one['canary']['mrr@10'])}"
+            + (f"  MRR@10 over llama_index {_interval(stock['mrr@10'])}" if stock else "")
+        )
+
+
+def _interval(change: dict[str, float]) -> str:
+    value = Difference(**change)
+    return f"{value.mean:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
+
+
+def main() -> None:
+    """Measure what is not measured yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", action="append", choices=list(CORPORA))
+    parser.add_argument("--kinds", default="labelled,synthetic", help="or both, together")
+    parser.add_argument("--ways", default=",".join(MAIN), help=f"of {', '.join(WAYS)}")
+    parser.add_argument("--seeds", default="13,14,15")
+    parser.add_argument("--minutes", type=float, default=10.0, help="for way best")
+    arguments = parser.parse_args()
+    prepare_environment()
+    path = RESULTS / f"{NAME}.json"
+    rows: list[dict[str, Any]] = (
+        json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    )
+    done = {(row["corpus"], row["kind"], row["way"], row["seed"]) for row in rows}
+    for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "jhu", "korquad"]):
+        for kind in arguments.kinds.split(","):
+            for seed in map(int, arguments.seeds.split(",")):
+                for way in arguments.ways.split(","):
+                    if (corpus.name, kind, way, seed) in done:
+                        continue
+                    print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
+                    bench = open_bench(corpus, kind, seed, WAYS[way])
+                    rows.append(measure(bench, way, arguments.minutes))
+                    write_results(NAME, {"summary": summary(rows), "rows": rows})
+    print_table(summary(rows))
+
+
+if __name__ == "__main__":
+    main()
