@@ -60,6 +60,7 @@ class ChatModel:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = (),
+        grammar: str = "",
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         """Answer each prompt, sent as one user message.
@@ -76,6 +77,7 @@ class ChatModel:
             temperature: 0 takes the likeliest token each time.
             seed: of the sampling, where the endpoint knows one.
             stop: an answer ends before the first of these.
+            grammar: what an answer must read like, in llama.cpp's GBNF; an endpoint is not sent it.
             on_done: called in this thread with a prompt's index and answer as each one is
                 finished, in any order; save them there, and a run that is killed loses little.
         Returns:
@@ -85,6 +87,8 @@ class ChatModel:
                 were finished have been handed to `on_done`.
         """
         options = _options(max_tokens, temperature, seed, stop)
+        if grammar and self._server is not None:
+            options["extra_body"] = {"grammar": grammar}
         answers = [""] * len(prompts)
 
         async def answer_all(report: Callable[[tuple[int, str]], None]) -> None:

@@ -131,6 +131,7 @@ class Parrot:
     def __init__(self) -> None:
         self.prompts: list[str] = []
         self.options: dict[str, Any] = {}
+        self.grammars: list[str] = []
 
     def complete(
         self,
@@ -140,10 +141,12 @@ class Parrot:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = (),
+        grammar: str = "",
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         self.prompts += prompts
         self.options = {"seed": seed, "stop": tuple(stop), "max_tokens": max_tokens}
+        self.grammars += [grammar] * len(prompts)
         for number in reversed(range(len(prompts))):
             if on_done:
                 on_done(number, f" question {number}?")
@@ -186,7 +189,7 @@ def test_in_korean_only_a_model_that_follows_instructions_is_shown_topics(
     writer = PromptWriter(Rarity([KOREAN_TEXT]), follows_instructions=instructed)
     prompt = writer.prompts(make_node(KOREAN_TEXT), [0])[0]
     assert prompt.count("주제:") == shown
-    assert prompt.endswith("고객 질문:")
+    assert prompt.endswith("\n질문:")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,7 @@ def test_a_long_passage_is_cut_to_what_fits_around_its_key_sentence() -> None:
         ("\n1. **Can I pay later?**\n2. Who pays?", "Can I pay later?"),
         ('Customer question: "Can I pay later?"', "Can I pay later?"),
         ("Is it free? Yes, it is free.", "Is it free?"),
-        ("고객 질문: 환불 되나요?", "환불 되나요?"),
+        ("질문: 환불 되나요?", "환불 되나요?"),
         (" \n ", ""),
     ],
 )

@@ -39,6 +39,7 @@ class Completes(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = (),
+        grammar: str = "",
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         """Answer each prompt."""
@@ -67,31 +68,36 @@ class ModelWriter:
         self._prompts = PromptWriter(rarity, follows_instructions=model.follows_instructions)
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
-        """Send all prompts at once, so that the model is never idle between two chunks.
+        """Send all prompts of a grammar at once, so that the model is never idle between chunks.
 
         Raises:
             LanguageModelError: one failed for good; what was finished has been reported.
         """
         batch = [self._prompts.prompts(node, numbers) for node, numbers in orders]
-        place = [(order, row) for order, prompts in enumerate(batch) for row in range(len(prompts))]
         answers = [[""] * len(prompts) for prompts in batch]
         missing = [len(prompts) for prompts in batch]
+        places: dict[str, list[tuple[int, int]]] = {}
+        for order, (node, _) in enumerate(orders):
+            rows = ((order, row) for row in range(len(batch[order])))
+            places.setdefault(self._prompts.grammar(node), []).extend(rows)
 
-        def collect(index: int, text: str) -> None:
-            order, row = place[index]
+        def collect(place: tuple[int, int], text: str) -> None:
+            order, row = place
             answers[order][row] = read_answer(text)
             missing[order] -= 1
             if missing[order] == 0:
                 on_written(order, answers[order])
 
-        self._model.complete(
-            [prompt for prompts in batch for prompt in prompts],
-            max_tokens=MAX_TOKENS,
-            temperature=TEMPERATURE,
-            seed=seed,
-            stop=self._prompts.stop,
-            on_done=collect,
-        )
+        for grammar, asked in places.items():
+            self._model.complete(
+                [batch[order][row] for order, row in asked],
+                max_tokens=MAX_TOKENS,
+                temperature=TEMPERATURE,
+                seed=seed,
+                stop=self._prompts.stop,
+                grammar=grammar,
+                on_done=lambda index, text, asked=asked: collect(asked[index], text),  # type: ignore[misc]
+            )
 
 
 class TextWriter:
