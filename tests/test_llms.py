@@ -70,9 +70,11 @@ def test_no_prompts_no_requests() -> None:
     assert fake.requests == []
 
 
-def test_what_is_asked_for_is_sent() -> None:
+def test_what_is_asked_for_is_sent_but_for_what_only_llama_cpp_knows() -> None:
     with FakeEndpoint() as fake, chat(fake) as llm:
-        llm.complete(["a"], max_tokens=7, temperature=0.5, seed=3, stop=["\n"])
+        llm.complete(
+            ["a"], max_tokens=7, temperature=0.5, seed=3, stop=["\n"], grammar='root ::= "A"'
+        )
     assert fake.requests[0].body == {
         "model": "gemma",
         "messages": [{"role": "user", "content": "a"}],

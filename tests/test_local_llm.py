@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import struct
 import urllib.error
 import urllib.request
@@ -145,6 +146,15 @@ def test_gemma_goes_on_from_examples(gemma: ChatModel) -> None:
     assert answers[2].startswith(" g")
     assert "".join(gemma.stream(prompts[1], max_tokens=4, stop=[","])) == " Friday"
     assert gemma.as_llama_index().complete(prompts[0], max_tokens=2).text.strip()[:1] == "9"
+
+
+@pytest.mark.slow
+@needs_gemma
+def test_gemma_keeps_to_a_grammar(gemma: ChatModel) -> None:
+    grammar = 'root ::= [a-z ]{3,30} ("나요?" | "까?")'
+    prompts = ["1, 2, 3, 4, 5, 6, 7, 8,", "Monday, Tuesday,"]
+    for answer in gemma.complete(prompts, max_tokens=40, grammar=grammar):
+        assert re.fullmatch(r"[a-z ]{3,30}(나요|까)\?", answer)
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ from rag_app.questions import (
 from rag_app.questions.examples import ENGLISH, EXAMPLES, KOREAN
 from rag_app.questions.extract import HEADINGS, extract_questions
 from rag_app.questions.prompts import (
+    GRAMMARS,
     PROMPT_VERSION,
     PromptWriter,
     question_language,
@@ -258,6 +259,25 @@ def test_the_model_is_asked_at_once_and_answers_in_any_order() -> None:
     assert writer.generator == "parrot"
     assert written == {0: ["question 0?", "question 1?"], 1: ["question 2?"]}
     assert parrot.options == {"seed": 7, "stop": ("\n",), "max_tokens": 48}
+
+
+def test_only_korean_from_a_base_model_is_held_to_a_grammar() -> None:
+    parrot = Parrot()
+    texts = [REFUND, KOREAN_TEXT, FREIGHT]
+    written: dict[int, list[str]] = {}
+    orders = [(make_node(text, document=text[:4]), range(1)) for text in texts]
+    ModelWriter(parrot, Rarity(texts)).write(orders, seed=7, on_written=written.__setitem__)
+    assert written == {0: ["question 0?"], 1: ["question 0?"], 2: ["question 1?"]}
+    assert parrot.grammars == ["", "", GRAMMARS["ko"]]
+    assert KOREAN_TEXT[:20] in parrot.prompts[2]
+    instructed = PromptWriter(Rarity(texts), follows_instructions=True)
+    assert instructed.grammar(orders[1][0]) == ""
+
+
+def test_a_number_is_no_title() -> None:
+    writer = PromptWriter(Rarity([REFUND]), follows_instructions=False)
+    shown = [writer.prompts(make_node(REFUND, title=title), [0])[0] for title in ("", "039", "A 3")]
+    assert shown[0] == shown[1] != shown[2]
 
 
 # --- without a language model
