@@ -6,6 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+with warnings.catch_warnings():
+    # It says of itself that it is no longer maintained.
+    warnings.simplefilter("ignore")
+    from llama_index.finetuning import (
+        EmbeddingQAFinetuneDataset,
+        SentenceTransformersFinetuneEngine,
+    )
+
 
 def train_llama_index(
     base: Any,
@@ -23,11 +31,6 @@ def train_llama_index(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from llama_index.finetuning import (
-            EmbeddingQAFinetuneDataset,
-            SentenceTransformersFinetuneEngine,
-        )
-
         dataset, few = (
             EmbeddingQAFinetuneDataset(
                 queries={str(number): question for number, (question, _) in enumerate(rows)},
