@@ -669,11 +669,12 @@ def test_brackets_are_no_markup(shop: Path, typed: str) -> None:
     assert "[/b]" in done.output
 
 
-def read_until(terminal: int, text: str, *, seconds: float = 120) -> str:
-    """What a terminal shows until `text` is among it."""
+def read_until(terminal: int, *texts: str, seconds: float = 120) -> str:
+    """What a terminal shows until these texts are among it, one after the other."""
     seen = ""
     end = time.monotonic() + seconds
-    while text not in seen:
+    awaited = re.compile(".*".join(map(re.escape, texts)), re.DOTALL)
+    while not awaited.search(seen):
         assert time.monotonic() < end, seen
         if select.select([terminal], [], [], 0.2)[0]:
             seen += os.read(terminal, 4096).decode("utf-8", "replace")
@@ -735,8 +736,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_conversation(shop: Path) -> None:
                 os.write(terminal, b"when are refunds paid\r")
                 assert asked.wait(60)
                 repl.send_signal(signal.SIGINT)
-                read_until(terminal, "stopped; the question is forgotten")
-                read_until(terminal, "ask>")
+                read_until(terminal, "stopped; the question is forgotten", "ask>")
                 os.write(terminal, b"\x04")
                 assert repl.wait(60) == 0
             finally:
@@ -758,8 +758,7 @@ def test_ctrl_c_clears_the_line_and_ctrl_d_leaves(shop: Path) -> None:
             os.write(terminal, b"half a question\x03")
             read_until(terminal, "ask>")
             os.write(terminal, b"/k 3\r")
-            read_until(terminal, "3 passages from now on")
-            read_until(terminal, "ask>")
+            read_until(terminal, "3 passages from now on", "ask>")
             os.write(terminal, b"\x04")
             assert repl.wait(60) == 0
         finally:

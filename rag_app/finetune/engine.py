@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rag_app.errors import TrainingError
 from rag_app.finetune.blend import choose_blend, set_blend
 from rag_app.finetune.dev import DEV_METRIC, DevSet
-from rag_app.finetune.machine import has_bf16, peak_memory_mb
+from rag_app.finetune.machine import free_memory, has_bf16, peak_memory_mb
 from rag_app.finetune.options import (
     REPORT_FILE,
     TrainingOptions,
@@ -93,6 +93,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         send(job)
         # Two copies of a large model, tokenizers included, would not fit a small machine.
         self.base.unload()
+        free_memory()
         trained = train(job, progress=self.progress)
         if trained.diverged:
             self._keep_what_is_good(trained, job.work)

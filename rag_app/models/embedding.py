@@ -85,7 +85,7 @@ class EmbeddingModel:
         family = _family(name)
         self.prompts = _saved_prompts(self.transformer) or family.prompts
         self.temperature = family.temperature
-        self.tokenizer = _tokenizer(self.transformer, folder)
+        _ = self.tokenizer  # without one, say so now
         self.adapter = _adapter(folder)
         self.dimension = int(self.transformer.get_embedding_dimension() or 0)
         self.max_tokens = int(min(self.transformer.max_seq_length or 512, NO_LIMIT))
@@ -95,9 +95,18 @@ class EmbeddingModel:
         """The model itself; loaded when it is first asked for, and after `unload`."""
         return _load_transformer(self.folder, self.device)
 
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """Counts tokens and finds their places; loaded like the model itself."""
+        return _tokenizer(self.transformer, self.folder)
+
     def unload(self) -> None:
-        """Free the memory of the weights until they are needed again."""
-        self.__dict__.pop("transformer", None)
+        """Free the memory of weights and tokenizer until they are needed again.
+
+        The tokenizer of 250,000 words that e5 has takes more than its layers do.
+        """
+        for part in ("transformer", "tokenizer"):
+            self.__dict__.pop(part, None)
 
     @cached_property
     def overhead_tokens(self) -> int:
