@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from tiny import make_tiny_model
 
+from rag_app.finetune.losses import PackedRankingLoss
 from rag_app.finetune.packed import ATTENTION, pack_texts
 
 if TYPE_CHECKING:
@@ -190,6 +192,38 @@ def test_encode_reads_packed_texts_too(folder: Path) -> None:
         model.encode(texts, batch_size=3, show_progress_bar=False) for model in (padded, packed)
     )
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("columns", [2, 3], ids=["pairs", "with negatives"])
+def test_columns_that_pass_together_bring_the_loss_of_columns_one_by_one(
+    folder: Path, columns: int
+) -> None:
+    padded, packed = load(folder), load(folder)
+    pack_texts(packed)
+    texts = [["zorb1", "zorb2 zorb3", ""], [" ".join(WORDS), *EQUAL[:2]], UNEQUAL[:3]][:columns]
+    labels = torch.zeros(3)
+    losses, found = [], []
+    for model, kind in ((padded, MultipleNegativesRankingLoss), (packed, PackedRankingLoss)):
+        loss = kind(model)([model.preprocess(column) for column in texts], labels)
+        torch.autograd.backward(loss)
+        losses.append(loss.item())
+        found.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert losses[0] > 0
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert found[1].keys() == found[0].keys()
+    for name, gradient in found[0].items():
+        difference = (found[1][name] - gradient).abs().max()
+        assert difference < TOLERANCE * max(1.0, float(gradient.abs().max())), name
+
+
+def test_a_batch_of_unequal_columns_passes_the_model_once(folder: Path) -> None:
+    packed = load(folder)
+    pack_texts(packed)
+    passes: list[torch.Size] = []
+    packed.register_forward_pre_hook(lambda _, given: passes.append(given[0]["input_ids"].shape))
+    questions, passages = packed.preprocess(["zorb1"]), packed.preprocess(["zorb2 zorb3"])
+    PackedRankingLoss(packed)([questions, passages], torch.zeros(1))
+    assert passes == [(1, 3 + 4)]
 
 
 def test_an_unknown_family_is_left_as_it_was(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
             self.report = read_report(self.target)
             return
         job = TrainingJob(
-            base=(self.base.name, self.base.folder),
+            base=self.base.folder,
             prompts=self.base.prompts,
             max_tokens=self.base.max_tokens,
             rows=self.rows,

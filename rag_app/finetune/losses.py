@@ -1,14 +1,22 @@
 """The losses by name: how each is built, and the training columns that it reads."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sentence_transformers.sentence_transformer.losses import (
+    CachedMultipleNegativesRankingLoss,
+    DenoisingAutoEncoderLoss,
+    MultipleNegativesRankingLoss,
+    TripletDistanceMetric,
+    TripletLoss,
+)
 from transformers import TrainerCallback
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.methods import freeze_word_embeddings
+from rag_app.finetune.packed import embed_at_once
 from rag_app.finetune.processes import world_size
 
 if TYPE_CHECKING:
@@ -53,21 +61,31 @@ class LossEntry:
     in_pieces: bool = False
 
 
+class PackedRankingLoss(MultipleNegativesRankingLoss):
+    """MultipleNegativesRankingLoss with one pass for all columns where texts are packed.
+
+    Theirs would pad questions to the length of passages, and so takes a pass for each column.
+    """
+
+    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> Any:
+        """The loss of a batch."""
+        columns = list(sentence_features)
+        if "cu_seq_lens_q" not in columns[0]:
+            return super().forward(columns, labels)
+        return self.compute_loss_from_embeddings(embed_at_once(self.model, columns), labels)
+
+
 def _mnrl(model: "SentenceTransformer", options: "TrainingOptions") -> Any:
     """Multiple negatives ranking: the other passages of the batch are the negatives.
 
     Henderson et al. 2017, arXiv 1705.00652, section 4.4; batches above `mini_batch` by caching
     gradients, Gao et al. 2021, arXiv 2101.06983.
     """
-    from sentence_transformers.sentence_transformer import losses
-
     several = world_size() > 1
     scale = options.scale or DEFAULT_SCALE
     if options.batch_size // world_size() <= options.mini_batch:
-        return losses.MultipleNegativesRankingLoss(
-            model, scale=scale, gather_across_devices=several
-        )
-    return losses.CachedMultipleNegativesRankingLoss(
+        return PackedRankingLoss(model, scale=scale, gather_across_devices=several)
+    return CachedMultipleNegativesRankingLoss(
         model,
         scale=scale,
         mini_batch_size=options.mini_batch,
@@ -90,11 +108,6 @@ def _triplet(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
 
     Reimers and Gurevych 2019, arXiv 1908.10084, section 3.
     """
-    from sentence_transformers.sentence_transformer.losses import (
-        TripletDistanceMetric,
-        TripletLoss,
-    )
-
     return TripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
 
 
@@ -111,8 +124,6 @@ def _dae(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
 
     Wang et al. 2021, "TSDAE", arXiv 2104.06979.
     """
-    from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
-
     inner = getattr(model[0], "auto_model", None)
     family = inner.config.model_type if inner is not None else type(model[0]).__name__
     if family not in DECODER_FAMILIES:

@@ -6,6 +6,9 @@ backward pass of its own: in bfloat16 that of torch's fused attention takes seve
 its forward pass on a CPU, this one twice as long.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 ATTENTION = "rag_app_packed"
 # Families that take positions from the outside and leave attention to the named function.
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
+# Texts of up to so many tokens count as equally long, beyond it those up to a power of two.
+SHORT = 16
 BOUNDS = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 
@@ -59,32 +64,85 @@ def packed_attention(
     Returns:
         (1, tokens, heads, width), and no attention weights.
     """
-    rows, real, bias = _layout(cu_seq_lens_q, query.dtype)
+    grids = _grids(cu_seq_lens_q, query.dtype)
     flat = (tensor[0].transpose(0, 1) for tensor in (query * scaling, key, value))
-    mixed: torch.Tensor = _Attention.apply(*flat, rows, real, bias)  # type: ignore[no-untyped-call]
+    mixed: torch.Tensor = _Attention.apply(*flat, grids)  # type: ignore[no-untyped-call]
     return mixed[None], None
 
 
-def _layout(
-    bounds: torch.Tensor, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Where tokens go in a padded grid of texts x places, and back.
+def embed_at_once(
+    model: torch.nn.Module, columns: Sequence[dict[str, torch.Tensor]]
+) -> list[torch.Tensor]:
+    """Vectors of the packed texts of several columns, which pass through the model together.
+
+    The weights are converted, and their gradients summed, once instead of once a column.
 
     Returns:
-        (texts, longest) the token of each place, any token where a text has ended;
-        (tokens,) the place of each token; (texts, 1, 1, longest) what keeps attention from places
-        without a token, None if there are none.
+        (texts, dimension) of each column.
     """
-    starts = bounds[:-1, None].long()
-    lengths = bounds[1:, None].long() - starts
+    starts = [0, *accumulate(column["input_ids"].shape[1] for column in columns)]
+    bounds = [
+        column["cu_seq_lens_q"][0 if start == 0 else 1 :] + start
+        for column, start in zip(columns, starts, strict=False)
+    ]
+    together = dict(columns[0])
+    for name in ("input_ids", "position_ids"):
+        together[name] = torch.cat([column[name] for column in columns], dim=1)
+    together["cu_seq_lens_q"] = together["cu_seq_lens_k"] = torch.cat(bounds)
+    for name in ("max_length_q", "max_length_k"):
+        together[name] = max(column[name] for column in columns)
+    vectors = model(together)["sentence_embedding"]
+    return list(vectors.split([len(column["cu_seq_lens_q"]) - 1 for column in columns]))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Texts of like length side by side, filled up to the longest.
+
+    Fields:
+        rows: (texts, longest) the token of each place, any token where a text has ended.
+        real: (tokens of these texts,) the places that hold a token.
+        bias: (texts, 1, 1, longest) what keeps attention from the others; None if there are none.
+    """
+
+    rows: torch.Tensor
+    real: torch.Tensor
+    bias: torch.Tensor | None
+
+    def take(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(tokens of all texts, heads, width) -> (texts, heads, longest, width)."""
+        picked = tensor.reshape(len(tensor), -1).index_select(0, self.rows.flatten())
+        return picked.view(*self.rows.shape, *tensor.shape[1:]).transpose(1, 2).contiguous()
+
+    def put(self, tensor: torch.Tensor, into: torch.Tensor) -> None:
+        """(texts, heads, longest, width) -> its places in (tokens of all texts, heads, width)."""
+        _, heads, _, width = tensor.shape
+        flat = tensor.transpose(1, 2).reshape(-1, heads * width)
+        if self.bias is not None:
+            flat = flat.index_select(0, self.real)
+        into.view(len(into), -1).index_copy_(0, self.rows.flatten()[self.real], flat)
+
+
+def _grids(bounds: torch.Tensor, dtype: torch.dtype) -> list[_Grid]:
+    """The texts between these bounds by length: a question beside passages is not filled up."""
+    lengths = bounds.diff().tolist()
+    alike: dict[int, list[int]] = {}
+    for text, length in enumerate(lengths):
+        alike.setdefault(max(length - 1, SHORT - 1).bit_length(), []).append(text)
+    return [_grid(bounds, texts, dtype) for texts in alike.values()]
+
+
+def _grid(bounds: torch.Tensor, texts: list[int], dtype: torch.dtype) -> _Grid:
+    starts = bounds[:-1][texts, None].long()
+    lengths = bounds.diff()[texts, None]
     places = torch.arange(int(lengths.max()), device=bounds.device)[None]
     filled = places < lengths
     rows = torch.where(filled, starts + places, starts)
     real = filled.flatten().nonzero().flatten()
     if bool(filled.all()):
-        return rows, real, None
+        return _Grid(rows, real, None)
     bias = torch.zeros(filled.shape, dtype=dtype, device=bounds.device)
-    return rows, real, bias.masked_fill_(~filled, -torch.inf)[:, None, None]
+    return _Grid(rows, real, bias.masked_fill_(~filled, -torch.inf)[:, None, None])
 
 
 class _Attention(torch.autograd.Function):
@@ -96,43 +154,38 @@ class _Attention(torch.autograd.Function):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        rows: torch.Tensor,
-        real: torch.Tensor,
-        bias: torch.Tensor | None,
+        grids: list[_Grid],
     ) -> torch.Tensor:
-        query, key, value = (_to_grid(tensor, rows) for tensor in (query, key, value))
-        scores = query @ key.transpose(-1, -2)
-        if bias is not None:
-            scores += bias
-        weights = torch.softmax(scores, dim=-1)
-        ctx.save_for_backward(query, key, value, weights, rows, real)
-        return _from_grid(weights @ value, real)
+        mixed = torch.empty_like(query, memory_format=torch.contiguous_format)
+        kept: list[torch.Tensor] = []
+        for grid in grids:
+            queries, keys, values = (grid.take(tensor) for tensor in (query, key, value))
+            scores = queries @ keys.transpose(-1, -2)
+            if grid.bias is not None:
+                scores += grid.bias
+            weights = torch.softmax(scores, dim=-1)
+            grid.put(weights @ values, mixed)
+            kept += (queries, keys, values, weights)
+        ctx.grids = grids
+        ctx.save_for_backward(*kept)
+        return mixed
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, weights, rows, real = ctx.saved_tensors
         [output] = gradients
-        # Places without a token stand for one that is counted elsewhere: they pass nothing back.
-        grid = output.new_zeros((rows.numel(), *output.shape[1:]))
-        grid[real] = output
-        output = grid.view(*rows.shape, *output.shape[1:]).transpose(1, 2).contiguous()
-        to_value = weights.transpose(-1, -2) @ output
-        to_weights = output @ value.transpose(-1, -2)
-        to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
-        to_query = to_scores @ key
-        to_key = to_scores.transpose(-1, -2) @ query
-        back = [_from_grid(tensor, real) for tensor in (to_query, to_key, to_value)]
-        return (*back, None, None, None)
-
-
-def _to_grid(tensor: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """(tokens, heads, width) -> (texts, heads, longest, width)."""
-    picked = tensor.reshape(len(tensor), -1).index_select(0, rows.flatten())
-    return picked.view(*rows.shape, *tensor.shape[1:]).transpose(1, 2).contiguous()
-
-
-def _from_grid(tensor: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """(texts, heads, longest, width) -> (tokens, heads, width)."""
-    _, heads, _, width = tensor.shape
-    flat = tensor.transpose(1, 2).reshape(-1, heads * width).index_select(0, real)
-    return flat.view(-1, heads, width)
+        back = [torch.empty_like(output, memory_format=torch.contiguous_format) for _ in range(3)]
+        kept = iter(ctx.saved_tensors)
+        for grid, queries, keys, values, weights in zip(
+            ctx.grids, kept, kept, kept, kept, strict=True
+        ):
+            mixed = grid.take(output)
+            if grid.bias is not None:
+                # Places without a token stand for one that is counted elsewhere.
+                mixed.masked_fill_(grid.bias.transpose(-1, -2).isinf(), 0.0)
+            to_values = weights.transpose(-1, -2) @ mixed
+            to_weights = mixed @ values.transpose(-1, -2)
+            to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
+            grid.put(to_scores @ keys, back[0])
+            grid.put(to_scores.transpose(-1, -2) @ queries, back[1])
+            grid.put(to_values, back[2])
+        return (*back, None)

@@ -19,7 +19,8 @@ from rag_app.finetune.packed import FAMILIES, pack_texts
 from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import BestCheckpoint, PairTrainer
 from rag_app.finetune.watch import Diverged, Watch
-from rag_app.models import EmbeddingModel, Prompts
+from rag_app.models import Prompts
+from rag_app.models.embedding import load_transformer
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ class TrainingJob:
     """All that decides a run of the trainer; small enough to send to other processes.
 
     Fields:
-        base: name and folder of the model to start from.
+        base: folder of the model to start from.
         work: folder of the checkpoints.
     """
 
-    base: tuple[str, Path]
+    base: Path
     prompts: Prompts
     max_tokens: int
     rows: Sequence[TrainingRow]
@@ -177,8 +178,7 @@ def dev_evaluator(dev: DevSet, prompts: Prompts, device: str) -> DevEvaluator:
 
 
 def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransformer", Finish]:
-    name, folder = job.base
-    model = EmbeddingModel(name, folder, device=job.device).transformer
+    model = load_transformer(job.base, job.device)
     method = find_method(job.options.method, loss=job.options.loss)
     if loss.reads_packed and (job.device == "cpu" or method.needs_packing):
         packed = pack_texts(model)

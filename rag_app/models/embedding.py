@@ -93,7 +93,7 @@ class EmbeddingModel:
     @cached_property
     def transformer(self) -> "SentenceTransformer":
         """The model itself; loaded when it is first asked for, and after `unload`."""
-        return _load_transformer(self.folder, self.device)
+        return load_transformer(self.folder, self.device)
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
@@ -216,7 +216,12 @@ def choose_device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _load_transformer(folder: Path, device: str) -> "SentenceTransformer":
+def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
+    """The model alone, in float32, to be trained or embedded with.
+
+    Raises:
+        ModelError: the folder cannot be loaded.
+    """
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
