@@ -22,6 +22,7 @@ from rag_app.finetune.options import (
 )
 from rag_app.finetune.processes import send
 from rag_app.finetune.training import Trained, TrainingJob, dev_evaluator, train
+from rag_app.finetune.watch import Diverged
 from rag_app.models import EmbeddingModel
 from rag_app.models.embedding import choose_device
 from rag_app.progress import Progress, silent
@@ -94,7 +95,11 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         # Two copies of a large model, tokenizers included, would not fit a small machine.
         self.base.unload()
         free_memory()
-        trained = train(job, progress=self.progress)
+        try:
+            trained = train(job, progress=self.progress)
+        except Diverged:
+            shutil.rmtree(job.work, ignore_errors=True)  # Nothing in it is worth going on from.
+            raise
         if trained.diverged:
             self._keep_what_is_good(trained, job.work)
         blend, dev_mrr = self._blend(trained.model)
@@ -129,7 +134,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         self.report = self._measure(trained, 1.0, None)
         self._save(trained.model, kept)
         shutil.rmtree(work, ignore_errors=True)
-        raise TrainingError(
+        raise Diverged(
             f"{trained.diverged}. The model as it was after epoch {epochs} is kept in {kept}"
         )
 
