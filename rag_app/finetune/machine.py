@@ -34,9 +34,22 @@ def peak_memory_mb(device: str) -> int:
     return int(peak / 1e6) if sys.platform == "darwin" else int(peak * 1024 / 1e6)
 
 
+def resident_memory() -> int:
+    """Bytes of this process in memory, 0 where the system is not Linux."""
+    if sys.platform != "linux":
+        return 0
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
 def free_memory() -> None:
     """Give back to the system what Python and glibc hold but nobody uses."""
     gc.collect()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Give back to the system what glibc holds but nobody uses."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -18,7 +18,7 @@ from rag_app.finetune.options import TrainingOptions, TrainingRow
 from rag_app.finetune.packed import FAMILIES, pack_texts
 from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import BestCheckpoint, PairTrainer
-from rag_app.finetune.watch import Diverged, Watch
+from rag_app.finetune.watch import Diverged, Trim, Watch
 from rag_app.models import Prompts
 from rag_app.models.embedding import load_transformer
 from rag_app.progress import Progress, silent
@@ -146,7 +146,7 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
         train_dataset=dataset,
         loss=criterion,
         evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
-        callbacks=[Watch(progress), BestCheckpoint(), *([damage] if damage else [])],
+        callbacks=[Watch(progress), Trim(), BestCheckpoint(), *([damage] if damage else [])],
     )
     # Its own reports would be printed over ours.
     trainer.remove_callback(PrinterCallback)

@@ -1,4 +1,4 @@
-"""Progress of a training run, and a stop when the loss is no number."""
+"""What is looked at while a model trains: progress, numbers that are none, memory."""
 
 import math
 from typing import Any
@@ -7,6 +7,7 @@ from transformers import TrainerCallback
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.dev import DEV_METRIC
+from rag_app.finetune.machine import resident_memory, trim_heap
 from rag_app.progress import Progress
 
 
@@ -66,3 +67,23 @@ class Watch(TrainerCallback):
     ) -> None:
         """Keep the latest dev MRR."""
         self.dev_mrr = float((metrics or {}).get(f"eval_{DEV_METRIC}", math.nan))
+
+
+class Trim(TrainerCallback):
+    """Gives memory back as the heap falls into pieces.
+
+    No two batches have as many tokens, so few tensors fit where earlier ones were, and glibc asks
+    for more and more. Giving all back after each step costs a sixth of the time.
+    """
+
+    growth = 2.0  # Of the least that was held after a step.
+
+    def __init__(self) -> None:
+        self.least = 0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Look, and trim."""
+        resident = resident_memory()
+        self.least = min(self.least or resident, resident)
+        if resident > self.growth * self.least:
+            trim_heap()
