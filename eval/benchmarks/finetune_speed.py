@@ -5,9 +5,10 @@
 
 Each run has a process of its own, so that its peak memory is its own; the sides take turns. Timed
 is the whole call that trains, loading and saving the model included where a side does them in it,
-but no import. The same
-dev questions are ranked with each trained model. "share_of_matrix_limit" is the part of this
-machine's bfloat16 matrix products that the pairs a second need for the layers alone.
+but no import. The same dev questions are ranked with each trained model. "share_of_matrix_limit" is
+the part of this machine's bfloat16 matrix products that the pairs a second need for the layers
+alone.
+
 `--gpu` repeats the 2023 experiment's training: 846 pairs, 10 epochs, batch 16, a RoBERTa-base.
 """
 
