@@ -1,5 +1,6 @@
 """The search for settings on the tiny model, by a clock that a test turns."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from rag_app.finetune.phases import Workshop
 from rag_app.finetune.presets import CANDIDATES, Candidate, Search, search_best
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import Split
+from rag_app.pairs import Split, keep_seen, seen_documents
 
 LEARNS = Candidate("full", 5e-3)
 # Too slow to change a rank.
@@ -135,6 +136,28 @@ def test_a_second_search_trains_nothing_again(
     assert again.tried == first.tried
     assert again.model.folder == first.model.folder
     assert again.report == first.report
+
+
+def test_what_was_tried_knows_what_it_has_seen(
+    base: EmbeddingModel, storage: Path, found: tuple[Search, Recorder]
+) -> None:
+    documents = {name: name for name in SUBJECTS}
+    known = replace(MATERIAL, split=Split([], [], [], documents))
+    search(base, storage, [IDLES, LEARNS], material=known)
+    folders = list((storage / "models").iterdir())
+    assert len(folders) == len(found[0].tried)
+    assert {seen_documents(folder) for folder in folders} == {frozenset(SUBJECTS[:48])}
+
+
+def test_who_tunes_a_tuned_model_inherits_what_it_has_seen(
+    base: EmbeddingModel, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(base.folder, tmp_path / "tuned")
+    keep_seen(folder, ["elsewhere"])
+    known = replace(MATERIAL, split=Split([], [], [], {name: name for name in SUBJECTS}))
+    tuned = EmbeddingModel("tuned", folder, device="cpu")
+    again, _ = search(tuned, tmp_path, [Candidate("adapter")], material=known, rounds=[1])
+    assert seen_documents(again.model.folder) == {"elsewhere", *SUBJECTS[:48]}
 
 
 def test_a_search_goes_on_where_the_time_ended(

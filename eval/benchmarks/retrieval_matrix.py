@@ -122,7 +122,10 @@ def open_bench(corpus: Corpus, llm: ChatModel | None, *, model: str | None = Non
     passages = index.passages()
     labelled = read_questions(corpus.questions)
     pairs = match_questions(labelled, passages.nodes).pairs
-    fresh = [pair for pair in pairs if pair.document_id not in seen_documents(loaded.folder)]
+    seen = seen_documents(loaded.folder)
+    if wanted != corpus.model and not seen:
+        raise SystemExit(f"nobody knows what {wanted} was trained on; tune it again")
+    fresh = [pair for pair in pairs if pair.document_id not in seen]
     split = split_pairs(
         fresh, document_texts(passages.nodes), seed=SEED, dev_share=0.0, test_share=0.5
     )

@@ -22,6 +22,7 @@ from rag_app.finetune.options import (
     training_key,
 )
 from rag_app.models import EmbeddingModel
+from rag_app.pairs import keep_seen, seen_documents
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def _train_one(
         )
         engine.finetune()
         report = engine.finished_report()
+    # Also of what was trained before: it may have been killed before this line.
+    keep_seen(target, {*material.seen_documents, *seen_documents(base.folder)})
     return EmbeddingModel(target.name, target, device=shop.device), report
 
 

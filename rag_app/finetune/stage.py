@@ -36,7 +36,7 @@ from rag_app.finetune.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.models.cross_encoder import load_cross_encoder
-from rag_app.pairs import Pair, Split, keep_seen
+from rag_app.pairs import Pair, Split
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -212,7 +212,6 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
         results=settings.results / f"finetune-{tuned.name}",
     )
     _keep(result, request)
-    keep_seen(tuned.folder, material.seen_documents)
     if promoted:
         catalog.active.use(tuned_index.name, instead_of=base_index.name)
     return result
