@@ -1,8 +1,10 @@
-"""What a full disk looks like in the errors of the libraries that write to it."""
+"""Files that are there whole, and what a full disk looks like in the errors of libraries."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
+from tempfile import mkstemp
 
 # As safetensors and Chroma (written in Rust), SQLite, and torch.save say it; the last of them keeps
 # the reason to itself.
@@ -28,3 +30,16 @@ def disk_is_full(error: BaseException) -> bool:
 def hardly_any_left(folder: Path) -> bool:
     """Whether the disk of a folder is so full that who failed to write there failed for that."""
     return shutil.disk_usage(folder).free < _HARDLY_ANY
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside the one it replaces, then rename it; lines end as the text says."""
+    handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    new = Path(name)
+    try:
+        new.write_text(text, encoding="utf-8", newline="")
+        new.chmod(0o644)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

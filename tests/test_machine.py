@@ -2,10 +2,12 @@
 
 import errno
 import sqlite3
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from rag_app.disk import disk_is_full
@@ -16,6 +18,8 @@ from rag_app.finetune.machine import (
     has_bf16,
     peak_memory_mb,
     ran_out_of_memory,
+    resident_memory,
+    trim_heap,
 )
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.training import SMALLEST_PIECE, _smaller
@@ -138,3 +142,15 @@ def test_memory_is_counted_in_megabytes() -> None:
 
 def test_a_device_of_which_nothing_is_known_has_no_bfloat16() -> None:
     assert not has_bf16("mps")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and trims the heap of glibc")
+def test_what_is_held_is_seen_and_given_back() -> None:
+    size = 60_000  # Small enough for the heap, where what lies below a piece in use stays.
+    pieces = [torch.ones(size // 4) for _ in range(2_000)]
+    full = resident_memory()
+    last = pieces[-1]
+    del pieces
+    trim_heap()
+    assert last.numel() == size // 4
+    assert resident_memory() < full - 1_000 * size

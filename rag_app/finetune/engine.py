@@ -97,11 +97,11 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         free_memory()
         try:
             trained = train(job, progress=self.progress)
+            if trained.diverged:
+                self._keep_what_is_good(trained)
         except Diverged:
             shutil.rmtree(job.work, ignore_errors=True)  # Nothing in it is worth going on from.
             raise
-        if trained.diverged:
-            self._keep_what_is_good(trained, job.work)
         blend, dev_mrr = self._blend(trained.model)
         self.report = self._measure(trained, blend, dev_mrr)
         self._save(trained.model, self.target)
@@ -127,13 +127,12 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """The tuned model; its name is that of its folder under `<storage>/models`."""
         return EmbeddingModel(self.target.name, self.target, device=self.device)
 
-    def _keep_what_is_good(self, trained: Trained, work: Path) -> NoReturn:
+    def _keep_what_is_good(self, trained: Trained) -> NoReturn:
         """Save the weights of the last epoch before the loss was no number, and say where."""
         epochs = trained.whole_epochs
         kept = self.target.with_name(f"{self.target.name}-epoch-{epochs}")
         self.report = self._measure(trained, 1.0, None)
         self._save(trained.model, kept)
-        shutil.rmtree(work, ignore_errors=True)
         raise Diverged(
             f"{trained.diverged}. The model as it was after epoch {epochs} is kept in {kept}"
         )

@@ -4,15 +4,15 @@ import csv
 import hashlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp, mkstemp
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import chunks_by_document
+from rag_app.disk import write_whole
 from rag_app.errors import PairsError, StorageError
 from rag_app.pairs.datasets import QRELS_HEADER
 from rag_app.pairs.pair import Pair
@@ -87,7 +87,7 @@ class _Answers:
 
 
 def _write_jsonl(path: Path, pairs: Sequence[Pair], answers: _Answers) -> None:
-    _write_file(path, _json_lines(_evidence_row(pair, answers) for pair in pairs))
+    write_whole(path, _json_lines(_evidence_row(pair, answers) for pair in pairs))
 
 
 def _evidence_row(pair: Pair, answers: _Answers) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _write_csv(path: Path, pairs: Sequence[Pair], answers: _Answers) -> None:
         answer = answers.evidence(pair) if whole else answers.gold(pair)[0].text
         table.writerow([pair.question, answer])
     # The mark at the beginning: without it Excel takes Korean for another encoding.
-    _write_file(path, "\ufeff" + buffer.getvalue())
+    write_whole(path, "\ufeff" + buffer.getvalue())
 
 
 def _write_embedding_qa(path: Path, pairs: Sequence[Pair], answers: _Answers) -> None:
@@ -115,7 +115,7 @@ def _write_embedding_qa(path: Path, pairs: Sequence[Pair], answers: _Answers) ->
     corpus = {chunk.node_id: chunk.text for chunk in answers.chunks}
     data = {"queries": queries, "corpus": corpus, "relevant_docs": relevant, "mode": "text"}
     # ASCII, since LlamaIndex reads the file in whatever encoding the machine prefers.
-    _write_file(path, json.dumps(data, indent=1) + "\n")
+    write_whole(path, json.dumps(data, indent=1) + "\n")
 
 
 def _write_beir(path: Path, pairs: Sequence[Pair], answers: _Answers) -> None:
@@ -154,19 +154,6 @@ def _json_lines(rows: Iterable[dict[str, Any]]) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="")
-
-
-def _write_file(path: Path, text: str) -> None:
-    """Write a file beside the one it replaces, then rename it."""
-    handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    new = Path(name)
-    try:
-        _write(new, text)
-        new.chmod(0o644)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 @contextmanager

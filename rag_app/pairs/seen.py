@@ -4,15 +4,16 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from rag_app.disk import write_whole
+
 SEEN_FILE = "seen_documents.json"
 
 
 def keep_seen(model_folder: Path, document_ids: Iterable[str]) -> None:
     """Write down the documents whose pairs trained the model or chose its checkpoint."""
     values = {"documents": sorted(document_ids)}
-    (model_folder / SEEN_FILE).write_text(
-        json.dumps(values, ensure_ascii=False, indent=0) + "\n", "utf-8"
-    )
+    text = json.dumps(values, ensure_ascii=False, indent=0) + "\n"
+    write_whole(model_folder / SEEN_FILE, text)
 
 
 def seen_documents(model_folder: Path) -> frozenset[str]:
