@@ -37,4 +37,7 @@ def _exchange(job: Any) -> Any:
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     box = [job]
     distributed.broadcast_object_list(box, src=0)
+    if box[0] is None:
+        # Its threads, still running when Python ends, may abort the process.
+        distributed.destroy_process_group()
     return box[0]
