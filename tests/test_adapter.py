@@ -1,20 +1,23 @@
 """A linear map on questions: they move, passages and their fingerprint stay."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, Recorder, make_base, row_of
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.adapter import EPOCH_FACTOR, train_adapter
+from rag_app.finetune.adapter import EPOCH_FACTOR, apply_change, train_adapter
 from rag_app.finetune.dev import DevEvaluator, DevSet, reciprocal_rank
 from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
+from rag_app.finetune.whitening import SHARES
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
-from rag_app.models.embedding import ADAPTER_FILE, apply_adapter
+from rag_app.models.query_map import QUERY_MAP
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.exact import nearest
 
@@ -43,6 +46,7 @@ def train(
     return train_adapter(
         base,
         ROWS,
+        pool=PASSAGES,
         dev=dev,
         target=target,
         options=options,
@@ -104,7 +108,7 @@ def test_without_dev_questions_the_last_epoch_is_taken(
     steps = [call for call in seen.calls if call[0] == "train"]
     assert [call[1:3] for call in steps] == [(epoch, 10) for epoch in range(1, 11)]
     assert steps[-1][3] == f"loss {report.losses[-1]:.3f}"
-    assert (tmp_path / "x" / ADAPTER_FILE).is_file()
+    assert (tmp_path / "x" / QUERY_MAP).is_dir()
 
 
 def test_the_same_seed_gives_the_same_map(
@@ -118,12 +122,50 @@ def test_the_same_seed_gives_the_same_map(
 
 def test_the_folder_is_the_bases_and_the_map(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
     names = {path.name for path in base.folder.iterdir()}
-    assert {path.name for path in tuned.folder.iterdir()} == names | {ADAPTER_FILE, "training.json"}
+    assert {path.name for path in tuned.folder.iterdir()} == names | {QUERY_MAP, "training.json"}
     assert [path.name for path in tuned.folder.parent.iterdir() if "tiny" in path.name] == [
         tuned.folder.name
     ]
     assert json.loads((tuned.folder / "training.json").read_text("utf-8"))["device"] == "cpu"
     assert tuned.prompts == base.prompts
+
+
+def test_plain_sentence_transformers_moves_questions_alike(
+    base: EmbeddingModel, tuned: EmbeddingModel
+) -> None:
+    plain = SentenceTransformer(str(tuned.folder), device="cpu")
+    both = {"normalize_embeddings": True, "show_progress_bar": False}
+    asked = plain.encode_query(QUESTIONS, **both)
+    np.testing.assert_allclose(asked, tuned.embed_queries(QUESTIONS), atol=1e-6)
+    read = base.embed_passages(PASSAGES)
+    np.testing.assert_allclose(plain.encode_document(PASSAGES, **both), read, atol=1e-6)
+    # Who knows of no tasks gets the vectors of passages.
+    named = plain.encode(PASSAGES, prompt_name="document", **both)
+    np.testing.assert_allclose(named, read, atol=1e-6)
+
+
+def test_the_start_is_the_whitening_that_dev_likes(base: EmbeddingModel, tmp_path: Path) -> None:
+    # At a rate that moves nothing, what is left is the start.
+    report = train(base, tmp_path / "x", options=replace(ADAPTER, learning_rate=1e-12))
+    assert report.whitening in SHARES[1:]
+    assert report.saved_dev_mrr is not None
+    assert report.saved_dev_mrr > dev_mrr(base)
+    assert report.saved_dev_mrr == pytest.approx(
+        dev_mrr(EmbeddingModel("x", tmp_path / "x", device="cpu")), abs=1e-4
+    )
+
+
+def test_a_sibling_shares_the_weights_and_nothing_else(
+    base: EmbeddingModel, tmp_path: Path
+) -> None:
+    first = shutil.copytree(base.folder, tmp_path / "first")
+    (first / "training.json").write_text("{}", "utf-8")
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    train(EmbeddingModel("first", first, device="cpu"), tmp_path / "second")
+    assert (tmp_path / "second" / "model.safetensors").samefile(first / "model.safetensors")
+    assert {path: path.read_bytes() for path in before} == before
+    shutil.rmtree(first)
+    assert dev_mrr(EmbeddingModel("second", tmp_path / "second", device="cpu")) > dev_mrr(base)
 
 
 def test_the_cache_keeps_questions_of_the_two_apart(
@@ -142,14 +184,6 @@ def test_the_cache_keeps_questions_of_the_two_apart(
     assert again.calls == []
 
 
-@pytest.mark.parametrize("loss", ["triplet", "dae"])
-def test_another_loss_is_refused(base: EmbeddingModel, tmp_path: Path, loss: str) -> None:
-    message = f"--method adapter trains with --loss mnrl, not with {loss}"
-    with pytest.raises(TrainingError, match=message):
-        train(base, tmp_path / "x", options=replace(ADAPTER, loss=loss))
-    assert not (tmp_path / "x").exists()
-
-
 def test_a_second_adapter_is_refused(tuned: EmbeddingModel, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="tiny-adapter has an adapter already"):
         train(tuned, tmp_path / "x")
@@ -164,15 +198,15 @@ def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: 
 
 def test_a_map_by_hand() -> None:
     questions = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
-    np.testing.assert_array_equal(apply_adapter(questions, np.zeros((2, 2), np.float32)), questions)
+    np.testing.assert_array_equal(apply_change(questions, np.zeros((2, 2), np.float32)), questions)
     # (x, y) -> (x + 0, y + x): (1, 0) goes to (1, 1), (0, 1) stays, (3/5, 4/5) to (3/5, 7/5).
     change = np.array([[0.0, 0.0], [1.0, 0.0]], dtype=np.float32)
     expected = np.array([[1 / 2**0.5, 1 / 2**0.5], [0, 1], [3 / 58**0.5, 7 / 58**0.5]])
-    moved = apply_adapter(questions, change)
+    moved = apply_change(questions, change)
     assert moved.dtype == np.float32
     np.testing.assert_allclose(moved, expected, atol=1e-6)
     # A question that is mapped to nothing stays a number.
-    gone = apply_adapter(questions[:1], np.array([[-1.0, 0.0], [0.0, 0.0]], dtype=np.float32))
+    gone = apply_change(questions[:1], np.array([[-1.0, 0.0], [0.0, 0.0]], dtype=np.float32))
     np.testing.assert_array_equal(gone, [[0.0, 0.0]])
 
 

@@ -16,8 +16,10 @@ from rag_app.errors import TrainingError
 from rag_app.finetune.dev import DevEvaluator
 from rag_app.finetune.losses import LOSSES
 from rag_app.finetune.methods import METHODS, find_method
+from rag_app.finetune.negatives import NegativeKind, NegativeOptions
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.packed import pack_texts
+from rag_app.finetune.phases import Phase, plan_phases
 from rag_app.models import EmbeddingModel
 
 if TYPE_CHECKING:
@@ -179,7 +181,7 @@ def test_an_unknown_method_lists_the_known() -> None:
     with pytest.raises(TrainingError) as caught:
         find_method("magic", loss="mnrl")
     assert str(caught.value) == (
-        "there is no method 'magic'; --method takes one of: full, lora, top"
+        "there is no method 'magic'; --method takes one of: full, lora, top, adapter"
     )
     assert all(find_method(name, loss="mnrl") is entry for name, entry in METHODS.items())
 
@@ -207,3 +209,51 @@ def test_what_does_not_go_with_dae_says_so(
 ) -> None:
     with pytest.raises(TrainingError, match="does not go with --loss dae; it takes: mnrl, triplet"):
         make_engine(base, tmp_path / "x", options=replace(options, loss="dae")).finetune()
+
+
+@pytest.mark.parametrize(
+    ("options", "phases"),
+    [
+        ({}, [("full", "mnrl", 0)]),
+        ({"method": "full,adapter"}, [("full", "mnrl", 0), ("adapter", "mnrl", 0)]),
+        ({"method": "adapter"}, [("adapter", "mnrl", 0)]),
+        (
+            {"method": "lora, full, adapter", "loss": "triplet"},
+            [("lora", "triplet", 0), ("full", "triplet", 0), ("adapter", "mnrl", 0)],
+        ),
+        ({"loss": "dae,mnrl"}, [("full", "dae", 0), ("full", "mnrl", 0)]),
+    ],
+)
+def test_methods_and_losses_in_turn(
+    options: dict[str, str], phases: list[tuple[str, str, int]]
+) -> None:
+    planned = plan_phases(TrainingOptions(**options), NegativeOptions())  # type: ignore[arg-type]
+    assert planned == [Phase(*phase) for phase in phases]
+
+
+def test_rounds_are_of_the_weights_alone() -> None:
+    mined = NegativeOptions("mined", rounds=2)
+    planned = plan_phases(TrainingOptions(method="full,adapter", loss="dae,mnrl"), mined)
+    assert planned == [
+        Phase("full", "dae"),
+        Phase("full", "mnrl", 0),
+        Phase("full", "mnrl", 1),
+        Phase("adapter", "mnrl"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "negatives", "message"),
+    [
+        ({"method": "adapter,full"}, "none", "adapter comes last, .* weights: full,adapter"),
+        ({"method": "adapter", "loss": "dae"}, "none", "with --loss mnrl, not with dae"),
+        ({"method": "adapter"}, "mined", "takes no --negatives .* use --method full"),
+        ({"method": "full,"}, "none", "there is no method ''; --method takes one of"),
+        ({"method": "adapter", "loss": "nonsense"}, "none", "nonsense"),
+    ],
+)
+def test_what_does_not_go_together(
+    options: dict[str, str], negatives: NegativeKind, message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        plan_phases(TrainingOptions(**options), NegativeOptions(negatives))  # type: ignore[arg-type]

@@ -124,7 +124,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert Path(one["model"]).name == Path(other["model"]).name
     for key in ("dev_mrr", "losses", "saved_dev_mrr"):
         assert trained[key] == pytest.approx(again[key], abs=1e-5)
-    for key in ("best_epoch", "blend", "device", "bf16"):
+    for key in ("best_epoch", "blend", "whitening", "device", "bf16"):
         assert trained[key] == again[key]
     assert first == second
 
@@ -167,7 +167,10 @@ def test_a_killed_training_goes_on(
     assert not shop.find("*.training") + shop.find("*.partial")
 
 
-@pytest.mark.parametrize("reached", ["models/tiny-mnrl-????????", "indexes/tiny-mnrl-*"])
+@pytest.mark.parametrize(
+    "reached",
+    ["models/tiny-mnrl-????????", "models/tiny-adapter-????????", "indexes/tiny-adapter-*"],
+)
 def test_killed_between_training_and_the_end(
     made: Path, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reached: str
 ) -> None:
@@ -176,14 +179,14 @@ def test_killed_between_training_and_the_end(
     before = name_of(shop.storage)
     shop.kill_when(lambda: list(shop.storage.glob(reached)))
     assert name_of(shop.storage) == before
-    [model] = shop.find("tiny-mnrl-????????")
-    written = (model / "model.safetensors").stat().st_mtime_ns
+    [weights] = shop.find("tiny-mnrl-????????")
+    written = (weights / "model.safetensors").stat().st_mtime_ns
 
     again = shop.finetune(monkeypatch)
     same(again, undisturbed)
-    assert Path(again["model"]) == model
-    # It was not trained anew.
-    assert (model / "model.safetensors").stat().st_mtime_ns == written
+    assert shop.find("tiny-*-????????") == [Path(again["model"]), weights]
+    # They were not trained anew.
+    assert (weights / "model.safetensors").stat().st_mtime_ns == written
     assert Catalog(shop.storage).open(again["index"]).count() == len(FAQ)
     assert undisturbed["promoted"]
     assert name_of(shop.storage) == undisturbed["index"]

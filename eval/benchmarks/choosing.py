@@ -214,12 +214,13 @@ def measure_retrieval(size: Size) -> dict[str, Any]:
 def measure_embedding(size: Size) -> dict[str, Any]:
     """Tune the embedding model, ask the tuned index, edit an article."""
     from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.presets import DEFAULT
     from rag_app.finetune.stage import FinetuneRequest, finetune
 
     settings = settings_for(size)
     request = FinetuneRequest(
         pairs=load("sample-en").questions,
-        options=TrainingOptions(seed=SEED, epochs=size.epochs),
+        options=TrainingOptions(**DEFAULT, seed=SEED, epochs=size.epochs),
         promote=False,
     )
     result = finetune(settings, request, progress=show)

@@ -51,13 +51,14 @@ def ready(corpus: Corpus, settings: Settings, kind: str, *, per_chunk: int = 1) 
 def measure(corpus: Corpus, kind: str, seed: int, epochs: int) -> dict[str, Any]:
     """Tune once and return what was measured."""
     from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.presets import DEFAULT
     from rag_app.finetune.stage import FinetuneRequest, finetune
 
     settings = settings_for(corpus, seed)
     request = FinetuneRequest(
         pairs=corpus.questions,
         train_on=kind,  # type: ignore[arg-type]
-        options=TrainingOptions(seed=seed, epochs=epochs),
+        options=TrainingOptions(**DEFAULT, seed=seed, epochs=epochs),
         promote=False,
     )
     result = finetune(settings, request, progress=show)

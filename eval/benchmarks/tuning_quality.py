@@ -34,7 +34,7 @@ from rag_app.finetune.material import Material, SplitOptions, prepare, read_labe
 from rag_app.finetune.negatives import NegativeOptions
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, train_phases
-from rag_app.finetune.presets import QUICK, search_best
+from rag_app.finetune.presets import DEFAULT, QUICK, search_best
 from rag_app.index import Catalog, Passages, VectorCache
 from rag_app.ingest import open_target
 from rag_app.models import EmbeddingModel
@@ -74,6 +74,8 @@ WAYS = {
     "no filters": Way(filters=False),
     "three questions a chunk": Way(per_chunk=3),
     "tuned weights alone": Way({"blend": 1.0}),
+    "no map on questions": Way({"method": "full"}),
+    "map on questions alone": Way({"method": "adapter"}),
     "dae first": Way({"loss": "dae,mnrl"}),
 }
 MAIN = (STOCK, "quick", BEST)
@@ -147,7 +149,7 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         pairs = [(row.question, row.passage) for row in material.rows]
         train_llama_index(bench.base, pairs, target.resolve())
         return EmbeddingModel(target.name, target, device="cpu"), []
-    options = replace(TrainingOptions(seed=bench.seed), **way.options)
+    options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
     if name == BEST:
         search = search_best(bench.base, material, options, shop, minutes=minutes)
         return search.model, [asdict(tried) for tried in search.tried]

@@ -30,7 +30,10 @@ def finetune(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="full, lora, top (last layers) or adapter (questions only). [full]"),
+        typer.Option(
+            help="full, lora, top (last layers), adapter (a map on questions), or two in turn. "
+            "[full,adapter]"
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="quick, or best: search on dev within --minutes.")
@@ -110,7 +113,7 @@ def finetune(
     from rag_app.finetune.material import SplitOptions
     from rag_app.finetune.negatives import KINDS, NegativeOptions
     from rag_app.finetune.options import TrainingOptions
-    from rag_app.finetune.presets import PRESETS, QUICK
+    from rag_app.finetune.presets import DEFAULT, PRESETS, QUICK
     from rag_app.finetune.stage import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
 
@@ -141,7 +144,7 @@ def finetune(
         train_on=kind,  # type: ignore[arg-type]
         index=index,
         options=TrainingOptions(
-            **{**(QUICK if preset == "quick" else {}), **options}, seed=settings.seed
+            **{**(QUICK if preset == "quick" else DEFAULT), **options}, seed=settings.seed
         ),
         split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
         negatives=NegativeOptions(negatives, negatives_per_pair, rounds),  # type: ignore[arg-type]
@@ -195,7 +198,8 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     run.out.print(
         f"trained on {result.rows} pairs in {training.seconds:.0f} s ({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB), "
-        f"best epoch {training.best_epoch}",
+        f"best epoch {training.best_epoch}"
+        + (f", map on questions: whitening {training.whitening:g}" if training.whitening else ""),
         soft_wrap=True,
     )
     run.out.print(

@@ -1,7 +1,8 @@
 """Method "adapter": a linear map on the question's vector; passages keep theirs.
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
-built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl".
+built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
+training begins at the whitening that dev likes best.
 """
 
 import json
@@ -9,7 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,16 @@ from rag_app.finetune.dev import DevSet, mean_reciprocal_rank
 from rag_app.finetune.losses import DEFAULT_SCALE
 from rag_app.finetune.machine import peak_memory_mb
 from rag_app.finetune.options import REPORT_FILE, TrainingOptions, TrainingReport, TrainingRow
+from rag_app.finetune.whitening import choose_whitening
 from rag_app.models import EmbeddingModel
-from rag_app.models.embedding import ADAPTER_FILE, apply_adapter
+from rag_app.models.embedding import Vectors
+from rag_app.models.query_map import add_query_map
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    import torch
-
     from rag_app.index import VectorCache
+
+Score = Callable[[Vectors], float]
 
 # An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
 # heart.
@@ -40,76 +43,85 @@ def train_adapter(
     base: EmbeddingModel,
     rows: Sequence[TrainingRow],
     *,
+    pool: Sequence[str],
     dev: DevSet | None,
     target: Path,
     options: TrainingOptions,
     cache: "VectorCache",
     progress: Progress = silent,
 ) -> TrainingReport:
-    """Train the map and write a folder: that of `base`, and the map.
+    """Find the map and write a folder: that of `base`, and the map.
 
+    Arguments:
+        pool: all passages that training may see.
+        dev: questions that choose the start and the epoch; without them training begins at no
+            change and ends after the last epoch.
     Raises:
-        TrainingError: another loss than mnrl, or a base that has an adapter already.
+        TrainingError: a base that has an adapter already, or a loss that is no number.
     """
-    if options.loss != "mnrl":
-        raise TrainingError(f"--method adapter trains with --loss mnrl, not with {options.loss}")
-    if (base.folder / ADAPTER_FILE).is_file():
+    if base.has_query_map:
         raise TrainingError(f"{base.name} has an adapter already; start from its base --model")
     import torch
 
     started = time.monotonic()
     torch.manual_seed(options.seed)
-    embedded = [
-        torch.from_numpy(np.array(vectors))
-        for vectors in (
-            cache.embed_queries(base, [row.question for row in rows], progress=progress),
-            cache.embed_passages(base, [row.passage for row in rows], progress=progress),
-        )
-    ]
-    change = torch.zeros(base.dimension, base.dimension, requires_grad=True)
-    score = _dev_scorer(dev, base, cache) if dev else None
-    dev_mrr, losses, best = _fit(change, embedded, rows, options, score, progress)
+    questions = cache.embed_queries(base, [row.question for row in rows], progress=progress)
+    passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
+    start = np.zeros((base.dimension, base.dimension), dtype=np.float32)
+    share, score = None, None
+    if dev:
+        score = _dev_scorer(dev, base, cache)
+        known = cache.embed_passages(base, pool, progress=progress)
+        start, share = choose_whitening(questions, known, score)
+    fitted = _fit(start, (questions, passages), rows, options, score, progress)
     seconds = time.monotonic() - started
-    epochs = options.epochs * EPOCH_FACTOR
     report = TrainingReport(
         seconds=round(seconds, 2),
-        pairs_per_second=round(len(rows) * epochs / seconds, 2),
+        pairs_per_second=round(len(rows) * len(fitted.losses) / seconds, 2),
         peak_memory_mb=peak_memory_mb("cpu"),
         device="cpu",
         bf16=False,
-        best_epoch=1 + int(np.argmax(dev_mrr)) if dev_mrr else epochs,
-        dev_mrr=[round(value, 6) for value in dev_mrr],
-        losses=losses,
-        saved_dev_mrr=max(dev_mrr, default=None),
+        best_epoch=fitted.best_epoch,
+        dev_mrr=[round(value, 6) for value in fitted.dev_mrr],
+        losses=fitted.losses,
+        saved_dev_mrr=score(fitted.change) if score else None,
+        whitening=share,
     )
-    _save(base.folder, best, target, report)
+    _save(base, fitted.change, target, report)
     return report
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """The map that is kept, the epoch it is from (0: the start), dev MRR and loss by epoch."""
+
+    change: Vectors
+    best_epoch: int
+    dev_mrr: list[float]
+    losses: list[float]
+
+
 def _fit(
-    change: "torch.Tensor",
-    embedded: Sequence["torch.Tensor"],
+    start: Vectors,
+    embedded: tuple[Vectors, Vectors],
     rows: Sequence[TrainingRow],
     options: TrainingOptions,
-    score: Callable[["torch.Tensor"], float] | None,
+    score: Score | None,
     progress: Progress,
-) -> tuple[list[float], list[float], "torch.Tensor"]:
-    """Train `change`; returns dev MRR and loss by epoch, and the map that was best on dev.
-
-    Where no epoch is better than the untouched map, that is the best.
-    """
+) -> _Fitted:
+    """Train on from `start`; what was best on dev is kept, and of equally good ones the first."""
     import torch
     from torch.nn import functional
 
-    questions, passages = embedded
+    questions, passages = (torch.from_numpy(np.array(vectors)) for vectors in embedded)
+    change = torch.from_numpy(start.copy()).requires_grad_()
     groups = [row.group for row in rows]
     optimizer = torch.optim.AdamW([change], lr=options.learning_rate, weight_decay=WEIGHT_DECAY)
     epochs = options.epochs * EPOCH_FACTOR
     scale = options.scale or DEFAULT_SCALE
     dev_mrr: list[float] = []
     losses: list[float] = []
-    best = change.detach().clone()
-    best_score = score(best) if score else -math.inf
+    best, best_epoch, best_score = start, 0, score(start) if score else -math.inf
     for epoch in range(epochs):
         total = 0.0
         for batch in deal_batches(groups, options.batch_size, seed=options.seed * 10_007 + epoch):
@@ -126,34 +138,44 @@ def _fit(
                 "run again with a smaller --learning-rate"
             )
         losses.append(round(total / len(rows), 4))
+        reached = change.detach().numpy().copy()
         if score:
-            dev_mrr.append(score(change.detach()))
+            dev_mrr.append(score(reached))
         if not score or dev_mrr[-1] > best_score:
-            best, best_score = change.detach().clone(), dev_mrr[-1] if score else best_score
+            best, best_epoch = reached, epoch + 1
+            best_score = dev_mrr[-1] if score else best_score
         progress("train", epoch + 1, epochs, f"loss {losses[-1]:.3f}")
-    return dev_mrr, losses, best
+    return _Fitted(best, best_epoch, dev_mrr, losses)
 
 
-def _dev_scorer(
-    dev: DevSet, base: EmbeddingModel, cache: "VectorCache"
-) -> Callable[["torch.Tensor"], float]:
+def _dev_scorer(dev: DevSet, base: EmbeddingModel, cache: "VectorCache") -> Score:
     """Dev MRR of a map; the vectors that it is measured on are made once."""
     questions = cache.embed_queries(base, dev.questions)
     passages = cache.embed_passages(base, dev.passages)
 
-    def score(change: "torch.Tensor") -> float:
-        return mean_reciprocal_rank(apply_adapter(questions, change.numpy()), passages, dev.gold)
+    def score(change: Vectors) -> float:
+        return mean_reciprocal_rank(apply_change(questions, change), passages, dev.gold)
 
     return score
 
 
-def _save(base: Path, change: "torch.Tensor", target: Path, report: TrainingReport) -> None:
-    """Write beside the target, then rename: a folder by its final name is whole."""
-    from safetensors.torch import save_file
+def apply_change(vectors: Vectors, change: Vectors) -> Vectors:
+    """Add a linear map of themselves to questions' vectors: (n, dim), unit length again.
 
+    Arguments:
+        change: (dim, dim); zeros leave every vector where it is.
+    """
+    moved = vectors + vectors @ change.T
+    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+    return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def _save(base: EmbeddingModel, change: Vectors, target: Path, report: TrainingReport) -> None:
+    """Write beside the target, then rename: a folder by its final name is whole."""
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(base, partial, ignore=shutil.ignore_patterns("README.md", REPORT_FILE))
-    save_file({"change": change}, partial / ADAPTER_FILE)
+    matrix = np.eye(base.dimension, dtype=np.float32) + change
+    add_query_map(base.folder, partial, matrix, prompts=base.prompts.by_task())
+    (partial / "README.md").unlink(missing_ok=True)  # It tells of the base.
     (partial / REPORT_FILE).write_text(json.dumps(asdict(report), indent=2), "utf-8")
     partial.rename(target)

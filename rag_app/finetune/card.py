@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rag_app.models.embedding import ADAPTER_FILE
+from rag_app.models.query_map import QUERY_MAP
 
 if TYPE_CHECKING:
     from rag_app.evaluate.statistics import Estimate
@@ -59,11 +59,12 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
 
 
 def _adapter(result: "FinetuneResult") -> list[str]:
-    if not (result.model / ADAPTER_FILE).is_file():
+    if not (result.model / QUERY_MAP).is_dir():
         return []
     return [
-        f"- the weights are the base's; `{ADAPTER_FILE}` holds a matrix `change`, and a question's "
-        "vector q becomes q + change q, at unit length. Passages keep their vectors.",
+        f"- a question's vector passes through a linear map (`{QUERY_MAP}`), a passage's does not: "
+        "use `encode_query` and `encode_document`, not `encode`. Share of whitening that the map "
+        f"began with: {result.training.whitening}.",
     ]
 
 

@@ -177,7 +177,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         partial = target.with_name(target.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         model.max_seq_length = self.base.max_tokens
-        model.prompts = {"query": self.base.prompts.query, "document": self.base.prompts.passage}
+        model.prompts = self.base.prompts.by_task()
         model.save_pretrained(str(partial), create_model_card=False)
         report = json.dumps(asdict(self.finished_report()), indent=2)
         (partial / REPORT_FILE).write_text(report, "utf-8")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LORA_RANK = 32
 LORA_ALPHA = 64
 
+# Of no weights: see adapter.py.
+ADAPTER = "adapter"
+
 Finish = Callable[[], None]
 Prepare = Callable[["SentenceTransformer", "TrainingOptions"], Finish]
 
@@ -113,7 +116,7 @@ def find_method(name: str, *, loss: str) -> MethodEntry:
         TrainingError: unknown; lists the known ones. Or it does not go with the loss.
     """
     if name not in METHODS:
-        known = ", ".join(METHODS)
+        known = ", ".join([*METHODS, ADAPTER])
         raise TrainingError(f"there is no method {name!r}; --method takes one of: {known}")
     method = METHODS[name]
     if method.losses is not None and loss not in method.losses:

@@ -28,6 +28,7 @@ class TrainingOptions:
     """Hyperparameters.
 
     Fields:
+        loss, method: one, or several in turn with commas between.
         scale: the inverse temperature of mnrl; None: that of the model's family.
         max_tokens: where training cuts texts; None: where the model does.
         batch_can_fall: train with smaller batches where the memory does not hold these.
@@ -57,7 +58,8 @@ class TrainingReport:
     """What training measured; kept beside the weights as training.json.
 
     `dev_mrr` holds MRR@10 on the dev questions, by epoch from 1; empty without dev questions.
-    `blend` is the share of the tuned weights in those that were saved, `saved_dev_mrr` their score.
+    `blend` is the share of the tuned weights in those that were saved, `saved_dev_mrr` the score of
+    what was saved, `whitening` the share of it that an adapter began with.
     """
 
     seconds: float
@@ -70,6 +72,7 @@ class TrainingReport:
     losses: list[float]
     blend: float = 1.0
     saved_dev_mrr: float | None = None
+    whitening: float | None = None
 
 
 def read_report(folder: Path) -> TrainingReport:

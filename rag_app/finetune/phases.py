@@ -1,4 +1,4 @@
-"""What is trained one after another: several losses in turn, or one with fresh hard negatives."""
+"""What is trained in turn: methods, losses, and rounds with hard negatives chosen anew."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rag_app.finetune.adapter import train_adapter
 from rag_app.finetune.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.losses import LOSSES, find_loss
 from rag_app.finetune.material import Material
-from rag_app.finetune.methods import find_method
+from rag_app.finetune.methods import ADAPTER, find_method
 from rag_app.finetune.negatives import NegativeOptions, mined_negatives, random_negatives
 from rag_app.finetune.options import (
     REPORT_FILE,
@@ -28,7 +28,7 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
-ADAPTER = "adapter"
+ADAPTER_LOSS = "mnrl"
 
 
 @dataclass(frozen=True)
@@ -48,32 +48,50 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Phase:
-    """One training: a loss, and how often hard negatives were chosen before."""
+    """One training: a method, a loss, and how often hard negatives were chosen before."""
 
+    method: str
     loss: str
-    round: int
+    round: int = 0
 
 
 def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Phase]:
-    """The trainings that options ask for, in order.
+    """The trainings that options ask for, in order: each method with each loss, the adapter last.
 
     Raises:
         TrainingError: an unknown loss or method, or settings that do not go together.
     """
-    adapter = options.method == ADAPTER
-    if adapter and negatives.kind != "none":
+    losses = {name: find_loss(name) for name in _names(options.loss)}
+    methods = _names(options.method)
+    of_weights = [method for method in methods if method != ADAPTER]
+    if not of_weights:
+        _check_adapter_alone(options, negatives)
+    if ADAPTER in methods[:-1]:
+        raise TrainingError(
+            f"--method is {options.method!r}; {ADAPTER} comes last, since the map is made for the "
+            f"weights: {','.join([*of_weights, ADAPTER])}"
+        )
+    phases = []
+    for method in of_weights:
+        for name, loss in losses.items():
+            find_method(method, loss=name)
+            again = negatives.kind == "mined" and loss.trains_on == "pairs"
+            phases += [
+                Phase(method, name, number) for number in range(negatives.rounds if again else 1)
+            ]
+    return phases + [Phase(ADAPTER, ADAPTER_LOSS)] * (ADAPTER in methods)
+
+
+def _check_adapter_alone(options: TrainingOptions, negatives: NegativeOptions) -> None:
+    if options.loss != ADAPTER_LOSS:
+        raise TrainingError(
+            f"--method {ADAPTER} trains with --loss {ADAPTER_LOSS}, not with {options.loss}"
+        )
+    if negatives.kind != "none":
         raise TrainingError(
             f"--method {ADAPTER} takes no --negatives besides those of the batch; leave them out, "
             "or use --method full"
         )
-    phases = []
-    for name in (part.strip() for part in options.loss.split(",")):
-        loss = find_loss(name)
-        if not adapter:
-            find_method(options.method, loss=name)
-        again = negatives.kind == "mined" and loss.trains_on == "pairs"
-        phases += [Phase(name, number) for number in range(negatives.rounds if again else 1)]
-    return phases
 
 
 def train_phases(
@@ -88,17 +106,34 @@ def train_phases(
     Each is kept under a name of what it was made from, so that a run that was killed, or another
     that begins alike, takes up what is there.
 
+    Without dev questions nothing tells how far a map should go: weights are then given none.
+
     Returns:
-        the last model, and its report with the seconds of all phases.
+        the last model, and the report of the last weights with the seconds and the peak of all, and
+        with what is known of the model that was saved.
     """
-    model, seconds = base, 0.0
+    model = base
+    reports: list[TrainingReport] = []
     for phase in plan_phases(options, negatives):
+        if phase.method == ADAPTER and reports and material.dev is None:
+            continue
         rows = _rows(phase, model, material, negatives, options, shop)
         scale = options.scale or round(1 / base.temperature)
-        chosen = replace(options, loss=phase.loss, scale=scale)
+        chosen = replace(options, method=phase.method, loss=phase.loss, scale=scale)
         model, report = _train_one(model, rows, material, chosen, shop)
-        seconds += report.seconds
-    return model, replace(report, seconds=round(seconds, 2))
+        reports.append(report)
+    of_weights = [report for report in reports if report.whitening is None]
+    return model, replace(
+        [*reports[-1:], *of_weights][-1],
+        seconds=round(sum(report.seconds for report in reports), 2),
+        peak_memory_mb=max(report.peak_memory_mb for report in reports),
+        saved_dev_mrr=reports[-1].saved_dev_mrr,
+        whitening=reports[-1].whitening,
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def _rows(
@@ -109,6 +144,8 @@ def _rows(
     options: TrainingOptions,
     shop: Workshop,
 ) -> Sequence[TrainingRow]:
+    if phase.method == ADAPTER:
+        return material.rows
     loss = find_loss(phase.loss)
     if loss.trains_on == "passages":
         return [TrainingRow("", text, text) for text in material.pool.texts]
@@ -139,13 +176,15 @@ def _train_one(
 ) -> tuple[EmbeddingModel, TrainingReport]:
     dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
     key = training_key(base.fingerprint, rows, dev, options)
-    target = shop.models / f"{_short(base.name)}-{options.loss}-{key}"
+    kind = ADAPTER if options.method == ADAPTER else options.loss
+    target = shop.models / f"{_short(base.name)}-{kind}-{key}"
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
     elif options.method == ADAPTER:
         report = train_adapter(
             base,
             rows,
+            pool=material.pool.texts,
             dev=material.dev,
             target=target,
             options=options,
@@ -172,5 +211,5 @@ def _train_one(
 def _short(name: str) -> str:
     """The last part of a model's name, without what earlier phases added to it."""
     last = name.rsplit("/", 1)[-1]
-    plain = re.sub(rf"(-({'|'.join(LOSSES)})-[0-9a-f]{{8}})+$", "", last)
+    plain = re.sub(rf"(-({'|'.join([*LOSSES, ADAPTER])})-[0-9a-f]{{8}})+$", "", last)
     return re.sub(r"[^a-zA-Z0-9]+", "-", plain).strip("-").lower()

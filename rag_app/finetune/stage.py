@@ -27,11 +27,12 @@ from rag_app.finetune.material import (
     prepare,
     read_labelled,
 )
+from rag_app.finetune.methods import ADAPTER
 from rag_app.finetune.negatives import NegativeOptions
 from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
 from rag_app.finetune.options import TrainingOptions, TrainingReport
-from rag_app.finetune.phases import ADAPTER, Workshop, plan_phases, train_phases
-from rag_app.finetune.presets import BEST, Search, Tried, search_best
+from rag_app.finetune.phases import Workshop, plan_phases, train_phases
+from rag_app.finetune.presets import BEST, DEFAULT, Search, Tried, search_best
 from rag_app.finetune.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
@@ -62,7 +63,7 @@ class FinetuneRequest:
     pairs: Path | None = None
     train_on: TrainOn = "labelled"
     index: str | None = None
-    options: TrainingOptions = field(default_factory=TrainingOptions)
+    options: TrainingOptions = field(default_factory=lambda: TrainingOptions(**DEFAULT))
     split: SplitOptions = field(default_factory=SplitOptions)
     negatives: NegativeOptions = field(default_factory=NegativeOptions)
     second_opinion: str = NO_OPINION

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_app.errors import ModelError
+from rag_app.models.query_map import MODULES, QUERY_MAP
 from rag_app.models.weights import find_weights
 from rag_app.progress import Progress, silent
 
@@ -28,8 +29,6 @@ SLAB = 256
 BATCH_SIZE = 32
 # What stands for the infinity that a static embedding reads.
 NO_LIMIT = 1_000_000
-# A linear map on questions' vectors, in the folder of a model that was tuned by one.
-ADAPTER_FILE = "query_adapter.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class Prompts:
 
     query: str = ""
     passage: str = ""
+
+    def by_task(self) -> dict[str, str]:
+        """As sentence-transformers names them."""
+        return {"query": self.query, "document": self.passage}
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class EmbeddingModel:
         self.prompts = _saved_prompts(self.transformer) or family.prompts
         self.temperature = family.temperature
         _ = self.tokenizer  # without one, say so now
-        self.adapter = _adapter(folder)
+        self.has_query_map = (folder / QUERY_MAP).is_dir()
         self.dimension = int(self.transformer.get_embedding_dimension() or 0)
         self.max_tokens = int(min(self.transformer.max_seq_length or 512, NO_LIMIT))
 
@@ -120,20 +123,24 @@ class EmbeddingModel:
         Two models with one fingerprint put a text in the same place; a query may only meet vectors
         whose fingerprint is its own.
         """
-        if self.adapter is None:
+        if not self.has_query_map:
             return self.passage_fingerprint
-        return hashlib.sha256(
-            self.passage_fingerprint.encode() + self.adapter.tobytes()
-        ).hexdigest()[:16]
+        digest = hashlib.sha256(self.passage_fingerprint.encode())
+        for path in sorted((self.folder / QUERY_MAP).rglob("*.safetensors")):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:16]
 
     @cached_property
     def passage_fingerprint(self) -> str:
-        """As `fingerprint`, of what passages pass through: without an adapter for questions."""
+        """As `fingerprint`, of what passages pass through: without the map on questions."""
         digest = hashlib.sha256()
+        query_map = self.folder / QUERY_MAP
         for path in sorted(self.folder.rglob("*")):
-            if path.name == ADAPTER_FILE:
+            if path.is_relative_to(query_map):
                 continue
-            if path.suffix == ".safetensors" or path.name in ("modules.json", "tokenizer.json"):
+            if path == self.folder / MODULES and self.has_query_map:
+                path = query_map / MODULES  # as it was without the map
+            if path.suffix == ".safetensors" or path.name in (MODULES, "tokenizer.json"):
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
             elif path.name == "config.json" and path.parent != self.folder:
@@ -144,12 +151,11 @@ class EmbeddingModel:
 
     def embed_queries(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """Embed questions: (n_texts, dimension) float32, unit length."""
-        vectors = self._embed(texts, self.prompts.query, "embed questions", progress)
-        return vectors if self.adapter is None else apply_adapter(vectors, self.adapter)
+        return self._embed(texts, "query", self.prompts.query, "embed questions", progress)
 
     def embed_passages(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """Embed passages: (n_texts, dimension) float32, unit length."""
-        return self._embed(texts, self.prompts.passage, "embed passages", progress)
+        return self._embed(texts, "document", self.prompts.passage, "embed passages", progress)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each passage as the model sees it, prompt and special tokens included."""
@@ -169,7 +175,9 @@ class EmbeddingModel:
         unknown = sum(token in ("[UNK]", "<unk>") for token in tokens)
         return len(tokens) <= 1.2 * characters and unknown <= 0.1 * len(tokens)
 
-    def _embed(self, texts: Sequence[str], prompt: str, step: str, progress: Progress) -> Vectors:
+    def _embed(
+        self, texts: Sequence[str], task: str, prompt: str, step: str, progress: Progress
+    ) -> Vectors:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         # Longest first within the whole job: batches of equal length waste no padding.
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -178,6 +186,7 @@ class EmbeddingModel:
             vectors[rows] = self.transformer.encode(
                 [texts[row] for row in rows],
                 prompt=prompt or None,
+                task=task,
                 batch_size=BATCH_SIZE,
                 normalize_embeddings=True,
                 convert_to_numpy=True,
@@ -242,24 +251,6 @@ def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
             f"{folder} is no sentence-transformers model that can be loaded ({reason}); "
             "name another with --model"
         ) from error
-
-
-def apply_adapter(vectors: Vectors, change: Vectors) -> Vectors:
-    """Move questions' vectors by a linear map of themselves: (n, dim), unit length again.
-
-    Arguments:
-        change: (dim, dim); zeros leave every vector where it is.
-    """
-    moved = vectors + vectors @ change.T
-    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-    return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-
-def _adapter(folder: Path) -> Vectors | None:
-    from safetensors.numpy import load_file
-
-    path = folder / ADAPTER_FILE
-    return load_file(path)["change"] if path.is_file() else None
 
 
 def _saved_prompts(transformer: "SentenceTransformer") -> Prompts | None:

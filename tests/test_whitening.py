@@ -1,0 +1,60 @@
+"""Whitening by hand, and on passages that are mostly alike."""
+
+import numpy as np
+import pytest
+
+from rag_app.finetune.adapter import apply_change
+from rag_app.finetune.dev import mean_reciprocal_rank
+from rag_app.finetune.whitening import RIDGE, SHARES, choose_whitening, whitening
+from rag_app.models.embedding import Vectors
+
+
+def at_unit_length(rows: Vectors) -> Vectors:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def test_by_hand() -> None:
+    # x is 3/5 or -3/5, y is 4/5: second moments 9/25 and 16/25, variances 9/25 and 0.
+    passages = np.array([[0.6, 0.8], [-0.6, 0.8]], dtype=np.float32)
+    ridge = RIDGE * (9 / 25) / 2
+    x, y = 1 / (9 / 25 + ridge), 1 / (16 / 25 + ridge)
+    # One question along each axis: their images have lengths x and y, and 1 in the mean of squares.
+    questions = np.eye(2, dtype=np.float32)
+    scale = (2 / (x**2 + y**2)) ** 0.5
+    change = whitening(questions, passages)
+    assert change.dtype == np.float32
+    np.testing.assert_allclose(change, np.diag([x * scale, y * scale]), atol=1e-6)
+
+
+def test_what_says_nothing_counts_less() -> None:
+    # Twenty things, each told by one direction; in three more, all vary widely and at random.
+    random = np.random.default_rng(1)
+    told = 0.7 * np.eye(20)
+    passages, questions = (
+        at_unit_length(np.hstack([told, random.normal(0, 1, (20, 3))])) for _ in range(2)
+    )
+    gold = [frozenset([thing]) for thing in range(20)]
+
+    def score(change: Vectors) -> float:
+        return mean_reciprocal_rank(apply_change(questions, change), passages, gold)
+
+    plain = score(np.zeros((23, 23), dtype=np.float32))
+    change, share = choose_whitening(questions, passages, score)
+    assert share == max(SHARES)
+    assert score(change) > plain + 0.05
+
+
+@pytest.mark.parametrize(("best", "share"), [(None, 0.0), (1, 0.25), (2, 0.5)])
+def test_of_equally_good_shares_the_smallest(best: int | None, share: float) -> None:
+    questions = passages = np.eye(3, dtype=np.float32)
+    whole = whitening(questions, passages)
+    tried = []
+
+    def score(change: Vectors) -> float:
+        tried.append(change)
+        return 0.5 if best is None or len(tried) <= best else 0.75
+
+    change, chosen = choose_whitening(questions, passages, score)
+    assert chosen == share
+    assert [float(one[0, 0] / whole[0, 0]) for one in tried] == pytest.approx(SHARES)
+    np.testing.assert_array_equal(change, np.float32(share) * whole)
