@@ -130,6 +130,15 @@ def test_the_folder_is_the_bases_and_the_map(base: EmbeddingModel, tuned: Embedd
     assert tuned.prompts == base.prompts
 
 
+def test_a_share_that_is_named_is_taken(base: EmbeddingModel, tmp_path: Path) -> None:
+    still = replace(ADAPTER, learning_rate=1e-12, whitening=1.0)
+    assert train(base, tmp_path / "x", options=still).whitening == 1
+    # Also where there is nothing to choose by.
+    assert train(base, tmp_path / "y", dev=None, options=still).whitening == 1
+    one, other = (EmbeddingModel(name, tmp_path / name, device="cpu") for name in "xy")
+    assert one.fingerprint == other.fingerprint != base.fingerprint
+
+
 def test_plain_sentence_transformers_moves_questions_alike(
     base: EmbeddingModel, tuned: EmbeddingModel
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from rag_app.finetune.adapter import apply_change
 from rag_app.finetune.dev import mean_reciprocal_rank
-from rag_app.finetune.whitening import RIDGE, SHARES, choose_whitening, whitening
+from rag_app.finetune.whitening import RIDGE, SHARES, choose_share, whitening
 from rag_app.models.embedding import Vectors
 
 
@@ -39,22 +39,19 @@ def test_what_says_nothing_counts_less() -> None:
         return mean_reciprocal_rank(apply_change(questions, change), passages, gold)
 
     plain = score(np.zeros((23, 23), dtype=np.float32))
-    change, share = choose_whitening(questions, passages, score)
-    assert share == max(SHARES)
-    assert score(change) > plain + 0.05
-
-
-@pytest.mark.parametrize(("best", "share"), [(None, 0.0), (1, 0.25), (2, 0.5)])
-def test_of_equally_good_shares_the_smallest(best: int | None, share: float) -> None:
-    questions = passages = np.eye(3, dtype=np.float32)
     whole = whitening(questions, passages)
+    assert choose_share(whole, score) == max(SHARES)
+    assert score(whole) > plain + 0.1
+
+
+@pytest.mark.parametrize(("best", "share"), [(None, 0.0), (1, 0.125), (2, 0.25)])
+def test_of_equally_good_shares_the_smallest(best: int | None, share: float) -> None:
+    whole = np.eye(3, dtype=np.float32)
     tried = []
 
     def score(change: Vectors) -> float:
         tried.append(change)
         return 0.5 if best is None or len(tried) <= best else 0.75
 
-    change, chosen = choose_whitening(questions, passages, score)
-    assert chosen == share
-    assert [float(one[0, 0] / whole[0, 0]) for one in tried] == pytest.approx(SHARES)
-    np.testing.assert_array_equal(change, np.float32(share) * whole)
+    assert choose_share(whole, score) == share
+    assert [float(change[0, 0]) for change in tried] == list(SHARES)

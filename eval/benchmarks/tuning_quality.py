@@ -76,6 +76,7 @@ WAYS = {
     "tuned weights alone": Way({"blend": 1.0}),
     "no map on questions": Way({"method": "full"}),
     "map on questions alone": Way({"method": "adapter"}),
+    "home alone": Way({**QUICK, "blend": 0.7, "whitening": 1.0}),
     "dae first": Way({"loss": "dae,mnrl"}),
 }
 MAIN = (STOCK, "quick", BEST)

@@ -60,7 +60,11 @@ def finetune(
     ] = None,
     blend: Annotated[
         str | None,
-        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.7]"),
+        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.5]"),
+    ] = None,
+    whitening: Annotated[
+        str | None,
+        typer.Option(help="Share of it that an adapter begins with; auto: by dev. [auto]"),
     ] = None,
     negatives: Annotated[
         str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")
@@ -136,9 +140,12 @@ def finetune(
         "mini_batch": mini_batch,
         "top_layers": top_layers,
         **_batch_size(batch_size),
-        **_blend(blend),
     }
-    options = {key: value for key, value in given.items() if value is not None or key == "blend"}
+    options = {
+        **{key: value for key, value in given.items() if value is not None},
+        **_share("blend", blend),
+        **_share("whitening", whitening),
+    }
     request = FinetuneRequest(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]
@@ -165,10 +172,10 @@ def _batch_size(text: str | None) -> dict[str, Any]:
     return {"batch_size": _number("--batch-size", text, int, 2)} if text else {}
 
 
-def _blend(text: str | None) -> dict[str, Any]:
+def _share(name: str, text: str | None) -> dict[str, Any]:
     if text == "auto":
-        return {"blend": None}
-    return {"blend": _number("--blend", text, float, 0.0, 1.0)} if text else {}
+        return {name: None}
+    return {name: _number(f"--{name}", text, float, 0.0, 1.0)} if text else {}
 
 
 def _number(flag: str, text: str, kind: type[float], least: float, most: float = math.inf) -> float:

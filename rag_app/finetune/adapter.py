@@ -22,7 +22,7 @@ from rag_app.finetune.dev import DevSet, mean_reciprocal_rank
 from rag_app.finetune.losses import DEFAULT_SCALE
 from rag_app.finetune.machine import peak_memory_mb
 from rag_app.finetune.options import REPORT_FILE, TrainingOptions, TrainingReport, TrainingRow
-from rag_app.finetune.whitening import choose_whitening
+from rag_app.finetune.whitening import choose_share, whitening
 from rag_app.models import EmbeddingModel
 from rag_app.models.embedding import Vectors
 from rag_app.models.query_map import add_query_map
@@ -54,8 +54,8 @@ def train_adapter(
 
     Arguments:
         pool: all passages that training may see.
-        dev: questions that choose the start and the epoch; without them training begins at no
-            change and ends after the last epoch.
+        dev: questions that choose the share of whitening, unless the options name one, and the
+            epoch; without them training begins at no change, and the last epoch is taken.
     Raises:
         TrainingError: a base that has an adapter already, or a loss that is no number.
     """
@@ -67,12 +67,13 @@ def train_adapter(
     torch.manual_seed(options.seed)
     questions = cache.embed_queries(base, [row.question for row in rows], progress=progress)
     passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
-    start = np.zeros((base.dimension, base.dimension), dtype=np.float32)
-    share, score = None, None
-    if dev:
-        score = _dev_scorer(dev, base, cache)
-        known = cache.embed_passages(base, pool, progress=progress)
-        start, share = choose_whitening(questions, known, score)
+    known = cache.embed_passages(base, pool, progress=progress)
+    whole = whitening(questions, known)
+    score = _dev_scorer(dev, base, cache) if dev else None
+    share = options.whitening
+    if share is None:
+        share = choose_share(whole, score) if score else 0.0
+    start = np.float32(share) * whole
     fitted = _fit(start, (questions, passages), rows, options, score, progress)
     seconds = time.monotonic() - started
     report = TrainingReport(

@@ -36,6 +36,7 @@ class TrainingOptions:
         top_layers: layers that method "top" trains.
         blend: share of the tuned weights in the saved ones, the base's being the rest; None: the
             share that is best on dev.
+        whitening: share of it that an adapter begins with; None: the share that is best on dev.
     """
 
     loss: str = "mnrl"
@@ -49,7 +50,8 @@ class TrainingOptions:
     max_tokens: int | None = None
     mini_batch: int = 32
     top_layers: int = 2
-    blend: float | None = 0.7
+    blend: float | None = 0.5
+    whitening: float | None = None
     seed: int = 13
 
 

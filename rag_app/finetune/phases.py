@@ -106,7 +106,8 @@ def train_phases(
     Each is kept under a name of what it was made from, so that a run that was killed, or another
     that begins alike, takes up what is there.
 
-    Without dev questions nothing tells how far a map should go: weights are then given none.
+    Without dev questions nothing tells how far a map should go: weights are then given none, unless
+    the options say.
 
     Returns:
         the last model, and the report of the last weights with the seconds and the peak of all, and
@@ -115,11 +116,19 @@ def train_phases(
     model = base
     reports: list[TrainingReport] = []
     for phase in plan_phases(options, negatives):
-        if phase.method == ADAPTER and reports and material.dev is None:
+        adapter = phase.method == ADAPTER
+        if adapter and reports and material.dev is None and options.whitening is None:
             continue
         rows = _rows(phase, model, material, negatives, options, shop)
         scale = options.scale or round(1 / base.temperature)
-        chosen = replace(options, method=phase.method, loss=phase.loss, scale=scale)
+        chosen = replace(
+            options,
+            method=phase.method,
+            loss=phase.loss,
+            scale=scale,
+            # What says nothing to weights must not train them anew.
+            whitening=options.whitening if adapter else None,
+        )
         model, report = _train_one(model, rows, material, chosen, shop)
         reports.append(report)
     of_weights = [report for report in reports if report.whitening is None]

@@ -4,7 +4,7 @@ All passages of a business are about that business: much of their vectors is the
 nothing. Whitening evens the directions out (Su et al. 2021, "Whitening sentence representations for
 better semantics and faster retrieval", arXiv 2103.15316). To whiten both sides is to multiply the
 question alone by the inverse of the passages' second moments, so no passage has to be embedded
-again; and a part of it, as large as dev wants, leaves room for questions from elsewhere.
+again; and a part of it leaves room for questions from elsewhere.
 """
 
 from collections.abc import Callable
@@ -15,27 +15,29 @@ from rag_app.models.embedding import Vectors
 
 # Of the mean variance, added to that of each direction: few passages tell little of the small ones.
 RIDGE = 0.3
-# Lengths of the whitened part, the question's own being 1; of equally good ones the smallest. More
-# than a half costs questions from elsewhere more than it brings at home.
-SHARES = (0.0, 0.25, 0.5)
+# Lengths of the whitened part, the question's own being 1. More brings more at home, and costs
+# questions from elsewhere as much.
+SHARES = (0.0, 0.125, 0.25)
 
 
-def choose_whitening(
-    questions: Vectors, passages: Vectors, score: Callable[[Vectors], float]
-) -> tuple[Vectors, float]:
-    """The best change of a question's vector, (dim, dim), and its share of whitening.
+def choose_share(whole: Vectors, score: Callable[[Vectors], float]) -> float:
+    """The share of whitening that dev likes best; of equally good ones the smallest.
 
     Arguments:
-        questions, passages: (n, dim) that training may see.
+        whole: the change at share 1.
         score: of a change, on dev.
     """
-    whole = whitening(questions, passages)
-    best = max(SHARES, key=lambda share: (score(np.float32(share) * whole), -share))
-    return np.float32(best) * whole, best
+    return max(SHARES, key=lambda share: (score(np.float32(share) * whole), -share))
 
 
 def whitening(questions: Vectors, passages: Vectors) -> Vectors:
-    """The change at share 1, (dim, dim): in the mean of squares as long as the questions."""
+    """The change of a question's vector at share 1, (dim, dim).
+
+    In the mean of squares it is as long as the questions.
+
+    Arguments:
+        questions, passages: (n, dim) that training may see.
+    """
     moments = passages.T @ passages / len(passages)
     spread = np.var(passages, axis=0).mean()
     change = np.linalg.inv(moments + RIDGE * spread * np.eye(len(moments), dtype=np.float32))
