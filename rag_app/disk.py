@@ -1,8 +1,10 @@
-"""Files that are there whole, and what a full disk looks like in the errors of libraries."""
+"""Files and folders that are there whole, and what a full disk looks like in libraries' errors."""
 
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
 
@@ -43,3 +45,20 @@ def write_whole(path: Path, text: str) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A name beside the folder's, to be filled by the block; then it takes the folder's place.
+
+    One process at a time may write a folder. What a killed one left goes at the next try.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield partial
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    finally:
+        # A full disk gets its room back.
+        shutil.rmtree(partial, ignore_errors=True)

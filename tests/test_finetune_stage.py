@@ -18,7 +18,8 @@ from tiny import make_tiny_model, one_thread
 
 from rag_app.config import Settings
 from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.stage import FinetuneRequest, FinetuneResult, finetune
+from rag_app.finetune.request import FinetuneRequest, FinetuneResult
+from rag_app.finetune.stage import finetune
 from rag_app.index import Catalog
 from rag_app.ingest import ingest
 

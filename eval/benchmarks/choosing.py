@@ -215,7 +215,8 @@ def measure_embedding(size: Size) -> dict[str, Any]:
     """Tune the embedding model, ask the tuned index, edit an article."""
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.presets import DEFAULT
-    from rag_app.finetune.stage import FinetuneRequest, finetune
+    from rag_app.finetune.request import FinetuneRequest
+    from rag_app.finetune.stage import finetune
 
     settings = settings_for(size)
     request = FinetuneRequest(

@@ -52,7 +52,8 @@ def measure(corpus: Corpus, kind: str, seed: int, epochs: int) -> dict[str, Any]
     """Tune once and return what was measured."""
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.presets import DEFAULT
-    from rag_app.finetune.stage import FinetuneRequest, finetune
+    from rag_app.finetune.request import FinetuneRequest
+    from rag_app.finetune.stage import finetune
 
     settings = settings_for(corpus, seed)
     request = FinetuneRequest(

@@ -9,7 +9,7 @@ import typer
 from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
-    from rag_app.finetune.stage import FinetuneResult
+    from rag_app.finetune.request import FinetuneResult
 
 TRAIN_ON = ("labelled", "synthetic", "both")
 
@@ -118,7 +118,7 @@ def finetune(
     from rag_app.finetune.negatives import KINDS, NegativeOptions
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.presets import DEFAULT, PRESETS, QUICK
-    from rag_app.finetune.stage import FinetuneRequest
+    from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
 
     kind = train_on or ("labelled" if pairs else "synthetic")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from rag_app.disk import write_whole
 from rag_app.errors import StorageError
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.context import covered
@@ -177,14 +178,9 @@ def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text("".join(map(_line, outcomes)), "utf-8", newline="\n")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, "".join(map(_line, outcomes)))
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error}; free some space or name another folder"

@@ -5,23 +5,22 @@ built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is
 training begins at the whitening that dev likes best.
 """
 
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.batches import deal_batches
 from rag_app.finetune.dev import DevSet, mean_reciprocal_rank
 from rag_app.finetune.losses import DEFAULT_SCALE
 from rag_app.finetune.machine import peak_memory_mb
-from rag_app.finetune.options import REPORT_FILE, TrainingOptions, TrainingReport, TrainingRow
+from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
 from rag_app.finetune.whitening import choose_share, whitening
 from rag_app.models import EmbeddingModel
 from rag_app.models.embedding import Vectors
@@ -172,11 +171,8 @@ def apply_change(vectors: Vectors, change: Vectors) -> Vectors:
 
 
 def _save(base: EmbeddingModel, change: Vectors, target: Path, report: TrainingReport) -> None:
-    """Write beside the target, then rename: a folder by its final name is whole."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     matrix = np.eye(base.dimension, dtype=np.float32) + change
-    add_query_map(base.folder, partial, matrix, prompts=base.prompts.by_task())
-    (partial / "README.md").unlink(missing_ok=True)  # It tells of the base.
-    (partial / REPORT_FILE).write_text(json.dumps(asdict(report), indent=2), "utf-8")
-    partial.rename(target)
+    with whole_folder(target) as folder:
+        add_query_map(base.folder, folder, matrix, prompts=base.prompts.by_task())
+        (folder / "README.md").unlink(missing_ok=True)  # It tells of the base.
+        write_report(report, folder)

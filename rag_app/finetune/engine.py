@@ -1,14 +1,13 @@
 """Fine-tuning an embedding model, behind LlamaIndex's finetune-engine interface."""
 
-import json
 import math
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.blend import choose_blend, set_blend
 from rag_app.finetune.dev import DEV_METRIC, DevSet
@@ -19,6 +18,7 @@ from rag_app.finetune.options import (
     TrainingReport,
     TrainingRow,
     read_report,
+    write_report,
 )
 from rag_app.finetune.processes import send
 from rag_app.finetune.training import Trained, TrainingJob, dev_evaluator, train
@@ -173,13 +173,8 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         )
 
     def _save(self, model: "SentenceTransformer", target: Path) -> None:
-        """Write beside the target, then rename: a folder by its final name is whole."""
-        partial = target.with_name(target.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        model.max_seq_length = self.base.max_tokens
-        model.prompts = self.base.prompts.by_task()
-        model.save_pretrained(str(partial), create_model_card=False)
-        report = json.dumps(asdict(self.finished_report()), indent=2)
-        (partial / REPORT_FILE).write_text(report, "utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        with whole_folder(target) as folder:
+            model.max_seq_length = self.base.max_tokens
+            model.prompts = self.base.prompts.by_task()
+            model.save_pretrained(str(folder), create_model_card=False)
+            write_report(self.finished_report(), folder)

@@ -82,6 +82,11 @@ def read_report(folder: Path) -> TrainingReport:
     return TrainingReport(**json.loads((folder / REPORT_FILE).read_text("utf-8")))
 
 
+def write_report(report: TrainingReport, folder: Path) -> None:
+    """Keep it beside the weights."""
+    (folder / REPORT_FILE).write_text(json.dumps(asdict(report), indent=2), "utf-8")
+
+
 def training_key(
     base_fingerprint: str,
     rows: Sequence[TrainingRow],

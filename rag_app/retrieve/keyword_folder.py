@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from rag_app.disk import whole_folder
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.analysis import Analysis
 from rag_app.retrieve.keyword import BM25_SETTINGS, KeywordIndex
@@ -54,18 +54,10 @@ def save_keyword_index(keyword: KeywordIndex, folder: Path) -> None:
     Raises:
         OSError: the folder cannot be written, or another process is writing it.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0):
-        # A killed process may have left it.
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            _write(keyword, partial)
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-        finally:
-            # A full disk gets its room back.
-            shutil.rmtree(partial, ignore_errors=True)
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0)
+    with lock, whole_folder(folder) as new:
+        _write(keyword, new)
 
 
 def _write(keyword: KeywordIndex, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from rag_app.disk import write_whole
 from rag_app.errors import ConfigError
 
 
@@ -21,6 +22,4 @@ def write_settings(path: Path, values: Mapping[str, str | int]) -> None:
     except TOMLKitError as error:
         raise ConfigError(f"{path} cannot be read: {error}; mend the file") from None
     document.update(values)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(tomlkit.dumps(document), "utf-8")
-    partial.replace(path)
+    write_whole(path, tomlkit.dumps(document))
