@@ -60,7 +60,7 @@ def finetune(
     ] = None,
     blend: Annotated[
         str | None,
-        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.5]"),
+        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.4]"),
     ] = None,
     whitening: Annotated[
         str | None,

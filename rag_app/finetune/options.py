@@ -50,7 +50,7 @@ class TrainingOptions:
     max_tokens: int | None = None
     mini_batch: int = 32
     top_layers: int = 2
-    blend: float | None = 0.5
+    blend: float | None = 0.4
     whitening: float | None = None
     seed: int = 13
 
