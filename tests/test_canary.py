@@ -213,7 +213,8 @@ def test_what_fell_elsewhere_is_held() -> None:
     verdict = guard(PROMOTED, fell(-0.09, -0.01))
     assert str(verdict) == (
         "hold: mrr@10 rose from .561 to .637; but on questions from elsewhere (the canary) it fell "
-        "by .050 (-.050 [-.090, -.010], p = .0002): try --blend auto or a smaller --learning-rate"
+        "by .050 (-.050 [-.090, -.010], p = .0002): try a smaller --blend, --whitening or "
+        "--learning-rate"
     )
 
 

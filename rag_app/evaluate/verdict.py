@@ -67,8 +67,8 @@ def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
     return Verdict(
         "hold",
         f"{verdict.reason}; but on questions from elsewhere (the canary) it fell by "
-        f"{_score(-change.mean)} {_evidence(change)}: try --blend auto or a smaller "
-        "--learning-rate",
+        f"{_score(-change.mean)} {_evidence(change)}: try a smaller --blend, "
+        "--whitening or --learning-rate",
     )
 
 
