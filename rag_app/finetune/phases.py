@@ -110,8 +110,7 @@ def train_phases(
     the options say.
 
     Returns:
-        the last model, and the report of the last weights with the seconds and the peak of all, and
-        with what is known of the model that was saved.
+        the last model, and one report of all phases.
     """
     model = base
     reports: list[TrainingReport] = []
@@ -131,11 +130,18 @@ def train_phases(
         )
         model, report = _train_one(model, rows, material, chosen, shop)
         reports.append(report)
+    return model, _together(reports)
+
+
+def _together(reports: Sequence[TrainingReport]) -> TrainingReport:
+    """The report of the last weights, or else of the map; seconds and peak are of all."""
     of_weights = [report for report in reports if report.whitening is None]
-    return model, replace(
-        [*reports[-1:], *of_weights][-1],
+    main = (of_weights or reports)[-1]
+    peaks = [report.peak_memory_mb for report in reports if report.device == main.device]
+    return replace(
+        main,
         seconds=round(sum(report.seconds for report in reports), 2),
-        peak_memory_mb=max(report.peak_memory_mb for report in reports),
+        peak_memory_mb=max(peaks),
         saved_dev_mrr=reports[-1].saved_dev_mrr,
         whitening=reports[-1].whitening,
     )
