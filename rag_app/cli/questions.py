@@ -26,6 +26,10 @@ def questions(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many chunks, spread over the index.")
     ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(help="Your own questions with answers: the first eight set the style."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the kept pairs: .jsonl, .csv, .json or a BEIR folder."),
@@ -44,7 +48,12 @@ def questions(
     from rag_app.questions import to_pairs, write_questions
 
     report = write_questions(
-        settings, index_name=index, per_chunk=per_chunk, limit=limit, progress=run.progress
+        settings,
+        index_name=index,
+        per_chunk=per_chunk,
+        limit=limit,
+        examples=examples,
+        progress=run.progress,
     )
     if out:
         write_pairs(out, to_pairs(report.questions), report.nodes)

@@ -4,14 +4,17 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
 from rag_app.config import Settings
 from rag_app.documents.language import guess_language
+from rag_app.errors import ConfigError
 from rag_app.progress import Progress, silent
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.filters import filter_questions
+from rag_app.questions.own_examples import read_examples
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.rarity import Rarity
 from rag_app.questions.store import ChunkQuestions, QuestionStore
@@ -75,6 +78,7 @@ def write_questions(
     index_name: str | None = None,
     per_chunk: int = 2,
     limit: int | None = None,
+    examples: Path | None = None,
     progress: Progress = silent,
 ) -> QuestionsReport:
     """Write what an index's chunks lack in questions, then filter all that there are.
@@ -85,7 +89,11 @@ def write_questions(
         index_name: the index in service unless named.
         per_chunk: questions asked for by chunk.
         limit: only so many chunks, spread over the index; a larger limit later goes on from there.
+        examples: questions with answers that show the language model how people ask; other
+            examples than before ask for every chunk anew.
     Raises:
+        PairsError: the examples cannot be read.
+        ConfigError: there are examples and no language model.
         IndexMissing, IndexMismatch, IndexBroken, ModelError: as their names say.
         LanguageModelError: it failed; what was written until then is kept.
         StorageError: another process writes, or the stored questions are damaged.
@@ -101,8 +109,14 @@ def write_questions(
     passages = index.passages()
     rarity = Rarity(passage_text(node) for node in passages.nodes)
     nodes = _spread(passages.nodes, limit)
+    own = read_examples(examples, settings, rarity) if examples else None
     with open_language_model(settings) or nullcontext() as llm:
-        writer = ModelWriter(llm, rarity) if llm else TextWriter(rarity)
+        if own and not llm:
+            raise ConfigError(
+                "--examples shows a language model how people ask, and there is none: "
+                "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
+            )
+        writer = ModelWriter(llm, rarity, examples=own) if llm else TextWriter(rarity)
         store = QuestionStore(settings.storage, writer.generator)
         writing_started = time.monotonic()
         asked, resumed = _write_missing(writer, store, nodes, per_chunk, settings.seed, progress)

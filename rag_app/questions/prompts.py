@@ -15,13 +15,12 @@ korquad --kinds synthetic` prints it).
 """
 
 import re
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import EMBEDDED_KEY, passage_text
 from rag_app.documents.language import guess_language
-from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, OTHER
+from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, OTHER, Example
 from rag_app.questions.rarity import Rarity, plain
 from rag_app.questions.wording import is_cjk
 from rag_app.sentences import split_by_rules
@@ -57,9 +56,20 @@ _QUOTES = "\"'“”‘’「」*` "
 class PromptWriter:
     """Writes the prompts for the chunks of one index."""
 
-    def __init__(self, rarity: Rarity, *, follows_instructions: bool) -> None:
+    def __init__(
+        self,
+        rarity: Rarity,
+        *,
+        follows_instructions: bool,
+        examples: Mapping[str, Sequence[Example]] | None = None,
+    ) -> None:
         self._rarity = rarity
         self._instructed = follows_instructions
+        # Languages without examples of the user's own have ours.
+        self._prefixes = {
+            key: _prefix(key, shown, instructed=follows_instructions)
+            for key, shown in {**EXAMPLES, **(examples or {})}.items()
+        }
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -79,7 +89,7 @@ class PromptWriter:
         sentences = self._rarity.key_sentences(node.text) or [plain(node.text)]
         title = _saying_something(plain(str(node.metadata.get(EMBEDDED_KEY, ""))))
         return [
-            _prefix(key, instructed=self._instructed)
+            self._prefixes[key]
             + self._last(
                 node, title, sentences[number % len(sentences)], key, number // len(sentences)
             )
@@ -150,12 +160,11 @@ def read_answer(answer: str) -> str:
     return " ".join((text[:end] if end else text).strip(_QUOTES).split())
 
 
-@cache
-def _prefix(key: str, *, instructed: bool) -> str:
+def _prefix(key: str, examples: Sequence[Example], *, instructed: bool) -> str:
     shown = "".join(
         _shown(example.passage, example.topic, example.question, key, instructed=instructed)
         + "\n\n"
-        for example in EXAMPLES[key]
+        for example in examples
     )
     return f"{LABELS_BY_LANGUAGE[key].instruction}\n\n{shown}" if instructed else shown
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from rag_app import local_llm
 from rag_app.config import Settings
 from rag_app.questions.extract import EXTRACT_VERSION, HEADINGS, extract_questions
+from rag_app.questions.own_examples import Examples, examples_key
 from rag_app.questions.prompts import (
     MAX_TOKENS,
     PROMPT_VERSION,
@@ -58,14 +59,23 @@ class QuestionWriter(Protocol):
 
 
 class ModelWriter:
-    """Asks a language model, one prompt for each question."""
+    """Asks a language model, one prompt for each question.
 
-    prompt_version = PROMPT_VERSION
+    Arguments:
+        examples: the user's own, by language; without them, those that come with us.
+    """
 
-    def __init__(self, model: Completes, rarity: Rarity) -> None:
+    def __init__(
+        self, model: Completes, rarity: Rarity, *, examples: Examples | None = None
+    ) -> None:
         self.generator = model.name.removesuffix(".gguf")
+        self.prompt_version = (
+            f"{PROMPT_VERSION}-{examples_key(examples)}" if examples else PROMPT_VERSION
+        )
         self._model = model
-        self._prompts = PromptWriter(rarity, follows_instructions=model.follows_instructions)
+        self._prompts = PromptWriter(
+            rarity, follows_instructions=model.follows_instructions, examples=examples
+        )
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Send all prompts of a grammar at once, so that the model is never idle between chunks.

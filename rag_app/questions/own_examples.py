@@ -1,0 +1,71 @@
+"""The user's own questions as examples: what is written then reads as their users ask."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.documents.language import guess_language
+from rag_app.errors import PairsError
+from rag_app.pairs import LabelledQuestion, read_questions
+from rag_app.questions.examples import EXAMPLES, OTHER, Example
+from rag_app.questions.prompts import TOPIC_WORDS, window
+from rag_app.questions.rarity import Rarity, plain
+from rag_app.questions.wording import is_cjk
+from rag_app.retrieve.terms import terms
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+
+Examples = Mapping[str, Sequence[Example]]
+
+# Of each language. More would leave a small model little room for the passage itself.
+MOST = 8
+# Characters of an example's passage; syllables say more than letters.
+LETTERS = 200
+SYLLABLES = 100
+
+
+def read_examples(path: Path, settings: "Settings", rarity: Rarity) -> Examples:
+    """The first questions of a file that come with the text that answers them, by language.
+
+    Arguments:
+        path: as `rag_app.pairs.read_questions` reads it.
+    Raises:
+        PairsError: the file cannot be read, or no question has its answer beside it.
+    """
+    questions = read_questions(
+        path, question_column=settings.question_column, answer_column=settings.answer_column
+    )
+    found: dict[str, list[Example]] = defaultdict(list)
+    for question in questions:
+        text = plain(question.passage or question.evidence or "")
+        named = guess_language(f"{question.question} {text}")
+        language = named if named in EXAMPLES else OTHER
+        if text and len(found[language]) < MOST:
+            found[language].append(_example(question, text, rarity))
+    if not any(found.values()):
+        raise PairsError(
+            f"no question in {path} has the text that answers it beside it, so none can be an "
+            "example; name a table with questions and answers, or JSONL with `evidence`"
+        )
+    return {language: tuple(examples) for language, examples in found.items()}
+
+
+def examples_key(examples: Examples) -> str:
+    """Hash of examples, 8 hex digits."""
+    parts = {key: [asdict(example) for example in examples[key]] for key in sorted(examples)}
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+
+
+def _example(question: LabelledQuestion, text: str, rarity: Rarity) -> Example:
+    asked = set(terms(question.question))
+    sentences = rarity.key_sentences(text) or [text]
+    key = max(sentences, key=lambda sentence: len(asked & set(terms(sentence))))
+    shown = window(text, key, limit=SYLLABLES if is_cjk(text) else LETTERS)
+    said = [word for word in rarity.keywords(shown, len(shown)) if asked & set(terms(word))]
+    topic = said[:TOPIC_WORDS] or rarity.keywords(shown, TOPIC_WORDS)
+    return Example(shown, ", ".join(topic), " ".join(question.question.split()), ())
