@@ -34,7 +34,14 @@ def settings_for(corpus: Corpus, seed: int) -> Settings:
     )
 
 
-def ready(corpus: Corpus, settings: Settings, kind: str, *, per_chunk: int = 1) -> None:
+def ready(
+    corpus: Corpus,
+    settings: Settings,
+    kind: str,
+    *,
+    per_chunk: int = 1,
+    examples: Path | None = None,
+) -> None:
     """Ingest the documents and, if they are trained on, write questions, unless that is done."""
     from rag_app.ingest import ingest
 
@@ -44,7 +51,7 @@ def ready(corpus: Corpus, settings: Settings, kind: str, *, per_chunk: int = 1) 
         return
     from rag_app.questions import write_questions
 
-    written = write_questions(settings, per_chunk=per_chunk, progress=show)
+    written = write_questions(settings, per_chunk=per_chunk, examples=examples, progress=show)
     print(f"{corpus.name}: {written.kept} questions kept, dropped {written.dropped}")
 
 

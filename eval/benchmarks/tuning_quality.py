@@ -39,6 +39,7 @@ from rag_app.index import Catalog, Passages, VectorCache
 from rag_app.ingest import open_target
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair
+from rag_app.questions.own_examples import MOST
 
 NAME = "tuning_quality"
 SHOWN = ("hit_rate@1", "hit_rate@3", "mrr@10")
@@ -55,6 +56,7 @@ class Way:
         clean_batches: no passage, and none of a near-duplicate document, twice in a batch.
         filters: of written questions only those that pass the filters.
         per_chunk: written questions, before the filters.
+        own_examples: the writer of questions is shown eight of the training pairs.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Way:
     clean_batches: bool = True
     filters: bool = True
     per_chunk: int = 1
+    own_examples: bool = False
 
 
 WAYS = {
@@ -73,6 +76,7 @@ WAYS = {
     "mined negatives": Way(mined=True),
     "no filters": Way(filters=False),
     "three questions a chunk": Way(per_chunk=3),
+    "own examples": Way(QUICK, own_examples=True),
     "tuned weights alone": Way({"blend": 1.0}),
     "no map on questions": Way({"method": "full"}),
     "map on questions alone": Way({"method": "adapter"}),
@@ -104,7 +108,12 @@ class Bench:
 def open_bench(corpus: Corpus, kind: str, seed: int, way: Way) -> Bench:
     """The split that `rag-app finetune` makes with this seed."""
     settings = settings_for(corpus, seed)
-    ready(corpus, settings, kind, per_chunk=way.per_chunk)
+    examples = None
+    if way.own_examples:
+        examples = _examples(open_bench(corpus, LABELLED, seed, Way()))
+        # Questions of one writer share a file, and the last ones count.
+        settings = settings.model_copy(update={"storage": examples.parent / "storage"})
+    ready(corpus, settings, kind, per_chunk=way.per_chunk, examples=examples)
     index, base = open_target(Catalog(settings.storage), settings)
     passages = index.passages()
     labelled, _ = read_labelled(corpus.questions, settings, passages.nodes)
@@ -128,6 +137,16 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way) -> Bench:
     )
     cache = VectorCache(settings.storage)
     return Bench(corpus, kind, seed, settings, base, passages, cache, material, index.info.chunking)
+
+
+def _examples(bench: Bench) -> Path:
+    """The first training pairs as a file; no answer of a test question is among them."""
+    folder = WORK / f"{bench.corpus.name}-examples-{bench.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "examples.jsonl"
+    rows = [{"question": r.question, "answer": r.passage} for r in bench.material.rows[:MOST]]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
 
 
 def _first_of_each_chunk(questions: Sequence[Any], most: int) -> list[Any]:
