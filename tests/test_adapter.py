@@ -12,7 +12,7 @@ from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, Recorder, make_base, row
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.adapter import EPOCH_FACTOR, apply_change, train_adapter
-from rag_app.finetune.dev import DevEvaluator, DevSet, reciprocal_rank
+from rag_app.finetune.dev import DevEvaluator, DevSet, certainly_worse, reciprocal_rank
 from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
 from rag_app.finetune.whitening import SHARES
 from rag_app.index import VectorCache
@@ -155,7 +155,8 @@ def test_plain_sentence_transformers_moves_questions_alike(
 
 def test_the_start_is_the_whitening_that_dev_likes(base: EmbeddingModel, tmp_path: Path) -> None:
     # At a rate that moves nothing, what is left is the start.
-    report = train(base, tmp_path / "x", options=replace(ADAPTER, learning_rate=1e-12))
+    still = replace(ADAPTER, learning_rate=1e-12, whitening=None)
+    report = train(base, tmp_path / "x", options=still)
     assert report.whitening in SHARES[1:]
     assert report.saved_dev_mrr is not None
     assert report.saved_dev_mrr > dev_mrr(base)
@@ -219,9 +220,22 @@ def test_a_map_by_hand() -> None:
     np.testing.assert_array_equal(gone, [[0.0, 0.0]])
 
 
+def test_worse_by_more_than_a_standard_error() -> None:
+    before = np.array([1.0, 1.0, 0.5, 0.5])
+    # Changes of -1/2, 0, 0, 1/2: none in the mean.
+    assert not certainly_worse(before, np.array([0.5, 1.0, 0.5, 1.0]))
+    # -1/2, 0, 0, 0: mean -1/8, deviation sqrt(3)/8, standard error sqrt(3)/16, which is less.
+    assert certainly_worse(before, np.array([0.5, 1.0, 0.5, 0.5]))
+    # -1/2, -1/4, 0, 1/2: mean -1/16, and a standard error of .18.
+    assert not certainly_worse(before, np.array([0.5, 0.75, 0.5, 1.0]))
+    assert not certainly_worse(before, before)
+
+
 def test_training_leaves_no_worse_score_than_the_base(base: EmbeddingModel, tmp_path: Path) -> None:
     first, _ = nearest(base.embed_queries(QUESTIONS), base.embed_passages(PASSAGES), 1)
     dev = DevSet(QUESTIONS, [frozenset(row.tolist()) for row in first], PASSAGES)
     assert dev_mrr(base, dev) == 1
-    train(base, tmp_path / "x", dev=dev, options=replace(ADAPTER, learning_rate=1.0))
+    report = train(base, tmp_path / "x", dev=dev, options=replace(ADAPTER, learning_rate=1.0))
+    # Dev refuses the quarter that the options name.
+    assert (report.whitening, report.best_epoch) == (0, 0)
     assert dev_mrr(EmbeddingModel("x", tmp_path / "x", device="cpu"), dev) == 1

@@ -44,7 +44,7 @@ def test_what_says_nothing_counts_less() -> None:
     assert score(whole) > plain + 0.1
 
 
-@pytest.mark.parametrize(("best", "share"), [(None, 0.0), (1, 0.25)])
+@pytest.mark.parametrize(("best", "share"), [(None, 0.0), (1, 0.125), (3, 0.5)])
 def test_of_equally_good_shares_the_smallest(best: int | None, share: float) -> None:
     whole = np.eye(3, dtype=np.float32)
     tried = []

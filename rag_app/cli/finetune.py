@@ -64,7 +64,7 @@ def finetune(
     ] = None,
     whitening: Annotated[
         str | None,
-        typer.Option(help="Share of it that an adapter begins with; auto: by dev. [auto]"),
+        typer.Option(help="Share of it that an adapter begins with; auto: by dev. [0.25]"),
     ] = None,
     negatives: Annotated[
         str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.batches import deal_batches
-from rag_app.finetune.dev import DevSet, mean_reciprocal_rank
+from rag_app.finetune.dev import DevSet, certainly_worse, reciprocal_ranks
 from rag_app.finetune.losses import DEFAULT_SCALE
 from rag_app.finetune.machine import peak_memory_mb
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
@@ -30,7 +31,8 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
-Score = Callable[[Vectors], float]
+# The dev questions' reciprocal ranks under a change of their vectors.
+Ranks = Callable[[Vectors], npt.NDArray[np.float64]]
 
 # An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
 # heart.
@@ -53,8 +55,8 @@ def train_adapter(
 
     Arguments:
         pool: all passages that training may see.
-        dev: questions that choose the share of whitening, unless the options name one, and the
-            epoch; without them training begins at no change, and the last epoch is taken.
+        dev: questions that choose the epoch, and the share of whitening unless the options name
+            one, which they may refuse; without them the last epoch is taken.
     Raises:
         TrainingError: a base that has an adapter already, or a loss that is no number.
     """
@@ -68,12 +70,10 @@ def train_adapter(
     passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
     known = cache.embed_passages(base, pool, progress=progress)
     whole = whitening(questions, known)
-    score = _dev_scorer(dev, base, cache) if dev else None
-    share = options.whitening
-    if share is None:
-        share = choose_share(whole, score) if score else 0.0
+    ranks = _dev_ranks(dev, base, cache) if dev else None
+    share = _share(whole, ranks, options.whitening)
     start = np.float32(share) * whole
-    fitted = _fit(start, (questions, passages), rows, options, score, progress)
+    fitted = _fit(start, (questions, passages), rows, options, ranks, progress)
     seconds = time.monotonic() - started
     report = TrainingReport(
         seconds=round(seconds, 2),
@@ -84,7 +84,7 @@ def train_adapter(
         best_epoch=fitted.best_epoch,
         dev_mrr=[round(value, 6) for value in fitted.dev_mrr],
         losses=fitted.losses,
-        saved_dev_mrr=score(fitted.change) if score else None,
+        saved_dev_mrr=float(ranks(fitted.change).mean()) if ranks else None,
         whitening=share,
     )
     _save(base, fitted.change, target, report)
@@ -106,7 +106,7 @@ def _fit(
     embedded: tuple[Vectors, Vectors],
     rows: Sequence[TrainingRow],
     options: TrainingOptions,
-    score: Score | None,
+    ranks: Ranks | None,
     progress: Progress,
 ) -> _Fitted:
     """Train on from `start`; what was best on dev is kept, and of equally good ones the first."""
@@ -121,7 +121,7 @@ def _fit(
     scale = options.scale or DEFAULT_SCALE
     dev_mrr: list[float] = []
     losses: list[float] = []
-    best, best_epoch, best_score = start, 0, score(start) if score else -math.inf
+    best, best_epoch, best_score = start, 0, ranks(start).mean() if ranks else -math.inf
     for epoch in range(epochs):
         total = 0.0
         for batch in deal_batches(groups, options.batch_size, seed=options.seed * 10_007 + epoch):
@@ -139,24 +139,34 @@ def _fit(
             )
         losses.append(round(total / len(rows), 4))
         reached = change.detach().numpy().copy()
-        if score:
-            dev_mrr.append(score(reached))
-        if not score or dev_mrr[-1] > best_score:
+        if ranks:
+            dev_mrr.append(float(ranks(reached).mean()))
+        if not ranks or dev_mrr[-1] > best_score:
             best, best_epoch = reached, epoch + 1
-            best_score = dev_mrr[-1] if score else best_score
+            best_score = dev_mrr[-1] if ranks else best_score
         progress("train", epoch + 1, epochs, f"loss {losses[-1]:.3f}")
     return _Fitted(best, best_epoch, dev_mrr, losses)
 
 
-def _dev_scorer(dev: DevSet, base: EmbeddingModel, cache: "VectorCache") -> Score:
-    """Dev MRR of a map; the vectors that it is measured on are made once."""
+def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache") -> Ranks:
+    """What measures a change; the vectors that it is measured on are made once."""
     questions = cache.embed_queries(base, dev.questions)
     passages = cache.embed_passages(base, dev.passages)
 
-    def score(change: Vectors) -> float:
-        return mean_reciprocal_rank(apply_change(questions, change), passages, dev.gold)
+    def ranks(change: Vectors) -> npt.NDArray[np.float64]:
+        return reciprocal_ranks(apply_change(questions, change), passages, dev.gold)
 
-    return score
+    return ranks
+
+
+def _share(whole: Vectors, ranks: Ranks | None, wanted: float | None) -> float:
+    """The share of whitening to begin with: the one wanted, or none where dev loses by it."""
+    if ranks is None:
+        return wanted or 0.0
+    if wanted is None:
+        return choose_share(whole, lambda change: float(ranks(change).mean()))
+    before, after = ranks(np.zeros_like(whole)), ranks(np.float32(wanted) * whole)
+    return 0.0 if certainly_worse(before, after) else wanted
 
 
 def apply_change(vectors: Vectors, change: Vectors) -> Vectors:

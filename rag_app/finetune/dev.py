@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
@@ -62,14 +64,29 @@ class DevEvaluator(BaseEvaluator):
 def mean_reciprocal_rank(
     queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]
 ) -> float:
-    """MRR@10 of queries over passages, both (n, dim) of unit length.
+    """MRR@10 of queries over passages; arguments as of `reciprocal_ranks`."""
+    return float(reciprocal_ranks(queries, passages, gold).mean())
+
+
+def reciprocal_ranks(
+    queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]
+) -> npt.NDArray[np.float64]:
+    """1 / rank of each query's first gold passage, 0 where none is among the first ten: (n,).
 
     Arguments:
+        queries, passages: (n, dim) of unit length.
         gold: the rows of `passages` that answer each query.
     """
     rows, _ = nearest(queries, passages, DEPTH)
-    ranks = [reciprocal_rank(found, right) for found, right in zip(rows, gold, strict=True)]
-    return sum(ranks) / len(ranks)
+    return np.array(
+        [reciprocal_rank(found, right) for found, right in zip(rows, gold, strict=True)]
+    )
+
+
+def certainly_worse(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> bool:
+    """Whether the mean over the same questions fell by more than its standard error."""
+    change = after - before
+    return bool(change.mean() < -change.std() / len(change) ** 0.5)
 
 
 def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:

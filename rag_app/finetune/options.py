@@ -36,7 +36,8 @@ class TrainingOptions:
         top_layers: layers that method "top" trains.
         blend: share of the tuned weights in the saved ones, the base's being the rest; None: the
             share that is best on dev.
-        whitening: share of it that an adapter begins with; None: the share that is best on dev.
+        whitening: share of it that an adapter begins with, unless dev certainly loses by it; None:
+            the share that is best on dev.
     """
 
     loss: str = "mnrl"
@@ -51,7 +52,7 @@ class TrainingOptions:
     mini_batch: int = 32
     top_layers: int = 2
     blend: float | None = 0.4
-    whitening: float | None = None
+    whitening: float | None = 0.25
     seed: int = 13
 
 

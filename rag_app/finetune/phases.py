@@ -106,8 +106,7 @@ def train_phases(
     Each is kept under a name of what it was made from, so that a run that was killed, or another
     that begins alike, takes up what is there.
 
-    Without dev questions nothing tells how far a map should go: weights are then given none, unless
-    the options say.
+    Without dev questions nothing tells how far a map should go: weights are then given none.
 
     Returns:
         the last model, and one report of all phases.
@@ -116,7 +115,7 @@ def train_phases(
     reports: list[TrainingReport] = []
     for phase in plan_phases(options, negatives):
         adapter = phase.method == ADAPTER
-        if adapter and reports and material.dev is None and options.whitening is None:
+        if adapter and reports and material.dev is None:
             continue
         rows = _rows(phase, model, material, negatives, options, shop)
         scale = options.scale or round(1 / base.temperature)

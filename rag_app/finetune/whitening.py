@@ -15,9 +15,8 @@ from rag_app.models.embedding import Vectors
 
 # Of the mean variance, added to that of each direction: few passages tell little of the small ones.
 RIDGE = 0.3
-# Lengths of the whitened part, the question's own being 1. More brings more at home, and costs
-# questions from elsewhere as much; finer steps are within the noise of dev.
-SHARES = (0.0, 0.25)
+# Lengths of the whitened part that dev may choose among, the question's own being 1.
+SHARES = (0.0, 0.125, 0.25, 0.5)
 
 
 def choose_share(whole: Vectors, score: Callable[[Vectors], float]) -> float:
