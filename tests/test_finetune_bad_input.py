@@ -251,7 +251,7 @@ def test_a_static_model_is_tuned_by_an_adapter_alone(shop: Path) -> None:
     # On 18 questions either may be ahead by a few ranks.
     assert values["tuned"]["mrr@10"]["mean"] > 0.5
     best = max(values["training"]["dev_mrr"])
-    assert values["training"]["saved_dev_mrr"] >= pytest.approx(best, abs=1e-5)
+    assert values["training"]["saved_dev_mrr"] >= best - 1e-5
     check_error(
         "finetune",
         "--pairs",

@@ -26,6 +26,12 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(change, np.diag([x * scale, y * scale]), atol=1e-6)
 
 
+def test_equal_passages_do_no_harm() -> None:
+    passages = np.tile(np.array([[0.6, 0.8]], dtype=np.float32), (5, 1))
+    questions = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+    assert np.isfinite(whitening(questions, passages)).all()
+
+
 def test_what_says_nothing_counts_less() -> None:
     # Twenty things, each told by one direction; in three more, all vary widely and at random.
     random = np.random.default_rng(1)

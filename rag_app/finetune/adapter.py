@@ -2,7 +2,7 @@
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
-training begins at the whitening that dev likes best.
+training begins at a share of whitening.
 """
 
 import math
@@ -119,9 +119,10 @@ def _fit(
     optimizer = torch.optim.AdamW([change], lr=options.learning_rate, weight_decay=WEIGHT_DECAY)
     epochs = options.epochs * EPOCH_FACTOR
     scale = options.scale or DEFAULT_SCALE
-    dev_mrr: list[float] = []
     losses: list[float] = []
-    best, best_epoch, best_score = start, 0, ranks(start).mean() if ranks else -math.inf
+    # The start first; without dev questions the later one is the better.
+    by_epoch = [float(ranks(start).mean()) if ranks else -1.0]
+    best = start
     for epoch in range(epochs):
         total = 0.0
         for batch in deal_batches(groups, options.batch_size, seed=options.seed * 10_007 + epoch):
@@ -139,13 +140,11 @@ def _fit(
             )
         losses.append(round(total / len(rows), 4))
         reached = change.detach().numpy().copy()
-        if ranks:
-            dev_mrr.append(float(ranks(reached).mean()))
-        if not ranks or dev_mrr[-1] > best_score:
-            best, best_epoch = reached, epoch + 1
-            best_score = dev_mrr[-1] if ranks else best_score
+        by_epoch.append(float(ranks(reached).mean()) if ranks else float(epoch))
+        if by_epoch[-1] > max(by_epoch[:-1]):
+            best = reached
         progress("train", epoch + 1, epochs, f"loss {losses[-1]:.3f}")
-    return _Fitted(best, best_epoch, dev_mrr, losses)
+    return _Fitted(best, int(np.argmax(by_epoch)), by_epoch[1:] if ranks else [], losses)
 
 
 def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache") -> Ranks:

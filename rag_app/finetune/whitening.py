@@ -38,7 +38,8 @@ def whitening(questions: Vectors, passages: Vectors) -> Vectors:
         questions, passages: (n, dim) that training may see.
     """
     moments = passages.T @ passages / len(passages)
-    spread = np.var(passages, axis=0).mean()
-    change = np.linalg.inv(moments + RIDGE * spread * np.eye(len(moments), dtype=np.float32))
+    # No spread at all is a pool of equal texts.
+    ridge = RIDGE * max(float(np.var(passages, axis=0).mean()), 1e-6)
+    change = np.linalg.inv(moments + ridge * np.eye(len(moments), dtype=np.float32))
     change *= np.linalg.norm(questions) / np.linalg.norm(questions @ change)
     return np.asarray(change, dtype=np.float32)
