@@ -247,9 +247,9 @@ def test_a_model_without_a_fast_tokenizer(shop: Path) -> None:
 def test_a_static_model_is_tuned_by_an_adapter_alone(shop: Path) -> None:
     make_static(shop / "storage" / "models" / "static", shop / "storage" / "models" / "tiny")
     ingest("faq.csv", "--model", "static", "--chunk-size", "48", "--index", "static", "--use")
-    values, _ = finetune("--pairs", "faq.csv", "--method", "adapter")
-    # On 18 questions either may be ahead by a few ranks.
-    assert values["tuned"]["mrr@10"]["mean"] > 0.5
+    # Whitening, where it is not refused, may cost some ranks of 18 questions.
+    values, _ = finetune("--pairs", "faq.csv", "--method", "adapter", "--whitening", "0")
+    assert values["tuned"]["mrr@10"]["mean"] >= values["base"]["mrr@10"]["mean"]
     best = max(values["training"]["dev_mrr"])
     assert values["training"]["saved_dev_mrr"] >= best - 1e-5
     check_error(

@@ -124,7 +124,7 @@ def test_the_best_of_all_is_returned(base: EmbeddingModel, found: tuple[Search, 
     assert saved == pytest.approx(max(scores), abs=0.02)
     assert result.model.has_query_map
     assert result.report.saved_dev_mrr is not None
-    assert result.report.saved_dev_mrr >= saved - 0.02
+    assert result.report.saved_dev_mrr >= max(scores)
     before = DevEvaluator(DEV, base.prompts)(base.transformer)["dev_mrr@10"]
     assert saved > before + 0.05
 

@@ -205,8 +205,7 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     run.out.print(
         f"trained on {result.rows} pairs in {training.seconds:.0f} s ({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB), "
-        f"best epoch {training.best_epoch}"
-        + (f", map on questions: whitening {training.whitening:g}" if training.whitening else ""),
+        f"best epoch {training.best_epoch}" + _map_on_questions(training.whitening),
         soft_wrap=True,
     )
     run.out.print(
@@ -236,6 +235,10 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         else f"index {result.index} is not in service; `rag-app index use` puts it there",
         soft_wrap=True,
     )
+
+
+def _map_on_questions(whitening: float | None) -> str:
+    return "" if whitening is None else f", map on questions: whitening {whitening:g}"
 
 
 def _show_left_out(run: Run, result: "FinetuneResult") -> None:
