@@ -11,7 +11,7 @@ from rag_app.fence import fence
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
 
-    from rag_app.llms import ChatModel
+    from rag_app.chat_model import ChatModel
 
 MAX_TOKENS = 300
 NOT_FOUND = "NOT IN THE DOCUMENTS"

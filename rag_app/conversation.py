@@ -17,7 +17,7 @@ from rag_app.citations import SUPPORT, support
 from rag_app.fence import fence
 
 if TYPE_CHECKING:
-    from rag_app.llms import ChatModel
+    from rag_app.chat_model import ChatModel
 
 REMEMBERED = 3
 MAX_TOKENS = 100

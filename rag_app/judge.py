@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rag_app.answer import Answer
-    from rag_app.llms import ChatModel
+    from rag_app.chat_model import ChatModel
 
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 _VERDICT = re.compile(r"\b(?:yes|no)\b")

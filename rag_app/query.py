@@ -9,9 +9,9 @@ from rag_app.conversation import REMEMBERED, Turn, joined, standalone
 from rag_app.errors import ConfigError, LanguageModelError, RagAppError
 
 if TYPE_CHECKING:
+    from rag_app.chat_model import ChatModel
     from rag_app.config import Settings
     from rag_app.index import Catalog, VectorIndex
-    from rag_app.llms import ChatModel
     from rag_app.models import EmbeddingModel
     from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace
     from rag_app.retrieve.pipeline import Pipeline

@@ -20,6 +20,7 @@ ORDER = (
     "loop_thread",
     "endpoint",
     "local_llm",
+    "chat_model",
     "llms",
     "models",
     "documents",

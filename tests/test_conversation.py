@@ -3,6 +3,7 @@
 import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion
 
+from rag_app.chat_model import ChatModel
 from rag_app.conversation import (
     LONGEST_REWRITE,
     Turn,
@@ -13,7 +14,6 @@ from rag_app.conversation import (
 )
 from rag_app.endpoint import Endpoint
 from rag_app.errors import LanguageModelError
-from rag_app.llms import ChatModel
 
 TURNS = [Turn("When are refunds paid?", "Within five working days. [1]")]
 

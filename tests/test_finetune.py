@@ -23,16 +23,15 @@ from rag_app.errors import PairsError, TrainingError
 from rag_app.finetune.dev import DevEvaluator, DevSet, reciprocal_rank
 from rag_app.finetune.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.material import (
-    CutPassages,
     Material,
     SplitOptions,
     TrainOn,
-    cut_passages,
     prepare,
     read_labelled,
 )
-from rag_app.finetune.material import training_rows as make_rows
 from rag_app.finetune.options import TrainingOptions, TrainingRow, read_report, training_key
+from rag_app.finetune.rows import CutPassages, cut_passages
+from rag_app.finetune.rows import training_rows as make_rows
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair, make_pair

@@ -6,11 +6,11 @@ import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 
 from rag_app.answer import Answer, Citation
+from rag_app.chat_model import ChatModel
 from rag_app.citations import check_citations
 from rag_app.endpoint import Endpoint
 from rag_app.errors import ConfigError, LanguageModelError
 from rag_app.judge import Judgement, judge
-from rag_app.llms import ChatModel
 
 REFUND = "Refunds are paid within five working days."
 

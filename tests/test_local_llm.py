@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from rag_app import local_llm
+from rag_app.chat_model import ChatModel
 from rag_app.config import Settings
 from rag_app.errors import LanguageModelError, StorageError
-from rag_app.llms import ChatModel, open_language_model
+from rag_app.llms import open_language_model
 from rag_app.local_llm import LocalServer, gemma_gguf, has_chat_template, usable_cores
 
 needs_gemma = pytest.mark.skipif(

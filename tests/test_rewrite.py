@@ -10,9 +10,9 @@ from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 from fakes import ScriptedChat, WordModel
 from llama_index.core.schema import NodeWithScore, TextNode
 
+from rag_app.chat_model import ChatModel
 from rag_app.endpoint import Endpoint
 from rag_app.index import VectorCache
-from rag_app.llms import ChatModel
 from rag_app.models.embedding import Vectors
 from rag_app.retrieve.exact import embed_questions
 from rag_app.retrieve.rewrite import MAX_TOKENS, Rewriter, Rewritten, read_list

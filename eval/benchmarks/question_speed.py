@@ -26,7 +26,7 @@ from rag_app.environment import prepare_environment
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-    from rag_app.llms import ChatModel
+    from rag_app.chat_model import ChatModel
 
 COMPLETION_PROMPT = (
     "Passage: Campfires are allowed in the iron rings; bring your own wood or buy a bag.\n"

@@ -24,13 +24,14 @@ from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
 from held_out import settings_for, show
 from stock_retrievers import STOCK, Stock
 
+from rag_app.chat_model import ChatModel
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import Outcome, read_outcomes, score_questions, write_outcomes
 from rag_app.evaluate.statistics import differences, summarise
 from rag_app.index import Catalog, Passages, VectorCache
-from rag_app.llms import ChatModel, open_language_model
+from rag_app.llms import open_language_model
 from rag_app.models import load_named
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import (

@@ -10,8 +10,8 @@ import typer
 from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rag_app.chat_model import ChatModel
     from rag_app.config import Settings
-    from rag_app.llms import ChatModel
     from rag_app.retrieve import Tools
 
 Where = Annotated[

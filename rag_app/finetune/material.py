@@ -1,17 +1,16 @@
 """From pairs and an index to what a training needs: rows, a dev set, and test questions."""
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rag_app.chunks import chunks_by_document, passage_text
+from rag_app.chunks import passage_text
 from rag_app.errors import PairsError
-from rag_app.finetune.batches import batch_count
 from rag_app.finetune.dev import DevSet
 from rag_app.finetune.negatives import NegativePool
 from rag_app.finetune.options import TrainingRow
+from rag_app.finetune.rows import dev_set, training_rows
 from rag_app.pairs import (
     MIN_PAIRS,
     Pair,
@@ -20,7 +19,6 @@ from rag_app.pairs import (
     build_questions,
     check_leaks,
     document_texts,
-    gold_chunks,
     match_questions,
     question_key,
     read_questions,
@@ -36,10 +34,6 @@ if TYPE_CHECKING:
     from rag_app.models import EmbeddingModel
 
 TrainOn = Literal["labelled", "synthetic", "both"]
-
-# Passages that a dev question is ranked among, besides the right ones: enough to tell epochs apart,
-# few enough to embed after each of them.
-DEV_POOL = 300
 
 
 @dataclass(frozen=True)
@@ -81,19 +75,6 @@ class Material:
         clusters = self.split.clusters
         seen = {*self.row_clusters, *(clusters[pair.document_id] for pair in self.split.dev)}
         return [document for document, cluster in clusters.items() if cluster in seen]
-
-
-@dataclass(frozen=True)
-class CutPassages:
-    """How many different passages, of those trained on, are longer than `max_tokens`.
-
-    `model_max_tokens` is what the model could read.
-    """
-
-    count: int
-    of: int
-    max_tokens: int
-    model_max_tokens: int
 
 
 def read_labelled(
@@ -201,16 +182,6 @@ def _require_enough(pairs: Sequence[Pair], *, unmatched: int, echoes: int) -> No
         )
 
 
-def cut_passages(
-    rows: Sequence[TrainingRow], model: "EmbeddingModel", max_tokens: int | None
-) -> CutPassages:
-    """Count the passages of training whose ends are not read."""
-    limit = min(max_tokens or model.max_tokens, model.max_tokens)
-    texts = list({row.passage for row in rows})
-    cut = sum(tokens > limit for tokens in model.count_tokens(texts))
-    return CutPassages(cut, of=len(texts), max_tokens=limit, model_max_tokens=model.max_tokens)
-
-
 def _negative_pool(split: Split, passages: "Passages") -> NegativePool:
     """Passages of documents that are neither in dev nor in test, nor like one that is."""
     held_out = {split.clusters[pair.document_id] for pair in (*split.dev, *split.test)}
@@ -252,59 +223,3 @@ def _choose(
         return [*split.train, *train], split.dev
     # Tuned without labels means that labels do not choose the checkpoint either.
     return train, dev
-
-
-def training_rows(
-    pairs: Sequence[Pair],
-    passages: "Passages",
-    clusters: Mapping[str, str],
-    model: "EmbeddingModel",
-    *,
-    batch_size: int,
-) -> list[TrainingRow]:
-    """One row for each pair, with the passage that answers it.
-
-    Where several chunks do, the one most like the question is taken. Rows of near-duplicate
-    documents form one group, unless that would leave the batches less than half full; then rows
-    of one passage do.
-    """
-    by_document = chunks_by_document(passages.nodes)
-    row_of = {node.node_id: row for row, node in enumerate(passages.nodes)}
-    golds = [
-        sorted(row_of[chunk] for chunk in gold_chunks(pair, by_document[pair.document_id]))
-        for pair in pairs
-    ]
-    vectors = model.embed_queries([pair.question for pair in pairs])
-    best = [
-        max(gold, key=lambda row, v=vector: (float(passages.vectors[row] @ v), -row))  # type: ignore[misc]
-        for gold, vector in zip(golds, vectors, strict=True)
-    ]
-    texts = [passage_text(passages.nodes[row]) for row in best]
-    groups = [clusters[pair.document_id] for pair in pairs]
-    if batch_count(groups, batch_size) > 2 * batch_count(texts, batch_size):
-        groups = texts
-    return [
-        TrainingRow(pair.question, text, group)
-        for pair, text, group in zip(pairs, texts, groups, strict=True)
-    ]
-
-
-def dev_set(
-    questions: Sequence[Question], nodes: Sequence["TextNode"], *, seed: int
-) -> DevSet | None:
-    """Dev questions over their right passages and a sample of others; None without questions."""
-    if not questions:
-        return None
-    gold_ids = {chunk for question in questions for gold in question.gold for chunk in gold}
-    others = [node for node in nodes if node.node_id not in gold_ids]
-    random.Random(seed).shuffle(others)  # noqa: S311
-    pool = [node for node in nodes if node.node_id in gold_ids] + others[:DEV_POOL]
-    place = {node.node_id: row for row, node in enumerate(pool)}
-    return DevSet(
-        questions=[question.text for question in questions],
-        gold=[
-            frozenset(place[chunk] for gold in question.gold for chunk in gold)
-            for question in questions
-        ],
-        passages=[passage_text(node) for node in pool],
-    )

@@ -27,7 +27,7 @@ OnWritten = Callable[[int, list[str]], None]
 
 
 class Completes(Protocol):
-    """What is asked of a language model; `rag_app.llms.ChatModel` is one."""
+    """What is asked of a language model; `rag_app.chat_model.ChatModel` is one."""
 
     name: str
     follows_instructions: bool

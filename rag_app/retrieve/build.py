@@ -27,8 +27,8 @@ from rag_app.retrieve.where import parse_where
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
+    from rag_app.chat_model import ChatModel
     from rag_app.index import Passages, VectorCache, VectorIndex
-    from rag_app.llms import ChatModel
     from rag_app.models import EmbeddingModel
     from rag_app.models.cross_encoder import CrossEncoder
     from rag_app.models.embedding import Vectors

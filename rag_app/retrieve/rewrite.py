@@ -14,7 +14,7 @@ from rag_app.errors import LanguageModelError
 from rag_app.retrieve.rewrite_prompts import PROMPT_VERSION, prompt_for
 
 if TYPE_CHECKING:
-    from rag_app.llms import ChatModel
+    from rag_app.chat_model import ChatModel
 
 MAX_TOKENS = 160
 # A rewrite that is longer is no question any more.
