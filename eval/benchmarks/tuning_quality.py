@@ -50,7 +50,7 @@ LABELLED = "labelled"
 
 @dataclass(frozen=True)
 class Way:
-    """How to train: what differs from our default, which trains longer than "quick".
+    """How to train: what differs from our defaults.
 
     Fields:
         mined: hard negatives, besides those of the batch.
