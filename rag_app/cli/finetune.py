@@ -60,11 +60,11 @@ def finetune(
     ] = None,
     blend: Annotated[
         str | None,
-        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.4]"),
+        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.5]"),
     ] = None,
     whitening: Annotated[
         str | None,
-        typer.Option(help="Share of it that an adapter begins with; auto: by dev. [0.25]"),
+        typer.Option(help="Share of it that an adapter begins with; auto: by dev. [1]"),
     ] = None,
     negatives: Annotated[
         str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")

@@ -1,8 +1,8 @@
-"""Method "adapter": a linear map on the question's vector; passages keep theirs.
+"""Method "adapter": a map on the question's vector, linear at home; passages keep theirs.
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
-training begins at a share of whitening.
+training begins at a share of whitening. Questions from elsewhere are left alone, see `Home`.
 """
 
 import math
@@ -19,13 +19,14 @@ from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.batches import deal_batches
 from rag_app.finetune.dev import DevSet, certainly_worse, reciprocal_ranks
+from rag_app.finetune.home import Home
 from rag_app.finetune.losses import DEFAULT_SCALE
 from rag_app.finetune.machine import peak_memory_mb
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
 from rag_app.finetune.whitening import choose_share, whitening
 from rag_app.models import EmbeddingModel
 from rag_app.models.embedding import Vectors
-from rag_app.models.query_map import add_query_map
+from rag_app.models.query_map import QueryMap, add_query_map
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def train_adapter(
     passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
     known = cache.embed_passages(base, pool, progress=progress)
     whole = whitening(questions, known)
-    ranks = _dev_ranks(dev, base, cache) if dev else None
+    home = Home.of(questions, known)
+    ranks = _dev_ranks(dev, base, cache, home) if dev else None
     share = _share(whole, ranks, options.whitening)
     start = np.float32(share) * whole
     fitted = _fit(start, (questions, passages), rows, options, ranks, progress)
@@ -87,7 +89,7 @@ def train_adapter(
         saved_dev_mrr=float(ranks(fitted.change).mean()) if ranks else None,
         whitening=share,
     )
-    _save(base, fitted.change, target, report)
+    _save(base, home.keep(fitted.change), target, report)
     return report
 
 
@@ -147,13 +149,13 @@ def _fit(
     return _Fitted(best, int(np.argmax(by_epoch)), by_epoch[1:] if ranks else [], losses)
 
 
-def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache") -> Ranks:
-    """What measures a change; the vectors that it is measured on are made once."""
+def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache", home: Home) -> Ranks:
+    """What measures a change as it is saved; the vectors are made once."""
     questions = cache.embed_queries(base, dev.questions)
     passages = cache.embed_passages(base, dev.passages)
 
     def ranks(change: Vectors) -> npt.NDArray[np.float64]:
-        return reciprocal_ranks(apply_change(questions, change), passages, dev.gold)
+        return reciprocal_ranks(home.keep(change)(questions), passages, dev.gold)
 
     return ranks
 
@@ -168,20 +170,8 @@ def _share(whole: Vectors, ranks: Ranks | None, wanted: float | None) -> float:
     return 0.0 if certainly_worse(before, after) else wanted
 
 
-def apply_change(vectors: Vectors, change: Vectors) -> Vectors:
-    """Add a linear map of themselves to questions' vectors: (n, dim), unit length again.
-
-    Arguments:
-        change: (dim, dim); zeros leave every vector where it is.
-    """
-    moved = vectors + vectors @ change.T
-    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-    return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-
-def _save(base: EmbeddingModel, change: Vectors, target: Path, report: TrainingReport) -> None:
-    matrix = np.eye(base.dimension, dtype=np.float32) + change
+def _save(base: EmbeddingModel, query_map: QueryMap, target: Path, report: TrainingReport) -> None:
     with whole_folder(target) as folder:
-        add_query_map(base.folder, folder, matrix, prompts=base.prompts.by_task())
+        add_query_map(base.folder, folder, query_map, prompts=base.prompts.by_task())
         (folder / "README.md").unlink(missing_ok=True)  # It tells of the base.
         write_report(report, folder)

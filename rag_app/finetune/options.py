@@ -51,8 +51,8 @@ class TrainingOptions:
     max_tokens: int | None = None
     mini_batch: int = 32
     top_layers: int = 2
-    blend: float | None = 0.4
-    whitening: float | None = 0.25
+    blend: float | None = 0.5
+    whitening: float | None = 1.0
     seed: int = 13
 
 

@@ -16,7 +16,7 @@ from rag_app.models.embedding import Vectors
 # Of the mean variance, added to that of each direction: few passages tell little of the small ones.
 RIDGE = 0.3
 # Lengths of the whitened part that dev may choose among, the question's own being 1.
-SHARES = (0.0, 0.125, 0.25, 0.5)
+SHARES = (0.0, 0.25, 0.5, 1.0)
 
 
 def choose_share(whole: Vectors, score: Callable[[Vectors], float]) -> float:

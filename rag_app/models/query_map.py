@@ -1,17 +1,22 @@
-"""A linear map on questions' vectors, at the end of a sentence-transformers model.
+"""A map on questions' vectors, at the end of a sentence-transformers model.
 
-It is kept as that library's Router, so that its `encode_query` and `encode_document` do the same as
-we do; `encode` alone gives the vectors of passages, which no map changes.
+It is kept as that library's Router over Dense layers, so that its `encode_query` and
+`encode_document` do the same as we do; `encode` alone gives the vectors of passages, which no map
+changes.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
 
 # Folder within the model's; beside the map it keeps the list of modules as it was without it.
 QUERY_MAP = "query_map"
@@ -19,26 +24,92 @@ MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
 
 
+@dataclass(frozen=True)
+class QueryMap:
+    """Moves a question by a linear map of itself, the less the stranger it is.
+
+    q becomes q + what is left of `change` q once each of its entries has shrunk by
+    max(0, `limit` - `home` . q), at unit length again.
+
+    Fields:
+        change: (dim, dim); zeros leave every vector where it is.
+        home: (dim,) where questions are at home; zeros treat all alike.
+    """
+
+    change: Floats
+    home: Floats
+    limit: float = 0.0
+
+    @classmethod
+    def everywhere(cls, change: Floats) -> "QueryMap":
+        """The map that moves every question, however strange."""
+        return cls(change, np.zeros(len(change), np.float32))
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Map questions: (n, dim), of unit length before and after."""
+        moves = vectors @ self.change.T
+        shrink = np.maximum(self.limit - vectors @ self.home, 0)[:, np.newaxis]
+        moved = vectors + np.sign(moves) * np.maximum(np.abs(moves) - shrink, 0)
+        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+        return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+    def modules(self) -> list[Any]:
+        """The same as sentence-transformers' modules, the last of which normalises.
+
+        A Dense layer has no way around it. So the question itself passes through two rectifiers
+        raised by 1, which keeps its entries above zero, and moves pass as two halves.
+        """
+        import torch
+        from sentence_transformers.sentence_transformer.modules import Normalize
+
+        dim = len(self.change)
+        one, none = np.eye(dim, dtype=np.float32), np.zeros((dim, dim), np.float32)
+        raised, level = np.ones(dim, np.float32), np.zeros(dim, np.float32)
+        shrink = -np.ones((dim, 1), np.float32)
+        first = np.vstack([one, self.change, -self.change, -self.home])
+        second = np.block(
+            [
+                [one, none, none, np.zeros_like(shrink)],
+                [none, one, none, shrink],
+                [none, none, one, shrink],
+            ]
+        )
+        third = np.hstack([one, one, -one])
+        return [
+            _dense(first, [*raised, *level, *level, self.limit], torch.nn.ReLU()),
+            _dense(second, np.zeros(3 * dim), torch.nn.ReLU()),
+            _dense(third, -raised, torch.nn.Identity()),
+            Normalize(),
+        ]
+
+
+def _dense(weights: Floats, bias: Any, activation: Any) -> Any:
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    outputs, inputs = weights.shape
+    layer = Dense(inputs, outputs, activation_function=activation)
+    with torch.no_grad():
+        layer.linear.weight.copy_(torch.from_numpy(weights))
+        layer.linear.bias.copy_(torch.as_tensor(np.asarray(bias, np.float32)))
+    return layer
+
+
 def add_query_map(
-    base: Path, target: Path, matrix: npt.NDArray[np.float32], *, prompts: Mapping[str, str]
+    base: Path, target: Path, query_map: QueryMap, *, prompts: Mapping[str, str]
 ) -> None:
     """Copy the folder of a model to `target`, which must not be there, and add the map.
 
     Arguments:
-        matrix: (dim, dim); a question's vector q becomes matrix q, at unit length.
         prompts: by task, since the folder of a base may not name them.
     """
-    import torch
-    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Router
+    from sentence_transformers.sentence_transformer.modules import Router
 
     # Where the folders are siblings both are ours, and one copy of the weights is enough for both.
     shutil.copytree(
         base, target, copy_function=_share_weights if base.parent == target.parent else shutil.copy2
     )
-    dense = Dense(*matrix.shape, bias=False, activation_function=torch.nn.Identity())
-    with torch.no_grad():
-        dense.linear.weight.copy_(torch.from_numpy(matrix))
-    router = Router.for_query_document([dense, Normalize()], [], default_route="document")
+    router = Router.for_query_document(query_map.modules(), [], default_route="document")
     folder = target / QUERY_MAP
     folder.mkdir()
     router.save(str(folder))
