@@ -5,21 +5,22 @@
 Every way gets the same pairs and is asked the same questions. Each seed splits anew; the intervals
 are of all seeds together, resampled by document, so that a question which several seeds held out
 counts as one. "llama_index" is that library's engine with its defaults. The ways after "best" are
-"quick" but for what their names say. What is done is kept in eval/results/tuning_quality.json; a
-run that was stopped goes on.
+"quick" but for what their names say. What is done is kept in eval/results/tuning_quality.json, and
+every question's rank beside it; a run that was stopped goes on.
 """
 
 import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from corpora import CORPORA, RESULTS, WORK, Corpus, canary_folder, load, write_results
 from held_out import ready, settings_for, show
+from outcomes import KeptOutcomes, changes, interval, scores
 from stock_engine import train_llama_index
 
 from rag_app.chunks import Chunking, passage_text
@@ -27,8 +28,7 @@ from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import read_canary, watch_canary
 from rag_app.evaluate.comparison import compare, exact_outcomes, scores_json
-from rag_app.evaluate.scoring import Outcome, read_outcomes, write_outcomes
-from rag_app.evaluate.statistics import Difference, differences, summarise
+from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.material import Material, SplitOptions, prepare, read_labelled
 from rag_app.finetune.methods import ADAPTER
@@ -43,7 +43,6 @@ from rag_app.pairs import Pair
 from rag_app.questions.own_examples import MOST
 
 NAME = "tuning_quality"
-SHOWN = ("hit_rate@1", "hit_rate@3", "mrr@10")
 STOCK, BEST = "llama_index", "best"
 LABELLED = "labelled"
 
@@ -85,6 +84,8 @@ WAYS = {
     "dae first": Way({**QUICK, "loss": "dae,mnrl"}),
 }
 MAIN = (STOCK, "quick", BEST)
+# What other ways are held against, question by question.
+AGAINST = (STOCK, "quick")
 
 
 @dataclass
@@ -100,10 +101,6 @@ class Bench:
     cache: VectorCache
     material: Material
     chunking: Chunking
-
-    def folder(self) -> Path:
-        """Where outcomes are kept, to compare ways question by question."""
-        return WORK / "quality" / self.corpus.name / f"{self.kind}-{self.seed}"
 
 
 def open_bench(corpus: Corpus, kind: str, seed: int, way: Way) -> Bench:
@@ -181,7 +178,7 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
     return train_phases(bench.base, material, options, negatives, shop)[0], []
 
 
-def measure(bench: Bench, name: str, minutes: float) -> dict[str, Any]:
+def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict[str, Any]:
     """Train one way and score it at home and elsewhere."""
     started = time.perf_counter()
     model, tried = train(bench, name, minutes)
@@ -202,14 +199,13 @@ def measure(bench: Bench, name: str, minutes: float) -> dict[str, Any]:
         cache=bench.cache,
         seed=bench.seed,
     )
-    folder = bench.folder()
     for part, outcomes in (
         ("base", compared.base_outcomes),
         (name, compared.tuned_outcomes),
         ("base canary", canary.base_outcomes),
         (f"{name} canary", canary.tuned_outcomes),
     ):
-        write_outcomes(folder / f"{part}.jsonl", outcomes)
+        kept.put(f"{bench.corpus.name} {bench.kind} {bench.seed} {part}", outcomes)
     return {
         "corpus": bench.corpus.name,
         "kind": bench.kind,
@@ -227,35 +223,36 @@ def measure(bench: Bench, name: str, minutes: float) -> dict[str, Any]:
     }
 
 
-def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each way over all its seeds: against base, against LlamaIndex's engine, on the canary."""
+def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, Any]]:
+    """Each way over all its seeds: against base, against others, on the canary."""
     found = []
     for corpus, kind, way in dict.fromkeys((r["corpus"], r["kind"], r["way"]) for r in rows):
         here = [r for r in rows if (r["corpus"], r["kind"]) == (corpus, kind)]
         mine = [r for r in here if r["way"] == way]
-        stock = {r["seed"] for r in here if r["way"] == STOCK}
         seeds = [r["seed"] for r in mine]
-        folder = WORK / "quality" / corpus
-        base, tuned = (_pooled(folder, kind, seeds, part) for part in ("base", way))
-        both = [seed for seed in seeds if seed in stock and way != STOCK]
+
+        def pooled(part: str, seeds: Sequence[int], place: str = f"{corpus} {kind}") -> Any:
+            return kept.pooled({seed: f"{place} {seed} {part}" for seed in seeds})
+
+        against = {}
+        for other in AGAINST:
+            both = [s for s in seeds if any((r["way"], r["seed"]) == (other, s) for r in here)]
+            if both and other != way:
+                changed = changes(pooled(other, both), pooled(way, both))
+                against[other] = {"seeds": both, **_plain(changed)}
+        base, tuned = pooled("base", seeds), pooled(way, seeds)
+        elsewhere = changes(pooled("base canary", seeds), pooled(f"{way} canary", seeds))
         found.append(
             {
                 "corpus": corpus,
                 "kind": kind,
                 "way": way,
                 "seeds": seeds,
-                "base": scores_json(summarise(base, seed=0)),
-                "tuned": scores_json(summarise(tuned, seed=0)),
-                "change": _changes(base, tuned),
-                "against_llama_index": _changes(
-                    _pooled(folder, kind, both, STOCK), _pooled(folder, kind, both, way)
-                )
-                if both
-                else None,
-                "canary": _changes(
-                    _pooled(folder, kind, seeds, "base canary"),
-                    _pooled(folder, kind, seeds, f"{way} canary"),
-                ),
+                "base": _plain(scores(base)),
+                "tuned": _plain(scores(tuned)),
+                "change": _plain(changes(base, tuned)),
+                "against": against,
+                "canary": _plain(elsewhere),
                 "verdicts": [r["verdict"] for r in mine],
                 "seconds": [r["seconds"] for r in mine],
             }
@@ -263,40 +260,23 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _pooled(folder: Path, kind: str, seeds: Sequence[int], part: str) -> list[Outcome]:
-    """The outcomes of several seeds, each question named with its seed."""
-    return [
-        replace(outcome, question_id=f"{seed} {outcome.question_id}")
-        for seed in seeds
-        for outcome in read_outcomes(folder / f"{kind}-{seed}" / f"{part}.jsonl")
-    ]
-
-
-def _changes(before: list[Outcome], after: list[Outcome]) -> dict[str, Any]:
-    changed = differences(before, after, seed=0)
-    return {metric: asdict(changed[metric]) for metric in SHOWN}
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {metric: asdict(value) for metric, value in values.items()}
 
 
 def print_table(found: list[dict[str, Any]]) -> None:
-    """One line for each way, hit@1 and MRR@10 with intervals."""
+    """Three lines for each way, hit@1 and MRR@10 with intervals."""
     for one in found:
         first, mrr = (
             f"{one['base'][metric]['mean']:.3f} -> {one['tuned'][metric]['mean']:.3f} "
-            f"{_interval(one['change'][metric])}"
+            f"{interval(Difference(**one['change'][metric]))}"
             for metric in ("hit_rate@1", "mrr@10")
         )
-        stock = one["against_llama_index"]
         print(f"{one['corpus']}, {one['kind']}, {one['way']}: {', '.join(one['verdicts'])}")
         print(f"  hit@1 {first}  MRR@10 {mrr}  {sum(one['seconds']) / len(one['seconds']):.0f} s")
-        print(
-            f"  canary MRR@10 {_interval(one['canary']['mrr@10'])}"
-            + (f"  MRR@10 over llama_index {_interval(stock['mrr@10'])}" if stock else "")
-        )
-
-
-def _interval(change: dict[str, float]) -> str:
-    value = Difference(**change)
-    return f"{value.mean:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
+        others = [("canary", one["canary"]), *one["against"].items()]
+        shown = (f"{k} {interval(Difference(**v['mrr@10']))}" for k, v in others)
+        print(f"  MRR@10: {', over '.join(shown)}")
 
 
 def main() -> None:
@@ -313,6 +293,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = (
         json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
     )
+    kept = KeptOutcomes(NAME)
     done = {(row["corpus"], row["kind"], row["way"], row["seed"]) for row in rows}
     for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "jhu", "korquad"]):
         for kind in arguments.kinds.split(","):
@@ -322,9 +303,9 @@ def main() -> None:
                         continue
                     print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
                     bench = open_bench(corpus, kind, seed, WAYS[way])
-                    rows.append(measure(bench, way, arguments.minutes))
-                    write_results(NAME, {"summary": summary(rows), "rows": rows})
-    print_table(summary(rows))
+                    rows.append(measure(bench, way, arguments.minutes, kept))
+                    write_results(NAME, {"summary": summary(rows, kept), "rows": rows})
+    print_table(summary(rows, kept))
 
 
 if __name__ == "__main__":
