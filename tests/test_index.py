@@ -18,7 +18,7 @@ from rag_app.errors import (
     IndexMismatch,
     IndexMissing,
 )
-from rag_app.index import Catalog, IndexInfo, VectorIndex, index_name
+from rag_app.index import Catalog, IndexInfo, VectorIndex, index_name, store
 from rag_app.retrieve import VectorRetriever
 
 TEXTS = ["red apple pie", "green apple tart", "blue whale song", "red whale"]
@@ -96,6 +96,25 @@ def test_deleting_what_is_not_there_does_no_harm(index: VectorIndex) -> None:
     index.delete(["nobody"])
     index.delete([])
     assert index.count() == 4
+
+
+@pytest.mark.parametrize("most", [100, 3, 1])
+def test_chunks_are_read_once_until_the_index_writes(
+    index: VectorIndex, model: WordModel, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    # Read whole where it fits, by id where it does not, and anew where not even the answer fits.
+    monkeypatch.setattr(store, "MOST_HELD", most)
+    nodes = nodes_of(TEXTS, model)
+    wanted = [nodes[2].node_id, "gone", nodes[0].node_id]
+    first = index.get_nodes(wanted)
+    assert [node.text for node in first] == [TEXTS[2], TEXTS[0]]
+    again = index.get_nodes(wanted[:1])
+    assert again[0] is first[0]
+    changed = nodes[2].model_copy(update={"metadata": {**nodes[2].metadata, "title": "Whales"}})
+    index.write([changed], model.embed_passages(TEXTS[2:3]))
+    assert [node.metadata.get("title") for node in index.get_nodes(wanted)] == ["Whales", None]
+    index.delete([nodes[0].node_id])
+    assert [node.text for node in index.get_nodes(wanted)] == [TEXTS[2]]
 
 
 def test_an_empty_index_has_no_passages_and_finds_nothing(

@@ -64,9 +64,22 @@ class KeptOutcomes:
         asked, ranks = self._kept["ranks"][name]
         clusters = self._kept["asked"][asked]
         return [
-            _outcome(f"{asked} {place}", cluster, _RANKS.index(rank) or None)
+            _outcome(str(place), cluster, _RANKS.index(rank) or None)
             for place, (cluster, rank) in enumerate(zip(clusters, ranks, strict=True))
         ]
+
+    def both(self, first: str, second: str) -> tuple[list[Outcome], list[Outcome]]:
+        """Two rows' outcomes; where one was asked fewer questions, these are the first ones.
+
+        Raises:
+            ValueError: rows that asked of other documents.
+        """
+        one, other = self.get(first), self.get(second)
+        most = min(len(one), len(other))
+        one, other = one[:most], other[:most]
+        if [outcome.cluster for outcome in one] != [outcome.cluster for outcome in other]:
+            raise ValueError(f"{first!r} and {second!r} were not asked the same")
+        return one, other
 
     def pooled(self, names: dict[int, str]) -> list[Outcome]:
         """The outcomes of several seeds, each question told apart by its seed."""

@@ -5,7 +5,8 @@
 Half of the questions of each corpus, by document, choose the hybrid's weight; the other half is
 scored. Times are medians of single questions, asked of the index as the REPL asks it. What asks a
 language model is scored on the first questions only. What is done is kept in
-eval/results/retrieval_matrix.json; a run that was stopped goes on.
+eval/results/retrieval_matrix.json, and every question's rank beside it; a run that was stopped goes
+on.
 """
 
 import argparse
@@ -17,19 +18,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
+from corpora import CORPORA, RESULTS, Corpus, load, write_results
 from held_out import settings_for, show
+from outcomes import SHOWN, KeptOutcomes, changes, interval
 from stock_retrievers import STOCK, Stock
 
 from rag_app.chat_model import ChatModel
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
-from rag_app.evaluate.scoring import Outcome, read_outcomes, score_questions, write_outcomes
-from rag_app.evaluate.statistics import differences, summarise
+from rag_app.evaluate.scoring import Outcome, score_questions
+from rag_app.evaluate.statistics import summarise
 from rag_app.index import Catalog, Passages, VectorCache
 from rag_app.llms import open_language_model
 from rag_app.models import load_named
@@ -64,7 +65,6 @@ PLAIN = ("vector", "keyword", "hybrid:auto", "ranks:0.5")
 STEPS = ("mmr:0.7", "window:1", "parent:4", "latest", "cutoff 365d", "half-life 365d")
 MODEL_STEPS = ("multi_query", "hyde", "decompose")
 FILTERED = "hybrid:auto, where product = ..."
-SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "mrr@10")
 
 
 @dataclass
@@ -78,6 +78,7 @@ class Bench:
     test: list[Question]
     depends_on: dict[str, str]
     llm: ChatModel | None
+    kept: KeptOutcomes
 
     @cached_property
     def tools(self) -> Tools:
@@ -108,7 +109,9 @@ class Bench:
         return options
 
 
-def open_bench(corpus: Corpus, llm: ChatModel | None, *, model: str | None = None) -> Bench:
+def open_bench(
+    corpus: Corpus, llm: ChatModel | None, kept: KeptOutcomes, *, model: str | None = None
+) -> Bench:
     """Ingest if need be, and match the questions; with a tuned model, those it never saw."""
     from rag_app.ingest import ingest
 
@@ -142,6 +145,7 @@ def open_bench(corpus: Corpus, llm: ChatModel | None, *, model: str | None = Non
         test=questions(split.test),
         depends_on=_depends_on(corpus, passages),
         llm=llm,
+        kept=kept,
     )
 
 
@@ -251,7 +255,7 @@ def _in_turns(
 
 
 def _row(bench: Bench, name: str, outcomes: list[Outcome]) -> dict[str, Any]:
-    write_outcomes(outcomes_file(bench.corpus.name, bench.searched.model.name, name), outcomes)
+    bench.kept.put(f"{bench.corpus.name} {bench.searched.model.name} {name}", outcomes)
     parts = {}
     for kind in sorted(set(bench.depends_on.values())):
         chosen = [one for one in outcomes if bench.depends_on.get(one.question) == kind]
@@ -271,12 +275,6 @@ def _milliseconds(retriever: Pipeline, questions: Sequence[Question]) -> float:
         retriever.retrieve(question.text)
         seconds.append(time.perf_counter() - started)
     return 1000 * statistics.median(seconds[WARM_UP:])
-
-
-def outcomes_file(corpus: str, model: str, row: str) -> Path:
-    """Where the outcomes of a row are, to compare rows question by question."""
-    folder = WORK / "matrix" / corpus / model.rsplit("/", 1)[-1]
-    return folder / f"{row.replace('/', '-').replace(' ', '-').replace(':', '')}.jsonl"
 
 
 def rows_of(corpus: Corpus, model: str, *, with_llm: bool) -> list[str]:
@@ -302,7 +300,13 @@ class Wanted:
     times: bool
 
 
-def run(corpus: Corpus, done: dict[str, Any], save: Callable[[], None], wanted: Wanted) -> None:
+def run(
+    corpus: Corpus,
+    done: dict[str, Any],
+    save: Callable[[], None],
+    kept: KeptOutcomes,
+    wanted: Wanted,
+) -> None:
     """Measure what is missing of one corpus."""
     with contextlib.ExitStack() as stack:
         llm = None
@@ -311,10 +315,10 @@ def run(corpus: Corpus, done: dict[str, Any], save: Callable[[], None], wanted: 
         for model in [corpus.model, *(_tuned_model(corpus) if wanted.tuned else [])]:
             rows = done.setdefault(model, {})
             names = rows_of(corpus, model, with_llm=wanted.llm)
-            bench = open_bench(corpus, llm, model=model)
+            bench = open_bench(corpus, llm, kept, model=model)
             for name in names:
                 print(f"{corpus.name} {model} {name} ...", flush=True)
-                if name not in rows:
+                if name not in rows or f"{corpus.name} {model} {name}" not in kept:
                     rows[name] = _measure(bench, name)
                 if wanted.times and "milliseconds" not in rows[name]:
                     rows[name] |= take_times(bench, name)
@@ -339,22 +343,28 @@ def _tuned_model(corpus: Corpus) -> list[str]:
     return [catalog.open(name).info.model for name in catalog.names() if name in made][:1]
 
 
-def print_table(results: dict[str, dict[str, Any]]) -> None:
+def print_table(results: dict[str, dict[str, Any]], kept: KeptOutcomes) -> None:
     """Rows of each corpus, each against plain vector search, and stock against ours."""
     for corpus, models in results.items():
         for model, rows in models.items():
+
+            def change(before: str, after: str, place: str = f"{corpus} {model}") -> str:
+                first, second = f"{place} {before}", f"{place} {after}"
+                return _change(kept, first, second)
+
             print(f"\n{corpus}, {model.rsplit('/', 1)[-1]}, {rows['vector']['n']} questions")
             for name, row in rows.items():
-                print(_line(name, row, _change(corpus, model, "vector", name)))
+                print(_line(name, row, change("vector", name)))
                 for kind, part in row["depends_on"].items():
                     scores = " ".join(f"{part[metric]['mean']:.3f}" for metric in SHOWN)
                     label = f"{kind} ({part['n']})"
                     print(f"      {label:<30} {scores}")
             for name, stock in STOCK.items():
                 if name in rows and stock.ours in rows:
-                    change = _change(corpus, model, name, stock.ours)
                     ratio = _ratio(rows[name])
-                    print(f"  {stock.ours} against {name}: MRR@10 {change}{ratio}")
+                    print(
+                        f"  {stock.ours} against {name}: MRR@10 {change(name, stock.ours)}{ratio}"
+                    )
 
 
 def _line(name: str, row: dict[str, Any], change: str) -> str:
@@ -366,13 +376,11 @@ def _line(name: str, row: dict[str, Any], change: str) -> str:
     )
 
 
-def _change(corpus: str, model: str, before: str, after: str) -> str:
-    """Change of MRR@10 on the questions that both rows were asked."""
-    first = {one.question_id: one for one in read_outcomes(outcomes_file(corpus, model, before))}
-    second = {one.question_id: one for one in read_outcomes(outcomes_file(corpus, model, after))}
-    both = [key for key in first if key in second]
-    change = differences([first[k] for k in both], [second[k] for k in both], seed=SEED)["mrr@10"]
-    return f"{change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+def _change(kept: KeptOutcomes, before: str, after: str) -> str:
+    """Change of MRR@10 on the questions that both rows were asked; nothing where one is missing."""
+    if before not in kept or after not in kept:
+        return ""
+    return interval(changes(*kept.both(before, after), seed=SEED)["mrr@10"])
 
 
 def _ratio(stock: dict[str, Any]) -> str:
@@ -398,14 +406,16 @@ def main() -> None:
     results: dict[str, dict[str, Any]] = (
         json.loads(path.read_text("utf-8"))["corpora"] if path.is_file() else {}
     )
+    kept = KeptOutcomes(NAME)
     for name in arguments.corpus or list(CORPORA):
         run(
             load(name),
             results.setdefault(name, {}),
             lambda: write_results(NAME, {"corpora": results}),
+            kept,
             Wanted(arguments.tuned, not arguments.no_llm, arguments.times),
         )
-    print_table(results)
+    print_table(results, kept)
 
 
 if __name__ == "__main__":
