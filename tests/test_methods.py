@@ -101,7 +101,7 @@ def test_top_changes_only_the_last_layer(base: EmbeddingModel, tmp_path: Path) -
     assert len(last) == 6
     assert last <= names
     plain = DevEvaluator(DEV, base.prompts)(engine.load().transformer)["dev_mrr@10"]
-    assert plain == pytest.approx(engine.finished_report().dev_mrr[0], abs=0.02)
+    assert plain == pytest.approx(engine.finished_report().dev_mrr[0], abs=0.04)
 
 
 def kept(model: "SentenceTransformer") -> Finish:

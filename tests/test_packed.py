@@ -166,6 +166,26 @@ def test_packed_gradients_are_the_padded_ones(folder: Path, texts: list[str]) ->
         assert difference < TOLERANCE * max(1.0, float(gradient.abs().max())), name
 
 
+def test_under_autocast_hidden_states_stay_in_its_type(folder: Path) -> None:
+    padded, packed = load(folder), load(folder)
+    pack_texts(packed)
+    seen: list[torch.dtype] = []
+    for layer in packed[0].auto_model.encoder.layer:
+        layer.register_forward_hook(
+            lambda _layer, _given, hidden: seen.append(
+                (hidden[0] if isinstance(hidden, tuple) else hidden).dtype
+            )
+        )
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = embed(packed, UNEQUAL)
+    assert set(seen) == {torch.bfloat16}
+    assert found.dtype == torch.float32
+    with torch.no_grad():
+        expected = embed(padded, UNEQUAL)
+    # A number of 8 bits is off by 1 in 256 at most, more than once in each of the layers.
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
+
+
 def test_packed_texts_have_no_padding(folder: Path) -> None:
     padded, packed = load(folder), load(folder)
     pack_texts(packed)

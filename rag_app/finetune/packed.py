@@ -42,7 +42,25 @@ def pack_texts(model: "SentenceTransformer") -> bool:
     # What sentence-transformers sets for FlashAttention: RoBERTa counts positions from 2.
     module._flatten_position_offset = module._infer_flatten_position_offset()
     module.can_flatten_inputs = True
+    inner.embeddings.register_forward_hook(_as_autocast)
+    module.register_forward_hook(_as_float)
     return True
+
+
+def _as_autocast(_module: Any, _inputs: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Let hidden states go from layer to layer in autocast's type.
+
+    Left to itself it keeps them in float32, since sums with the first one are, and converts them
+    for each product, forward and backward: a seventh of a step.
+    """
+    device = hidden.device.type
+    if not torch.is_autocast_enabled(device):
+        return hidden
+    return hidden.to(torch.get_autocast_dtype(device))
+
+
+def _as_float(_module: Any, _inputs: Any, features: dict[str, Any]) -> dict[str, Any]:
+    return {**features, "token_embeddings": features["token_embeddings"].float()}
 
 
 def packed_attention(
