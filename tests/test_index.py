@@ -18,7 +18,7 @@ from rag_app.errors import (
     IndexMismatch,
     IndexMissing,
 )
-from rag_app.index import Catalog, IndexInfo, VectorIndex, index_name, store
+from rag_app.index import Catalog, IndexInfo, VectorIndex, held, index_name
 from rag_app.retrieve import VectorRetriever
 
 TEXTS = ["red apple pie", "green apple tart", "blue whale song", "red whale"]
@@ -103,18 +103,33 @@ def test_chunks_are_read_once_until_the_index_writes(
     index: VectorIndex, model: WordModel, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     # Read whole where it fits, by id where it does not, and anew where not even the answer fits.
-    monkeypatch.setattr(store, "MOST_HELD", most)
+    monkeypatch.setattr(held, "MOST", most)
     nodes = nodes_of(TEXTS, model)
     wanted = [nodes[2].node_id, "gone", nodes[0].node_id]
     first = index.get_nodes(wanted)
     assert [node.text for node in first] == [TEXTS[2], TEXTS[0]]
     again = index.get_nodes(wanted[:1])
     assert again[0] is first[0]
+    assert [node.text for node in index.chunks_of("d2")] == [TEXTS[2]]
+    assert index.chunks_of("gone") == []
     changed = nodes[2].model_copy(update={"metadata": {**nodes[2].metadata, "title": "Whales"}})
     index.write([changed], model.embed_passages(TEXTS[2:3]))
     assert [node.metadata.get("title") for node in index.get_nodes(wanted)] == ["Whales", None]
     index.delete([nodes[0].node_id])
     assert [node.text for node in index.get_nodes(wanted)] == [TEXTS[2]]
+    assert index.chunks_of("d0") == []
+
+
+def test_what_another_writer_adds_is_found(index: VectorIndex, model: WordModel) -> None:
+    nodes = nodes_of([*TEXTS, "blue pie"], model)
+    assert index.get_nodes([nodes[0].node_id])
+    other = VectorIndex(index.name, index._collection, index.info, index.folder)
+    other.write(nodes[4:], model.embed_passages(["blue pie"]))
+    assert [n.text for n in index.get_nodes([nodes[4].node_id, nodes[1].node_id])] == [
+        "blue pie",
+        TEXTS[1],
+    ]
+    assert [node.text for node in index.chunks_of("d4")] == ["blue pie"]
 
 
 def test_an_empty_index_has_no_passages_and_finds_nothing(

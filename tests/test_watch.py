@@ -8,8 +8,8 @@ from rag_app.finetune import watch
 from rag_app.finetune.watch import Trim
 
 
-def test_memory_is_given_back_when_twice_the_least_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    held = [500, 400, 799, 801, 400, 801]
+def test_memory_is_given_back_when_three_quarters_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [500, 400, 699, 701, 400, 701]
     trimmed: list[int] = []
     trim = Trim()
     monkeypatch.setattr(watch, "resident_memory", lambda: held.pop(0))

@@ -62,9 +62,9 @@ def _adapter(result: "FinetuneResult") -> list[str]:
     if not (result.model / QUERY_MAP).is_dir():
         return []
     return [
-        f"- a question's vector passes through a linear map (`{QUERY_MAP}`), a passage's does not: "
-        "use `encode_query` and `encode_document`, not `encode`. Share of whitening that the map "
-        f"began with: {result.training.whitening}.",
+        f"- a question's vector passes through a map (`{QUERY_MAP}`), a passage's does not: use "
+        "`encode_query` and `encode_document`, not `encode`. Questions from elsewhere stay as they "
+        f"are. Share of whitening that the map began with: {result.training.whitening}.",
     ]
 
 

@@ -84,9 +84,9 @@ def reciprocal_ranks(
 
 
 def certainly_worse(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> bool:
-    """Whether the mean over the same questions fell by more than its standard error."""
+    """Whether the mean over the same questions fell by more than two standard errors."""
     change = after - before
-    return bool(change.mean() < -change.std() / len(change) ** 0.5)
+    return bool(change.mean() < -2 * change.std() / len(change) ** 0.5)
 
 
 def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:

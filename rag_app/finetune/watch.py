@@ -76,7 +76,7 @@ class Trim(TrainerCallback):
     for more and more. Giving all back after each step costs a sixth of the time.
     """
 
-    growth = 2.0  # Of the least that was held after a step.
+    growth = 1.75  # Of the least that was held after a step.
 
     def __init__(self) -> None:
         self.least = 0

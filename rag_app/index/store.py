@@ -22,6 +22,7 @@ from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
 from rag_app.disk import hardly_any_left
 from rag_app.errors import IndexLocked, StorageError
+from rag_app.index.held import HeldChunks
 from rag_app.index.info import IndexInfo
 from rag_app.models.embedding import Vectors
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 WRITE_BATCH = 250
 # Rows whose metadata are in memory at once while all of an index is gone through.
 READ_BATCH = 1000
-# Chunks that are kept in memory once they were read, some 6 kB each. An index of no more is read
-# whole at the first question, in 40 microseconds a chunk.
-MOST_HELD = 10_000
 
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
@@ -121,7 +119,7 @@ class VectorIndex:
         self.info = info
         self.folder = folder
         self._collection = collection
-        self._held: dict[str, TextNode] = {}
+        self._held = HeldChunks(self._read, self.nodes, self._read_document, self.count)
         self.store = UpsertingChromaStore(chroma_collection=collection)
 
     def check_model(self, model: "EmbeddingModel") -> None:
@@ -159,7 +157,7 @@ class VectorIndex:
         Raises:
             StorageError: the disk is full.
         """
-        self._held.clear()
+        self._held.forget()
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector.tolist()
         try:
@@ -175,7 +173,7 @@ class VectorIndex:
 
     def delete(self, chunk_ids: Sequence[str]) -> None:
         """Remove chunks; ids that are not there do no harm."""
-        self._held.clear()
+        self._held.forget()
         for start in range(0, len(chunk_ids), WRITE_BATCH):
             self._collection.delete(ids=list(chunk_ids[start : start + WRITE_BATCH]))
 
@@ -202,22 +200,11 @@ class VectorIndex:
         A chunk that was read is not read again until this object writes: what another process
         changes on a server shows when the index is opened the next time.
         """
-        found = {key: self._held[key] for key in chunk_ids if key in self._held}
-        missing = [key for key in chunk_ids if key not in found]
-        if missing:
-            self._hold(missing)
-            found |= {key: self._held[key] for key in missing if key in self._held}
-        return [found[key] for key in chunk_ids if key in found]
+        return self._held.get(chunk_ids)
 
-    def _hold(self, chunk_ids: Sequence[str]) -> None:
-        if len(self._held) + len(chunk_ids) > MOST_HELD:
-            self._held.clear()
-        if not self._held and self.count() <= MOST_HELD:
-            self._held = {node.node_id: node for node in self.nodes()}
-            return
+    def _read(self, chunk_ids: Sequence[str]) -> Iterator[TextNode]:
         for start in range(0, len(chunk_ids), READ_BATCH):
-            for node in self._read_nodes(ids=list(chunk_ids[start : start + READ_BATCH])):
-                self._held[node.node_id] = node
+            yield from self._read_nodes(ids=list(chunk_ids[start : start + READ_BATCH]))
 
     def _read_nodes(self, **selection: Any) -> list[TextNode]:
         rows = self._collection.get(include=["metadatas", "documents"], **selection)
@@ -237,7 +224,10 @@ class VectorIndex:
         return np.array([found[chunk_id] for chunk_id in chunk_ids], dtype=np.float32)
 
     def chunks_of(self, document_id: str) -> list[TextNode]:
-        """The chunks of a document, in order."""
+        """The chunks of a document, in order; read as by `get_nodes`."""
+        return self._held.of_document(document_id)
+
+    def _read_document(self, document_id: str) -> list[TextNode]:
         nodes = self._read_nodes(where={"document_id": document_id})
         return sorted(nodes, key=lambda node: int(node.metadata["chunk_index"]))
 
