@@ -8,7 +8,7 @@ from rag_app.finetune import watch
 from rag_app.finetune.watch import Trim
 
 
-def test_memory_is_given_back_when_three_quarters_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_given_back_above_what_training_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     held = [500, 400, 699, 701, 400, 701]
     trimmed: list[int] = []
     trim = Trim()
