@@ -31,7 +31,7 @@ def test_a_map_by_hand() -> None:
     np.testing.assert_array_equal(still(questions), questions)
     # (x, y) -> (x + 0, y + x): (1, 0) goes to (1, 1), (0, 1) stays, (3/5, 4/5) to (3/5, 7/5).
     moved = QueryMap.everywhere(vectors([0, 0], [1, 0]))(questions)
-    expected = [[1 / 2**0.5, 1 / 2**0.5], [0, 1], [3 / 58**0.5, 7 / 58**0.5]]
+    expected = vectors([1 / 2**0.5, 1 / 2**0.5], [0, 1], [3 / 58**0.5, 7 / 58**0.5])
     assert moved.dtype == np.float32
     np.testing.assert_allclose(moved, expected, atol=1e-6)
     # A question that is mapped to nothing stays a number.
@@ -43,11 +43,11 @@ def test_strangers_are_moved_less_by_hand() -> None:
     # Moves by (y, -x); each entry shrinks by 1/2 - x.
     query_map = QueryMap(vectors([0, 1], [-1, 0]), home=vectors([1, 0])[0], limit=0.5)
     questions = vectors([0.6, 0.8], [0, 1], [-0.6, 0.8])
-    expected = [
+    expected = vectors(
         [1.4 / 2**0.5, 0.2 / 2**0.5],  # (.6, .8) + (.8, -.6), whole: .5 - .6 is below 0
         [0.5 / 1.25**0.5, 1 / 1.25**0.5],  # (0, 1) + (1, 0) less .5 each
         [-0.6, 0.8],  # (.8, .6) less 1.1 each is nothing
-    ]
+    )
     np.testing.assert_allclose(query_map(questions), expected, atol=1e-6)
 
 
