@@ -354,7 +354,8 @@ def print_table(results: dict[str, dict[str, Any]], kept: KeptOutcomes) -> None:
 
             print(f"\n{corpus}, {model.rsplit('/', 1)[-1]}, {rows['vector']['n']} questions")
             for name, row in rows.items():
-                print(_line(name, row, change("vector", name)))
+                # What is filtered is asked of the questions about products alone: see their part.
+                print(_line(name, row, "" if name == FILTERED else change("vector", name)))
                 for kind, part in row["depends_on"].items():
                     scores = " ".join(f"{part[metric]['mean']:.3f}" for metric in SHOWN)
                     label = f"{kind} ({part['n']})"

@@ -7,7 +7,7 @@ versions differ in a date or a version number and in nothing else.
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from llama_index.core.schema import BaseNode, MetadataMode
 
@@ -17,6 +17,8 @@ from rag_app.retrieve.terms import terms
 # from different pages of data/en one pair in ten reaches the first, of data/ko one in a hundred.
 SAME_TITLE = 0.15
 NO_TITLE = 0.7
+# Passages whose wording is remembered, some 10 kB each once their words were asked for.
+REMEMBERED = 5_000
 
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
@@ -54,19 +56,19 @@ class Wording:
 
     document: str
     title: frozenset[str]
-    _node: BaseNode
+    _text: str
 
     @classmethod
     def of(cls, node: BaseNode) -> "Wording":
-        """Read it from a node."""
-        title = undated(str(node.metadata.get("title", "")))
+        """Read it from a node, or remember it: each question looks at a hundred candidates."""
+        text = node.get_content(metadata_mode=MetadataMode.NONE)
         document = str(node.ref_doc_id or node.node_id)
-        return cls(document, frozenset(terms(title)), node)
+        return _wording(document, str(node.metadata.get("title", "")), text)
 
     @cached_property
     def words(self) -> frozenset[str]:
         """Terms of the passage's text; where titles differ, nobody asks."""
-        return frozenset(terms(self._node.get_content(metadata_mode=MetadataMode.NONE)))
+        return frozenset(terms(self._text))
 
     def is_version_of(self, other: "Wording") -> bool:
         """Whether two passages of two documents say nearly the same.
@@ -83,6 +85,11 @@ class Wording:
     def _common(self, other: "Wording") -> float:
         union = self.words | other.words
         return len(self.words & other.words) / len(union) if union else 0.0
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _wording(document: str, title: str, text: str) -> Wording:
+    return Wording(document, frozenset(terms(undated(title))), text)
 
 
 def undated(title: str) -> str:
