@@ -91,7 +91,9 @@ class KeptOutcomes:
 
 
 def _outcome(question_id: str, cluster: str, rank: int | None) -> Outcome:
-    values = {f"hit_rate@{k}": float(rank is not None and rank <= k) for k in range(1, 11)}
+    values = {
+        f"hit_rate@{k}": float(rank is not None and rank <= k) for k in range(1, LARGEST_K + 1)
+    }
     values[f"mrr@{LARGEST_K}"] = 1 / rank if rank else 0.0
     return Outcome(question_id, "", cluster, [], [], [], rank, values)
 

@@ -1,6 +1,5 @@
 """One index: a Chroma collection of chunks with their vectors."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +10,7 @@ import numpy as np
 from chromadb.errors import InternalError
 from filelock import FileLock, Timeout
 from llama_index.core.schema import NodeWithScore, TextNode
-from llama_index.core.vector_stores.types import (
-    MetadataFilters,
-    VectorStoreQuery,
-    VectorStoreQueryResult,
-)
+from llama_index.core.vector_stores.types import MetadataFilters
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from llama_index.vector_stores.chroma.base import _to_chroma_filter
@@ -58,10 +53,7 @@ class Passages:
 
 
 class UpsertingChromaStore(ChromaVectorStore):
-    """ChromaVectorStore whose `add` replaces rows of the same id and whose score is the cosine.
-
-    The stock `add` silently keeps the old row, and the stock score is exp(-distance).
-    """
+    """ChromaVectorStore whose `add` replaces rows of the same id; the stock one keeps the old."""
 
     def add(self, nodes: Sequence[TextNode], **add_kwargs: Any) -> list[str]:
         """Write nodes that carry embeddings; rows with their ids are replaced."""
@@ -84,13 +76,6 @@ class UpsertingChromaStore(ChromaVectorStore):
             documents=[node.text for node in nodes],
             metadatas=metadatas,
         )
-
-    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """Search; `similarities` are cosines, best first."""
-        result = super().query(query, **kwargs)
-        if result.similarities:
-            result.similarities = [1.0 + math.log(score) for score in result.similarities]
-        return result
 
     def nearest_ids(
         self, vector: Vectors, *, top_k: int, filters: MetadataFilters | None
