@@ -23,6 +23,7 @@ from rag_app.retrieve.keyword_folder import (
 from rag_app.retrieve.trace import Trace
 from rag_app.retrieve.where import parse_where
 
+DATA = Path(__file__).parents[1] / "data"
 ENGLISH = Analysis("en")
 PAIRS = Analysis("en", "pairs")
 KIWI = Analysis("en", "kiwi")
@@ -93,7 +94,9 @@ def test_korean_counts_as_pairs_and_morphemes_and_the_rest_of_its_text_twice() -
 
 
 def test_a_text_has_the_same_terms_alone_and_among_others() -> None:
-    texts = ["환불은 열흘 걸립니다", "", "Refunds take 10 days", "A4 용지", "?!"]
+    # Of few words Kiwi is asked one by one, of many in one go.
+    many = (DATA / "ko" / "lock" / "jam.md").read_text("utf-8").split()
+    texts = ["환불은 열흘 걸립니다", "", "Refunds take 10 days", "A4 용지", "?!", *many]
     analysis = Analysis.for_languages(["ko", "en"])
     numbers, vocabulary = analysis.term_numbers(texts)
     known = list(vocabulary)

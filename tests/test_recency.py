@@ -211,6 +211,19 @@ def test_latest_without_titles_asks_for_nearly_the_same_text() -> None:
     assert order("latest", *hits) == "213"
 
 
+def test_latest_asks_for_nearly_the_same_text_where_one_has_no_title() -> None:
+    hits = [
+        version("1", title="Postage", date="2020-01-01"),
+        version("2", title="Returns", date="2021-01-01"),
+        version("3", date="2022-01-01"),
+        version("4", title="Postage", date="2023-01-01"),
+    ]
+    # What has a title is no version of another title's, though all texts are the same.
+    assert order("latest", *hits) == "4312"
+    assert order("latest", *hits[1:]) == "324"
+    assert order("latest", hits[2], hits[1], hits[3]) == "432"
+
+
 def test_dates_of_passages() -> None:
     def date(**metadata: object) -> dt.date | None:
         return date_of(TextNode(text="", metadata=metadata))

@@ -79,12 +79,17 @@ class Wording:
         if self.document == other.document:
             return False
         if self.title and other.title:
-            return self.title == other.title and self._common(other) >= SAME_TITLE
-        return self._common(other) >= NO_TITLE
+            return self.title == other.title and self._shares(other, SAME_TITLE)
+        return self._shares(other, NO_TITLE)
 
-    def _common(self, other: "Wording") -> float:
-        union = self.words | other.words
-        return len(self.words & other.words) / len(union) if union else 0.0
+    def _shares(self, other: "Wording", least: float) -> bool:
+        """Whether so much of all words of both are common to both."""
+        fewer, more = sorted((len(self.words), len(other.words)))
+        # No more can be common than the shorter one has: most pairs end here.
+        if fewer == 0 or fewer / more < least:
+            return False
+        common = len(self.words & other.words)
+        return common / (fewer + more - common) >= least
 
 
 @lru_cache(maxsize=REMEMBERED)
