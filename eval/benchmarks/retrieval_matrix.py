@@ -254,8 +254,13 @@ def _in_turns(
     return first, second
 
 
+def _kept_name(corpus: str, model: str, name: str) -> str:
+    """Under which a row's outcomes are kept."""
+    return f"{corpus} {model} {name}"
+
+
 def _row(bench: Bench, name: str, outcomes: list[Outcome]) -> dict[str, Any]:
-    bench.kept.put(f"{bench.corpus.name} {bench.searched.model.name} {name}", outcomes)
+    bench.kept.put(_kept_name(bench.corpus.name, bench.searched.model.name, name), outcomes)
     parts = {}
     for kind in sorted(set(bench.depends_on.values())):
         chosen = [one for one in outcomes if bench.depends_on.get(one.question) == kind]
@@ -318,7 +323,7 @@ def run(
             bench = open_bench(corpus, llm, kept, model=model)
             for name in names:
                 print(f"{corpus.name} {model} {name} ...", flush=True)
-                if name not in rows or f"{corpus.name} {model} {name}" not in kept:
+                if name not in rows or _kept_name(corpus.name, model, name) not in kept:
                     rows[name] = _measure(bench, name)
                 if wanted.times and "milliseconds" not in rows[name]:
                     rows[name] |= take_times(bench, name)
@@ -347,25 +352,21 @@ def print_table(results: dict[str, dict[str, Any]], kept: KeptOutcomes) -> None:
     """Rows of each corpus, each against plain vector search, and stock against ours."""
     for corpus, models in results.items():
         for model, rows in models.items():
-
-            def change(before: str, after: str, place: str = f"{corpus} {model}") -> str:
-                first, second = f"{place} {before}", f"{place} {after}"
-                return _change(kept, first, second)
-
             print(f"\n{corpus}, {model.rsplit('/', 1)[-1]}, {rows['vector']['n']} questions")
+            names = {row: _kept_name(corpus, model, row) for row in rows}
             for name, row in rows.items():
                 # What is filtered is asked of the questions about products alone: see their part.
-                print(_line(name, row, "" if name == FILTERED else change("vector", name)))
+                whole = name != FILTERED
+                changed = _change(kept, names["vector"], names[name]) if whole else ""
+                print(_line(name, row, changed))
                 for kind, part in row["depends_on"].items():
                     scores = " ".join(f"{part[metric]['mean']:.3f}" for metric in SHOWN)
                     label = f"{kind} ({part['n']})"
                     print(f"      {label:<30} {scores}")
             for name, stock in STOCK.items():
                 if name in rows and stock.ours in rows:
-                    ratio = _ratio(rows[name])
-                    print(
-                        f"  {stock.ours} against {name}: MRR@10 {change(name, stock.ours)}{ratio}"
-                    )
+                    changed = _change(kept, names[name], names[stock.ours])
+                    print(f"  {stock.ours} against {name}: MRR@10 {changed}{_ratio(rows[name])}")
 
 
 def _line(name: str, row: dict[str, Any], change: str) -> str:

@@ -28,6 +28,7 @@ from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import read_canary, watch_canary
 from rag_app.evaluate.comparison import compare, exact_outcomes, scores_json
+from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.material import Material, SplitOptions, prepare, read_labelled
@@ -205,7 +206,7 @@ def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict
         ("base canary", canary.base_outcomes),
         (f"{name} canary", canary.tuned_outcomes),
     ):
-        kept.put(f"{bench.corpus.name} {bench.kind} {bench.seed} {part}", outcomes)
+        kept.put(_name(bench.corpus.name, bench.kind, bench.seed, part), outcomes)
     return {
         "corpus": bench.corpus.name,
         "kind": bench.kind,
@@ -230,18 +231,17 @@ def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, An
         here = [r for r in rows if (r["corpus"], r["kind"]) == (corpus, kind)]
         mine = [r for r in here if r["way"] == way]
         seeds = [r["seed"] for r in mine]
-
-        def pooled(part: str, seeds: Sequence[int], place: str = f"{corpus} {kind}") -> Any:
-            return kept.pooled({seed: f"{place} {seed} {part}" for seed in seeds})
-
         against = {}
         for other in AGAINST:
             both = [s for s in seeds if any((r["way"], r["seed"]) == (other, s) for r in here)]
             if both and other != way:
-                changed = changes(pooled(other, both), pooled(way, both))
+                theirs = _pooled(kept, corpus, kind, both, other)
+                changed = changes(theirs, _pooled(kept, corpus, kind, both, way))
                 against[other] = {"seeds": both, **_plain(changed)}
-        base, tuned = pooled("base", seeds), pooled(way, seeds)
-        elsewhere = changes(pooled("base canary", seeds), pooled(f"{way} canary", seeds))
+        base, tuned, before, after = (
+            _pooled(kept, corpus, kind, seeds, part)
+            for part in ("base", way, "base canary", f"{way} canary")
+        )
         found.append(
             {
                 "corpus": corpus,
@@ -252,12 +252,23 @@ def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, An
                 "tuned": _plain(scores(tuned)),
                 "change": _plain(changes(base, tuned)),
                 "against": against,
-                "canary": _plain(elsewhere),
+                "canary": _plain(changes(before, after)),
                 "verdicts": [r["verdict"] for r in mine],
                 "seconds": [r["seconds"] for r in mine],
             }
         )
     return found
+
+
+def _name(corpus: str, kind: str, seed: int, part: str) -> str:
+    """Under which a row's outcomes are kept; `part` is a way or "base", of the canary or not."""
+    return f"{corpus} {kind} {seed} {part}"
+
+
+def _pooled(
+    kept: KeptOutcomes, corpus: str, kind: str, seeds: Sequence[int], part: str
+) -> list[Outcome]:
+    return kept.pooled({seed: _name(corpus, kind, seed, part) for seed in seeds})
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
