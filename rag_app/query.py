@@ -76,11 +76,23 @@ class Session:
         for warning in trace.warnings:
             tell(warning)
         self.trace = trace
-        found = answer(understood, hits, self.llm, on_text=on_text)
+        found = answer(understood, hits, self.writer, on_text=on_text)
         changed = understood if understood != question else None
         self.last = replace(found, question=question, understood_as=changed)
         self._remember(self.last)
         return self.last
+
+    @property
+    def writer(self) -> "ChatModel | None":
+        """The language model, if it is to answer: one that only continues text must be asked for.
+
+        Gemma 3 270M answers most questions wrongly, in the words of the passages, and so with
+        their numbers beside it (docs/choosing.md).
+        """
+        asked_for = self.settings.llm != "auto" or self.settings.llm_model is not None
+        if self.llm is None or self.llm.follows_instructions or asked_for:
+            return self.llm
+        return None
 
     def _understood(self, question: str, tell: Callable[[str], None]) -> str:
         if not self.turns:

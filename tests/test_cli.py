@@ -1,5 +1,6 @@
 """The command line as a user or a program sees it: output, errors, exit codes, the REPL."""
 
+import datetime as dt
 import errno
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -22,8 +24,14 @@ from test_architecture import HEAVY as HEAVY_LIBRARIES
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
+from rag_app.chat_model import ChatModel
 from rag_app.cli.app import build_app
+from rag_app.config import Settings
+from rag_app.endpoint import Endpoint
 from rag_app.errors import DocumentError
+from rag_app.index import Catalog
+from rag_app.query import Session, open_with_model
+from rag_app.retrieve import RetrievalOptions, Tools
 
 # Typer itself takes pydantic to write a help page.
 HEAVY = tuple(name for name in HEAVY_LIBRARIES if name != "pydantic")
@@ -445,13 +453,51 @@ def test_one_question_for_people(shop: Path) -> None:
     assert done.exit_code == 0
     intro, *lines = done.stdout.strip("\n").splitlines()
     assert intro == "no language model answers, so here are the passages:"
-    heads, texts = lines[::2], lines[1::2]
+    heads = [line for line in lines if line.startswith("[")]
     assert len(heads) == 3
     for n, head in enumerate(heads, 1):
         assert re.fullmatch(
             rf"\[{n}\] 0\.\d{{3}}  [A-Z][a-z ]+  \(docs/[a-z]+\.md, characters \d+-\d+\)", head
         )
-    assert any("Refunds are paid within five working days." in text for text in texts)
+    # Whole, with their lines.
+    text = DOCUMENTS["refunds.md"].strip()
+    assert textwrap.indent(text, "    ") in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("follows", "settings", "answers"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (False, {"llm": "local"}, True),
+        (False, {"llm_model": "base.gguf"}, True),
+    ],
+)
+def test_a_model_that_only_continues_text_answers_if_it_is_asked_to(
+    shop: Path, follows: bool, settings: dict[str, str], answers: bool
+) -> None:
+    chosen = Settings(storage=shop, **settings)
+    catalog = Catalog(shop)
+    index, model = open_with_model(catalog, chosen, None)
+    endpoint = Endpoint(base_url="http://localhost:1/v1", model="base")
+    with ChatModel(endpoint, follows_instructions=follows) as llm:
+        session = Session(
+            catalog=catalog,
+            settings=chosen,
+            index=index,
+            model=model,
+            llm=llm,
+            top_k=3,
+            retrieval=RetrievalOptions(),
+            tools=Tools(storage=shop, today=dt.date(2026, 1, 1), llm=llm, load_encoder=no_encoder),
+        )
+        assert (session.writer is llm) is answers
+        if not answers:
+            assert session.ask("when are refunds paid").text is None
+
+
+def no_encoder(name: str) -> Any:
+    raise NotImplementedError(name)
 
 
 @pytest.mark.parametrize("question", ["", "   ", "?!", "x" * 2001])

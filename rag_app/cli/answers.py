@@ -1,5 +1,6 @@
 """Answers on a terminal: as they are written, then as they were checked."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from rag_app.answer import Answer, Citation
     from rag_app.judge import Judgement
 
+# Characters of a passage beside an answer. Where the passages are the answer they are shown whole:
+# of the English sample's five the first 300 characters hold half of the answers, the whole 8 in 10.
 SNIPPET = 300
 
 
@@ -54,9 +57,12 @@ def show_answer(run: Run, found: "Answer", *, nothing: str) -> None:
     if not found.citations:
         run.say(f"nothing found: {nothing}")
     for citation in found.citations:
-        snippet = " ".join(citation.text.split())
         run.out.print(f"[bold]{shown(head(citation))}[/bold]", soft_wrap=True)
-        run.say(f"    {snippet if len(snippet) <= SNIPPET else snippet[:SNIPPET] + ' …'}")
+        if found.text is None:
+            run.say(textwrap.indent(citation.text.strip(), "    "))
+        else:
+            snippet = " ".join(citation.text.split())
+            run.say(f"    {snippet if len(snippet) <= SNIPPET else snippet[:SNIPPET] + ' …'}")
 
 
 def head(citation: "Citation") -> str:

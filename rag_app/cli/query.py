@@ -147,7 +147,7 @@ def _converse(asking: _Asking, history: Path) -> None:
     run, session = asking.run, asking.session
     run.note(
         f"index {session.index.name}, {session.index.count()} chunks, {session.model.name}; "
-        f"language model: {session.llm.name if session.llm else 'none'}; /help shows commands"
+        f"language model: {_language_model(session)}; /help shows commands"
     )
     for line in _lines(history):
         if line.split()[:1] in (["/quit"], ["/exit"]):
@@ -160,6 +160,14 @@ def _converse(asking: _Asking, history: Path) -> None:
             if not sys.stdin.isatty():
                 raise
             run.note("stopped; the question is forgotten")
+
+
+def _language_model(session: "Session") -> str:
+    if session.llm is None:
+        return "none"
+    if session.writer is None:
+        return f"{session.llm.name}, too small to answer (--llm local lets it)"
+    return session.llm.name
 
 
 def _obey(asking: _Asking, line: str) -> None:
