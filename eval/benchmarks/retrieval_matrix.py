@@ -116,11 +116,13 @@ def open_bench(
     from rag_app.ingest import ingest
 
     settings = settings_for(corpus, SEED)
-    ingest([corpus.documents], settings, progress=show)
+    # Named, it is meant: another size may be in service.
+    settings = settings.model_copy(update={"chunk_size": settings.chunk_size})
+    name = ingest([corpus.documents], settings, progress=show).index
     catalog = Catalog(settings.storage)
-    infos = {name: catalog.open(name).info for name in catalog.names()}
     wanted = model or corpus.model
-    name = next(name for name, info in infos.items() if info.model == wanted)
+    if wanted != corpus.model:
+        name = next(name for name in catalog.names() if catalog.open(name).info.model == wanted)
     index = catalog.open(name)
     loaded = load_named(wanted, settings)
     passages = index.passages()
