@@ -1,6 +1,5 @@
 """Answers on a terminal: as they are written, then as they were checked."""
 
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -59,7 +58,8 @@ def show_answer(run: Run, found: "Answer", *, nothing: str) -> None:
     for citation in found.citations:
         run.out.print(f"[bold]{shown(head(citation))}[/bold]", soft_wrap=True)
         if found.text is None:
-            run.say(textwrap.indent(citation.text.strip(), "    "))
+            lines = filter(str.strip, citation.text.splitlines())
+            run.say("\n".join(f"    {line}" for line in lines))
         else:
             snippet = " ".join(citation.text.split())
             run.say(f"    {snippet if len(snippet) <= SNIPPET else snippet[:SNIPPET] + ' …'}")
