@@ -290,6 +290,31 @@ def print_table(found: list[dict[str, Any]]) -> None:
         print(f"  MRR@10: {', over '.join(shown)}")
 
 
+def print_markdown(rows: list[dict[str, Any]]) -> None:
+    """The table of docs/measured.md: a line for each seed."""
+    shown = ("hit_rate@1", "hit_rate@5", "mrr@10")
+    heads = ["documents", "trained on", "way", "seed", "questions", *shown]
+    heads += ["change of mrr@10", "canary", "verdict"]
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    ways = list(WAYS)
+    places = {place: n for n, place in enumerate(dict.fromkeys(r["corpus"] for r in rows))}
+    for row in sorted(
+        rows, key=lambda r: (places[r["corpus"]], r["kind"], ways.index(r["way"]), r["seed"])
+    ):
+        cells = [
+            row["corpus"],
+            f"{row['training_pairs']} {row['kind']}",
+            row["way"],
+            str(row["seed"]),
+            str(row["n"]),
+            *(f"{row['base'][m]['mean']:.3f} → {row['tuned'][m]['mean']:.3f}" for m in shown),
+            interval(Difference(**row["differences"]["mrr@10"])),
+            f"{row['canary']['mean']:+.3f}",
+            row["verdict"],
+        ]
+        print("| " + " | ".join(cells) + " |")
+
+
 def main() -> None:
     """Measure what is not measured yet."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -298,12 +323,16 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(MAIN), help=f"of {', '.join(WAYS)}")
     parser.add_argument("--seeds", default="13,14,15")
     parser.add_argument("--minutes", type=float, default=10.0, help="for way best")
+    parser.add_argument("--markdown", action="store_true", help="print what is there, by seed")
     arguments = parser.parse_args()
     prepare_environment()
     path = RESULTS / f"{NAME}.json"
     rows: list[dict[str, Any]] = (
         json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
     )
+    if arguments.markdown:
+        print_markdown(rows)
+        return
     kept = KeptOutcomes(NAME)
     done = {(row["corpus"], row["kind"], row["way"], row["seed"]) for row in rows}
     for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "jhu", "korquad"]):
