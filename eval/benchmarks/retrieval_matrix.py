@@ -3,10 +3,10 @@
     python eval/benchmarks/retrieval_matrix.py [--corpus jhu] [--tuned] [--times]
 
 Half of the questions of each corpus, by document, choose the hybrid's weight, and the other half is
-scored; with a tuned model, which saw most of them, both are. Times are medians of single questions,
-asked of the index as the REPL asks it. What asks a language model is scored on the first questions
-only. What is done is kept in eval/results/retrieval_matrix.json, and every question's rank beside
-it; a run that was stopped goes on.
+scored; both are in a row of its own, and of a tuned model, which saw most of them. Times are medians
+of single questions, asked of the index as the REPL asks it. What asks a language model is scored on
+the first questions only. What is done is kept in eval/results/retrieval_matrix.json, and every
+question's rank beside it; a run that was stopped goes on.
 """
 
 import argparse
@@ -65,6 +65,10 @@ PLAIN = ("vector", "keyword", "hybrid:auto", "ranks:0.5")
 STEPS = ("mmr:0.7", "window:1", "parent:4", "latest", "cutoff 365d", "half-life 365d")
 MODEL_STEPS = ("multi_query", "hyde", "decompose")
 FILTERED = "hybrid:auto, where product = ..."
+# All questions, each half with the weight that the other chose.
+BOTH_HALVES = "hybrid:auto, both halves"
+# Not asked what the other rows are asked.
+APART = (FILTERED, BOTH_HALVES)
 
 
 @dataclass
@@ -201,8 +205,8 @@ def measure(bench: Bench, spec: str) -> dict[str, Any]:
     return row
 
 
-def measure_both_halves(bench: Bench, spec: str) -> dict[str, Any]:
-    """As `measure`, each half by the weight that the other half chose: few questions are unseen."""
+def measure_both_halves(bench: Bench, spec: str, name: str) -> dict[str, Any]:
+    """As `measure`, all questions, each half by the weight that the other half chose."""
     halves = [bench, replace(bench, dev=bench.test, test=bench.dev)]
     outcomes: list[Outcome] = []
     specs = []
@@ -211,7 +215,7 @@ def measure_both_halves(bench: Bench, spec: str) -> dict[str, Any]:
         retriever = build_retriever(half.searched, options, top_k=TOP_K, tools=half.tools)
         outcomes += score_questions(retriever, half.test)
         specs.append(options.spec)
-    row = _row(bench, spec, outcomes)
+    row = _row(bench, name, outcomes)
     return {**row, "spec": " and ".join(dict.fromkeys(specs)), "model_calls": 0.0}
 
 
@@ -245,7 +249,7 @@ def measure_stock(bench: Bench, name: str, stock: Stock) -> dict[str, Any]:
 
 def take_times(bench: Bench, name: str) -> dict[str, float]:
     """Median milliseconds of a row, the language model's left out; theirs and ours in turns."""
-    if name == FILTERED or (name in STOCK and STOCK[name].asks_model):
+    if name in APART or (name in STOCK and STOCK[name].asks_model):
         return {}
     if name not in STOCK:
         return {"milliseconds": _milliseconds(bench.live(bench.options(name)), bench.test)}
@@ -305,6 +309,7 @@ def rows_of(corpus: Corpus, model: str, *, with_llm: bool) -> list[str]:
         return ["vector", "hybrid:auto"]
     return [
         *PLAIN,
+        BOTH_HALVES,
         *(f"hybrid:auto+{step}" for step in STEPS),
         "vector+latest",
         *(f"vector+{step}" for step in MODEL_STEPS if with_llm),
@@ -352,8 +357,10 @@ def _measure(bench: Bench, name: str) -> dict[str, Any]:
         return measure_filtered(bench)
     if name in STOCK:
         return measure_stock(bench, name, STOCK[name])
+    if name == BOTH_HALVES:
+        return measure_both_halves(bench, "hybrid:auto", name)
     if bench.searched.model.name != bench.corpus.model:
-        return measure_both_halves(bench, name)
+        return measure_both_halves(bench, name, name)
     return measure(bench, name)
 
 
@@ -374,9 +381,8 @@ def print_table(results: dict[str, dict[str, Any]], kept: KeptOutcomes) -> None:
             print(f"\n{corpus}, {model.rsplit('/', 1)[-1]}, {rows['vector']['n']} questions")
             names = {row: _kept_name(corpus, model, row) for row in rows}
             for name, row in rows.items():
-                # What is filtered is asked of the questions about products alone: see their part.
-                whole = name != FILTERED
-                changed = _change(kept, names["vector"], names[name]) if whole else ""
+                apart = name in APART
+                changed = "" if apart else _change(kept, names["vector"], names[name])
                 print(_line(name, row, changed))
                 for kind, part in row["depends_on"].items():
                     scores = " ".join(f"{part[metric]['mean']:.3f}" for metric in SHOWN)
