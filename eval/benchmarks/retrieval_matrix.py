@@ -5,8 +5,8 @@
 Half of the questions of each corpus, by document, choose the hybrid's weight, and the other half is
 scored; both are in a row of its own, and of a tuned model, which saw most of them. Times are
 medians of single questions, asked of the index as the REPL asks it. What asks a language model is
-scored on the first questions only. What is done is kept in eval/results/retrieval_matrix.json, and every
-question's rank beside it; a run that was stopped goes on.
+scored on the first questions only. What is done is kept in eval/results/retrieval_matrix.json, and
+every question's rank beside it; a run that was stopped goes on.
 """
 
 import argparse
