@@ -102,20 +102,13 @@ class Latest(Recency):
     def newest_first(self, nodes: Ranking) -> list[int]:
         """The places of the passages in their new order."""
         dated = [(date_of(hit.node), Wording.of(hit.node)) for hit in nodes]
-        # Of two passages with titles only those of the same title can be versions.
-        titled: dict[frozenset[str], list[int]] = {}
-        for place, (_, wording) in enumerate(dated):
-            titled.setdefault(wording.title, []).append(place)
-        untitled = titled.get(frozenset(), [])
-        order: dict[int, None] = {}
-        for first, (_, wording) in enumerate(dated):
-            if first in order:
-                continue
-            title = wording.title
-            alike = titled[title] + untitled if title else range(len(dated))
-            left = [place for place in alike if place not in order]
-            order |= dict.fromkeys([*self._newer_versions(first, left, dated), first])
-        return list(order)
+        left = list(range(len(nodes)))
+        order: list[int] = []
+        while left:
+            group = [*self._newer_versions(left, dated), left[0]]
+            order += group
+            left = [place for place in left if place not in group]
+        return order
 
     def note(self, before: Ranking, after: Ranking) -> str:
         """Such as "latest: 2 of 20 passages moved up before an older version"."""
@@ -125,20 +118,20 @@ class Latest(Recency):
 
     @staticmethod
     def _newer_versions(
-        first: int, left: Sequence[int], dated: Sequence[tuple[dt.date | None, Wording]]
+        left: Sequence[int], dated: Sequence[tuple[dt.date | None, Wording]]
     ) -> list[int]:
         """Of the places that are left, those of newer versions of the first, the newest first."""
-        day, wording = dated[first]
+        day, wording = dated[left[0]]
         if day is None:
             return []
         newer = [
             (other, place)
-            for place in left
+            for place in left[1:]
             if (other := dated[place][0]) is not None
             and other > day
             and wording.is_version_of(dated[place][1])
         ]
-        return [place for _, place in sorted(newer, key=lambda one: (-one[0].toordinal(), one[1]))]
+        return [place for _, place in sorted(newer, key=lambda one: one[0], reverse=True)]
 
     def _postprocess_nodes(
         self, nodes: Ranking, query_bundle: QueryBundle | None = None
