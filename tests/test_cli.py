@@ -1,6 +1,5 @@
 """The command line as a user or a program sees it: output, errors, exit codes, the REPL."""
 
-import datetime as dt
 import errno
 import json
 import os
@@ -25,12 +24,13 @@ from typer.testing import CliRunner, Result
 
 from rag_app.chat_model import ChatModel
 from rag_app.cli.app import build_app
+from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
 from rag_app.endpoint import Endpoint
 from rag_app.errors import DocumentError
 from rag_app.index import Catalog
 from rag_app.query import Session, open_with_model
-from rag_app.retrieve import RetrievalOptions, Tools
+from rag_app.retrieve import RetrievalOptions
 
 # Typer itself takes pydantic to write a help page.
 HEAVY = tuple(name for name in HEAVY_LIBRARIES if name != "pydantic")
@@ -487,15 +487,11 @@ def test_a_model_that_only_continues_text_answers_if_it_is_asked_to(
             llm=llm,
             top_k=3,
             retrieval=RetrievalOptions(),
-            tools=Tools(storage=shop, today=dt.date(2026, 1, 1), llm=llm, load_encoder=no_encoder),
+            tools=make_tools(chosen, llm),
         )
         assert (session.writer is llm) is answers
         if not answers:
             assert session.ask("when are refunds paid").text is None
-
-
-def no_encoder(name: str) -> Any:
-    raise NotImplementedError(name)
 
 
 @pytest.mark.parametrize("question", ["", "   ", "?!", "x" * 2001])
