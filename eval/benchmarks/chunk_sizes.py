@@ -66,8 +66,6 @@ def measure(corpus: Corpus) -> dict[str, Any]:
     from rag_app.ingest import ingest
 
     settings = settings_for(corpus, SEED)
-    # Named, it is meant: another size may be in service.
-    settings = settings.model_copy(update={"chunk_size": settings.chunk_size})
     report = ingest([corpus.documents], settings, use=True, progress=show)
     sizes = LONG_SIZES if corpus.name == LONG else SHORT_SIZES
     request = SweepRequest(

@@ -22,9 +22,9 @@ NAME = "held_out"
 
 
 def settings_for(corpus: Corpus, seed: int) -> Settings:
-    """A storage of its own for each corpus."""
+    """A storage of its own for each corpus, and the default chunk size."""
     folder = WORK / corpus.name
-    return load_settings(
+    settings = load_settings(
         flags={
             "storage": folder / "storage",
             "results": folder / "results",
@@ -32,6 +32,8 @@ def settings_for(corpus: Corpus, seed: int) -> Settings:
             "seed": seed,
         }
     )
+    # Named, it is meant: another size may be in service.
+    return settings.model_copy(update={"chunk_size": settings.chunk_size})
 
 
 def ready(

@@ -100,6 +100,10 @@ class Bench:
         options = RetrievalOptions().with_spec("hybrid:auto")
         return tune_weight(self.searched, options, self.dev, self.tools)
 
+    def in_memory(self, options: RetrievalOptions) -> Pipeline:
+        """The retriever over the passages in memory, whose search is exact."""
+        return build_retriever(self.searched, options, top_k=TOP_K, tools=self.tools)
+
     def live(self, options: RetrievalOptions) -> Pipeline:
         """The retriever as the REPL has it, over the index's own search."""
         searched = Searched(self.searched.index, self.searched.model)
@@ -120,8 +124,6 @@ def open_bench(
     from rag_app.ingest import ingest
 
     settings = settings_for(corpus, SEED)
-    # Named, it is meant: another size may be in service.
-    settings = settings.model_copy(update={"chunk_size": settings.chunk_size})
     name = ingest([corpus.documents], settings, progress=show).index
     catalog = Catalog(settings.storage)
     wanted = model or corpus.model
@@ -188,7 +190,7 @@ def measure(bench: Bench, spec: str) -> dict[str, Any]:
     """One of our retrievers: scores, milliseconds and model calls per question."""
     options = bench.options(spec)
     questions = bench.test[:ASKED] if options.asks_model else bench.test
-    retriever = build_retriever(bench.searched, options, top_k=TOP_K, tools=bench.tools)
+    retriever = bench.in_memory(options)
     calls, seconds = [], 0.0
     if options.asks_model:
         # Once for the calls; the answers are cached for the scoring.
@@ -212,11 +214,10 @@ def measure_both_halves(bench: Bench, spec: str, name: str) -> dict[str, Any]:
     specs = []
     for half in halves:
         options = half.options(spec)
-        retriever = build_retriever(half.searched, options, top_k=TOP_K, tools=half.tools)
-        outcomes += score_questions(retriever, half.test)
+        outcomes += score_questions(half.in_memory(options), half.test)
         specs.append(options.spec)
     row = _row(bench, name, outcomes)
-    return {**row, "spec": " and ".join(dict.fromkeys(specs)), "model_calls": 0.0}
+    return {**row, "spec": " and ".join(dict.fromkeys(specs))}
 
 
 def measure_filtered(bench: Bench) -> dict[str, Any]:
@@ -228,8 +229,7 @@ def measure_filtered(bench: Bench) -> dict[str, Any]:
     for question in asked:
         [wanted, *_] = [product[chunk] for gold in question.gold for chunk in gold]
         options = replace(bench.options("hybrid:auto"), where=f'product = "{wanted}"')
-        retriever = build_retriever(bench.searched, options, top_k=TOP_K, tools=bench.tools)
-        outcomes += score_questions(retriever, [question])
+        outcomes += score_questions(bench.in_memory(options), [question])
     return {**_row(bench, FILTERED, outcomes), "spec": FILTERED}
 
 
