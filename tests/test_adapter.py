@@ -12,7 +12,7 @@ from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, Recorder, make_base, row
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.adapter import EPOCH_FACTOR, train_adapter
-from rag_app.finetune.dev import DevEvaluator, DevSet, certainly_worse, reciprocal_rank
+from rag_app.finetune.dev import DevEvaluator, DevSet, errors_risen, reciprocal_rank
 from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
 from rag_app.finetune.whitening import SHARES
 from rag_app.index import VectorCache
@@ -207,15 +207,17 @@ def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: 
     assert not (tmp_path / "x").exists()
 
 
-def test_worse_by_more_than_two_standard_errors() -> None:
+def test_a_change_in_standard_errors() -> None:
     before = np.array([1.0, 1.0, 0.5, 0.5])
+    assert errors_risen(before, before) == 0
     # Changes of -1/2, 0, 0, 1/2: none in the mean.
-    assert not certainly_worse(before, np.array([0.5, 1.0, 0.5, 1.0]))
-    # -1/2, 0, 0, 0: mean -1/8, deviation sqrt(3)/8, standard error sqrt(3)/16: twice that is more.
-    assert not certainly_worse(before, np.array([0.5, 1.0, 0.5, 0.5]))
-    # -1/2, -1/2, -1/2, 0: mean -3/8, the same standard error, which is a third of it.
-    assert certainly_worse(before, np.array([0.5, 0.5, 0.0, 0.5]))
-    assert not certainly_worse(before, before)
+    assert errors_risen(before, np.array([0.5, 1.0, 0.5, 1.0])) == 0
+    # -1/2, 0, 0, 0: mean -1/8, deviation sqrt(3)/8, standard error sqrt(3)/16.
+    assert errors_risen(before, np.array([0.5, 1.0, 0.5, 0.5])) == pytest.approx(-2 / 3**0.5)
+    # -1/2, -1/2, -1/2, 0: mean -3/8, the same standard error.
+    assert errors_risen(before, np.array([0.5, 0.5, 0.0, 0.5])) == pytest.approx(-6 / 3**0.5)
+    # All alike: there is no error.
+    assert errors_risen(before, before + 0.25) > 1e6
 
 
 def test_training_leaves_no_worse_score_than_the_base(base: EmbeddingModel, tmp_path: Path) -> None:

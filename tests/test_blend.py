@@ -50,36 +50,42 @@ def test_weights_that_are_trained_can_be_set() -> None:
     assert into["a"].tolist() == [0.5, 3.0]
 
 
-class Score:
-    """Scores in the order in which they are asked for; remembers the weights they were for."""
+class Ranks:
+    """Ranks of two questions, in the order in which they are asked for; remembers the weights."""
 
-    def __init__(self, into: dict[str, torch.Tensor], *scores: float) -> None:
+    def __init__(self, into: dict[str, torch.Tensor], *ranks: tuple[float, float]) -> None:
         self.into = into
-        self.scores = iter(scores)
+        self.ranks = iter(ranks)
         self.seen: list[float] = []
 
-    def __call__(self) -> float:
+    def __call__(self) -> np.ndarray:
         self.seen.append(round(float(self.into["a"][0]), 6))
-        return next(self.scores)
+        return np.array(next(self.ranks))
 
 
 @pytest.mark.parametrize(
-    ("scores", "share", "best"),
+    ("ranks", "share", "best"),
     [
-        ((0.1, 0.4, 0.3, 0.2), 0.5, 0.4),
-        ((0.1, 0.2, 0.3, 0.4), 1.0, 0.4),
-        ((0.9, 0.2, 0.3, 0.4), 0.3, 0.9),
-        # Of equally good ones the one nearest the base.
-        ((0.1, 0.4, 0.4, 0.4), 0.5, 0.4),
-        ((0.4, 0.4, 0.4, 0.4), 0.3, 0.4),
+        # Shares .3, .5, .7 and 1: the usual one, .5, is the best.
+        (((0.1, 0.1), (0.4, 0.4), (0.3, 0.3), (0.2, 0.2)), 0.5, 0.4),
+        # Another is better on both questions.
+        (((0.1, 0.1), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4)), 1.0, 0.4),
+        (((0.9, 0.9), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4)), 0.3, 0.9),
+        # Or on one, as much as it is worse on the other, nearly.
+        (((0.1, 0.1), (0.2, 0.2), (0.6, 0.0), (0.0, 0.0)), 0.5, 0.2),
+        (((0.4, 0.4), (0.4, 0.4), (0.4, 0.4), (0.4, 0.4)), 0.5, 0.4),
+        # Of equally good ones that beat it, the one nearest the base.
+        (((0.1, 0.1), (0.2, 0.2), (0.4, 0.4), (0.4, 0.4)), 0.7, 0.4),
     ],
 )
-def test_the_best_share_is_left(scores: tuple[float, ...], share: float, best: float) -> None:
+def test_the_usual_share_stays_unless_another_is_better(
+    ranks: tuple[tuple[float, float], ...], share: float, best: float
+) -> None:
     into = of(7.0, 7.0)
-    score = Score(into, *scores)
-    assert choose_blend(into, BASE, TUNED, score) == (share, best)
+    asked = Ranks(into, *ranks)
+    assert choose_blend(into, BASE, TUNED, asked) == pytest.approx((share, best))
     # The first weight goes from 0 to 1, so it is the share itself.
-    assert score.seen == list(SHARES)
+    assert asked.seen == list(SHARES)
     assert into["a"].tolist() == pytest.approx([share, 4 - 2 * share])
 
 
@@ -105,8 +111,6 @@ def test_the_engine_chooses_the_share_on_dev(base: EmbeddingModel, tmp_path: Pat
     report = engine.finished_report()
     assert report.blend in SHARES
     assert report.saved_dev_mrr is not None
-    # The whole share is among those that are tried.
-    assert report.saved_dev_mrr >= report.dev_mrr[0] - 0.02
     saved = DevEvaluator(DEV, base.prompts)(engine.load().transformer)["dev_mrr@10"]
     assert saved == pytest.approx(report.saved_dev_mrr, abs=0.02)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rag_app.finetune.dev import mean_reciprocal_rank
+from rag_app.finetune.dev import reciprocal_ranks
 from rag_app.finetune.whitening import RIDGE, SHARES, choose_share, whitening
 from rag_app.models.embedding import Vectors
 from rag_app.models.query_map import QueryMap
@@ -42,7 +42,9 @@ def test_what_says_nothing_counts_less() -> None:
     gold = [frozenset([thing]) for thing in range(20)]
 
     def score(change: Vectors) -> float:
-        return mean_reciprocal_rank(QueryMap.everywhere(change)(questions), passages, gold)
+        return float(
+            reciprocal_ranks(QueryMap.everywhere(change)(questions), passages, gold).mean()
+        )
 
     plain = score(np.zeros((23, 23), dtype=np.float32))
     whole = whitening(questions, passages)

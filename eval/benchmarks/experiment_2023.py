@@ -184,12 +184,13 @@ def train(
 ) -> tuple[Any, Any]:
     """The row's model, and what a search tried."""
     from rag_app.finetune.phases import Workshop, train_phases
-    from rag_app.finetune.presets import QUICK, search_best
+    from rag_app.finetune.presets import DEFAULT, QUICK, search_best
 
     shop = Workshop(settings.storage / "models", cache, "cpu")
     options = TrainingOptions(seed=SEED)
     if row.preset == "best":
-        search = search_best(base, material, options, shop, minutes=minutes)
+        given = replace(options, **DEFAULT)
+        search = search_best(base, material, given, shop, minutes=minutes)
         return search.model, [asdict(tried) for tried in search.tried]
     if row.preset == "quick":
         options = replace(options, **QUICK)

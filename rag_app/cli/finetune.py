@@ -198,7 +198,8 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     for tried in result.tried:
         run.out.print(
             f"tried {tried.candidate}, {tried.epochs} epochs, blend {tried.blend:g}: "
-            f"dev MRR@10 {tried.dev_mrr:.3f} ({tried.seconds:.0f} s)",
+            f"dev MRR@10 {tried.dev_mrr:.3f} ({tried.seconds:.0f} s)"
+            + (", chosen" if tried.chosen else ""),
             soft_wrap=True,
         )
     split, training = result.split, result.training

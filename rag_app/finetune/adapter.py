@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.batches import deal_batches
-from rag_app.finetune.dev import DevSet, certainly_worse, reciprocal_ranks
+from rag_app.finetune.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
 from rag_app.finetune.home import Home
 from rag_app.finetune.losses import DEFAULT_SCALE
 from rag_app.finetune.machine import peak_memory_mb
@@ -32,8 +31,8 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
-# The dev questions' reciprocal ranks under a change of their vectors.
-Ranks = Callable[[Vectors], npt.NDArray[np.float64]]
+# The dev questions' ranks under a change of their vectors.
+RanksOf = Callable[[Vectors], Ranks]
 
 # An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
 # heart.
@@ -108,7 +107,7 @@ def _fit(
     embedded: tuple[Vectors, Vectors],
     rows: Sequence[TrainingRow],
     options: TrainingOptions,
-    ranks: Ranks | None,
+    ranks: RanksOf | None,
     progress: Progress,
 ) -> _Fitted:
     """Train on from `start`; what was best on dev is kept, and of equally good ones the first."""
@@ -149,25 +148,25 @@ def _fit(
     return _Fitted(best, int(np.argmax(by_epoch)), by_epoch[1:] if ranks else [], losses)
 
 
-def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache", home: Home) -> Ranks:
+def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache", home: Home) -> RanksOf:
     """What measures a change as it is saved; the vectors are made once."""
     questions = cache.embed_queries(base, dev.questions)
     passages = cache.embed_passages(base, dev.passages)
 
-    def ranks(change: Vectors) -> npt.NDArray[np.float64]:
+    def ranks(change: Vectors) -> Ranks:
         return reciprocal_ranks(home.keep(change)(questions), passages, dev.gold)
 
     return ranks
 
 
-def _share(whole: Vectors, ranks: Ranks | None, wanted: float | None) -> float:
+def _share(whole: Vectors, ranks: RanksOf | None, wanted: float | None) -> float:
     """The share of whitening to begin with: the one wanted, or none where dev loses by it."""
     if ranks is None:
         return wanted or 0.0
     if wanted is None:
         return choose_share(whole, lambda change: float(ranks(change).mean()))
     before, after = ranks(np.zeros_like(whole)), ranks(np.float32(wanted) * whole)
-    return 0.0 if certainly_worse(before, after) else wanted
+    return 0.0 if errors_risen(before, after) < -2 else wanted
 
 
 def _save(base: EmbeddingModel, query_map: QueryMap, target: Path, report: TrainingReport) -> None:

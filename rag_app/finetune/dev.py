@@ -16,6 +16,9 @@ from rag_app.retrieve.exact import nearest
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+# The reciprocal rank of each dev question, (n,).
+Ranks = npt.NDArray[np.float64]
+
 DEV_METRIC = "dev_mrr@10"
 DEPTH = 10
 
@@ -46,10 +49,14 @@ class DevEvaluator(BaseEvaluator):
         self, model: "SentenceTransformer", *_args: Any, **_kwargs: Any
     ) -> dict[str, float]:
         """Mean reciprocal rank of the first right passage among the first ten."""
+        return {DEV_METRIC: float(self.ranks(model).mean())}
+
+    def ranks(self, model: "SentenceTransformer") -> Ranks:
+        """Of each question, see `reciprocal_ranks`."""
         with torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16):
             queries = self._encode(model, self.dev.questions, self.prompts.query)
             passages = self._encode(model, self.dev.passages, self.prompts.passage)
-        return {DEV_METRIC: mean_reciprocal_rank(queries, passages, self.dev.gold)}
+        return reciprocal_ranks(queries, passages, self.dev.gold)
 
     def _encode(self, model: "SentenceTransformer", texts: Sequence[str], prompt: str) -> Any:
         return model.encode(
@@ -61,16 +68,7 @@ class DevEvaluator(BaseEvaluator):
         )
 
 
-def mean_reciprocal_rank(
-    queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]
-) -> float:
-    """MRR@10 of queries over passages; arguments as of `reciprocal_ranks`."""
-    return float(reciprocal_ranks(queries, passages, gold).mean())
-
-
-def reciprocal_ranks(
-    queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]
-) -> npt.NDArray[np.float64]:
+def reciprocal_ranks(queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]) -> Ranks:
     """1 / rank of each query's first gold passage, 0 where none is among the first ten: (n,).
 
     Arguments:
@@ -83,10 +81,11 @@ def reciprocal_ranks(
     )
 
 
-def certainly_worse(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> bool:
-    """Whether the mean over the same questions fell by more than two standard errors."""
+def errors_risen(before: Ranks, after: Ranks) -> float:
+    """By how many standard errors the mean over the same questions rose; below 0 where it fell."""
     change = after - before
-    return bool(change.mean() < -2 * change.std() / len(change) ** 0.5)
+    error = change.std() / len(change) ** 0.5
+    return float(change.mean() / max(error, np.finfo(np.float64).eps))
 
 
 def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:

@@ -151,7 +151,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         if self.dev is None:
             raise TrainingError("--blend auto needs dev questions; name a share or more --pairs")
         evaluator = dev_evaluator(self.dev, self.base.prompts, self.device)
-        return choose_blend(into, base, tuned, lambda: evaluator(model)[DEV_METRIC])
+        return choose_blend(into, base, tuned, lambda: evaluator.ranks(model))
 
     def _measure(self, trained: Trained, blend: float, dev_mrr: float | None) -> TrainingReport:
         by_epoch = [

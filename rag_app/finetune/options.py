@@ -8,6 +8,8 @@ from pathlib import Path
 
 # What training measured, in the folder of the model.
 REPORT_FILE = "training.json"
+# The share of the tuned weights in their average with the base's.
+USUAL_BLEND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class TrainingOptions:
         mini_batch: texts that pass through the model at once; larger batches cache gradients.
         top_layers: layers that method "top" trains.
         blend: share of the tuned weights in the saved ones, the base's being the rest; None: the
-            share that is best on dev.
+            usual one, or the share that is better on dev.
         whitening: share of it that an adapter begins with, unless dev certainly loses by it; None:
             the share that is best on dev.
     """
@@ -51,7 +53,7 @@ class TrainingOptions:
     max_tokens: int | None = None
     mini_batch: int = 32
     top_layers: int = 2
-    blend: float | None = 0.5
+    blend: float | None = USUAL_BLEND
     whitening: float | None = 1.0
     seed: int = 13
 

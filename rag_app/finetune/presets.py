@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError, TrainingError
+from rag_app.finetune.dev import errors_risen, reciprocal_ranks
 from rag_app.finetune.methods import ADAPTER
-from rag_app.finetune.negatives import NegativeOptions
+from rag_app.finetune.negatives import NegativeKind, NegativeOptions
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.phases import Workshop, train_phases
 
 if TYPE_CHECKING:
+    from rag_app.finetune.dev import DevSet, Ranks
     from rag_app.finetune.material import Material
     from rag_app.models import EmbeddingModel
 
@@ -30,12 +32,23 @@ class Candidate:
 
     method: str = "full"
     learning_rate: float = 5e-5
-    negatives: str = "none"
+    negatives: NegativeKind = "none"
 
     def __str__(self) -> str:
         """Short, for tables."""
         mined = f", {self.negatives} negatives" if self.negatives != "none" else ""
         return f"{self.method} {self.learning_rate:.0e}{mined}"
+
+    def options(self, given: TrainingOptions, epochs: int) -> TrainingOptions:
+        """Those given, but for the candidate's; what it trains gets a map like the default's."""
+        alone = self.method == ADAPTER
+        return replace(
+            given,
+            method=ADAPTER if alone else f"{self.method},{ADAPTER}",
+            learning_rate=self.learning_rate,
+            epochs=epochs,
+            blend=1.0 if alone else None,
+        )
 
 
 CANDIDATES = (
@@ -53,13 +66,14 @@ ROUNDS = (1, 4, 10)
 
 @dataclass(frozen=True)
 class Tried:
-    """One training of the search; `dev_mrr` of the weights that were saved."""
+    """One training of the search; `dev_mrr` of what was saved."""
 
     candidate: str
     epochs: int
     dev_mrr: float
     blend: float
     seconds: float
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,68 @@ class Search:
     report: TrainingReport
     options: TrainingOptions
     tried: list[Tried]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training that is done, and the ranks of the dev questions with it."""
+
+    name: str
+    options: TrainingOptions
+    model: "EmbeddingModel"
+    report: TrainingReport
+    ranks: "Ranks"
+
+    @property
+    def score(self) -> float:
+        """MRR@10 on dev."""
+        return float(self.ranks.mean())
+
+    def seconds_of(self, epochs: int, rows: int) -> float:
+        """What it would take with so many epochs."""
+        more = epochs - self.options.epochs
+        return self.report.seconds + more * rows / self.report.pairs_per_second
+
+
+class Contest:
+    """Trainings on the same pairs, in the order in which they were tried."""
+
+    def __init__(
+        self, base: "EmbeddingModel", material: "Material", dev: "DevSet", shop: Workshop
+    ) -> None:
+        self.base = base
+        self.material = material
+        self.dev = dev
+        self.shop = shop
+        self.trials: list[Trial] = []
+        self.failed: TrainingError | None = None
+
+    def attempt(
+        self, name: str, options: TrainingOptions, negatives: NegativeOptions
+    ) -> Trial | None:
+        """Train so; None where that does not fit the model."""
+        shop = self.shop
+        shop.progress("search", len(self.trials), 0, f"{name}, {options.epochs} epochs")
+        try:
+            model, report = train_phases(self.base, self.material, options, negatives, shop)
+        except TrainingError as error:
+            self.failed = error
+            return None
+        ranks = reciprocal_ranks(
+            shop.cache.embed_queries(model, self.dev.questions),
+            shop.cache.embed_passages(model, self.dev.passages),
+            self.dev.gold,
+        )
+        model.unload()
+        self.trials.append(Trial(name, options, model, report, ranks))
+        return self.trials[-1]
+
+    def winner(self) -> Trial:
+        """The first, unless another is better by more than a standard error."""
+        if self.failed and not self.trials:
+            raise self.failed
+        first, best = self.trials[0], max(self.trials, key=lambda trial: trial.score)
+        return best if errors_risen(first.ranks, best.ranks) > 1 else first
 
 
 def search_best(
@@ -85,9 +161,11 @@ def search_best(
 ) -> Search:
     """Search method, learning rate, epochs, negatives and blend on dev by successive halving.
 
-    Jamieson and Talwalkar 2016, arXiv 1502.07943. Nothing is begun that would not end in time, by
-    what the same candidate took before; the best weights then get an adapter, which takes seconds.
-    What was trained once is taken up, so the same command again goes on where the time ended.
+    Jamieson and Talwalkar 2016, arXiv 1502.07943. The given options come first, and stay unless
+    dev likes another better by more than a standard error: the best of many looks better than it is
+    (Breiman et al. 1984). Nothing is begun that would not end in time, by what the same candidate,
+    or else the first training, took before. What was trained once is taken up, so the same command
+    again goes on where the time ended.
 
     Raises:
         ConfigError: no dev questions to choose by.
@@ -96,50 +174,29 @@ def search_best(
     if material.dev is None:
         raise ConfigError("--preset best chooses on dev questions; raise --dev-share or add pairs")
     deadline = clock() + 60 * minutes
-    tried: list[Tried] = []
-    best: tuple[float, Candidate, TrainingOptions] | None = None
+    contest = Contest(base, material, material.dev, shop)
+    contest.attempt("as given", options, NegativeOptions())
     running = list(candidates)
-    cost: dict[Candidate, float] = {}
-    failed: TrainingError | None = None
+    latest: dict[Candidate, Trial] = {}
     for epochs in rounds:
-        scores: dict[Candidate, float] = {}
+        done: dict[Candidate, Trial] = {}
         for candidate in running:
-            if clock() + epochs * cost.get(candidate, 0.0) > deadline and best is not None:
+            like = latest.get(candidate) or next(iter(contest.trials), None)
+            if like and clock() + like.seconds_of(epochs, len(material.rows)) > deadline:
                 continue
-            shop.progress("search", len(tried), 0, f"{candidate}, {epochs} epochs")
-            chosen = replace(
-                options,
-                method=candidate.method,
-                learning_rate=candidate.learning_rate,
-                epochs=epochs,
-                blend=1.0 if candidate.method == ADAPTER else None,
-            )
-            try:
-                _, report = train_phases(base, material, chosen, _negatives(candidate), shop)
-            except TrainingError as error:
-                failed = error
-                continue
-            score = report.saved_dev_mrr if report.saved_dev_mrr is not None else -math.inf
-            scores[candidate] = score
-            cost[candidate] = report.seconds / epochs
-            tried.append(Tried(str(candidate), epochs, score, report.blend, report.seconds))
-            if best is None or score > best[0]:
-                best = (score, candidate, chosen)
-        ranked = sorted(scores, key=lambda candidate: -scores[candidate])
+            negatives = NegativeOptions(candidate.negatives)
+            trial = contest.attempt(str(candidate), candidate.options(options, epochs), negatives)
+            if trial:
+                done[candidate] = latest[candidate] = trial
+        ranked = sorted(done, key=lambda candidate: -done[candidate].score)
         running = ranked[: math.ceil(len(ranked) / 2)]
-    if best is None:
-        raise failed or TrainingError("no candidate could be trained")
-    _, candidate, chosen = best
-    chosen = _with_adapter(chosen)
-    model, report = train_phases(base, material, chosen, _negatives(candidate), shop)
-    return Search(model, report, chosen, tried)
+    won = contest.winner()
+    tried = [_tried(trial, trial is won) for trial in contest.trials]
+    return Search(won.model, won.report, won.options, tried)
 
 
-def _with_adapter(options: TrainingOptions) -> TrainingOptions:
-    if options.method == ADAPTER:
-        return options
-    return replace(options, method=f"{options.method},{ADAPTER}")
-
-
-def _negatives(candidate: Candidate) -> NegativeOptions:
-    return NegativeOptions("mined") if candidate.negatives == "mined" else NegativeOptions()
+def _tried(trial: Trial, chosen: bool) -> Tried:
+    report = trial.report
+    return Tried(
+        trial.name, trial.options.epochs, trial.score, report.blend, report.seconds, chosen
+    )
