@@ -85,6 +85,18 @@ WAYS = {
     "dae first": Way({**QUICK, "loss": "dae,mnrl"}),
 }
 MAIN = (STOCK, "quick", BEST)
+# As docs/measured.md calls them.
+TITLES = {
+    "jhu": "English FAQ, MiniLM",
+    "korquad": "KorQuAD, e5-small",
+    "sample-en": "English sample, MiniLM",
+    "sample-ko": "Korean sample, e5-small",
+    "synthetic": "written",
+    STOCK: "LlamaIndex",
+    "default": "`rag-app finetune`",
+    "quick": "`--preset quick`",
+    BEST: "`--preset best`",
+}
 # What other ways are held against, question by question.
 AGAINST = (STOCK, "quick")
 
@@ -302,17 +314,21 @@ def print_markdown(rows: list[dict[str, Any]]) -> None:
         rows, key=lambda r: (places[r["corpus"]], r["kind"], ways.index(r["way"]), r["seed"])
     ):
         cells = [
-            row["corpus"],
-            f"{row['training_pairs']} {row['kind']}",
-            row["way"],
+            _title(row["corpus"]),
+            f"{row['training_pairs']} {_title(row['kind'])}",
+            _title(row["way"]),
             str(row["seed"]),
             str(row["n"]),
             *(f"{row['base'][m]['mean']:.3f} → {row['tuned'][m]['mean']:.3f}" for m in shown),
             interval(Difference(**row["differences"]["mrr@10"])),
-            f"{row['canary']['mean']:+.3f}",
+            f"{row['canary']['mean']:+z.3f}",
             row["verdict"],
         ]
-        print("| " + " | ".join(cells) + " |")
+        print("| " + " | ".join(cells).replace("0.", ".") + " |")
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name)
 
 
 def main() -> None:
