@@ -201,7 +201,7 @@ def test_who_tunes_a_tuned_model_inherits_what_it_has_seen(
 def test_a_search_goes_on_where_the_time_ended(
     base: EmbeddingModel, storage: Path, found: tuple[Search, Recorder]
 ) -> None:
-    # Of three candidates two go on; the first round of two of them is there already.
+    # All but the third are there already.
     other = Candidate("full", 1e-8)
     result, seen = search(base, storage, [IDLES, LEARNS, other], rounds=(1,))
     assert len(result.tried) == 4

@@ -6,7 +6,7 @@ Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv 2109.01903
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rag_app.finetune.dev import errors_risen
+from rag_app.finetune.dev import takes_over
 from rag_app.finetune.options import USUAL_BLEND
 
 if TYPE_CHECKING:
@@ -39,6 +39,6 @@ def choose_blend(
         set_blend(into, base, tuned, share)
         tried[share] = score()
     best = max(SHARES, key=lambda share: tried[share].mean())
-    chosen = best if errors_risen(tried[USUAL_BLEND], tried[best]) > 1 else USUAL_BLEND
+    chosen = best if takes_over(tried[USUAL_BLEND], tried[best]) else USUAL_BLEND
     set_blend(into, base, tuned, chosen)
     return chosen, float(tried[chosen].mean())

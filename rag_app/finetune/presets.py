@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError, TrainingError
-from rag_app.finetune.dev import errors_risen, reciprocal_ranks
+from rag_app.finetune.dev import reciprocal_ranks, takes_over
 from rag_app.finetune.methods import ADAPTER
 from rag_app.finetune.negatives import NegativeKind, NegativeOptions
 from rag_app.finetune.options import TrainingOptions, TrainingReport
@@ -145,7 +145,7 @@ class Contest:
         if self.failed and not self.trials:
             raise self.failed
         first, best = self.trials[0], max(self.trials, key=lambda trial: trial.score)
-        return best if errors_risen(first.ranks, best.ranks) > 1 else first
+        return best if takes_over(first.ranks, best.ranks) else first
 
 
 def search_best(
