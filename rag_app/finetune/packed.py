@@ -8,6 +8,7 @@ its forward pass on a CPU, this one twice as long.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -120,12 +121,16 @@ class _Grid:
     Fields:
         rows: (texts, longest) the token of each place, any token where a text has ended.
         real: (tokens of these texts,) the places that hold a token.
+        tokens: (tokens of these texts,) which ones they hold.
         bias: (texts, 1, 1, longest) what keeps attention from the others; None if there are none.
+        empty: (texts, 1, longest, 1) those others; None if there are none.
     """
 
     rows: torch.Tensor
     real: torch.Tensor
-    bias: torch.Tensor | None
+    tokens: torch.Tensor
+    bias: torch.Tensor | None = None
+    empty: torch.Tensor | None = None
 
     def take(self, tensor: torch.Tensor) -> torch.Tensor:
         """(tokens of all texts, heads, width) -> (texts, heads, longest, width)."""
@@ -138,9 +143,11 @@ class _Grid:
         flat = tensor.transpose(1, 2).reshape(-1, heads * width)
         if self.bias is not None:
             flat = flat.index_select(0, self.real)
-        into.view(len(into), -1).index_copy_(0, self.rows.flatten()[self.real], flat)
+        into.view(len(into), -1).index_copy_(0, self.tokens, flat)
 
 
+# Every layer of a pass asks for the same ones.
+@lru_cache(maxsize=1)
 def _grids(bounds: torch.Tensor, dtype: torch.dtype) -> list[_Grid]:
     """The texts between these bounds by length: a question beside passages is not filled up."""
     lengths = bounds.diff().tolist()
@@ -157,10 +164,13 @@ def _grid(bounds: torch.Tensor, texts: list[int], dtype: torch.dtype) -> _Grid:
     filled = places < lengths
     rows = torch.where(filled, starts + places, starts)
     real = filled.flatten().nonzero().flatten()
+    tokens = rows.flatten()[real]
     if bool(filled.all()):
-        return _Grid(rows, real, None)
-    bias = torch.zeros(filled.shape, dtype=dtype, device=bounds.device)
-    return _Grid(rows, real, bias.masked_fill_(~filled, -torch.inf)[:, None, None])
+        return _Grid(rows, real, tokens)
+    empty = ~filled[:, None, None]
+    bias = torch.zeros(empty.shape, dtype=dtype, device=bounds.device)
+    bias.masked_fill_(empty, -torch.inf)
+    return _Grid(rows, real, tokens, bias, empty.transpose(-1, -2))
 
 
 class _Attention(torch.autograd.Function):
@@ -197,9 +207,9 @@ class _Attention(torch.autograd.Function):
             ctx.grids, kept, kept, kept, kept, strict=True
         ):
             mixed = grid.take(output)
-            if grid.bias is not None:
+            if grid.empty is not None:
                 # Places without a token stand for one that is counted elsewhere.
-                mixed.masked_fill_(grid.bias.transpose(-1, -2).isinf(), 0.0)
+                mixed.masked_fill_(grid.empty, 0.0)
             to_values = weights.transpose(-1, -2) @ mixed
             to_weights = mixed @ values.transpose(-1, -2)
             to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
