@@ -7,7 +7,14 @@ from collections import Counter
 import pytest
 from datasets import Dataset
 
-from rag_app.finetune.batches import CleanBatchSampler, batch_count, clean_batches, deal_batches
+from rag_app.finetune.batches import (
+    CleanBatchSampler,
+    batch_count,
+    clean_batches,
+    deal_batches,
+    groups_against,
+)
+from rag_app.finetune.options import TrainingRow
 
 
 def random_groups(seed: int) -> list[str]:
@@ -45,6 +52,55 @@ def test_a_group_larger_than_the_batches_there_would_be_makes_more() -> None:
 
 def test_one_group_alone_gives_batches_of_one() -> None:
     assert sorted(deal_batches(["a", "a", "a"], 32, seed=0)) == [[0], [1], [2]]
+
+
+def test_a_negative_is_against_the_rows_that_it_answers() -> None:
+    rows = [
+        TrainingRow("q1", "one", "a", ("two", "of no row")),
+        TrainingRow("q2", "two", "b", ("of no row",)),
+        TrainingRow("q3", "two", "c", ("one", "two")),
+    ]
+    assert groups_against(rows) == [{"b", "c"}, frozenset(), {"a", "b", "c"}]
+
+
+def clashes(batches: list[list[int]], groups: list[str], against: list[frozenset[str]]) -> int:
+    """Pairs of a row and another in its batch whose passage it has as a negative."""
+    return sum(
+        groups[other] in against[row]
+        for batch in batches
+        for row in batch
+        for other in batch
+        if other != row
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("batch_size", "share_left"), [(8, 0.05), (64, 0.5)])
+def test_rows_do_not_meet_the_questions_that_their_negatives_answer(
+    seed: int, batch_size: int, share_left: float
+) -> None:
+    rng = random.Random(seed)  # noqa: S311
+    groups = [f"g{row // 2}" for row in range(200)]
+    against = [frozenset(rng.sample(groups, 2)) - {group} for group in groups]
+    plain = deal_batches(groups, batch_size, seed=seed)
+    before = clashes(plain, groups, against)
+    assert before > 5
+    batches = deal_batches(groups, batch_size, seed=seed, against=against)
+    # Among the fifty of a large batch everybody meets somebody.
+    assert clashes(batches, groups, against) <= share_left * before
+    # All else is as it was.
+    assert sorted(row for batch in batches for row in batch) == list(range(200))
+    assert list(map(len, batches)) == list(map(len, plain))
+    assert all(len({groups[row] for row in batch}) == len(batch) for batch in batches)
+    # Rows against nobody change nothing.
+    nobody = [frozenset[str]()] * 200
+    assert deal_batches(groups, batch_size, seed=seed, against=nobody) == plain
+
+
+def test_rows_that_must_meet_do() -> None:
+    # One batch holds all.
+    [batch] = deal_batches(["a", "b"], 2, seed=0, against=[frozenset("b"), frozenset()])
+    assert sorted(batch) == [0, 1]
 
 
 def test_the_seed_decides() -> None:

@@ -1,6 +1,7 @@
 """Hard and random negatives, with vectors on a quarter circle that one can compute in the head."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from rag_app.finetune.negatives import (
     DEPTH,
     POSITIVE_SHARE,
     NegativePool,
+    as_many_each,
     mined_negatives,
     random_negatives,
 )
@@ -143,3 +145,26 @@ def test_a_large_cluster_hides_no_negative() -> None:
     pool = NegativePool([*(f"own{i}" for i in range(200)), "other"], ["own"] * 200 + ["x"])
     found = [random_negatives([ROW], ["own"], pool, 1, seed=s)[0].negatives for s in range(5)]
     assert found == [("other",)] * 5
+
+
+def test_who_has_fewer_negatives_gets_passages_of_other_groups() -> None:
+    rows = [
+        TrainingRow("q0", "p0", "a", ("n1", "n2", "n3")),
+        TrainingRow("q1", "p1", "b", ("p3",)),
+        TrainingRow("q2", "p2", "b"),
+        TrainingRow("q3", "p3", "c"),
+        TrainingRow("q4", "p3", "d"),
+    ]
+    filled = as_many_each(rows)
+    assert [replace(row, negatives=()) for row in filled] == [
+        replace(row, negatives=()) for row in rows
+    ]
+    assert [row.negatives for row in filled] == [
+        ("n1", "n2", "n3"),
+        ("p3", "p0"),  # neither its own group's nor one twice, and there are no more
+        ("p3", "p0"),
+        ("p0", "p1", "p2"),
+        ("p0", "p1", "p2"),
+    ]
+    assert as_many_each(rows[2:]) == rows[2:]
+    assert as_many_each([]) == []

@@ -13,7 +13,7 @@ from tiny import make_tiny_model
 from rag_app.errors import ConfigError, TrainingError
 from rag_app.finetune.dev import DevEvaluator
 from rag_app.finetune.material import Material
-from rag_app.finetune.negatives import NegativePool
+from rag_app.finetune.negatives import NegativeOptions, NegativePool
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.phases import Workshop
 from rag_app.finetune.presets import CANDIDATES, Candidate, Contest, Search, Trial, search_best
@@ -26,6 +26,7 @@ LEARNS = Candidate("full", 5e-3)
 IDLES = Candidate("full", 1e-7)
 GIVEN = replace(OPTIONS, method="full,adapter", learning_rate=1e-7, epochs=1)
 FIRST = ("as given", 1)
+NONE = NegativeOptions()
 MATERIAL = Material(
     split=Split([], [], [], {}),
     rows=ROWS,
@@ -67,6 +68,7 @@ def search(
     candidates: Sequence[Candidate],
     *,
     given: TrainingOptions = GIVEN,
+    negatives: NegativeOptions = NONE,
     material: Material = MATERIAL,
     rounds: Sequence[int] = (1, 2),
     minutes: float = 60,
@@ -78,6 +80,7 @@ def search(
         base,
         material,
         given,
+        negatives,
         shop,
         minutes=minutes,
         candidates=candidates,
@@ -270,3 +273,15 @@ def test_without_dev_questions_there_is_nothing_to_choose_by(
 
 def test_no_candidate_is_tried_twice() -> None:
     assert len({str(candidate) for candidate in CANDIDATES}) == len(CANDIDATES)
+
+
+def test_negatives_that_are_given_are_trained_against(base: EmbeddingModel, tmp_path: Path) -> None:
+    given, two = replace(GIVEN, blend=None), NegativeOptions("mined", per_pair=2)
+    plain, _ = search(base, tmp_path, [], given=given)
+    mined, _ = search(base, tmp_path, [], given=given, negatives=two)
+    assert mined.model.folder != plain.model.folder
+    # A candidate names its own kind, and takes as many: these two are trained already.
+    both = [Candidate("full", GIVEN.learning_rate, kind) for kind in ("none", "mined")]
+    result, silence = search(base, tmp_path, both, given=given, negatives=two, rounds=(1,))
+    assert len(result.tried) == 3
+    assert [call for call in silence.calls if call[0] == "train"] == []

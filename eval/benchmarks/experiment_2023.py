@@ -190,7 +190,7 @@ def train(
     options = TrainingOptions(seed=SEED)
     if row.preset == "best":
         given = replace(options, **DEFAULT)
-        search = search_best(base, material, given, shop, minutes=minutes)
+        search = search_best(base, material, given, NegativeOptions(), shop, minutes=minutes)
         return search.model, [asdict(tried) for tried in search.tried]
     if row.preset == "quick":
         options = replace(options, **QUICK)

@@ -182,7 +182,9 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         return EmbeddingModel(target.name, target, device="cpu"), []
     options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
     if name == BEST:
-        search = search_best(bench.base, material, options, shop, minutes=minutes)
+        search = search_best(
+            bench.base, material, options, NegativeOptions(), shop, minutes=minutes
+        )
         return search.model, [asdict(tried) for tried in search.tried]
     if not way.clean_batches:
         rows = [replace(row, group=str(place)) for place, row in enumerate(material.rows)]

@@ -17,8 +17,19 @@ from torch.utils.data import SequentialSampler
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from rag_app.finetune.options import TrainingRow
 
-def deal_batches(groups: Sequence[str], batch_size: int, *, seed: int) -> list[list[int]]:
+# Places that are looked at for a row that must leave its batch.
+TRIES = 100
+
+
+def deal_batches(
+    groups: Sequence[str],
+    batch_size: int,
+    *,
+    seed: int,
+    against: Sequence[frozenset[str]] = (),
+) -> list[list[int]]:
     """Deal rows into batches so that no batch holds two rows of one group.
 
     The batches are of equal size, give or take one, at most `batch_size`, and hold every row
@@ -27,6 +38,8 @@ def deal_batches(groups: Sequence[str], batch_size: int, *, seed: int) -> list[l
 
     Arguments:
         groups: the group of each row.
+        against: the groups whose passages each row has as negatives: they do not meet either, where
+            room for them is found.
     Returns:
         row numbers by batch.
     """
@@ -45,7 +58,54 @@ def deal_batches(groups: Sequence[str], batch_size: int, *, seed: int) -> list[l
             batches[place % count].append(row)
             place += 1
     rng.shuffle(batches)
+    if any(against):
+        _part(batches, groups, against, rng)
     return batches
+
+
+def groups_against(rows: Sequence["TrainingRow"]) -> list[frozenset[str]]:
+    """The groups whose passages each row has as negatives.
+
+    Beside such a passage's own question, a negative of another is the right answer called wrong.
+    """
+    of_passage: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        of_passage[row.passage].add(row.group)
+    return [
+        frozenset(group for text in row.negatives for group in of_passage.get(text, ()))
+        for row in rows
+    ]
+
+
+def _part(
+    batches: list[list[int]],
+    groups: Sequence[str],
+    against: Sequence[frozenset[str]],
+    rng: random.Random,
+) -> None:
+    """Let rows that should not meet change places with rows of other batches, if that helps."""
+
+    def clashes(row: int, batch: Sequence[int], instead_of: int) -> float:
+        others = [other for other in batch if other not in (row, instead_of)]
+        if any(groups[other] == groups[row] for other in others):
+            return math.inf
+        return sum(
+            (groups[row] in against[other]) + (groups[other] in against[row]) for other in others
+        )
+
+    for batch in batches:
+        for place in range(len(batch)):
+            for _ in range(TRIES):
+                row, to = batch[place], rng.choice(batches)
+                here = clashes(row, batch, row)
+                if not here:
+                    break
+                there = rng.randrange(len(to))
+                other = to[there]
+                before = here + clashes(other, to, other)
+                after = clashes(row, to, other) + clashes(other, batch, row)
+                if to is not batch and after < before:
+                    batch[place], to[there] = other, row
 
 
 def batch_count(groups: Sequence[str], batch_size: int) -> int:
@@ -60,6 +120,7 @@ class CleanBatchSampler(DefaultBatchSampler):
     gives each process one of them. What cannot be shared out evenly waits for the next epoch.
 
     Arguments:
+        groups, against: as of `deal_batches`.
         batch_size: pairs of one part.
     """
 
@@ -70,10 +131,12 @@ class CleanBatchSampler(DefaultBatchSampler):
         groups: Sequence[str],
         batch_size: int,
         seed: int,
+        against: Sequence[frozenset[str]] = (),
         processes: int = 1,
     ) -> None:
         super().__init__(SequentialSampler(dataset), batch_size=batch_size, drop_last=False)
         self.groups = groups
+        self.against = against
         self.seed = seed
         self.processes = processes
         self.whole = batch_size * processes
@@ -84,7 +147,8 @@ class CleanBatchSampler(DefaultBatchSampler):
     def __iter__(self) -> Iterator[list[int]]:
         """Batches of the present epoch."""
         # Epochs must differ from each other and from the neighbouring seed's epochs.
-        for batch in deal_batches(self.groups, self.whole, seed=self.seed * 10_007 + self.epoch):
+        seed = self.seed * 10_007 + self.epoch
+        for batch in deal_batches(self.groups, self.whole, seed=seed, against=self.against):
             size = len(batch) // self.processes
             for part in range(self.processes):
                 yield batch[part * size : (part + 1) * size]
@@ -93,21 +157,29 @@ class CleanBatchSampler(DefaultBatchSampler):
         return self.processes * batch_count(self.groups, self.whole)
 
 
-def clean_batches(groups: Sequence[str], *, processes: int = 1) -> Callable[..., CleanBatchSampler]:
+def clean_batches(
+    groups: Sequence[str], *, against: Sequence[frozenset[str]] = (), processes: int = 1
+) -> Callable[..., CleanBatchSampler]:
     """What sentence-transformers' `batch_sampler` argument takes: called with dataset and sizes."""
     # A partial of a module's function, since the trainer pickles its arguments.
-    return functools.partial(_make_sampler, groups=groups, processes=processes)
+    return functools.partial(_make_sampler, groups=groups, against=against, processes=processes)
 
 
 def _make_sampler(
     dataset: "Dataset",
     *,
     groups: Sequence[str],
+    against: Sequence[frozenset[str]],
     batch_size: int,
     seed: int,
     processes: int,
     **_: Any,
 ) -> CleanBatchSampler:
     return CleanBatchSampler(
-        dataset, groups=groups, batch_size=batch_size, seed=seed, processes=processes
+        dataset,
+        groups=groups,
+        against=against,
+        batch_size=batch_size,
+        seed=seed,
+        processes=processes,
     )

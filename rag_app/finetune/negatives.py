@@ -101,6 +101,25 @@ def mined_negatives(
     return mined
 
 
+def as_many_each(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
+    """Rows with as many negatives each as any of them, for a loss that reads them as columns.
+
+    Those that lack some get passages of other groups, which a batch would bring as well.
+    """
+    most = max((len(row.negatives) for row in rows), default=0)
+    filled = []
+    for place, row in enumerate(rows):
+        negatives = dict.fromkeys(row.negatives)
+        for step in range(1, len(rows)):
+            if len(negatives) == most:
+                break
+            other = rows[(place + step) % len(rows)]
+            if other.group != row.group and other.passage != row.passage:
+                negatives[other.passage] = None
+        filled.append(replace(row, negatives=tuple(negatives)))
+    return filled
+
+
 def _others(
     cluster: str,
     pool: NegativePool,

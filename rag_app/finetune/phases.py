@@ -12,7 +12,12 @@ from rag_app.finetune.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.losses import LOSSES, find_loss
 from rag_app.finetune.material import Material
 from rag_app.finetune.methods import ADAPTER, find_method
-from rag_app.finetune.negatives import NegativeOptions, mined_negatives, random_negatives
+from rag_app.finetune.negatives import (
+    NegativeOptions,
+    as_many_each,
+    mined_negatives,
+    random_negatives,
+)
 from rag_app.finetune.options import (
     REPORT_FILE,
     TrainingOptions,
@@ -166,7 +171,7 @@ def _rows(
     seed = options.seed + phase.round
     rows, clusters, pool = material.rows, material.row_clusters, material.pool
     if negatives.kind == "mined":
-        return mined_negatives(
+        rows = mined_negatives(
             rows,
             clusters,
             pool,
@@ -176,9 +181,9 @@ def _rows(
             passages=shop.cache.embed_passages(model, pool.texts, progress=shop.progress),
             seed=seed,
         )
-    if negatives.kind == "random" or loss.needs_negatives:
-        return random_negatives(rows, clusters, pool, negatives.per_pair, seed=seed)
-    return rows
+    elif negatives.kind == "random" or loss.needs_negatives:
+        rows = random_negatives(rows, clusters, pool, negatives.per_pair, seed=seed)
+    return rows if loss.needs_negatives else as_many_each(rows)
 
 
 def _train_one(

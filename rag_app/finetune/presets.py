@@ -152,6 +152,7 @@ def search_best(
     base: "EmbeddingModel",
     material: "Material",
     options: TrainingOptions,
+    negatives: NegativeOptions,
     shop: Workshop,
     *,
     minutes: float,
@@ -161,7 +162,7 @@ def search_best(
 ) -> Search:
     """Search method, learning rate, epochs, negatives and blend on dev by successive halving.
 
-    Jamieson and Talwalkar 2016, arXiv 1502.07943. The given options come first, and stay unless
+    Jamieson and Talwalkar 2016, arXiv 1502.07943. What is given comes first, and stays unless
     dev likes another better by more than a standard error: the best of many looks better than it is
     (Breiman et al. 1984). Nothing is begun that would not end in time, by what the same candidate,
     or else the first training, took before. What was trained once is taken up, so the same command
@@ -175,7 +176,7 @@ def search_best(
         raise ConfigError("--preset best chooses on dev questions; raise --dev-share or add pairs")
     deadline = clock() + 60 * minutes
     contest = Contest(base, material, material.dev, shop)
-    contest.attempt("as given", options, NegativeOptions())
+    contest.attempt("as given", options, negatives)
     running = list(candidates)
     latest: dict[Candidate, Trial] = {}
     for epochs in rounds:
@@ -184,8 +185,11 @@ def search_best(
             like = latest.get(candidate) or next(iter(contest.trials), None)
             if like and clock() + like.seconds_of(epochs, len(material.rows)) > deadline:
                 continue
-            negatives = NegativeOptions(candidate.negatives)
-            trial = contest.attempt(str(candidate), candidate.options(options, epochs), negatives)
+            trial = contest.attempt(
+                str(candidate),
+                candidate.options(options, epochs),
+                replace(negatives, kind=candidate.negatives),
+            )
             if trial:
                 done[candidate] = latest[candidate] = trial
         ranked = sorted(done, key=lambda candidate: -done[candidate].score)

@@ -107,10 +107,10 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
 def _train(
     request: FinetuneRequest, base: EmbeddingModel, material: Material, shop: Workshop
 ) -> Search:
-    options = request.options
+    options, negatives = request.options, request.negatives
     if request.preset == BEST:
-        return search_best(base, material, options, shop, minutes=request.minutes)
-    model, report = train_phases(base, material, options, request.negatives, shop)
+        return search_best(base, material, options, negatives, shop, minutes=request.minutes)
+    model, report = train_phases(base, material, options, negatives, shop)
     return Search(model, report, options, [])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.batches import batch_count, clean_batches
+from rag_app.finetune.batches import batch_count, clean_batches, groups_against
 from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.losses import LossEntry, find_loss, training_dataset
 from rag_app.finetune.machine import explain, free_memory, has_bf16, ran_out_of_memory
@@ -138,11 +138,12 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
     model, finish = _fresh_model(job, loss)
     criterion = loss.build(model, job.options)
     switch_off_dropout(criterion)
-    groups = [row.group for row in job.rows for _ in range(loss.repeats(row))]
+    examples = [row for row in job.rows for _ in range(loss.repeats(row))]
+    groups = [row.group for row in examples]
     dataset, damage = training_dataset(loss.columns(job.rows), seed=job.options.seed)
     trainer = PairTrainer(
         model=model,
-        args=_arguments(job, groups),
+        args=_arguments(job, examples),
         train_dataset=dataset,
         loss=criterion,
         evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
@@ -192,7 +193,7 @@ def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransforme
     return model, finish
 
 
-def _arguments(job: TrainingJob, groups: Sequence[str]) -> Any:
+def _arguments(job: TrainingJob, examples: Sequence[TrainingRow]) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     options = job.options
@@ -203,7 +204,11 @@ def _arguments(job: TrainingJob, groups: Sequence[str]) -> Any:
         per_device_train_batch_size=options.batch_size // world_size(),
         learning_rate=options.learning_rate,
         warmup_steps=options.warmup_share,
-        batch_sampler=clean_batches(groups, processes=world_size()),
+        batch_sampler=clean_batches(
+            [row.group for row in examples],
+            against=groups_against(examples),
+            processes=world_size(),
+        ),
         prompts=column_prompts(job.prompts),
         seed=options.seed,
         data_seed=options.seed,
