@@ -171,6 +171,26 @@ def test_lower_layers_are_computed_once_for_a_text(base: EmbeddingModel) -> None
         assert (embed(model, texts) - first).abs().max() > 1e-2
 
 
+def test_what_finds_no_room_is_computed_anew(base: EmbeddingModel) -> None:
+    model = load(base.folder)
+    inner: Any = model[0].auto_model
+    lower = inner.encoder.layer[0]
+    kept(model)
+    inner.embeddings.room = 1500
+    texts = [row.question for row in ROWS[:6]]
+    with torch.no_grad():
+        first = embed(model, texts)
+        torch.testing.assert_close(embed(model, texts[::-1]), first.flip(0), atol=1e-5, rtol=0)
+        for weight in lower.parameters():
+            weight.zero_()
+        moved = [
+            float((embed(model, [text]) - vector).abs().max())
+            for text, vector in zip(texts, first, strict=True)
+        ]
+    assert 0 < sum(change < 1e-5 for change in moved) < 6
+    assert 0 <= inner.embeddings.room < 1500
+
+
 @pytest.mark.parametrize("layers", [0, 2, 5])
 def test_a_wrong_number_of_layers_says_how_many_there_are(
     base: EmbeddingModel, tmp_path: Path, layers: int

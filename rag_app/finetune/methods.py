@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LORA_RANK = 32
 LORA_ALPHA = 64
 
+# Of hidden states that method "top" keeps: those of some ten thousand passages.
+KEPT_BYTES = 2**30
+
 # Of no weights: see adapter.py.
 ADAPTER = "adapter"
 
@@ -137,16 +140,22 @@ def freeze_word_embeddings(model: "SentenceTransformer") -> None:
 
 
 class KeptLayers(nn.Module):
-    """Embeddings and lower layers in one, computed once for each text.
+    """Embeddings and lower layers in one, computed once for each text while there is room for it.
 
     It stands in for the embeddings of a model that reads its texts packed: a text begins where
     positions begin anew.
+
+    Arguments:
+        room: bytes of hidden states that are kept.
     """
 
-    def __init__(self, embeddings: nn.Module, layers: nn.ModuleList) -> None:
+    def __init__(
+        self, embeddings: nn.Module, layers: nn.ModuleList, *, room: int = KEPT_BYTES
+    ) -> None:
         super().__init__()
         self.embeddings = embeddings
         self.layers = layers
+        self.room = room
         self._kept: dict[bytes, torch.Tensor] = {}
 
     @torch.no_grad()
@@ -156,13 +165,16 @@ class KeptLayers(nn.Module):
         """Hidden states below the trained layers: (1, tokens, width)."""
         [ids], [positions] = input_ids, position_ids
         starts = (positions == positions[0]).nonzero().flatten()
-        texts = [ids[start:end] for start, end in _spans(starts.tolist(), len(ids))]
-        keys = [text.numpy(force=True).tobytes() for text in texts]
-        if any(key not in self._kept for key in keys):
-            hidden = self._compute(input_ids, position_ids, starts)
-            for key, (start, end) in zip(keys, _spans(starts.tolist(), len(ids)), strict=True):
+        spans = list(_spans(starts.tolist(), len(ids)))
+        keys = [ids[start:end].numpy(force=True).tobytes() for start, end in spans]
+        if all(key in self._kept for key in keys):
+            return torch.cat([self._kept[key] for key in keys])[None]
+        hidden = self._compute(input_ids, position_ids, starts)
+        for key, (start, end) in zip(keys, spans, strict=True):
+            if key not in self._kept and hidden[start:end].nbytes <= self.room:
                 self._kept[key] = hidden[start:end].clone()
-        return torch.cat([self._kept[key] for key in keys])[None]
+                self.room -= self._kept[key].nbytes
+        return hidden[None]
 
     def _compute(
         self, input_ids: torch.Tensor, position_ids: torch.Tensor, starts: torch.Tensor
