@@ -140,10 +140,12 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
     switch_off_dropout(criterion)
     examples = [row for row in job.rows for _ in range(loss.repeats(row))]
     groups = [row.group for row in examples]
+    # A triplet's negative is its own, and nobody else's in the batch.
+    against = [] if loss.needs_negatives else groups_against(examples)
     dataset, damage = training_dataset(loss.columns(job.rows), seed=job.options.seed)
     trainer = PairTrainer(
         model=model,
-        args=_arguments(job, examples),
+        args=_arguments(job, groups, against),
         train_dataset=dataset,
         loss=criterion,
         evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
@@ -193,7 +195,7 @@ def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransforme
     return model, finish
 
 
-def _arguments(job: TrainingJob, examples: Sequence[TrainingRow]) -> Any:
+def _arguments(job: TrainingJob, groups: Sequence[str], against: Sequence[frozenset[str]]) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     options = job.options
@@ -204,11 +206,7 @@ def _arguments(job: TrainingJob, examples: Sequence[TrainingRow]) -> Any:
         per_device_train_batch_size=options.batch_size // world_size(),
         learning_rate=options.learning_rate,
         warmup_steps=options.warmup_share,
-        batch_sampler=clean_batches(
-            [row.group for row in examples],
-            against=groups_against(examples),
-            processes=world_size(),
-        ),
+        batch_sampler=clean_batches(groups, against=against, processes=world_size()),
         prompts=column_prompts(job.prompts),
         seed=options.seed,
         data_seed=options.seed,
