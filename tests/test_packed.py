@@ -11,7 +11,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from tiny import make_tiny_model
 
 from rag_app.finetune.losses import PackedRankingLoss
-from rag_app.finetune.packed import ATTENTION, pack_texts
+from rag_app.finetune.packed import ATTENTION, WHOLE, embed_at_once, pack_texts
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -236,14 +236,23 @@ def test_columns_that_pass_together_bring_the_loss_of_columns_one_by_one(
         assert difference < TOLERANCE * max(1.0, float(gradient.abs().max())), name
 
 
-def test_a_batch_of_unequal_columns_passes_the_model_once(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("passages", "tokens"), [(1, WHOLE), (41, WHOLE), (42, 2 * WHOLE)], ids=["few", "whole", "more"]
+)
+def test_a_batch_passes_the_model_once_as_a_whole_number_of_tokens(
+    folder: Path, passages: int, tokens: int
+) -> None:
     packed = load(folder)
     pack_texts(packed)
     passes: list[torch.Size] = []
     packed.register_forward_pre_hook(lambda _, given: passes.append(given[0]["input_ids"].shape))
-    questions, passages = packed.preprocess(["zorb1"]), packed.preprocess(["zorb2 zorb3"])
-    PackedRankingLoss(packed)([questions, passages], torch.zeros(1))
-    assert passes == [(1, 3 + 4)]
+    # Five tokens and three, so that 41 passages are 128 tokens with the question.
+    columns = [packed.preprocess(["zorb1 zorb2 zorb3"]), packed.preprocess(["zorb2"] * passages)]
+    question, others = embed_at_once(packed, columns)
+    assert passes == [(1, tokens)]
+    assert (len(question), len(others)) == (1, passages)
+    torch.testing.assert_close(question, embed(packed, ["zorb1 zorb2 zorb3"]))
+    torch.testing.assert_close(others[-1], embed(packed, ["zorb2"])[0])
 
 
 def test_an_unknown_family_is_left_as_it_was(tmp_path: Path) -> None:

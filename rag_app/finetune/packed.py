@@ -6,6 +6,7 @@ backward pass of its own: in bfloat16 that of torch's fused attention takes seve
 its forward pass on a CPU, this one twice as long.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 ATTENTION = "rag_app_packed"
 # Families that take positions from the outside and leave attention to the named function.
 FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
-# Texts of up to so many tokens count as equally long, beyond it those up to a power of two.
-SHORT = 16
+# Texts of up to so many tokens count as equally long, beyond it those up to a power of two. They
+# are filled up to a multiple of it, and a batch to one of WHOLE: oneDNN makes its kernels anew for
+# sizes that it has not met, a tenth of a step.
+SHORT, WHOLE = 16, 128
 BOUNDS = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 
@@ -99,6 +102,8 @@ def embed_at_once(
     Returns:
         (texts, dimension) of each column.
     """
+    counts = [len(column["cu_seq_lens_q"]) - 1 for column in columns]
+    columns = [*columns, *_filler(columns)]
     starts = [0, *accumulate(column["input_ids"].shape[1] for column in columns)]
     bounds = [
         column["cu_seq_lens_q"][0 if start == 0 else 1 :] + start
@@ -110,8 +115,25 @@ def embed_at_once(
     together["cu_seq_lens_q"] = together["cu_seq_lens_k"] = torch.cat(bounds)
     for name in ("max_length_q", "max_length_k"):
         together[name] = max(column[name] for column in columns)
-    vectors = model(together)["sentence_embedding"]
-    return list(vectors.split([len(column["cu_seq_lens_q"]) - 1 for column in columns]))
+    vectors = model(together)["sentence_embedding"][: sum(counts)]
+    return list(vectors.split(counts))
+
+
+def _filler(columns: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, Any]]:
+    """A text whose vector nobody reads, up to a multiple of `WHOLE` tokens; or none."""
+    like = columns[0]
+    size = -sum(column["input_ids"].shape[1] for column in columns) % WHOLE
+    if not size:
+        return []
+    # The first position again and again: a model may know fewer positions than these.
+    filler = {
+        "input_ids": like["input_ids"][:, :1].expand(-1, size),
+        "position_ids": like["position_ids"][:, :1].expand(-1, size),
+        "cu_seq_lens_q": like["cu_seq_lens_q"].new_tensor([0, size]),
+        "max_length_q": size,
+        "max_length_k": size,
+    }
+    return [filler]
 
 
 @dataclass(frozen=True)
@@ -160,7 +182,8 @@ def _grids(bounds: torch.Tensor, dtype: torch.dtype) -> list[_Grid]:
 def _grid(bounds: torch.Tensor, texts: list[int], dtype: torch.dtype) -> _Grid:
     starts = bounds[:-1][texts, None].long()
     lengths = bounds.diff()[texts, None]
-    places = torch.arange(int(lengths.max()), device=bounds.device)[None]
+    longest = math.ceil(int(lengths.max()) / SHORT) * SHORT
+    places = torch.arange(longest, device=bounds.device)[None]
     filled = places < lengths
     rows = torch.where(filled, starts + places, starts)
     real = filled.flatten().nonzero().flatten()
