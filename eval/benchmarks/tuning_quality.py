@@ -81,6 +81,7 @@ WAYS = {
     "tuned weights alone": Way({**QUICK, "blend": 1.0}),
     "no map on questions": Way({**QUICK, "method": "full"}),
     "map on questions alone": Way({**QUICK, "method": ADAPTER}),
+    "two epochs of whole texts": Way({**DEFAULT, "epochs": 2}),
     "home alone": Way({**QUICK, "blend": 0.7, "whitening": 1.0}),
     "dae first": Way({**QUICK, "loss": "dae,mnrl"}),
 }
