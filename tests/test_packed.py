@@ -236,10 +236,21 @@ def test_columns_that_pass_together_bring_the_loss_of_columns_one_by_one(
         assert difference < TOLERANCE * max(1.0, float(gradient.abs().max())), name
 
 
+def test_a_batch_of_unequal_columns_passes_the_model_once(folder: Path) -> None:
+    packed = load(folder)
+    pack_texts(packed)
+    passes: list[torch.Size] = []
+    packed.register_forward_pre_hook(lambda _, given: passes.append(given[0]["input_ids"].shape))
+    questions, passages = packed.preprocess(["zorb1"]), packed.preprocess(["zorb2 zorb3"])
+    PackedRankingLoss(packed)([questions, passages], torch.zeros(1))
+    # Seven tokens, filled up.
+    assert passes == [(1, WHOLE)]
+
+
 @pytest.mark.parametrize(
     ("passages", "tokens"), [(1, WHOLE), (41, WHOLE), (42, 2 * WHOLE)], ids=["few", "whole", "more"]
 )
-def test_a_batch_passes_the_model_once_as_a_whole_number_of_tokens(
+def test_columns_together_are_filled_up_to_a_whole_number_of_tokens(
     folder: Path, passages: int, tokens: int
 ) -> None:
     packed = load(folder)
