@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from rag_app.finetune.material import (
 from rag_app.finetune.options import TrainingOptions, TrainingRow, read_report, training_key
 from rag_app.finetune.rows import CutPassages, cut_passages
 from rag_app.finetune.rows import training_rows as make_rows
+from rag_app.finetune.trainer import PairTrainer
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair, make_pair
@@ -335,12 +337,34 @@ def test_a_checkpoint_whose_last_file_is_torn_does_no_harm(
     assert_same_weights(target, tuned.target)
 
 
+@pytest.mark.parametrize(("apart", "written"), [(0, 3), (3600, 1)], ids=["all", "first"])
+def test_a_checkpoint_is_written_where_the_last_one_is_old(
+    base: EmbeddingModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    apart: int,
+    written: int,
+) -> None:
+    monkeypatch.setattr("rag_app.finetune.trainer.SECONDS_APART", apart)
+    kept: list[int] = []
+    save = PairTrainer._save
+
+    def note(trainer: PairTrainer, folder: str | None = None, state: Any = None) -> None:
+        kept.append(trainer.state.global_step)
+        save(trainer, folder, state)
+
+    monkeypatch.setattr(PairTrainer, "_save", note)
+    make_engine(base, tmp_path / "x", dev=None).finetune()
+    assert kept == [STEPS * epoch for epoch in range(1, 1 + written)]
+
+
 def test_a_run_that_could_not_be_saved_is_saved_from_wherever_it_is_started_again(
     base: EmbeddingModel,
     tuned: EmbeddingFinetuneEngine,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("rag_app.finetune.trainer.SECONDS_APART", 0)
     in_the_way = tmp_path / "storage" / "x.partial"
     in_the_way.parent.mkdir()
     in_the_way.write_text("no folder", "utf-8")

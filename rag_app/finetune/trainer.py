@@ -1,5 +1,7 @@
 """sentence-transformers' trainer, keeping only what training changes."""
 
+import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,10 +9,14 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from transformers import TrainerCallback
 
+from rag_app.finetune.processes import world_size
+
 if TYPE_CHECKING:
     import torch
 
 WEIGHTS_FILE = "trained.safetensors"
+# What a killed training may lose; a checkpoint takes about a second.
+SECONDS_APART = 20
 
 
 class PairTrainer(SentenceTransformerTrainer):
@@ -18,8 +24,11 @@ class PairTrainer(SentenceTransformerTrainer):
 
     A whole model would be written and read at every epoch, and loaded a second time to restore
     the best; of multilingual-e5-small four fifths never change. A decoder that belongs to the loss
-    would be lost and start anew when a run goes on.
+    would be lost and start anew when a run goes on. After an epoch that is not the best so far
+    there is one only where the last was written a while ago.
     """
+
+    written_at = -math.inf
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing is gathered: for theirs, looking for examples takes longer than an epoch."""
@@ -35,6 +44,14 @@ class PairTrainer(SentenceTransformerTrainer):
                     seen.add(id(weights))
                     named[f"{part}.{name}"] = weights
         return named
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        best = self.state.best_global_step == self.state.global_step
+        long_ago = time.monotonic() - self.written_at >= SECONDS_APART
+        # Several processes wait for each other here, and their clocks differ.
+        if best or long_ago or world_size() > 1:
+            super()._save_checkpoint(model, trial)
+            self.written_at = time.monotonic()
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))
