@@ -12,6 +12,7 @@ from tiny import make_tiny_model
 
 from rag_app.finetune.losses import PackedRankingLoss
 from rag_app.finetune.packed import ATTENTION, WHOLE, embed_at_once, pack_texts
+from rag_app.finetune.replay import STEP, Replay
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -184,6 +185,102 @@ def test_under_autocast_hidden_states_stay_in_its_type(folder: Path) -> None:
         expected = embed(padded, UNEQUAL)
     # A number of 8 bits is off by 1 in 256 at most, more than once in each of the layers.
     torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+def on_gpu(model: "SentenceTransformer", texts: Sequence[str]) -> dict[str, Any]:
+    """What a model reads, where it reads."""
+    return {
+        name: value.to("cuda") if isinstance(value, torch.Tensor) else value
+        for name, value in model.preprocess(list(texts)).items()
+    }
+
+
+def assert_like(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """Gradients that differ by what bfloat16 rounds."""
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        difference = float((found[name] - gradient).norm())
+        assert difference < 0.1 * float(gradient.norm()) + 0.01, name
+
+
+@needs_gpu
+@pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
+def test_on_a_gpu_too_packed_texts_give_the_padded_vectors_and_gradients(
+    folder: Path, texts: list[str]
+) -> None:
+    padded, packed = load(folder).to("cuda"), load(folder).to("cuda")
+    pack_texts(packed)
+    vectors, found = [], []
+    for model in (padded, packed):
+        with torch.autocast("cuda", torch.bfloat16):
+            vectors.append(model(on_gpu(model, texts))["sentence_embedding"])
+        weights = torch.linspace(-1, 1, vectors[-1].numel(), device="cuda").view_as(vectors[-1])
+        torch.autograd.backward((weights * vectors[-1]).sum())
+        found.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    torch.testing.assert_close(vectors[1], vectors[0], atol=0.05, rtol=0)
+    assert_like(found[1], found[0])
+
+
+def test_layers_filled_up_for_a_graph_bring_the_same_gradients(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU the layers run where a graph would be replayed."""
+    sizes: list[torch.Size] = []
+
+    def call_itself(layers: Any, given: tuple[torch.Tensor, ...], **_: Any) -> Any:
+        sizes.append(given[0].shape)
+        return layers
+
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", tuple)
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", call_itself)
+    model = load(folder)
+    pack_texts(model)
+    loss = PackedRankingLoss(model)
+    assert loss.replay is None
+    module: Any = model[0]
+    loss.replay = Replay(module.auto_model.encoder)
+    columns = [model.preprocess(texts) for texts in (EQUAL, [" ".join(WORDS), *EQUAL[1:]])]
+    found = []
+    for step in range(3):
+        model.zero_grad()
+        torch.autograd.backward(loss(columns, torch.zeros(3)))
+        assert len(sizes) == min(step, 1)
+        found.append({n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None})
+    assert sizes == [(1, STEP, WIDTH)]
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[2][name], gradient, atol=TOLERANCE, rtol=TOLERANCE)
+    with torch.no_grad():
+        loss(columns, torch.zeros(3))
+    assert len(loss.replay.graphs) == 1
+
+
+@needs_gpu
+def test_a_step_that_is_replayed_brings_the_gradients_of_one_that_is_not(folder: Path) -> None:
+    model = load(folder).to("cuda")
+    pack_texts(model)
+    loss = PackedRankingLoss(model)
+    batches = [
+        [on_gpu(model, texts) for texts in ([*EQUAL[:2], ""], passages)]
+        for passages in (UNEQUAL[:3], [" ".join(WORDS), *EQUAL[1:]])
+    ]
+    # The graph is captured at the second step.
+    for step in range(6):
+        model.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            value = loss(batches[step % 2], torch.zeros(3))
+        torch.autograd.backward(value)
+        # Nothing of an eager step may live on while another is captured.
+        del value
+        found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        if step == 0:
+            eager = found
+        elif step % 2 == 0:
+            assert_like(found, eager)
+    assert loss.replay
+    assert len(loss.replay.graphs) == 1
 
 
 def test_packed_texts_have_no_padding(folder: Path) -> None:

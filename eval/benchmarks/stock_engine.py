@@ -21,6 +21,7 @@ def train_llama_index(
     target: Path,
     *,
     max_tokens: int | None = None,
+    device: str = "cpu",
     **arguments: Any,
 ) -> Path:
     """Train on question/passage pairs and return the folder of the model.
@@ -49,7 +50,7 @@ def train_llama_index(
                 # Without a validation set it raises; evaluating is no part of what is compared.
                 val_dataset=few,
                 evaluation_steps=10**6,
-                device="cpu",
+                device=device,
                 **arguments,
             )
             engine.model.max_seq_length = max_tokens or base.max_tokens

@@ -5,8 +5,9 @@
 Every way gets the same pairs and is asked the same questions. Each seed splits anew; the intervals
 are of all seeds together, resampled by document, so that a question which several seeds held out
 counts as one. "llama_index" is that library's engine with its defaults. The ways after "best" are
-"quick" but for what their names say. What is done is kept in eval/results/tuning_quality.json, and
-every question's rank beside it; a run that was stopped goes on.
+"quick" but for what their names say. What is done is kept in eval/results/tuning_quality.json (with
+--device cuda in tuning_quality_cuda.json), and every question's rank beside it; a run that was
+stopped goes on.
 """
 
 import argparse
@@ -117,12 +118,12 @@ class Bench:
     chunking: Chunking
 
 
-def open_bench(corpus: Corpus, kind: str, seed: int, way: Way) -> Bench:
+def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cpu") -> Bench:
     """The split that `rag-app finetune` makes with this seed."""
-    settings = settings_for(corpus, seed)
+    settings = settings_for(corpus, seed).model_copy(update={"device": device})
     examples = None
     if way.own_examples:
-        examples = _examples(open_bench(corpus, LABELLED, seed, Way()))
+        examples = _examples(open_bench(corpus, LABELLED, seed, Way(), device))
         # Questions of one writer share a file, and the last ones count.
         settings = settings.model_copy(update={"storage": examples.parent / "storage"})
     ready(corpus, settings, kind, per_chunk=way.per_chunk, examples=examples)
@@ -175,12 +176,13 @@ def _first_of_each_chunk(questions: Sequence[Any], most: int) -> list[Any]:
 def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list[Any]]:
     """The way's model, and what a search tried."""
     way, material = WAYS[name], bench.material
-    shop = Workshop(bench.settings.storage / "models", bench.cache, "cpu", show)
+    device = bench.settings.device
+    shop = Workshop(bench.settings.storage / "models", bench.cache, device, show)
     if name == STOCK:
         target = shop.models / f"stock-{bench.kind}-{bench.seed}"
         pairs = [(row.question, row.passage) for row in material.rows]
-        train_llama_index(bench.base, pairs, target.resolve())
-        return EmbeddingModel(target.name, target, device="cpu"), []
+        train_llama_index(bench.base, pairs, target.resolve(), device=device)
+        return EmbeddingModel(target.name, target, device=device), []
     options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
     if name == BEST:
         search = search_best(
@@ -342,17 +344,19 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(MAIN), help=f"of {', '.join(WAYS)}")
     parser.add_argument("--seeds", default="13,14,15")
     parser.add_argument("--minutes", type=float, default=10.0, help="for way best")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--markdown", action="store_true", help="print what is there, by seed")
     arguments = parser.parse_args()
     prepare_environment()
-    path = RESULTS / f"{NAME}.json"
+    name = NAME if arguments.device == "cpu" else f"{NAME}_{arguments.device}"
+    path = RESULTS / f"{name}.json"
     rows: list[dict[str, Any]] = (
         json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
     )
     if arguments.markdown:
         print_markdown(rows)
         return
-    kept = KeptOutcomes(NAME)
+    kept = KeptOutcomes(name)
     done = {(row["corpus"], row["kind"], row["way"], row["seed"]) for row in rows}
     for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "jhu", "korquad"]):
         for kind in arguments.kinds.split(","):
@@ -361,9 +365,9 @@ def main() -> None:
                     if (corpus.name, kind, way, seed) in done:
                         continue
                     print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
-                    bench = open_bench(corpus, kind, seed, WAYS[way])
+                    bench = open_bench(corpus, kind, seed, WAYS[way], arguments.device)
                     rows.append(measure(bench, way, arguments.minutes, kept))
-                    write_results(NAME, {"summary": summary(rows, kept), "rows": rows})
+                    write_results(name, {"summary": summary(rows, kept), "rows": rows})
     print_table(summary(rows, kept))
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from rag_app.errors import TrainingError
 from rag_app.finetune.methods import freeze_word_embeddings
 from rag_app.finetune.packed import embed_at_once
 from rag_app.finetune.processes import world_size
+from rag_app.finetune.replay import replay_layers
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -67,12 +69,18 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
     Theirs would pad questions to the length of passages, and so takes a pass for each column.
     """
 
+    def __init__(self, model: "SentenceTransformer", **options: Any) -> None:
+        super().__init__(model, **options)
+        self.replay = replay_layers(model)
+
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> Any:
         """The loss of a batch."""
         columns = list(sentence_features)
         if "cu_seq_lens_q" not in columns[0]:
             return super().forward(columns, labels)
-        return self.compute_loss_from_embeddings(embed_at_once(self.model, columns), labels)
+        with self.replay.replaying() if self.replay else nullcontext():
+            vectors = embed_at_once(self.model, columns)
+        return self.compute_loss_from_embeddings(vectors, labels)
 
 
 def _mnrl(model: "SentenceTransformer", options: "TrainingOptions") -> Any:

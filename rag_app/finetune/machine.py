@@ -17,7 +17,7 @@ def has_bf16(device: str) -> bool:
     import torch
 
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu":
         return False
     capabilities = torch.cpu.get_capabilities()

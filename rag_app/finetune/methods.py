@@ -181,9 +181,10 @@ class KeptLayers(nn.Module):
     ) -> torch.Tensor:
         end = starts.new_tensor([input_ids.shape[1]])
         bounds = torch.cat([starts, end]).int()
+        longest = int(bounds.diff().max())
         hidden: Any = self.embeddings(input_ids=input_ids, position_ids=position_ids)
         for layer in self.layers:
-            hidden = layer(hidden, None, cu_seq_lens_q=bounds)
+            hidden = layer(hidden, None, cu_seq_lens_q=bounds, max_length_q=longest)
             hidden = hidden[0] if isinstance(hidden, tuple) else hidden
         kept: torch.Tensor = hidden[0]
         return kept

@@ -1,9 +1,10 @@
-"""Texts of a batch one after another instead of padded to the longest, for training on a CPU.
+"""Texts of a batch one after another instead of padded to the longest.
 
-sentence-transformers packs texts by itself where FlashAttention is installed, which needs a GPU.
-Only attention has to know where one text ends and the next begins; this is that attention, with a
-backward pass of its own: in bfloat16 that of torch's fused attention takes seven times as long as
-its forward pass on a CPU, this one twice as long.
+sentence-transformers packs texts by itself where the package of FlashAttention is installed. Only
+attention has to know where one text ends and the next begins. On a GPU that is torch's own
+attention for texts of unequal length; on a CPU it is the one below, with a backward pass of its
+own: in bfloat16 that of torch's fused attention takes seven times as long there as its forward
+pass, this one twice as long.
 """
 
 import math
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rag_app.finetune.machine import has_bf16
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
@@ -25,7 +28,24 @@ FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 # are filled up to a multiple of it, and a batch to one of WHOLE: oneDNN makes its kernels anew for
 # sizes that it has not met, a tenth of a step.
 SHORT, WHOLE = 16, 128
+HALF = (torch.bfloat16, torch.float16)
 BOUNDS = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
+
+
+def gains_by_packing(device: str) -> bool:
+    """Whether a model trains faster on packed texts there."""
+    if device == "cuda":
+        return has_bf16(device) and _attention_of_gpu() is not None
+    return device == "cpu"
+
+
+def _attention_of_gpu() -> Any:
+    """torch's attention for packed texts; None before torch 2.10."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    return varlen_attn
 
 
 def pack_texts(model: "SentenceTransformer") -> bool:
@@ -49,6 +69,12 @@ def pack_texts(model: "SentenceTransformer") -> bool:
     inner.embeddings.register_forward_hook(_as_autocast)
     module.register_forward_hook(_as_float)
     return True
+
+
+def is_packed(model: "SentenceTransformer") -> bool:
+    """Whether `pack_texts` was done to the model."""
+    inner = getattr(model[0], "auto_model", None)
+    return inner is not None and inner.config._attn_implementation == ATTENTION
 
 
 def _as_autocast(_module: Any, _inputs: Any, hidden: torch.Tensor) -> torch.Tensor:
@@ -76,16 +102,23 @@ def packed_attention(
     *,
     scaling: float,
     cu_seq_lens_q: torch.Tensor,
+    max_length_q: int,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention within each text; transformers' attention interface.
 
     Arguments:
         query, key, value: (1, heads, tokens, width) of all texts, one after another.
+        scaling: of the products, 1 / sqrt(width) in all of `FAMILIES`.
         cu_seq_lens_q: (texts + 1,) the first token of each text, and the end.
+        max_length_q: tokens of the longest.
     Returns:
         (1, tokens, heads, width), and no attention weights.
     """
+    if query.is_cuda and query.dtype in HALF:
+        flat = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+        fused = _attention_of_gpu()
+        return fused(*flat, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q)[None], None
     grids = _grids(cu_seq_lens_q, query.dtype)
     flat = (tensor[0].transpose(0, 1) for tensor in (query * scaling, key, value))
     mixed: torch.Tensor = _Attention.apply(*flat, grids)  # type: ignore[no-untyped-call]
@@ -120,10 +153,10 @@ def embed_at_once(
 
 
 def _filler(columns: Sequence[dict[str, torch.Tensor]]) -> list[dict[str, Any]]:
-    """A text whose vector nobody reads, up to a multiple of `WHOLE` tokens; or none."""
+    """On a CPU a text whose vector nobody reads, up to a multiple of `WHOLE` tokens; or none."""
     like = columns[0]
     size = -sum(column["input_ids"].shape[1] for column in columns) % WHOLE
-    if not size:
+    if not size or like["input_ids"].is_cuda:
         return []
     # The first position again and again: a model may know fewer positions than these.
     filler = {

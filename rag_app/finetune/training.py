@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from rag_app.finetune.losses import LossEntry, find_loss, training_dataset
 from rag_app.finetune.machine import explain, free_memory, has_bf16, ran_out_of_memory
 from rag_app.finetune.methods import Finish, find_method
 from rag_app.finetune.options import TrainingOptions, TrainingRow
-from rag_app.finetune.packed import FAMILIES, pack_texts
+from rag_app.finetune.packed import FAMILIES, gains_by_packing, pack_texts
 from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import BestCheckpoint, PairTrainer
 from rag_app.finetune.watch import Diverged, Trim, Watch
@@ -183,7 +184,7 @@ def dev_evaluator(dev: DevSet, prompts: Prompts, device: str) -> DevEvaluator:
 def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransformer", Finish]:
     model = load_transformer(job.base, job.device)
     method = find_method(job.options.method, loss=job.options.loss)
-    if loss.reads_packed and (job.device == "cpu" or method.needs_packing):
+    if loss.reads_packed and (gains_by_packing(job.device) or method.needs_packing):
         packed = pack_texts(model)
         if method.needs_packing and not packed:
             raise TrainingError(
@@ -200,6 +201,10 @@ def _arguments(job: TrainingJob, groups: Sequence[str], against: Sequence[frozen
 
     options = job.options
     each_epoch = "epoch" if job.dev else "no"
+    # A GPU is faster than one process prepares its batches. What damages texts anew in each epoch
+    # stays in the process that counts them, and only on Linux others begin with what this one has.
+    of_pairs = find_loss(options.loss).trains_on == "pairs"
+    ahead = job.device == "cuda" and of_pairs and sys.platform == "linux"
     return SentenceTransformerTrainingArguments(
         output_dir=str(job.work),
         num_train_epochs=options.epochs,
@@ -225,7 +230,10 @@ def _arguments(job: TrainingJob, groups: Sequence[str], against: Sequence[frozen
         logging_nan_inf_filter=False,
         # Said only where there are several processes, whose batches are equal already.
         dataloader_drop_last=world_size() > 1,
-        dataloader_pin_memory=job.device == "cuda",
+        # Its thread would disturb a capture of CUDA graphs.
+        dataloader_pin_memory=False,
+        dataloader_num_workers=2 if ahead else 0,
+        dataloader_persistent_workers=ahead,
         disable_tqdm=True,
         log_level="error",
         report_to=[],
