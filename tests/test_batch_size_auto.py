@@ -42,7 +42,7 @@ class Greedy(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _greedy() -> Iterator[None]:
-    LOSSES["greedy"] = LossEntry(lambda model, _: Greedy(model), LOSSES["mnrl"].columns)
+    LOSSES["greedy"] = LossEntry(lambda model, _, __: Greedy(model), LOSSES["mnrl"].columns)
     yield
     del LOSSES["greedy"]
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 from test_finetune import (
     OPTIONS,
     ROWS,
@@ -177,6 +179,46 @@ def test_dae_refuses_a_family_without_a_decoder(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta", "camembert", "electra"])
+def test_dae_chooses_among_the_words_of_the_texts_alone(tmp_path: Path, family: str) -> None:
+    folder = make_family(tmp_path / "tiny", family)
+    texts = ["zorb1 zorb2 zorb3", "zorb4 zorb2"]
+    models = load(folder), load(folder)
+    stock_loss: Any = DenoisingAutoEncoderLoss
+    rows = [TrainingRow("", text, text) for text in texts]
+    # The decoder has weights that no model brings.
+    torch.manual_seed(13)
+    stock = stock_loss(models[0], tie_encoder_decoder=True)
+    torch.manual_seed(13)
+    ours = LOSSES["dae"].build(models[1], DAE, rows)
+    damaged, text = (models[0].preprocess(given) for given in (["zorb1 zorb3", "zorb2"], texts))
+    tokens = text["input_ids"]
+    # <s>, </s> and four words; padding is none, though the shorter text is padded.
+    known = torch.tensor(sorted(set(tokens.unique().tolist()) - {models[0].tokenizer.pad_token_id}))
+    assert len(known) == 6
+    layer = ours.decoder.get_output_embeddings()
+    assert layer.out_features == 6 < stock.decoder.get_output_embeddings().out_features
+    with torch.no_grad():
+        logits = stock.decoder(
+            input_ids=tokens[:, :-1],
+            encoder_hidden_states=models[0](dict(damaged))["sentence_embedding"][:, None],
+            encoder_attention_mask=damaged["attention_mask"][:, :1],
+            use_cache=False,
+        ).logits[..., known]
+        chances = logits.log_softmax(-1)
+        wanted = [
+            chances[row, place, int((known == token).nonzero())]
+            for row, ids in enumerate(tokens.tolist())
+            for place, token in enumerate(ids[1:])
+            if token in known
+        ]
+        found = ours([dict(damaged), dict(text)], None)
+    assert found.item() == pytest.approx(-float(sum(wanted)) / len(wanted), rel=1e-4)
+    trained = {name for name, p in ours.named_parameters() if p.requires_grad}
+    assert not any("word_embeddings" in name for name in trained)
+    assert [name for name in trained if "encoder.layer.0.attention.self.query.weight" in name]
+
+
 def told_apart(model: EmbeddingModel) -> int:
     """Triples whose passage is nearer to the question than the negative, by the margin."""
     questions = model.embed_queries([row.question for row in TRIPLES])
@@ -210,7 +252,7 @@ def test_triplet_takes_a_step_for_each_batch_of_examples(
 
 def test_mnrl_reads_hard_negatives(base: EmbeddingModel) -> None:
     model = load(base.folder)
-    loss = LOSSES["mnrl"].build(model, TrainingOptions(scale=20.0))
+    loss = LOSSES["mnrl"].build(model, TrainingOptions(scale=20.0), ROWS)
     with torch.no_grad():
         # The negative is the passage itself: a tie, -ln(1/2), where there was no other.
         for negatives, expected in (((), 0.0), ((ROWS[0].passage,), np.log(2))):
@@ -251,7 +293,7 @@ def stepped(base: EmbeddingModel, target: Path, options: TrainingOptions) -> Pat
     """Three batches of plain gradient descent in float32, which no rounding to bfloat16 blurs."""
     model = load(base.folder)
     pack_texts(model)
-    loss = LOSSES["mnrl"].build(model, options)
+    loss = LOSSES["mnrl"].build(model, options, ROWS)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for start in (0, 16, 32):
         rows = TRIPLES[start : start + 16]
@@ -292,6 +334,6 @@ def test_dae_leaves_the_word_embeddings(base: EmbeddingModel, tmp_path: Path) ->
 
 
 def test_the_decoder_has_no_dropout(base: EmbeddingModel) -> None:
-    loss = LOSSES["dae"].build(load(base.folder), DAE)
+    loss = LOSSES["dae"].build(load(base.folder), DAE, PASSAGES)
     switch_off_dropout(loss)
     assert not any(m.p for m in loss.decoder.modules() if isinstance(m, torch.nn.Dropout))

@@ -126,7 +126,7 @@ def trained(folder: Path, prepare: Callable[["SentenceTransformer"], Finish], ta
     """Three steps of plain gradient descent in float32: on eight pairs, on others, on a mixture."""
     model = load(folder)
     finish = prepare(model)
-    loss = LOSSES["mnrl"].build(model, TOP)
+    loss = LOSSES["mnrl"].build(model, TOP, [])
     optimizer = torch.optim.SGD([w for w in model.parameters() if w.requires_grad], lr=0.1)
     for rows in (ROWS[:8], ROWS[8:16], ROWS[4:12]):
         texts = ([row.question for row in rows], [row.passage for row in rows])

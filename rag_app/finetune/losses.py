@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
-    DenoisingAutoEncoderLoss,
     MultipleNegativesRankingLoss,
     TripletDistanceMetric,
     TripletLoss,
@@ -16,6 +15,7 @@ from sentence_transformers.sentence_transformer.losses import (
 from transformers import TrainerCallback
 
 from rag_app.errors import TrainingError
+from rag_app.finetune.denoising import DenoisingLoss
 from rag_app.finetune.methods import freeze_word_embeddings
 from rag_app.finetune.packed import embed_at_once
 from rag_app.finetune.processes import world_size
@@ -45,7 +45,7 @@ class LossEntry:
     """A loss.
 
     Fields:
-        build: makes it for a model.
+        build: makes it for a model and the rows that it will train on.
         columns: texts by column for rows, in the order in which the loss reads them.
         repeats: how many examples a row becomes.
         reads_packed: whether it takes texts that are not padded.
@@ -54,7 +54,7 @@ class LossEntry:
         in_pieces: whether a batch can pass through the model in pieces, with the same result.
     """
 
-    build: Callable[["SentenceTransformer", "TrainingOptions"], Any]
+    build: Callable[["SentenceTransformer", "TrainingOptions", Sequence["TrainingRow"]], Any]
     columns: Callable[[Sequence["TrainingRow"]], Columns]
     repeats: Callable[["TrainingRow"], int] = lambda row: 1
     reads_packed: bool = True
@@ -83,7 +83,9 @@ class PackedRankingLoss(MultipleNegativesRankingLoss):
         return self.compute_loss_from_embeddings(vectors, labels)
 
 
-def _mnrl(model: "SentenceTransformer", options: "TrainingOptions") -> Any:
+def _mnrl(
+    model: "SentenceTransformer", options: "TrainingOptions", _: Sequence["TrainingRow"]
+) -> Any:
     """Multiple negatives ranking: the other passages of the batch are the negatives.
 
     Henderson et al. 2017, arXiv 1705.00652, section 4.4; batches above `mini_batch` by caching
@@ -111,7 +113,9 @@ def _pair_columns(rows: Sequence["TrainingRow"]) -> Columns:
     return columns
 
 
-def _triplet(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
+def _triplet(
+    model: "SentenceTransformer", _: "TrainingOptions", __: Sequence["TrainingRow"]
+) -> Any:
     """A passage nearer to its question than another, by a margin.
 
     Reimers and Gurevych 2019, arXiv 1908.10084, section 3.
@@ -127,7 +131,7 @@ def _triplet_columns(rows: Sequence["TrainingRow"]) -> Columns:
     }
 
 
-def _dae(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
+def _dae(model: "SentenceTransformer", _: "TrainingOptions", rows: Sequence["TrainingRow"]) -> Any:
     """Denoising auto-encoder: a decoder restores a damaged passage from its vector alone.
 
     Wang et al. 2021, "TSDAE", arXiv 2104.06979.
@@ -139,7 +143,7 @@ def _dae(model: "SentenceTransformer", _: "TrainingOptions") -> Any:
             f"--loss dae cannot train a {family} model, which makes no decoder; it can train: "
             f"{', '.join(sorted(DECODER_FAMILIES))}. Use --loss mnrl"
         )
-    loss = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
+    loss = DenoisingLoss(model, [row.passage for row in rows])
     # The decoder's weights, which are all trained, took the place of the model's.
     freeze_word_embeddings(model)
     return loss

@@ -137,7 +137,7 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
     set_seed(job.options.seed)
     loss = find_loss(job.options.loss)
     model, finish = _fresh_model(job, loss)
-    criterion = loss.build(model, job.options)
+    criterion = loss.build(model, job.options, job.rows)
     switch_off_dropout(criterion)
     examples = [row for row in job.rows for _ in range(loss.repeats(row))]
     groups = [row.group for row in examples]
