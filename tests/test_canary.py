@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from fakes import DIMENSION, WordModel
 
 from rag_app.chunks import Chunking, passage_text
 from rag_app.errors import PairsError
-from rag_app.evaluate.canary import Canary, find_canary, read_canary, watch_canary
+from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import Verdict, guard
 from rag_app.index import VectorCache
@@ -200,6 +201,16 @@ def test_each_model_is_judged_on_its_own_vectors(tmp_path: Path) -> None:
     # Another seed is another place for every word, as good as the first; mixed they find nothing.
     change = watch(tmp_path, WordModel(seed=0), WordModel(seed=1))["mrr@10"]
     assert (change.mean, change.low, change.high) == (0, 0, 0)
+
+
+def test_harm_is_a_certain_fall(english: Canary, tmp_path: Path) -> None:
+    base: Any = WordModel()
+    forgetful: Any = Forgetful("forgetful")
+    other: Any = WordModel("other", seed=1)
+    harms = harm_on(english, base, cache=VectorCache(tmp_path), seed=13)
+    assert harms(forgetful)
+    assert not harms(other)
+    assert not harm_on(None, base, cache=VectorCache(tmp_path), seed=13)(forgetful)
 
 
 def fell(low: float, high: float) -> dict[str, Difference]:

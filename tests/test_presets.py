@@ -16,7 +16,15 @@ from rag_app.finetune.material import Material
 from rag_app.finetune.negatives import NegativeOptions, NegativePool
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.phases import Workshop
-from rag_app.finetune.presets import CANDIDATES, Candidate, Contest, Search, Trial, search_best
+from rag_app.finetune.presets import (
+    CANDIDATES,
+    Candidate,
+    Contest,
+    Harms,
+    Search,
+    Trial,
+    search_best,
+)
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Split, keep_seen, seen_documents
@@ -69,6 +77,7 @@ def search(
     *,
     given: TrainingOptions = GIVEN,
     negatives: NegativeOptions = NONE,
+    harms: Harms = lambda _: False,
     material: Material = MATERIAL,
     rounds: Sequence[int] = (1, 2),
     minutes: float = 60,
@@ -85,6 +94,7 @@ def search(
         minutes=minutes,
         candidates=candidates,
         rounds=rounds,
+        harms=harms,
         clock=Clock(tick),
     )
     return found, seen
@@ -163,7 +173,40 @@ def test_the_best_of_many_must_be_better_by_a_standard_error(
     report = TrainingReport(1.0, 1.0, 1, "cpu", False, 1, [], [])
     for name, ranks in (("as given", [0.5] * 4), ("worse", [0.25] * 4), ("later", later)):
         contest.trials.append(Trial(name, GIVEN, base, report, np.array(ranks)))
-    assert contest.winner().name == wins
+    assert contest.winner(lambda _: False).name == wins
+
+
+@pytest.mark.parametrize(
+    ("harmful", "wins", "refused"),
+    [
+        ((), "better", []),
+        (("better",), "good", ["better"]),
+        (("good",), "better", []),
+        (("good", "better", "as given"), "as given", ["better", "good"]),
+    ],
+    ids=["none", "the best", "another", "all"],
+)
+def test_what_does_harm_elsewhere_is_not_chosen(
+    harmful: tuple[str, ...], wins: str, refused: list[str], base: EmbeddingModel, tmp_path: Path
+) -> None:
+    contest = Contest(base, MATERIAL, DEV, Workshop(tmp_path, VectorCache(tmp_path), "cpu"))
+    report = TrainingReport(1.0, 1.0, 1, "cpu", False, 1, [], [])
+    models = {}
+    for name, ranks in (("as given", [0.25] * 4), ("good", [0.5] * 4), ("better", [1.0] * 4)):
+        models[name] = EmbeddingModel("acme/tiny", base.folder, device="cpu")
+        contest.trials.append(Trial(name, GIVEN, models[name], report, np.array(ranks)))
+    harming = [models[name] for name in harmful]
+    assert contest.winner(lambda model: model in harming).name == wins
+    assert [trial.name for trial in contest.harmful] == refused
+
+
+def test_a_search_says_what_did_harm(
+    base: EmbeddingModel, storage: Path, found: tuple[Search, Recorder]
+) -> None:
+    result, _ = search(base, storage, [IDLES, LEARNS], harms=lambda _: True)
+    assert [one.candidate for one in result.tried if one.chosen] == ["as given"]
+    assert {one.candidate for one in result.tried if one.harmful} == {"full 5e-03"}
+    assert not any(one.harmful for one in found[0].tried)
 
 
 def test_a_second_search_trains_nothing_again(

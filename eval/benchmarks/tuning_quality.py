@@ -27,7 +27,7 @@ from stock_engine import train_llama_index
 from rag_app.chunks import Chunking, passage_text
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
-from rag_app.evaluate.canary import read_canary, watch_canary
+from rag_app.evaluate.canary import harm_on, read_canary, watch_canary
 from rag_app.evaluate.comparison import compare, exact_outcomes, scores_json
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
@@ -185,8 +185,15 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         return EmbeddingModel(target.name, target, device=device), []
     options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
     if name == BEST:
+        canary = read_canary(canary_folder(), bench.base, bench.chunking)
         search = search_best(
-            bench.base, material, options, NegativeOptions(), shop, minutes=minutes
+            bench.base,
+            material,
+            options,
+            NegativeOptions(),
+            shop,
+            minutes=minutes,
+            harms=harm_on(canary, bench.base, cache=bench.cache, seed=bench.seed),
         )
         return search.model, [asdict(tried) for tried in search.tried]
     if not way.clean_batches:

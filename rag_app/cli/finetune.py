@@ -199,7 +199,8 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         run.out.print(
             f"tried {tried.candidate}, {tried.epochs} epochs, blend {tried.blend:g}: "
             f"dev MRR@10 {tried.dev_mrr:.3f} ({tried.seconds:.0f} s)"
-            + (", chosen" if tried.chosen else ""),
+            + (", chosen" if tried.chosen else "")
+            + (", but it loses on questions from elsewhere" if tried.harmful else ""),
             soft_wrap=True,
         )
     split, training = result.split, result.training

@@ -8,6 +8,7 @@ from rag_app.chunks import Chunking, SentenceChunker, passage_text
 from rag_app.documents import read_documents
 from rag_app.errors import PairsError
 from rag_app.evaluate.comparison import Comparison, compare, exact_outcomes
+from rag_app.evaluate.verdict import certainly_fell
 from rag_app.index import Passages, VectorCache
 from rag_app.pairs import (
     Question,
@@ -19,7 +20,7 @@ from rag_app.pairs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llama_index.core.schema import TextNode
 
@@ -104,3 +105,17 @@ def watch_canary(
         for model in (base, tuned)
     )
     return compare(before, after, seed=seed)
+
+
+def harm_on(
+    canary: Canary | None, base: "EmbeddingModel", *, cache: VectorCache, seed: int
+) -> "Callable[[EmbeddingModel], bool]":
+    """What tells whether a model certainly falls behind its base there; without a canary none."""
+
+    def harms(model: "EmbeddingModel") -> bool:
+        if canary is None:
+            return False
+        watched = watch_canary(canary, base, model, cache=cache, seed=seed)
+        return certainly_fell(watched.differences)
+
+    return harms

@@ -46,13 +46,19 @@ def decide(
     numbers = f"from {before} to {after} {_evidence(change)} on {asked}"
     if change.low > 0 and change.p < LEVEL:
         return Verdict("promote", f"{PRIMARY_METRIC} rose {numbers}")
-    if change.high < 0 and change.p < LEVEL:
+    if certainly_fell(differences):
         return Verdict("reject", f"{PRIMARY_METRIC} fell {numbers}")
     return Verdict(
         "hold",
         f"{PRIMARY_METRIC} went {numbers}, which could be chance; the smallest difference that "
         f"so many questions can show is {_score(change.smallest_detectable)}",
     )
+
+
+def certainly_fell(differences: Mapping[str, Difference]) -> bool:
+    """Whether mrr@10 did, by metric: the whole interval is below 0, and p below .05."""
+    change = differences[PRIMARY_METRIC]
+    return change.high < 0 and change.p < LEVEL
 
 
 def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
@@ -62,7 +68,7 @@ def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
         canary: differences on those questions, by metric.
     """
     change = canary[PRIMARY_METRIC]
-    if verdict.decision != "promote" or change.high >= 0 or change.p >= LEVEL:
+    if verdict.decision != "promote" or not certainly_fell(canary):
         return verdict
     return Verdict(
         "hold",

@@ -26,6 +26,10 @@ BEST = "best"
 PRESETS = ("quick", BEST)
 
 
+# Whether a model is certainly worse than its base on questions from elsewhere.
+Harms = Callable[["EmbeddingModel"], bool]
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One way to train: what differs from the given options."""
@@ -66,7 +70,10 @@ ROUNDS = (1, 4, 10)
 
 @dataclass(frozen=True)
 class Tried:
-    """One training of the search; `dev_mrr` of what was saved."""
+    """One training of the search; `dev_mrr` of what was saved.
+
+    `harmful` says that it was better on dev and certainly worse on questions from elsewhere.
+    """
 
     candidate: str
     epochs: int
@@ -74,6 +81,7 @@ class Tried:
     blend: float
     seconds: float
     chosen: bool
+    harmful: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ class Contest:
         self.dev = dev
         self.shop = shop
         self.trials: list[Trial] = []
+        self.harmful: list[Trial] = []
         self.failed: TrainingError | None = None
 
     def attempt(
@@ -140,12 +149,22 @@ class Contest:
         self.trials.append(Trial(name, options, model, report, ranks))
         return self.trials[-1]
 
-    def winner(self) -> Trial:
-        """The first, unless another is better by more than a standard error."""
+    def winner(self, harms: Harms) -> Trial:
+        """The best that is better than the first by more than a standard error and does no harm.
+
+        If there is none, the first.
+        """
         if self.failed and not self.trials:
             raise self.failed
-        first, best = self.trials[0], max(self.trials, key=lambda trial: trial.score)
-        return best if takes_over(first.ranks, best.ranks) else first
+        first, *others = self.trials
+        for trial in sorted(others, key=lambda trial: -trial.score):
+            if not takes_over(first.ranks, trial.ranks):
+                continue
+            if not harms(trial.model):
+                return trial
+            trial.model.unload()
+            self.harmful.append(trial)
+        return first
 
 
 def search_best(
@@ -158,16 +177,20 @@ def search_best(
     minutes: float,
     candidates: Sequence[Candidate] = CANDIDATES,
     rounds: Sequence[int] = ROUNDS,
+    harms: Harms = lambda _: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Search:
     """Search method, learning rate, epochs, negatives and blend on dev by successive halving.
 
     Jamieson and Talwalkar 2016, arXiv 1502.07943. What is given comes first, and stays unless
     dev likes another better by more than a standard error: the best of many looks better than it is
-    (Breiman et al. 1984). Nothing is begun that would not end in time, by what the same candidate,
-    or else the first training, took before. What was trained once is taken up, so the same command
-    again goes on where the time ended.
+    (Breiman et al. 1984). Nor may the other do harm elsewhere, which dev does not see. Nothing is
+    begun that would not end in time, by what the same candidate, or else the first training, took
+    before. What was trained once is taken up, so the same command again goes on where the time
+    ended.
 
+    Arguments:
+        harms: whether a model is certainly worse than the base on questions from elsewhere.
     Raises:
         ConfigError: no dev questions to choose by.
         TrainingError: no candidate can train this model.
@@ -194,13 +217,17 @@ def search_best(
                 done[candidate] = latest[candidate] = trial
         ranked = sorted(done, key=lambda candidate: -done[candidate].score)
         running = ranked[: math.ceil(len(ranked) / 2)]
-    won = contest.winner()
-    tried = [_tried(trial, trial is won) for trial in contest.trials]
+    won = contest.winner(harms)
+    tried = [
+        Tried(
+            trial.name,
+            trial.options.epochs,
+            trial.score,
+            trial.report.blend,
+            trial.report.seconds,
+            chosen=trial is won,
+            harmful=any(trial is one for one in contest.harmful),
+        )
+        for trial in contest.trials
+    ]
     return Search(won.model, won.report, won.options, tried)
-
-
-def _tried(trial: Trial, chosen: bool) -> Tried:
-    report = trial.report
-    return Tried(
-        trial.name, trial.options.epochs, trial.score, report.blend, report.seconds, chosen
-    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
-from rag_app.evaluate.canary import Canary, find_canary, read_canary, watch_canary
+from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
 from rag_app.evaluate.comparison import compare, exact_outcomes, search_loss
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
@@ -60,7 +60,7 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     # Read before anything is trained, in case it cannot be.
     canary = _canary(request, base, base_index, passages)
     shop = Workshop(settings.storage / "models", cache, settings.device, progress)
-    trained = _train(request, base, material, shop)
+    trained = _train(request, base, material, shop, canary)
     tuned = trained.model
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
     tuned_passages = tuned_index.passages()
@@ -105,11 +105,18 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
 
 
 def _train(
-    request: FinetuneRequest, base: EmbeddingModel, material: Material, shop: Workshop
+    request: FinetuneRequest,
+    base: EmbeddingModel,
+    material: Material,
+    shop: Workshop,
+    canary: Canary | None,
 ) -> Search:
     options, negatives = request.options, request.negatives
     if request.preset == BEST:
-        return search_best(base, material, options, negatives, shop, minutes=request.minutes)
+        harms = harm_on(canary, base, cache=shop.cache, seed=options.seed)
+        return search_best(
+            base, material, options, negatives, shop, minutes=request.minutes, harms=harms
+        )
     model, report = train_phases(base, material, options, negatives, shop)
     return Search(model, report, options, [])
 
