@@ -15,7 +15,6 @@ from rag_app.errors import StorageError, TrainingError
 from rag_app.finetune.machine import (
     explain,
     free_memory,
-    has_bf16,
     peak_memory_mb,
     ran_out_of_memory,
     resident_memory,
@@ -138,10 +137,6 @@ def test_memory_is_counted_in_megabytes() -> None:
     free_memory()
     # The largest there was, whatever has been given back.
     assert peak_memory_mb("cpu") > 20
-
-
-def test_a_device_of_which_nothing_is_known_has_no_bfloat16() -> None:
-    assert not has_bf16("mps")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and trims the heap of glibc")

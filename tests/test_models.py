@@ -14,7 +14,7 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from rag_app.errors import ModelError
 from rag_app.models import EmbeddingModel, Prompts, find_weights, load_model
 from rag_app.models.e5 import rebuild_e5
-from rag_app.models.embedding import Vectors
+from rag_app.models.embedding import Vectors, has_bf16
 from rag_app.models.llama import LlamaEmbedding
 
 ENGLISH = ["How do I reset the camera?", "The filter costs 35 dollars and lasts six months."]
@@ -77,6 +77,25 @@ def test_order_and_company_do_not_change_a_vector(minilm: EmbeddingModel) -> Non
     together = minilm.embed_passages(texts)
     alone = np.concatenate([minilm.embed_passages([text]) for text in texts])
     assert np.abs(together - alone).max() < 1e-5
+
+
+def test_a_passage_in_bfloat16_is_where_float32_puts_it(
+    minilm: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_bf16("cpu"):
+        pytest.skip("this processor multiplies no bfloat16")
+    texts = ["A parcel is on its way for three days.", "Postage is free from 40 euros. " * 20]
+    found = minilm.embed_passages(texts)
+    monkeypatch.setattr("rag_app.models.embedding.has_bf16", lambda _: False)
+    exact = minilm.embed_passages(texts)
+    assert not np.array_equal(found, exact)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert cosines(found, exact).min() > 0.9999
+
+
+def test_a_device_of_which_nothing_is_known_has_no_bfloat16() -> None:
+    assert not has_bf16("mps")
 
 
 def test_nothing_to_embed_is_an_empty_array(minilm: EmbeddingModel) -> None:

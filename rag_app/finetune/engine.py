@@ -11,7 +11,7 @@ from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.blend import choose_blend, set_blend
 from rag_app.finetune.dev import DEV_METRIC, DevSet
-from rag_app.finetune.machine import free_memory, has_bf16, peak_memory_mb
+from rag_app.finetune.machine import free_memory, peak_memory_mb
 from rag_app.finetune.options import (
     REPORT_FILE,
     TrainingOptions,
@@ -24,7 +24,7 @@ from rag_app.finetune.processes import send
 from rag_app.finetune.training import Trained, TrainingJob, dev_evaluator, train
 from rag_app.finetune.watch import Diverged
 from rag_app.models import EmbeddingModel
-from rag_app.models.embedding import choose_device
+from rag_app.models.embedding import choose_device, has_bf16
 from rag_app.progress import Progress, silent
 
 with warnings.catch_warnings():

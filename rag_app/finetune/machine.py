@@ -12,18 +12,6 @@ from rag_app.errors import RagAppError, StorageError, TrainingError
 _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
-def has_bf16(device: str) -> bool:
-    """Whether this device multiplies bfloat16 in hardware."""
-    import torch
-
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 def peak_memory_mb(device: str) -> int:
     """Largest resident size of this process, or largest allocation on the GPU."""
     if device == "cuda":

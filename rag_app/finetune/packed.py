@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rag_app.finetune.machine import has_bf16
+from rag_app.models.embedding import has_bf16
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -13,7 +13,7 @@ from rag_app.errors import TrainingError
 from rag_app.finetune.batches import batch_count, clean_batches, groups_against
 from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.losses import LossEntry, find_loss, training_dataset
-from rag_app.finetune.machine import explain, free_memory, has_bf16, ran_out_of_memory
+from rag_app.finetune.machine import explain, free_memory, ran_out_of_memory
 from rag_app.finetune.methods import Finish, find_method
 from rag_app.finetune.options import TrainingOptions, TrainingRow
 from rag_app.finetune.packed import FAMILIES, gains_by_packing, pack_texts
@@ -21,7 +21,7 @@ from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import BestCheckpoint, PairTrainer
 from rag_app.finetune.watch import Diverged, Trim, Watch
 from rag_app.models import Prompts
-from rag_app.models.embedding import load_transformer
+from rag_app.models.embedding import has_bf16, load_transformer
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
