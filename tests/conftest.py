@@ -33,3 +33,9 @@ def single_thread() -> Iterator[None]:
     """For modules that train tiny models."""
     with one_thread():
         yield
+
+
+@pytest.fixture
+def float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passages are embedded as plain sentence-transformers does, on every processor."""
+    monkeypatch.setattr("rag_app.models.embedding.has_bf16", lambda _: False)

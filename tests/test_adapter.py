@@ -83,6 +83,7 @@ def test_questions_move(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
     assert base.fingerprint == base.passage_fingerprint
 
 
+@pytest.mark.usefixtures("float32")
 def test_the_map_helps(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
     report = read_report(tuned.folder)
     before = DevEvaluator(DEV, base.prompts)(base.transformer)["dev_mrr@10"]
@@ -140,6 +141,7 @@ def test_a_share_that_is_named_is_taken(base: EmbeddingModel, tmp_path: Path) ->
     assert one.fingerprint == other.fingerprint != base.fingerprint
 
 
+@pytest.mark.usefixtures("float32")
 def test_plain_sentence_transformers_moves_questions_alike(
     base: EmbeddingModel, tuned: EmbeddingModel
 ) -> None:

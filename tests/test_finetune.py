@@ -168,6 +168,7 @@ def test_nothing_but_the_model_is_left(tuned: EmbeddingFinetuneEngine) -> None:
     assert [path.name for path in tuned.target.parent.iterdir()] == [tuned.target.name]
 
 
+@pytest.mark.usefixtures("float32")
 def test_sentence_transformers_loads_the_folder(
     base: EmbeddingModel, tuned: EmbeddingFinetuneEngine
 ) -> None:
