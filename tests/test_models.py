@@ -13,8 +13,9 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
 from rag_app.errors import ModelError
 from rag_app.models import EmbeddingModel, Prompts, find_weights, load_model
+from rag_app.models.device import has_bf16
 from rag_app.models.e5 import rebuild_e5
-from rag_app.models.embedding import Vectors, has_bf16
+from rag_app.models.embedding import Vectors
 from rag_app.models.llama import LlamaEmbedding
 
 ENGLISH = ["How do I reset the camera?", "The filter costs 35 dollars and lasts six months."]

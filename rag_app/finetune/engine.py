@@ -24,7 +24,7 @@ from rag_app.finetune.processes import send
 from rag_app.finetune.training import Trained, TrainingJob, dev_evaluator, train
 from rag_app.finetune.watch import Diverged
 from rag_app.models import EmbeddingModel
-from rag_app.models.embedding import choose_device, has_bf16
+from rag_app.models.device import choose_device, has_bf16
 from rag_app.progress import Progress, silent
 
 with warnings.catch_warnings():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rag_app.models.embedding import has_bf16
+from rag_app.models.device import has_bf16
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -115,9 +115,9 @@ def packed_attention(
     Returns:
         (1, tokens, heads, width), and no attention weights.
     """
-    if query.is_cuda and query.dtype in HALF:
+    fused = _attention_of_gpu() if query.is_cuda and query.dtype in HALF else None
+    if fused is not None:
         flat = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-        fused = _attention_of_gpu()
         return fused(*flat, cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q)[None], None
     grids = _grids(cu_seq_lens_q, query.dtype)
     flat = (tensor[0].transpose(0, 1) for tensor in (query * scaling, key, value))

@@ -21,7 +21,8 @@ from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import BestCheckpoint, PairTrainer
 from rag_app.finetune.watch import Diverged, Trim, Watch
 from rag_app.models import Prompts
-from rag_app.models.embedding import has_bf16, load_transformer
+from rag_app.models.device import has_bf16
+from rag_app.models.embedding import load_transformer
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag_app.errors import ModelError
-from rag_app.models.embedding import Vectors, choose_device
+from rag_app.models.device import choose_device
+from rag_app.models.embedding import Vectors
 from rag_app.models.weights import CROSS_ENCODER, find_weights
 
 if TYPE_CHECKING:

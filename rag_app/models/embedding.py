@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_app.errors import ModelError
+from rag_app.models.device import choose_device, has_bf16
 from rag_app.models.query_map import MODULES, QUERY_MAP
 from rag_app.models.weights import find_weights
 from rag_app.progress import Progress, silent
@@ -221,29 +222,6 @@ def load_named(name: str, settings: "Settings") -> EmbeddingModel:
     return load_model(
         name, storage=settings.storage, offline=settings.offline, device=settings.device
     )
-
-
-def choose_device(device: str) -> str:
-    """The device itself, or for "auto" the best one there is."""
-    import torch
-
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def has_bf16(device: str) -> bool:
-    """Whether this device multiplies bfloat16 in hardware."""
-    import torch
-
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
