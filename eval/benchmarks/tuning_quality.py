@@ -24,10 +24,10 @@ from held_out import ready, settings_for, show
 from outcomes import KeptOutcomes, changes, interval, scores
 from stock_engine import train_llama_index
 
-from rag_app.chunks import Chunking, passage_text
+from rag_app.chunks import passage_text
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
-from rag_app.evaluate.canary import harm_on, read_canary, watch_canary
+from rag_app.evaluate.canary import Canary, harm_on, read_canary, watch_canary
 from rag_app.evaluate.comparison import compare, exact_outcomes, scores_json
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
@@ -118,7 +118,7 @@ class Bench:
     passages: Passages
     cache: VectorCache
     material: Material
-    chunking: Chunking
+    canary: Canary
 
 
 def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cpu") -> Bench:
@@ -152,7 +152,8 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         seed=seed,
     )
     cache = VectorCache(settings.storage)
-    return Bench(corpus, kind, seed, settings, base, passages, cache, material, index.info.chunking)
+    canary = read_canary(canary_folder(), base, index.info.chunking)
+    return Bench(corpus, kind, seed, settings, base, passages, cache, material, canary)
 
 
 def _examples(bench: Bench) -> Path:
@@ -188,7 +189,6 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         return EmbeddingModel(target.name, target, device=device), []
     options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
     if name == BEST:
-        canary = read_canary(canary_folder(), bench.base, bench.chunking)
         search = search_best(
             bench.base,
             material,
@@ -196,7 +196,7 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
             NegativeOptions(),
             shop,
             minutes=minutes,
-            harms=harm_on(canary, bench.base, cache=bench.cache, seed=bench.seed),
+            harms=harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed),
         )
         return search.model, [asdict(tried) for tried in search.tried]
     if not way.clean_batches:
@@ -221,7 +221,7 @@ def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict
         seed=bench.seed,
     )
     canary = watch_canary(
-        read_canary(canary_folder(), bench.base, bench.chunking),
+        bench.canary,
         bench.base,
         model,
         cache=bench.cache,

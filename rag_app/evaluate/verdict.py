@@ -56,7 +56,7 @@ def decide(
 
 
 def certainly_fell(differences: Mapping[str, Difference]) -> bool:
-    """Whether mrr@10 did, by metric: the whole interval is below 0, and p below .05."""
+    """Whether mrr@10 did: its whole interval is below 0, and p below .05."""
     change = differences[PRIMARY_METRIC]
     return change.high < 0 and change.p < LEVEL
 
