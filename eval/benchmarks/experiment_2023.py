@@ -1,12 +1,13 @@
 """The 2023 experiment, done right: each way to train, scored on what it saw and on what it did not.
 
     python eval/benchmarks/experiment_2023.py --corpus jhu
-    python eval/benchmarks/experiment_2023.py --csv my_faq.csv [--model NAME]
+    python eval/benchmarks/experiment_2023.py --csv my_faq.csv [--model NAME] [--device cuda]
 
 846 question/answer pairs of one FAQ, split by answer. The published table scored every model on its
-training questions; here held-out questions stand beside them. Each row is trained in a process of
-its own, so that its time and peak memory are its own. What is done is kept in
-eval/results/experiment_2023_<name>.json; a run that was stopped goes on.
+training questions; here held-out questions stand beside them. On a CPU each row is trained in a
+process of its own, so that its peak memory is its own. What is done is kept in
+eval/results/experiment_2023_<name>.json (with --device cuda, experiment_2023_<name>_cuda.json); a
+run that was stopped goes on.
 """
 
 import argparse
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="a table with the columns question and answer")
     parser.add_argument("--model", default=None)
     parser.add_argument("--minutes", type=float, default=30.0, help="for `ours best`")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--rows", default="", help="only rows whose name holds this")
     parser.add_argument("--row", help="measure one row and print it as JSON")
     arguments = parser.parse_args()
@@ -74,15 +76,18 @@ def main() -> None:
     corpus = corpus_of(arguments)
     if arguments.row:
         [row] = [row for row in ROWS if row.name == arguments.row]
-        print(json.dumps(measure(corpus, row, arguments.minutes)))
+        print(json.dumps(measure(corpus, row, "cpu", arguments.minutes)))
         return
-    name = f"experiment_2023_{corpus.name}"
+    on_cpu = arguments.device == "cpu"
+    name = f"experiment_2023_{corpus.name}" + ("" if on_cpu else f"_{arguments.device}")
     path = RESULTS / f"{name}.json"
     done = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else {}
     for row in ROWS:
         if row.name not in done and arguments.rows in row.name:
             print(f"{row.name} ...", flush=True)
-            done[row.name] = in_process(row)
+            done[row.name] = (
+                in_process(row) if on_cpu else measure(corpus, row, "cuda", arguments.minutes)
+            )
             write_results(name, {"corpus": corpus.name, "model": corpus.model, "rows": done})
     done = {row.name: done[row.name] for row in ROWS if row.name in done}
     print_table(done)
@@ -111,7 +116,7 @@ def corpus_of(arguments: argparse.Namespace) -> Corpus:
     return Corpus(source.name, target, target, model)
 
 
-def settings_for(corpus: Corpus) -> Settings:
+def settings_for(corpus: Corpus, device: str) -> Settings:
     """A storage of its own."""
     folder = WORK / f"2023-{corpus.name}"
     return load_settings(
@@ -120,6 +125,7 @@ def settings_for(corpus: Corpus) -> Settings:
             "results": folder / "results",
             "model": corpus.model,
             "seed": SEED,
+            "device": device,
         }
     )
 
@@ -133,7 +139,7 @@ def in_process(row: Row) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(corpus: Corpus, row: Row, minutes: float) -> dict[str, Any]:
+def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, Any]:
     """Train as the row says, and score it on training and on held-out questions."""
     from rag_app.evaluate.comparison import exact_outcomes, scores_json
     from rag_app.evaluate.statistics import summarise
@@ -142,7 +148,7 @@ def measure(corpus: Corpus, row: Row, minutes: float) -> dict[str, Any]:
     from rag_app.index import Catalog, Passages, VectorCache
     from rag_app.ingest import ingest, open_target
 
-    settings = settings_for(corpus)
+    settings = settings_for(corpus, device)
     ingest([corpus.documents], settings)
     index, base = open_target(Catalog(settings.storage), settings)
     passages = index.passages()
@@ -158,10 +164,14 @@ def measure(corpus: Corpus, row: Row, minutes: float) -> dict[str, Any]:
         seed=SEED,
     )
     cache = VectorCache(settings.storage)
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     model, detail = train(base, material, row, settings, cache, minutes)
     seconds = time.perf_counter() - started if row.loss or row.preset else 0.0
-    peak = peak_memory_mb("cpu")
+    peak = peak_memory_mb(device)
     texts = Passages(passages.nodes, cache.embed_passages(model, _texts(passages.nodes)))
     return {
         **asdict(row),
@@ -186,7 +196,7 @@ def train(
     from rag_app.finetune.phases import Workshop, train_phases
     from rag_app.finetune.presets import DEFAULT, QUICK, search_best
 
-    shop = Workshop(settings.storage / "models", cache, "cpu")
+    shop = Workshop(settings.storage / "models", cache, settings.device)
     options = TrainingOptions(seed=SEED)
     if row.preset == "best":
         given = replace(options, **DEFAULT)
