@@ -14,7 +14,7 @@ from test_cli import check_error, name_of, run_app
 from tiny import MAX_TOKENS, WIDTH, make_tiny_model
 
 from rag_app.finetune import losses
-from rag_app.finetune.losses import PackedRankingLoss
+from rag_app.finetune.losses import JoinedRankingLoss
 from rag_app.index import Catalog
 from rag_app.models import EmbeddingModel
 
@@ -270,7 +270,7 @@ def test_a_rate_that_no_model_survives(shop: Path) -> None:
     assert left(shop) == before
 
 
-class OverflowsLater(PackedRankingLoss):
+class OverflowsLater(JoinedRankingLoss):
     """A rate at which only the third epoch overflows is not the same on two processors."""
 
     good_steps = 15  # Of at least five an epoch.
@@ -282,7 +282,7 @@ class OverflowsLater(PackedRankingLoss):
 
 
 def test_a_loss_that_turns_to_no_number(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(losses, "PackedRankingLoss", OverflowsLater)
+    monkeypatch.setattr(losses, "JoinedRankingLoss", OverflowsLater)
     before = left(shop)
     diverging = ("--pairs", "faq.csv", *QUICKLY, "--epochs", "6")
     says = "run again with a smaller --learning-rate. The model as it was after epoch "

@@ -1,18 +1,23 @@
 """A model that reads its texts packed gives the vectors and gradients of one that pads them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.losses import (
+    MultipleNegativesRankingLoss,
+    TripletLoss,
+)
 from tiny import make_tiny_model
 
-from rag_app.finetune.losses import PackedRankingLoss
+from rag_app.finetune.losses import JoinedRankingLoss, JoinedTripletLoss
 from rag_app.finetune.packed import ATTENTION, WHOLE, embed_at_once, pack_texts
-from rag_app.finetune.replay import STEP, Replay
+from rag_app.finetune.replay import Replay
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -224,63 +229,110 @@ def test_on_a_gpu_too_packed_texts_give_the_padded_vectors_and_gradients(
     assert_like(found[1], found[0])
 
 
-def test_layers_filled_up_for_a_graph_bring_the_same_gradients(
+LEARNING_RATE = 1e-3
+
+
+class NoGraph:
+    """Stands for a CUDA graph: counts what would be replayed."""
+
+    replayed = 0
+
+    def replay(self) -> None:
+        NoGraph.replayed += 1
+
+
+def make_replay(model: "SentenceTransformer", autocast: Any) -> tuple[Replay, Any]:
+    """Replayed steps of a model, and the optimizer's."""
+    loss = JoinedRankingLoss(model)
+
+    def loss_of(joined: dict[str, Any], counts: Sequence[int]) -> torch.Tensor:
+        with autocast():
+            value: torch.Tensor = loss.of_joined(joined, counts)
+            return value
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
+    return Replay(loss_of, optimizer, most_norm=1.0), optimizer
+
+
+def eager_step(model: "SentenceTransformer", columns: Any, optimizer: Any, autocast: Any) -> float:
+    """What a trainer does with a batch."""
+    with autocast():
+        value = JoinedRankingLoss(model)(columns, None)
+    torch.autograd.backward(value)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    model.zero_grad()
+    return float(value.item())
+
+
+def test_a_step_for_a_graph_is_that_of_a_trainer(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a GPU the layers run where a graph would be replayed."""
-    sizes: list[torch.Size] = []
-
-    def call_itself(layers: Any, given: tuple[torch.Tensor, ...], **_: Any) -> Any:
-        sizes.append(given[0].shape)
-        return layers
-
+    """Without a GPU a step is done where it would be captured."""
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", tuple)
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", call_itself)
-    model = load(folder)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", NoGraph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(NoGraph, "replayed", 0)
+    model, other = load(folder), load(folder)
     pack_texts(model)
-    loss = PackedRankingLoss(model)
-    assert loss.replay is None
-    module: Any = model[0]
-    loss.replay = Replay(module.auto_model.encoder)
-    columns = [model.preprocess(texts) for texts in (EQUAL, [" ".join(WORDS), *EQUAL[1:]])]
-    found = []
-    for step in range(3):
-        model.zero_grad()
-        torch.autograd.backward(loss(columns, torch.zeros(3)))
-        assert len(sizes) == min(step, 1)
-        found.append({n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None})
-    assert sizes == [(1, STEP, WIDTH)]
-    for name, gradient in found[0].items():
-        torch.testing.assert_close(found[2][name], gradient, atol=TOLERANCE, rtol=TOLERANCE)
-    with torch.no_grad():
-        loss(columns, torch.zeros(3))
-    assert len(loss.replay.graphs) == 1
+    pack_texts(other)
+    replay, optimizer = make_replay(model, nullcontext)
+    others = torch.optim.AdamW(other.parameters(), lr=LEARNING_RATE, fused=True)
+    batches = [
+        [model.preprocess(texts) for texts in (EQUAL, passages)]
+        for passages in ([" ".join(WORDS), *EQUAL[1:]], UNEQUAL[:3])
+    ]
+    expected = [eager_step(other, batch, others, nullcontext) for batch in (batches[0],) * 2]
+
+    # The first step of a size is the trainer's.
+    assert replay.step(batches[0]) is None
+    eager_step(model, batches[0], optimizer, nullcontext)
+    loss = replay.step(batches[0])
+    assert loss is not None
+    assert loss.item() == pytest.approx(expected[1], rel=1e-4)
+    assert NoGraph.replayed == 1
+    assert all(weights.grad is None for weights in model.parameters())
+    assert [(group["lr"], group["capturable"]) for group in optimizer.param_groups] == [
+        (LEARNING_RATE, False)
+    ]
+    for (name, found), weights in zip(model.named_parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(found, weights, atol=LEARNING_RATE / 10, rtol=0, msg=name)
+
+    # Another batch of this size is replayed, one with other texts is not.
+    assert replay.step(batches[1]) is not None
+    assert NoGraph.replayed == 2
+    assert replay.step([batches[0][0], model.preprocess(EQUAL[:2])]) is None
 
 
 @needs_gpu
-def test_a_step_that_is_replayed_brings_the_gradients_of_one_that_is_not(folder: Path) -> None:
-    model = load(folder).to("cuda")
+def test_steps_that_are_replayed_train_like_those_that_are_not(folder: Path) -> None:
+    model, other = load(folder).to("cuda"), load(folder).to("cuda")
     pack_texts(model)
-    loss = PackedRankingLoss(model)
-    batches = [
-        [on_gpu(model, texts) for texts in ([*EQUAL[:2], ""], passages)]
-        for passages in (UNEQUAL[:3], [" ".join(WORDS), *EQUAL[1:]])
+    pack_texts(other)
+    autocast = partial(torch.autocast, "cuda", torch.bfloat16)
+    replay, optimizer = make_replay(model, autocast)
+    others = torch.optim.AdamW(other.parameters(), lr=LEARNING_RATE, fused=True)
+    texts = [
+        ([*EQUAL[:2], ""], passages) for passages in (UNEQUAL[:3], [" ".join(WORDS), *EQUAL[1:]])
     ]
-    # The graph is captured at the second step.
-    for step in range(6):
-        model.zero_grad()
-        with torch.autocast("cuda", torch.bfloat16):
-            value = loss(batches[step % 2], torch.zeros(3))
-        torch.autograd.backward(value)
-        # Nothing of an eager step may live on while another is captured.
-        del value
-        found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-        if step == 0:
-            eager = found
-        elif step % 2 == 0:
-            assert_like(found, eager)
-    assert loss.replay
-    assert len(loss.replay.graphs) == 1
+    expected, found = [], []
+    for step in range(10):
+        for group in (*optimizer.param_groups, *others.param_groups):
+            group["lr"] = LEARNING_RATE / (1 + step)
+        columns = [model.preprocess(column) for column in texts[step % 2]]
+        there = [on_gpu(model, column) for column in texts[step % 2]]
+        expected.append(eager_step(other, there, others, autocast))
+        loss = replay.step(columns)
+        # The graph is captured at the second step.
+        assert (loss is None) == (step == 0)
+        found.append(eager_step(model, there, optimizer, autocast) if loss is None else float(loss))
+    assert expected[0] > expected[-2] + 0.1
+    assert found == pytest.approx(expected, abs=0.05)
+    moved = 0.0
+    for weights, like in zip(model.parameters(), other.parameters(), strict=True):
+        moved = max(moved, (weights - like).abs().max().item())
+    assert moved < 2 * LEARNING_RATE
 
 
 def test_packed_texts_have_no_padding(folder: Path) -> None:
@@ -311,16 +363,24 @@ def test_encode_reads_packed_texts_too(folder: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("columns", [2, 3], ids=["pairs", "with negatives"])
+@pytest.mark.parametrize(
+    ("theirs", "ours", "columns"),
+    [
+        (MultipleNegativesRankingLoss, JoinedRankingLoss, 2),
+        (MultipleNegativesRankingLoss, JoinedRankingLoss, 3),
+        (TripletLoss, JoinedTripletLoss, 3),
+    ],
+    ids=["pairs", "with negatives", "triplets"],
+)
 def test_columns_that_pass_together_bring_the_loss_of_columns_one_by_one(
-    folder: Path, columns: int
+    folder: Path, theirs: Any, ours: Any, columns: int
 ) -> None:
     padded, packed = load(folder), load(folder)
     pack_texts(packed)
     texts = [["zorb1", "zorb2 zorb3", ""], [" ".join(WORDS), *EQUAL[:2]], UNEQUAL[:3]][:columns]
     labels = torch.zeros(3)
     losses, found = [], []
-    for model, kind in ((padded, MultipleNegativesRankingLoss), (packed, PackedRankingLoss)):
+    for model, kind in ((padded, theirs), (packed, ours)):
         loss = kind(model)([model.preprocess(column) for column in texts], labels)
         torch.autograd.backward(loss)
         losses.append(loss.item())
@@ -339,13 +399,36 @@ def test_a_batch_of_unequal_columns_passes_the_model_once(folder: Path) -> None:
     passes: list[torch.Size] = []
     packed.register_forward_pre_hook(lambda _, given: passes.append(given[0]["input_ids"].shape))
     questions, passages = packed.preprocess(["zorb1"]), packed.preprocess(["zorb2 zorb3"])
-    PackedRankingLoss(packed)([questions, passages], torch.zeros(1))
+    JoinedRankingLoss(packed)([questions, passages], torch.zeros(1))
     # Seven tokens, filled up.
     assert passes == [(1, WHOLE)]
 
 
+@pytest.mark.parametrize(("included", "passes"), [(True, 1), (False, 2)], ids=["in", "left out"])
+def test_columns_with_prompts_pass_together_where_vectors_hold_them(
+    folder: Path, included: bool, passes: int
+) -> None:
+    padded, packed = load(folder), load(folder)
+    pack_texts(packed)
+    seen: list[Any] = []
+    packed.register_forward_pre_hook(lambda _, given: seen.append(given))
+    losses = []
+    for model, kind in ((padded, MultipleNegativesRankingLoss), (packed, JoinedRankingLoss)):
+        model.set_pooling_include_prompt(include_prompt=included)
+        # One is a token longer than the other.
+        columns = [
+            model.preprocess(EQUAL, prompt="zorb20 "),
+            model.preprocess(UNEQUAL[:3], prompt="zorb21 zorb22 "),
+        ]
+        losses.append(kind(model)(columns, torch.zeros(3)).item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert len(seen) == passes
+
+
 @pytest.mark.parametrize(
-    ("passages", "tokens"), [(1, WHOLE), (41, WHOLE), (42, 2 * WHOLE)], ids=["few", "whole", "more"]
+    ("passages", "tokens"),
+    [(1, WHOLE), (40, WHOLE), (41, 2 * WHOLE)],
+    ids=["few", "nearly whole", "whole"],
 )
 def test_columns_together_are_filled_up_to_a_whole_number_of_tokens(
     folder: Path, passages: int, tokens: int
@@ -354,7 +437,8 @@ def test_columns_together_are_filled_up_to_a_whole_number_of_tokens(
     pack_texts(packed)
     passes: list[torch.Size] = []
     packed.register_forward_pre_hook(lambda _, given: passes.append(given[0]["input_ids"].shape))
-    # Five tokens and three, so that 41 passages are 128 tokens with the question.
+    # Five tokens and three, so that 41 passages are 128 tokens with the question, and one more text
+    # needs tokens of its own.
     columns = [packed.preprocess(["zorb1 zorb2 zorb3"]), packed.preprocess(["zorb2"] * passages)]
     question, others = embed_at_once(packed, columns)
     assert passes == [(1, tokens)]

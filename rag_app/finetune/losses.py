@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,13 @@ from transformers import TrainerCallback
 from rag_app.errors import TrainingError
 from rag_app.finetune.denoising import DenoisingLoss
 from rag_app.finetune.methods import freeze_word_embeddings
-from rag_app.finetune.packed import embed_at_once
+from rag_app.finetune.packed import can_join, embed_at_once, embed_joined
 from rag_app.finetune.processes import world_size
-from rag_app.finetune.replay import replay_layers
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
+    from torch import Tensor
 
     from rag_app.finetune.options import TrainingOptions, TrainingRow
 
@@ -63,24 +62,34 @@ class LossEntry:
     in_pieces: bool = False
 
 
-class PackedRankingLoss(MultipleNegativesRankingLoss):
-    """MultipleNegativesRankingLoss with one pass for all columns where texts are packed.
+class JoinedLoss:
+    """A loss of sentence-transformers with one pass for all columns where texts are packed.
 
     Theirs would pad questions to the length of passages, and so takes a pass for each column.
     """
 
-    def __init__(self, model: "SentenceTransformer", **options: Any) -> None:
-        super().__init__(model, **options)
-        self.replay = replay_layers(model)
+    model: "SentenceTransformer"
+    compute_loss_from_embeddings: Callable[[list["Tensor"], Any], "Tensor"]
 
-    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> Any:
+    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> "Tensor":
         """The loss of a batch."""
         columns = list(sentence_features)
-        if "cu_seq_lens_q" not in columns[0]:
-            return super().forward(columns, labels)
-        with self.replay.replaying() if self.replay else nullcontext():
-            vectors = embed_at_once(self.model, columns)
-        return self.compute_loss_from_embeddings(vectors, labels)
+        if not can_join(self.model, columns):
+            loss: Tensor = super().forward(columns, labels)  # type: ignore[misc]
+            return loss
+        return self.compute_loss_from_embeddings(embed_at_once(self.model, columns), labels)
+
+    def of_joined(self, joined: dict[str, Any], counts: Sequence[int]) -> "Tensor":
+        """The loss of a batch that is joined already, of so many texts in each column."""
+        return self.compute_loss_from_embeddings(embed_joined(self.model, joined, counts), None)
+
+
+class JoinedRankingLoss(JoinedLoss, MultipleNegativesRankingLoss):
+    """MultipleNegativesRankingLoss with one pass."""
+
+
+class JoinedTripletLoss(JoinedLoss, TripletLoss):
+    """TripletLoss with one pass."""
 
 
 def _mnrl(
@@ -94,7 +103,7 @@ def _mnrl(
     several = world_size() > 1
     scale = options.scale or DEFAULT_SCALE
     if options.batch_size // world_size() <= options.mini_batch:
-        return PackedRankingLoss(model, scale=scale, gather_across_devices=several)
+        return JoinedRankingLoss(model, scale=scale, gather_across_devices=several)
     return CachedMultipleNegativesRankingLoss(
         model,
         scale=scale,
@@ -120,7 +129,7 @@ def _triplet(
 
     Reimers and Gurevych 2019, arXiv 1908.10084, section 3.
     """
-    return TripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
+    return JoinedTripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
 
 
 def _triplet_columns(rows: Sequence["TrainingRow"]) -> Columns:

@@ -9,7 +9,9 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from transformers import TrainerCallback
 
+from rag_app.finetune.losses import JoinedLoss
 from rag_app.finetune.processes import world_size
+from rag_app.finetune.replay import Replay, gains_by_replay
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +31,41 @@ class PairTrainer(SentenceTransformerTrainer):
     """
 
     written_at = -math.inf
+    replay: Replay | None = None
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing is gathered: for theirs, looking for examples takes longer than an epoch."""
+
+    def get_train_dataloader(self) -> Any:
+        """Batches as they were made: steps take them to the device, each in its way."""
+        placed = self.accelerator.device_placement
+        self.accelerator.device_placement = False
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.accelerator.device_placement = placed
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """The optimizer, whose steps a GPU may replay."""
+        optimizer = super().create_optimizer(model)
+        if isinstance(self.loss, JoinedLoss) and gains_by_replay(self.model):
+            self.replay = Replay(self._loss_of, optimizer, most_norm=self.args.max_grad_norm)
+        return optimizer
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *counts: Any) -> "torch.Tensor":
+        """The loss of a step; one that is replayed leaves no gradients to the optimizer."""
+        loss: torch.Tensor | None = None
+        if self.replay:
+            columns, _ = self.collect_features(inputs)
+            loss = self.replay.step(columns)
+        if loss is None:
+            loss = super().training_step(model, inputs, *counts)
+        return loss
+
+    def _loss_of(self, joined: dict[str, Any], counts: Any) -> "torch.Tensor":
+        with self.compute_loss_context_manager():
+            loss: torch.Tensor = self.loss.of_joined(joined, counts)
+        return loss
 
     def trained_weights(self) -> dict[str, "torch.Tensor"]:
         """Weights with a gradient, by name; those that two names share stand under the first."""
