@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 from tiny import make_tiny_model, one_thread
+from typer.testing import CliRunner
 
+from rag_app.cli.app import build_app
 from rag_app.config import Settings
+from rag_app.errors import TrainingError
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.request import FinetuneRequest, FinetuneResult
 from rag_app.finetune.stage import finetune
@@ -218,3 +221,39 @@ def test_a_tuning_that_changed_nothing_is_not_promoted(
     assert result.comparison.verdict.decision == "hold"
     assert result.promoted is False
     assert shop.active() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "preset", "epochs"),
+    [((), "quick", 5), (("--epochs", "3"), None, 3)],
+    ids=["alone", "with epochs"],
+)
+def test_quick_leaves_epochs_that_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    given: tuple[str, ...],
+    preset: str | None,
+    epochs: int,
+) -> None:
+    requests: list[FinetuneRequest] = []
+
+    def note(_: Settings, request: FinetuneRequest, **__: Any) -> None:
+        requests.append(request)
+        raise TrainingError("noted")
+
+    monkeypatch.setattr("rag_app.finetune.stage.finetune", note)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(
+        build_app(), ["finetune", "--pairs", "q.jsonl", "--preset", "quick", *given]
+    )
+    assert done.exit_code == 2
+    assert "noted" in done.output
+    [request] = requests
+    assert (request.preset, request.options.epochs) == (preset, epochs)
+
+
+def test_the_stage_trains_as_quick_says(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_app.finetune.presets.QUICK_FLOP", 0)
+    result, _ = shop.finetune(promote=False, preset="quick")
+    assert result.options.epochs == 1
+    assert len(result.training.dev_mrr) == 1

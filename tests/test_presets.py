@@ -13,6 +13,7 @@ from tiny import make_tiny_model
 from rag_app.errors import ConfigError, TrainingError
 from rag_app.finetune.dev import DevEvaluator
 from rag_app.finetune.material import Material
+from rag_app.finetune.methods import weights_of_layers
 from rag_app.finetune.negatives import NegativeOptions, NegativePool
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.phases import Workshop
@@ -23,6 +24,7 @@ from rag_app.finetune.presets import (
     Harms,
     Search,
     Trial,
+    as_quick,
     search_best,
 )
 from rag_app.index import VectorCache
@@ -56,6 +58,21 @@ pytestmark = pytest.mark.usefixtures("single_thread")
 def base(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
     folder = make_tiny_model(tmp_path_factory.mktemp("base") / "tiny", words=WORDS)
     return EmbeddingModel("acme/tiny", folder, device="cpu")
+
+
+def test_quick_is_two_epochs_or_one_where_they_take_long(
+    base: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = replace(GIVEN, epochs=5)
+    assert as_quick(given, ROWS, base) == replace(given, epochs=2)
+    # Two epochs of texts cut to four tokens still go into what one of whole texts would take.
+    tokens = sum(base.count_tokens([text for row in ROWS for text in (row.question, row.passage)]))
+    weights = weights_of_layers(base.transformer)
+    monkeypatch.setattr("rag_app.finetune.presets.QUICK_FLOP", 6 * weights * tokens)
+    assert as_quick(given, ROWS, base).epochs == 1
+    assert as_quick(replace(given, max_tokens=4), ROWS, base).epochs == 2
+    alone = replace(given, method="adapter")
+    assert as_quick(alone, ROWS, base) == alone
 
 
 @dataclass

@@ -194,7 +194,7 @@ def train(
 ) -> tuple[Any, Any]:
     """The row's model, and what a search tried."""
     from rag_app.finetune.phases import Workshop, train_phases
-    from rag_app.finetune.presets import DEFAULT, QUICK, search_best
+    from rag_app.finetune.presets import DEFAULT, as_quick, search_best
 
     shop = Workshop(settings.storage / "models", cache, settings.device)
     options = TrainingOptions(seed=SEED)
@@ -203,7 +203,7 @@ def train(
         search = search_best(base, material, given, NegativeOptions(), shop, minutes=minutes)
         return search.model, [asdict(tried) for tried in search.tried]
     if row.preset == "quick":
-        options = replace(options, **QUICK)
+        options = as_quick(replace(options, **DEFAULT), material.rows, base)
         return train_phases(base, material, options, NegativeOptions(), shop)[0], None
     if not row.loss:
         return base, None

@@ -37,7 +37,7 @@ from rag_app.finetune.methods import ADAPTER
 from rag_app.finetune.negatives import NegativeOptions
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, train_phases
-from rag_app.finetune.presets import DEFAULT, QUICK, search_best
+from rag_app.finetune.presets import BEST, DEFAULT, QUICK, as_quick, search_best
 from rag_app.index import Catalog, Passages, VectorCache
 from rag_app.ingest import open_target
 from rag_app.models import EmbeddingModel
@@ -45,7 +45,7 @@ from rag_app.pairs import Pair
 from rag_app.questions.own_examples import MOST
 
 NAME = "tuning_quality"
-STOCK, BEST = "llama_index", "best"
+STOCK = "llama_index"
 # What one thing is changed of at a time.
 PLAIN = "three epochs of 128 tokens"
 LABELLED = "labelled"
@@ -75,7 +75,7 @@ SHORT: dict[str, Any] = {**DEFAULT, "epochs": 3, "max_tokens": 128}
 WAYS = {
     STOCK: Way(),
     "default": Way(),
-    "quick": Way(QUICK),
+    QUICK: Way(),
     BEST: Way(),
     PLAIN: Way(SHORT),
     "stock batches": Way(SHORT, clean_batches=False),
@@ -89,7 +89,7 @@ WAYS = {
     "home alone": Way({**SHORT, "blend": 0.7, "whitening": 1.0}),
     "dae first": Way({**SHORT, "loss": "dae,mnrl"}),
 }
-MAIN = (STOCK, "quick", BEST)
+MAIN = (STOCK, QUICK, BEST)
 # As docs/measured.md calls them.
 TITLES = {
     "jhu": "English FAQ, MiniLM",
@@ -99,7 +99,7 @@ TITLES = {
     "synthetic": "written",
     STOCK: "LlamaIndex",
     "default": "`rag-app finetune`",
-    "quick": "`--preset quick`",
+    QUICK: "`--preset quick`",
     BEST: "`--preset best`",
 }
 # What other ways are held against, question by question.
@@ -199,6 +199,8 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
             harms=harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed),
         )
         return search.model, [asdict(tried) for tried in search.tried]
+    if name == QUICK:
+        options = as_quick(options, material.rows, bench.base)
     if not way.clean_batches:
         rows = [replace(row, group=str(place)) for place, row in enumerate(material.rows)]
         material = replace(material, rows=rows)

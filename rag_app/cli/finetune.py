@@ -36,7 +36,7 @@ def finetune(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="quick, or best: search on dev within --minutes.")
+        str | None, typer.Option(help="quick: in minutes; or best: search on dev within --minutes.")
     ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="For --preset best.")] = 30.0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs. [5]")] = None,
@@ -150,13 +150,12 @@ def finetune(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]
         index=index,
-        options=TrainingOptions(
-            **{**(QUICK if preset == "quick" else DEFAULT), **options}, seed=settings.seed
-        ),
+        options=TrainingOptions(**{**DEFAULT, **options}, seed=settings.seed),
         split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
         negatives=NegativeOptions(negatives, negatives_per_pair, rounds),  # type: ignore[arg-type]
         second_opinion=second_opinion,
-        preset=preset,
+        # All that quick says is how many epochs.
+        preset=None if preset == QUICK and epochs else preset,
         minutes=minutes,
         canary=canary,
         promote=not no_promote,

@@ -139,6 +139,13 @@ def freeze_word_embeddings(model: "SentenceTransformer") -> None:
     _freeze(_inner(model).get_input_embeddings())
 
 
+def weights_of_layers(model: "SentenceTransformer") -> int:
+    """How many weights a token passes, its own embedding apart."""
+    of_words: int = _inner(model).get_input_embeddings().weight.numel()
+    in_all: int = sum(weights.numel() for weights in model.parameters())
+    return in_all - of_words
+
+
 class KeptLayers(nn.Module):
     """Embeddings and lower layers in one, computed once for each text while there is room for it.
 

@@ -15,7 +15,7 @@ from rag_app.finetune.methods import ADAPTER
 from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, plan_phases, train_phases
-from rag_app.finetune.presets import BEST, Search, search_best
+from rag_app.finetune.presets import BEST, QUICK, Search, as_quick, search_best
 from rag_app.finetune.processes import send
 from rag_app.finetune.request import NO_OPINION, FinetuneRequest, FinetuneResult
 from rag_app.finetune.rows import cut_passages
@@ -117,6 +117,8 @@ def _train(
         return search_best(
             base, material, options, negatives, shop, minutes=request.minutes, harms=harms
         )
+    if request.preset == QUICK:
+        options = as_quick(options, material.rows, base)
     model, report = train_phases(base, material, options, negatives, shop)
     return Search(model, report, options, [])
 
