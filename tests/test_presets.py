@@ -16,12 +16,11 @@ from rag_app.finetune.material import Material
 from rag_app.finetune.methods import weights_of_layers
 from rag_app.finetune.negatives import NegativeOptions, NegativePool
 from rag_app.finetune.options import TrainingOptions, TrainingReport
-from rag_app.finetune.phases import Workshop
+from rag_app.finetune.phases import Harms, Workshop, train_phases
 from rag_app.finetune.presets import (
     CANDIDATES,
     Candidate,
     Contest,
-    Harms,
     Search,
     Trial,
     as_quick,
@@ -73,6 +72,23 @@ def test_quick_is_two_epochs_or_one_where_they_take_long(
     assert as_quick(replace(given, max_tokens=4), ROWS, base).epochs == 2
     alone = replace(given, method="adapter")
     assert as_quick(alone, ROWS, base) == alone
+
+
+def test_a_map_is_left_out_where_it_alone_does_harm(base: EmbeddingModel, tmp_path: Path) -> None:
+    shop = Workshop(tmp_path / "models", VectorCache(tmp_path), "cpu")
+
+    def train(harms: Harms) -> tuple[EmbeddingModel, TrainingReport]:
+        return train_phases(base, MATERIAL, GIVEN, NONE, shop, harms=harms)
+
+    for harms in (lambda _: False, lambda _: True):
+        model, report = train(harms)
+        assert model.has_query_map
+        assert report.whitening is not None
+        assert not report.map_did_harm
+    model, report = train(lambda model: model.has_query_map)
+    assert not model.has_query_map
+    assert report.whitening is None
+    assert report.map_did_harm
 
 
 @dataclass

@@ -188,6 +188,7 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         train_llama_index(bench.base, pairs, target.resolve(), device=device)
         return EmbeddingModel(target.name, target, device=device), []
     options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
+    harms = harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
     if name == BEST:
         search = search_best(
             bench.base,
@@ -196,7 +197,7 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
             NegativeOptions(),
             shop,
             minutes=minutes,
-            harms=harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed),
+            harms=harms,
         )
         return search.model, [asdict(tried) for tried in search.tried]
     if name == QUICK:
@@ -205,7 +206,7 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         rows = [replace(row, group=str(place)) for place, row in enumerate(material.rows)]
         material = replace(material, rows=rows)
     negatives = NegativeOptions("mined" if way.mined else "none")
-    return train_phases(bench.base, material, options, negatives, shop)[0], []
+    return train_phases(bench.base, material, options, negatives, shop, harms=harms)[0], []
 
 
 def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict[str, Any]:

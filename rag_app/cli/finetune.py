@@ -9,6 +9,7 @@ import typer
 from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
+    from rag_app.finetune.options import TrainingReport
     from rag_app.finetune.request import FinetuneResult
 
 TRAIN_ON = ("labelled", "synthetic", "both")
@@ -206,7 +207,7 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     run.out.print(
         f"trained on {result.rows} pairs in {training.seconds:.0f} s ({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB), "
-        f"best epoch {training.best_epoch}" + _map_on_questions(training.whitening),
+        f"best epoch {training.best_epoch}" + _map_on_questions(training),
         soft_wrap=True,
     )
     run.out.print(
@@ -238,8 +239,12 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     )
 
 
-def _map_on_questions(whitening: float | None) -> str:
-    return "" if whitening is None else f", map on questions: whitening {whitening:g}"
+def _map_on_questions(training: "TrainingReport") -> str:
+    if training.map_did_harm:
+        return ", no map on questions: it did certain harm to questions from elsewhere"
+    if training.whitening is None:
+        return ""
+    return f", map on questions: whitening {training.whitening:g}"
 
 
 def _show_left_out(run: Run, result: "FinetuneResult") -> None:

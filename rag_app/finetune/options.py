@@ -64,7 +64,8 @@ class TrainingReport:
 
     `dev_mrr` holds MRR@10 on the dev questions, by epoch from 1; empty without dev questions.
     `blend` is the share of the tuned weights in those that were saved, `saved_dev_mrr` the score of
-    what was saved, `whitening` the share of it that an adapter began with.
+    what was saved, `whitening` the share of it that an adapter began with. `map_did_harm` says that
+    a map on questions was made and left out, since it did certain harm elsewhere.
     """
 
     seconds: float
@@ -78,6 +79,7 @@ class TrainingReport:
     blend: float = 1.0
     saved_dev_mrr: float | None = None
     whitening: float | None = None
+    map_did_harm: bool = False
 
 
 def read_report(folder: Path) -> TrainingReport:

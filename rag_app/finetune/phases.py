@@ -1,7 +1,7 @@
 """What is trained in turn: methods, losses, and rounds with hard negatives chosen anew."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
 ADAPTER_LOSS = "mnrl"
+
+# Whether a model is certainly worse than its base on questions from elsewhere.
+Harms = Callable[[EmbeddingModel], bool]
 
 
 @dataclass(frozen=True)
@@ -105,19 +108,23 @@ def train_phases(
     options: TrainingOptions,
     negatives: NegativeOptions,
     shop: Workshop,
+    *,
+    harms: Harms = lambda _: False,
 ) -> tuple[EmbeddingModel, TrainingReport]:
     """Train phase after phase, each from what the one before it left.
 
     Each is kept under a name of what it was made from, so that a run that was killed, or another
     that begins alike, takes up what is there.
 
-    Without dev questions nothing tells how far a map should go: weights are then given none.
+    Without dev questions nothing tells how far a map should go: weights are then given none. Nor
+    are they where only the map does harm.
 
     Returns:
         the last model, and one report of all phases.
     """
     model = base
     reports: list[TrainingReport] = []
+    map_did_harm = False
     for phase in plan_phases(options, negatives):
         adapter = phase.method == ADAPTER
         if adapter and reports and material.dev is None:
@@ -132,9 +139,12 @@ def train_phases(
             # What says nothing to weights must not train them anew.
             whitening=options.whitening if adapter else None,
         )
-        model, report = _train_one(model, rows, material, chosen, shop)
-        reports.append(report)
-    return model, _together(reports)
+        tuned, report = _train_one(model, rows, material, chosen, shop)
+        map_did_harm = adapter and bool(reports) and harms(tuned) and not harms(model)
+        if not map_did_harm:
+            model = tuned
+            reports.append(report)
+    return model, replace(_together(reports), map_did_harm=map_did_harm)
 
 
 def _together(reports: Sequence[TrainingReport]) -> TrainingReport:

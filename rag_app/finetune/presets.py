@@ -11,7 +11,7 @@ from rag_app.finetune.dev import reciprocal_ranks, takes_over
 from rag_app.finetune.methods import ADAPTER, weights_of_layers
 from rag_app.finetune.negatives import NegativeKind, NegativeOptions
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow
-from rag_app.finetune.phases import Workshop, train_phases
+from rag_app.finetune.phases import Harms, Workshop, train_phases
 
 if TYPE_CHECKING:
     from rag_app.finetune.dev import DevSet, Ranks
@@ -27,10 +27,6 @@ PRESETS = (QUICK, BEST)
 QUICK_FLOP = 4.5e13
 # Of a weight and a token: one multiplication and addition forward, two back.
 FLOP = 6
-
-
-# Whether a model is certainly worse than its base on questions from elsewhere.
-Harms = Callable[["EmbeddingModel"], bool]
 
 
 def as_quick(
@@ -154,13 +150,19 @@ class Contest:
         self.failed: TrainingError | None = None
 
     def attempt(
-        self, name: str, options: TrainingOptions, negatives: NegativeOptions
+        self,
+        name: str,
+        options: TrainingOptions,
+        negatives: NegativeOptions,
+        harms: Harms = lambda _: False,
     ) -> Trial | None:
         """Train so; None where that does not fit the model."""
         shop = self.shop
         shop.progress("search", len(self.trials), 0, f"{name}, {options.epochs} epochs")
         try:
-            model, report = train_phases(self.base, self.material, options, negatives, shop)
+            model, report = train_phases(
+                self.base, self.material, options, negatives, shop, harms=harms
+            )
         except TrainingError as error:
             self.failed = error
             return None
@@ -223,7 +225,7 @@ def search_best(
         raise ConfigError("--preset best chooses on dev questions; raise --dev-share or add pairs")
     deadline = clock() + 60 * minutes
     contest = Contest(base, material, material.dev, shop)
-    contest.attempt("as given", options, negatives)
+    contest.attempt("as given", options, negatives, harms)
     running = list(candidates)
     latest: dict[Candidate, Trial] = {}
     for epochs in rounds:

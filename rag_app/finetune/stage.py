@@ -112,14 +112,14 @@ def _train(
     canary: Canary | None,
 ) -> Search:
     options, negatives = request.options, request.negatives
+    harms = harm_on(canary, base, cache=shop.cache, seed=options.seed)
     if request.preset == BEST:
-        harms = harm_on(canary, base, cache=shop.cache, seed=options.seed)
         return search_best(
             base, material, options, negatives, shop, minutes=request.minutes, harms=harms
         )
     if request.preset == QUICK:
         options = as_quick(options, material.rows, base)
-    model, report = train_phases(base, material, options, negatives, shop)
+    model, report = train_phases(base, material, options, negatives, shop, harms=harms)
     return Search(model, report, options, [])
 
 
