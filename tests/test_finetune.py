@@ -611,7 +611,9 @@ def test_a_row_takes_the_chunk_that_is_most_like_the_question() -> None:
     assert [texts.index(row.passage) for row in rows] == [1, 0, 0]
 
 
-@pytest.mark.parametrize(("documents", "grouped_by"), [(8, "document"), (1, "passage")])
+@pytest.mark.parametrize(
+    ("documents", "grouped_by"), [(8, "document"), (4, "document"), (3, "passage"), (1, "passage")]
+)
 def test_rows_are_grouped_by_document_where_batches_stay_full(
     documents: int, grouped_by: str
 ) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Passages that a dev question is ranked among, besides the right ones: enough to tell epochs apart,
 # few enough to embed after each of them.
 DEV_POOL = 300
+# The share of its places that a batch without two rows of a document must fill.
+LEAST_FULL = 0.8
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ def training_rows(
     """One row for each pair, with the passage that answers it.
 
     Where several chunks do, the one most like the question is taken. Rows of near-duplicate
-    documents form one group, unless that would leave the batches less than half full; then rows
-    of one passage do.
+    documents form one group, unless that would leave too many places of a batch empty: where few
+    documents have many passages, those of the others are too few negatives. Then rows of one
+    passage do.
     """
     by_document = chunks_by_document(passages.nodes)
     row_of = {node.node_id: row for row, node in enumerate(passages.nodes)}
@@ -62,7 +65,7 @@ def training_rows(
     ]
     texts = [passage_text(passages.nodes[row]) for row in best]
     groups = [clusters[pair.document_id] for pair in pairs]
-    if batch_count(groups, batch_size) > 2 * batch_count(texts, batch_size):
+    if batch_count(texts, batch_size) < LEAST_FULL * batch_count(groups, batch_size):
         groups = texts
     return [
         TrainingRow(pair.question, text, group)
