@@ -156,6 +156,7 @@ def test_the_report_is_whole_and_kept(tuned: EmbeddingFinetuneEngine) -> None:
         "blend",
         "saved_dev_mrr",
         "whitening",
+        "map_did_harm",
     }
     trained = OPTIONS.epochs * len(ROWS)
     assert report.pairs_per_second == pytest.approx(trained / report.seconds, rel=0.05)
