@@ -15,8 +15,9 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from tiny import make_tiny_model
 
+from rag_app.finetune.joined import WHOLE, embed_at_once
 from rag_app.finetune.losses import JoinedRankingLoss, JoinedTripletLoss
-from rag_app.finetune.packed import ATTENTION, WHOLE, embed_at_once, pack_texts
+from rag_app.finetune.packed import ATTENTION, pack_texts
 from rag_app.finetune.replay import Replay
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from transformers import TrainerCallback
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.denoising import DenoisingLoss
+from rag_app.finetune.joined import can_join, embed_at_once, embed_joined
 from rag_app.finetune.methods import freeze_word_embeddings
-from rag_app.finetune.packed import can_join, embed_at_once, embed_joined
 from rag_app.finetune.processes import world_size
 
 if TYPE_CHECKING:

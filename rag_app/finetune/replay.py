@@ -6,7 +6,6 @@ all of them at once, but only for the size that it was captured with, so packed 
 to few sizes.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rag_app.finetune.packed import (
-    gains_by_packing,
-    holds_prompts,
-    is_packed,
-    join_columns,
-    texts_of,
-)
+from rag_app.finetune.joined import holds_prompts, join_columns, texts_of
+from rag_app.finetune.packed import gains_by_packing, is_packed
 from rag_app.finetune.processes import world_size
 
 if TYPE_CHECKING:
@@ -84,7 +78,7 @@ class Replay:
         self._optimizer = optimizer
         self._most_norm = most_norm
         self._weights = [weights for group in optimizer.param_groups for weights in group["params"]]
-        self._seen: Counter[tuple[int, tuple[int, ...]]] = Counter()
+        self._seen: set[tuple[int, tuple[int, ...]]] = set()
         self._graphs: dict[tuple[int, tuple[int, ...]], _Graph] = {}
         self._memory = torch.cuda.graph_pool_handle()
 
@@ -101,10 +95,10 @@ class Replay:
         lengths = joined["cu_seq_lens_q"].diff().numpy()
         joined["seq_idx"] = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
         key = (joined["input_ids"].shape[1], texts_of(columns))
-        self._seen[key] += 1
         if key not in self._graphs:
             # What is first called while a graph is captured may not be captured.
-            if self._seen[key] == 1 or len(self._graphs) == MOST_GRAPHS:
+            if key not in self._seen or len(self._graphs) == MOST_GRAPHS:
+                self._seen.add(key)
                 return None
             self._graphs[key] = self._capture(joined, key[1])
         return self._replay(self._graphs[key], joined)
