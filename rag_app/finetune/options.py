@@ -58,6 +58,11 @@ class TrainingOptions:
     seed: int = 13
 
 
+def tokens_read(wanted: int | None, most: int) -> int:
+    """Where training cuts texts: where it is wanted, but never beyond what the model reads."""
+    return min(wanted or most, most)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
     """What training measured; kept beside the weights as training.json.

@@ -10,7 +10,7 @@ from rag_app.errors import ConfigError, TrainingError
 from rag_app.finetune.dev import reciprocal_ranks, takes_over
 from rag_app.finetune.methods import ADAPTER, weights_of_layers
 from rag_app.finetune.negatives import NegativeKind, NegativeOptions
-from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow
+from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, tokens_read
 from rag_app.finetune.phases import Harms, Workshop, train_phases
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def as_quick(
     """
     if given.method == ADAPTER:
         return given
-    most = min(given.max_tokens or base.max_tokens, base.max_tokens)
+    most = tokens_read(given.max_tokens, base.max_tokens)
     texts = [text for row in rows for text in (row.question, row.passage)]
     tokens = sum(min(count, most) for count in base.count_tokens(texts))
     epoch = FLOP * weights_of_layers(base.transformer) * tokens

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.finetune.batches import batch_count
 from rag_app.finetune.dev import DevSet
-from rag_app.finetune.options import TrainingRow
+from rag_app.finetune.options import TrainingRow, tokens_read
 from rag_app.pairs import Pair, Question, gold_chunks
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def cut_passages(
     rows: Sequence[TrainingRow], model: "EmbeddingModel", max_tokens: int | None
 ) -> CutPassages:
     """Count the passages of training whose ends are not read."""
-    limit = min(max_tokens or model.max_tokens, model.max_tokens)
+    limit = tokens_read(max_tokens, model.max_tokens)
     texts = list({row.passage for row in rows})
     cut = sum(tokens > limit for tokens in model.count_tokens(texts))
     return CutPassages(cut, of=len(texts), max_tokens=limit, model_max_tokens=model.max_tokens)

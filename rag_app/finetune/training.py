@@ -15,7 +15,7 @@ from rag_app.finetune.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.losses import LossEntry, find_loss, training_dataset
 from rag_app.finetune.machine import explain, free_memory, ran_out_of_memory
 from rag_app.finetune.methods import Finish, find_method
-from rag_app.finetune.options import TrainingOptions, TrainingRow
+from rag_app.finetune.options import TrainingOptions, TrainingRow, tokens_read
 from rag_app.finetune.packed import FAMILIES, gains_by_packing, pack_texts
 from rag_app.finetune.processes import receive, world_size
 from rag_app.finetune.trainer import BestCheckpoint, PairTrainer
@@ -193,7 +193,7 @@ def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransforme
                 f"{', '.join(sorted(FAMILIES))}. Use --method full or adapter"
             )
     finish = method.prepare(model, job.options)
-    model.max_seq_length = min(job.options.max_tokens or job.max_tokens, job.max_tokens)
+    model.max_seq_length = tokens_read(job.options.max_tokens, job.max_tokens)
     return model, finish
 
 
