@@ -7,7 +7,8 @@ are of all seeds together, resampled by document, so that a question which sever
 counts as one. "llama_index" is that library's engine with its defaults. The last ways are "three
 epochs of 128 tokens" but for what their names say. What is done is kept in
 eval/results/tuning_quality.json (with --device cuda in tuning_quality_cuda.json), and every
-question's rank beside it; a run that was stopped goes on.
+question's rank beside it; a run that was stopped goes on. `--markdown` and `--pool WAY` print the
+tables of docs/measured.md.
 """
 
 import argparse
@@ -320,6 +321,12 @@ def print_table(found: list[dict[str, Any]]) -> None:
         print(f"  MRR@10: {', over '.join(shown)}")
 
 
+def _rows_of(name: str) -> list[dict[str, Any]]:
+    """What one device has measured."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+
+
 def print_markdown(rows: list[dict[str, Any]]) -> None:
     """The table of docs/measured.md: a line for each seed."""
     shown = ("hit_rate@1", "hit_rate@5", "mrr@10")
@@ -345,6 +352,39 @@ def print_markdown(rows: list[dict[str, Any]]) -> None:
         print("| " + " | ".join(cells).replace("0.", ".") + " |")
 
 
+def print_pooled(way: str) -> None:
+    """One way over all its splits, wherever they were tuned: those of the CPU before the others."""
+    splits: dict[tuple[str, str], dict[int, tuple[KeptOutcomes, str]]] = {}
+    for name in (f"{NAME}_cuda", NAME):
+        kept = KeptOutcomes(name)
+        for row in _rows_of(name):
+            if row["way"] == way:
+                seeds = splits.setdefault((row["corpus"], row["kind"]), {})
+                seeds[row["seed"]] = kept, row["verdict"]
+    heads = ["documents", "trained on", "seeds", "hit_rate@1", "change of mrr@10", "canary"]
+    print("| " + " | ".join([*heads, "promoted"]) + " |\n" + "|---" * (len(heads) + 1) + "|")
+    for (corpus, kind), seeds in splits.items():
+        base, tuned, before, after = (
+            [
+                outcome
+                for seed, (kept, _) in sorted(seeds.items())
+                for outcome in _pooled(kept, corpus, kind, [seed], part)
+            ]
+            for part in ("base", way, "base canary", f"{way} canary")
+        )
+        hits = [scores(outcomes)["hit_rate@1"].mean for outcomes in (base, tuned)]
+        cells = [
+            _title(corpus),
+            _title(kind),
+            ", ".join(map(str, sorted(seeds))),
+            f"{hits[0]:.3f} → {hits[1]:.3f}",
+            interval(changes(base, tuned)["mrr@10"]),
+            f"{changes(before, after)['mrr@10'].mean:+z.3f}",
+            str([verdict for _, verdict in seeds.values()].count("promote")),
+        ]
+        print("| " + " | ".join(cells).replace("0.", ".") + " |")
+
+
 def _title(name: str) -> str:
     return TITLES.get(name, name)
 
@@ -359,13 +399,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="for way best")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--markdown", action="store_true", help="print what is there, by seed")
+    parser.add_argument("--pool", choices=list(WAYS), help="print a way over all devices' splits")
     arguments = parser.parse_args()
     prepare_environment()
     name = NAME if arguments.device == "cpu" else f"{NAME}_{arguments.device}"
-    path = RESULTS / f"{name}.json"
-    rows: list[dict[str, Any]] = (
-        json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
-    )
+    rows = _rows_of(name)
+    if arguments.pool:
+        print_pooled(arguments.pool)
+        return
     if arguments.markdown:
         print_markdown(rows)
         return
