@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from corpora import CORPORA, RESULTS, WORK, Corpus, canary_folder, load, write_results
 from held_out import ready, settings_for, show
@@ -58,7 +58,8 @@ class Way:
 
     Fields:
         mined: hard negatives, besides those of the batch.
-        clean_batches: no passage, and none of a near-duplicate document, twice in a batch.
+        apart: what never meets in a batch: rows of one "document", near-duplicates counted as one
+            (unless batches get too small), of one "passage", or "nothing".
         filters: of written questions only those that pass the filters.
         per_chunk: written questions, before the filters.
         own_examples: the writer of questions is shown eight of the training pairs.
@@ -66,7 +67,7 @@ class Way:
 
     options: dict[str, Any] = field(default_factory=dict)
     mined: bool = False
-    clean_batches: bool = True
+    apart: Literal["document", "passage", "nothing"] = "document"
     filters: bool = True
     per_chunk: int = 1
     own_examples: bool = False
@@ -79,11 +80,12 @@ WAYS = {
     QUICK: Way(),
     BEST: Way(),
     PLAIN: Way(SHORT),
-    "stock batches": Way(SHORT, clean_batches=False),
+    "stock batches": Way(SHORT, apart="nothing"),
     "mined negatives": Way(SHORT, mined=True),
     "no filters": Way(SHORT, filters=False),
     "three questions a chunk": Way(SHORT, per_chunk=3),
     "own examples": Way(SHORT, own_examples=True),
+    "passages apart": Way({**DEFAULT, "epochs": 2}, apart="passage"),
     "tuned weights alone": Way({**SHORT, "blend": 1.0}),
     "no map on questions": Way({**SHORT, "method": "full"}),
     "map on questions alone": Way({**SHORT, "method": ADAPTER}),
@@ -104,7 +106,7 @@ TITLES = {
     BEST: "`--preset best`",
 }
 # What other ways are held against, question by question.
-AGAINST = (STOCK, PLAIN)
+AGAINST = (STOCK, PLAIN, QUICK)
 
 
 @dataclass
@@ -203,8 +205,11 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         return search.model, [asdict(tried) for tried in search.tried]
     if name == QUICK:
         options = as_quick(options, material.rows, bench.base)
-    if not way.clean_batches:
-        rows = [replace(row, group=str(place)) for place, row in enumerate(material.rows)]
+    if way.apart != "document":
+        rows = [
+            replace(row, group=row.passage if way.apart == "passage" else str(place))
+            for place, row in enumerate(material.rows)
+        ]
         material = replace(material, rows=rows)
     negatives = NegativeOptions("mined" if way.mined else "none")
     return train_phases(bench.base, material, options, negatives, shop, harms=harms)[0], []
