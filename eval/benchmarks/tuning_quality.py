@@ -5,7 +5,8 @@
 Every way gets the same pairs and is asked the same questions. Each seed splits anew; the intervals
 are of all seeds together, resampled by document, so that a question which several seeds held out
 counts as one. "llama_index" is that library's engine with its defaults. The last ways are "three
-epochs of 128 tokens" but for what their names say. What is done is kept in
+epochs of 128 tokens" but for what their names say, "passages apart" two epochs of whole texts, like
+"quick". What is done is kept in
 eval/results/tuning_quality.json (with --device cuda in tuning_quality_cuda.json), and every
 question's rank beside it; a run that was stopped goes on. `--markdown` and `--pool WAY` print the
 tables of docs/measured.md.
@@ -337,7 +338,7 @@ def print_markdown(rows: list[dict[str, Any]]) -> None:
     shown = ("hit_rate@1", "hit_rate@5", "mrr@10")
     heads = ["documents", "trained on", "way", "seed", "questions", *shown]
     heads += ["change of mrr@10", "canary", "verdict"]
-    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    _print_heads(heads)
     ways = list(WAYS)
     places = {place: n for n, place in enumerate(dict.fromkeys(r["corpus"] for r in rows))}
     for row in sorted(
@@ -354,7 +355,7 @@ def print_markdown(rows: list[dict[str, Any]]) -> None:
             f"{row['canary']['mean']:+z.3f}",
             row["verdict"],
         ]
-        print("| " + " | ".join(cells).replace("0.", ".") + " |")
+        _print_line(cells)
 
 
 def print_pooled(way: str) -> None:
@@ -367,7 +368,7 @@ def print_pooled(way: str) -> None:
                 seeds = splits.setdefault((row["corpus"], row["kind"]), {})
                 seeds[row["seed"]] = kept, row["verdict"]
     heads = ["documents", "trained on", "seeds", "hit_rate@1", "change of mrr@10", "canary"]
-    print("| " + " | ".join([*heads, "promoted"]) + " |\n" + "|---" * (len(heads) + 1) + "|")
+    _print_heads([*heads, "promoted"])
     for (corpus, kind), seeds in splits.items():
         base, tuned, before, after = (
             [
@@ -387,7 +388,16 @@ def print_pooled(way: str) -> None:
             f"{changes(before, after)['mrr@10'].mean:+z.3f}",
             str([verdict for _, verdict in seeds.values()].count("promote")),
         ]
-        print("| " + " | ".join(cells).replace("0.", ".") + " |")
+        _print_line(cells)
+
+
+def _print_heads(heads: Sequence[str]) -> None:
+    _print_line(heads)
+    print("|---" * len(heads) + "|")
+
+
+def _print_line(cells: Sequence[str]) -> None:
+    print("| " + " | ".join(cells).replace("0.", ".") + " |")
 
 
 def _title(name: str) -> str:
