@@ -6,7 +6,7 @@ from typing import Any
 
 from rag_app.documents.content import Content
 from rag_app.documents.sources import Source
-from rag_app.documents.text import decode, normalise
+from rag_app.text.normalise import decode, normalise
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.M | re.S)
 _FIELD = re.compile(r"^(\w[\w -]{0,63}): +(\S.*)$", re.M)

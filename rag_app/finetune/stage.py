@@ -10,15 +10,15 @@ from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, w
 from rag_app.evaluate.comparison import compare, exact_outcomes, search_loss
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
-from rag_app.finetune.material import Material, prepare, read_labelled
-from rag_app.finetune.methods import ADAPTER
+from rag_app.finetune.data.material import Material, prepare, read_labelled
+from rag_app.finetune.data.rows import cut_passages
 from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, plan_phases, train_phases
 from rag_app.finetune.presets import BEST, QUICK, Search, as_quick, search_best
-from rag_app.finetune.processes import send
 from rag_app.finetune.request import NO_OPINION, FinetuneRequest, FinetuneResult
-from rag_app.finetune.rows import cut_passages
+from rag_app.finetune.train.methods import ADAPTER
+from rag_app.finetune.train.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.models.cross_encoder import load_cross_encoder

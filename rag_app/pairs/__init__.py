@@ -1,7 +1,6 @@
 """Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
 
 from rag_app.pairs.duplicates import cluster_documents
-from rag_app.pairs.echoes import without_echoes
 from rag_app.pairs.export import WRITERS, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.labelled import LabelledQuestion
@@ -10,8 +9,9 @@ from rag_app.pairs.matching import Matching, match_questions
 from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
-from rag_app.pairs.seen import keep_seen, seen_documents
+from rag_app.pairs.self_answering import without_echoes
 from rag_app.pairs.split import MIN_PAIRS, Split, split_pairs
+from rag_app.pairs.training_documents import keep_seen, seen_documents
 
 __all__ = [
     "MIN_PAIRS",

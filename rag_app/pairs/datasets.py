@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rag_app.documents import normalise
 from rag_app.errors import PairsError
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.lines import parse_lines, read_json, text_of
+from rag_app.text.normalise import normalise
 
 _BEIR_TEXTS = ("corpus.jsonl", "queries.jsonl")
 QRELS_HEADER = ["query-id", "corpus-id", "score"]
