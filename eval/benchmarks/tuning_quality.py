@@ -30,7 +30,7 @@ from rag_app.chunks import passage_text
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import Canary, harm_on, read_canary, watch_canary
-from rag_app.evaluate.comparison import compare, exact_outcomes, scores_json
+from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, scores_json
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
@@ -225,7 +225,7 @@ def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict
     tuned_passages = Passages(
         bench.passages.nodes, bench.cache.embed_passages(model, texts, progress=show)
     )
-    compared = compare(
+    compared = compare_outcomes(
         exact_outcomes(bench.passages, bench.base, bench.material.test, cache=bench.cache),
         exact_outcomes(tuned_passages, model, bench.material.test, cache=bench.cache),
         seed=bench.seed,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
 from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
-from rag_app.evaluate.comparison import compare, exact_outcomes, search_loss
+from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, search_loss
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
 from rag_app.finetune.data.material import Material, prepare, read_labelled
@@ -65,7 +65,7 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
     tuned_passages = tuned_index.passages()
     comparison, on_training = (
-        compare(
+        compare_outcomes(
             exact_outcomes(passages, base, questions, cache=cache, progress=progress),
             exact_outcomes(tuned_passages, tuned, questions, cache=cache, progress=progress),
             seed=settings.seed,

@@ -3,6 +3,7 @@
 from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.export import WRITERS, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
+from rag_app.pairs.inputs import QADataset, Questions, as_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, match_questions
@@ -20,8 +21,11 @@ __all__ = [
     "LabelledQuestion",
     "Matching",
     "Pair",
+    "QADataset",
     "Question",
+    "Questions",
     "Split",
+    "as_questions",
     "build_questions",
     "check_leaks",
     "cluster_documents",
