@@ -1,9 +1,45 @@
-"""Vectors of texts, and the nearest of them."""
+"""Vectors of texts, what makes them, and the nearest of them."""
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from rag_app.progress import Progress
+
 Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Any embedding model: a folder of sentence-transformers, an endpoint, or your own class.
+
+    Vectors are float32 of unit length, so that a product of two is their cosine.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user calls it; stands in an index's metadata."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two models only if both put every text in the same place."""
+        ...
+
+    def embed_queries(self, texts: Sequence[str], *, progress: Progress = ...) -> Vectors:
+        """Embed questions: (n_texts, dimension) float32, unit length."""
+        ...
+
+    def embed_passages(self, texts: Sequence[str], *, progress: Progress = ...) -> Vectors:
+        """Embed passages: (n_texts, dimension) float32, unit length."""
+        ...
+
 
 # Questions compared at once: 256 x 100,000 chunks are 100 MB of scores.
 QUERY_BATCH = 256

@@ -109,9 +109,9 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
 
     def get_finetuned_model(self, **_: Any) -> "BaseEmbedding":
         """The tuned model as a LlamaIndex embedding."""
-        from rag_app.models.llama import LlamaEmbedding
+        from rag_app.models.llama_index import Embedding
 
-        return LlamaEmbedding(self.load())
+        return Embedding(self.load())
 
     def finished_report(self) -> TrainingReport:
         """What was measured.
