@@ -196,7 +196,7 @@ from rag_app.environment import prepare_environment
 
 prepare_environment(offline=True)
 from rag_app.config import Settings
-from rag_app.ingest import ingest
+from rag_app.ingest.stage import ingest
 
 def progress(step, done, total, note=""):
     if step == "index" and done > 0:
