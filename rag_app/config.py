@@ -8,11 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from rag_app.errors import ConfigError
 
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_CONFIG_FILE = "rag_app.toml"
 ENVIRONMENT_PREFIX = "RAG_APP_"
 
@@ -24,13 +23,17 @@ class Settings(BaseModel):
 
     storage: Path = Field(Path("storage"), description="folder for indexes, models and questions")
     results: Path = Field(Path("eval/results"), description="folder for what was measured")
-    model: str = Field(DEFAULT_MODEL, description="embedding model: a name or a folder")
-    chunk_size: int = Field(
-        256, ge=16, le=8192, description="tokens of a chunk, as the model sees it"
+    model: str | None = Field(
+        None, description="embedding model: a name or a folder [the index's, or all-MiniLM-L6-v2]"
     )
-    chunk_overlap: int = Field(32, ge=0, description="tokens that neighbouring chunks may share")
-    sentences: Literal["rules", "kiwi"] = Field(
-        "rules", description="how sentence ends are found; kiwi: Korean by morphology"
+    chunk_size: int | None = Field(
+        None, ge=16, le=8192, description="tokens of a chunk, as the model sees it [256]"
+    )
+    chunk_overlap: int | None = Field(
+        None, ge=0, description="tokens that neighbouring chunks may share [32]"
+    )
+    sentences: Literal["rules", "kiwi"] | None = Field(
+        None, description="how sentence ends are found; kiwi: Korean by morphology [rules]"
     )
     chroma_url: str | None = Field(None, description="a Chroma server, instead of embedded Chroma")
     offline: bool = Field(True, description="never ask the Hugging Face hub for weights")
@@ -57,15 +60,6 @@ class Settings(BaseModel):
     llm_retries: int = Field(4, ge=0, le=20, description="tries after the first that failed")
     llm_concurrency: int = Field(8, ge=1, le=256, description="requests under way at once")
     seed: int = Field(13, ge=0, description="the same seed and inputs give the same numbers")
-
-    @model_validator(mode="after")
-    def _overlap_below_size(self) -> "Settings":
-        if self.chunk_overlap * 2 > self.chunk_size:
-            raise ValueError(
-                f"chunk_overlap is {self.chunk_overlap}, more than half of chunk_size "
-                f"{self.chunk_size}; name a smaller --chunk-overlap"
-            )
-        return self
 
 
 def load_settings(

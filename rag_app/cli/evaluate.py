@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rag_app.cli.given import columns_of, retrieval_of, workspace_of
 from rag_app.cli.retrieval import (
     FetchK,
     Llm,
@@ -64,18 +65,22 @@ def evaluate(
         llm_model=llm_model,
     )
     from rag_app.cli.scores import runs_table
-    from rag_app.evaluate.stage import EvaluateRequest
-    from rag_app.evaluate.stage import evaluate as evaluate_stage
+    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
 
     request = EvaluateRequest(
         questions=questions,
         indexes=index or (),
         models=model or (),
         retrievers=retriever or ("exact",),
+        retrieval=retrieval_of(settings),
+        columns=columns_of(settings),
+        seed=settings.seed,
         results=out,
     )
     with open_tools(settings, request.retrievers) as tools:
-        runs, unmatched = evaluate_stage(settings, request, tools=tools, progress=run.progress)
+        runs, unmatched = evaluate_indexes(
+            workspace_of(settings), request, tools=tools, progress=run.progress
+        )
     if unmatched:
         run.warn(f"{unmatched} questions were left out: their answers are not in the index")
     for one in {(one.name, one.model): one for one in runs}.values():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_app.cli.given import columns_of, language_model_of, workspace_of
 from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
@@ -160,8 +161,11 @@ def finetune(
         minutes=minutes,
         canary=canary,
         promote=not no_promote,
+        columns=columns_of(settings),
+        llm=language_model_of(settings),
+        results=settings.results,
     )
-    result = finetune_stage(settings, request, progress=run.progress)
+    result = finetune_stage(workspace_of(settings), request, progress=run.progress)
     _show(run, result)
     run.result(result.to_json())
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from rag_app.cli.given import workspace_of
 from rag_app.cli.run import Run, command, table
 
 index_app = typer.Typer(help="List indexes, switch, roll back, remove.", no_args_is_help=True)
@@ -16,10 +17,9 @@ ChromaUrl = Annotated[str | None, typer.Option(help="A Chroma server.")]
 @command
 def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
     """Show every index, what made it, and which one is in service."""
-    from rag_app.index import Catalog
 
     settings = run.settings(chroma_url=chroma_url)
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
+    catalog = workspace_of(settings).catalog
     active = catalog.active.current()
     rows = []
     for name in catalog.names():
@@ -65,10 +65,9 @@ def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
 @command
 def use_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
     """Put an index into service."""
-    from rag_app.index import Catalog
 
     settings = run.settings(chroma_url=chroma_url)
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
+    catalog = workspace_of(settings).catalog
     catalog.active.use(catalog.open(name).name)
     run.out.print(f"{name} is in service; `rag-app index rollback` takes it back")
     run.result({"active": name})
@@ -89,9 +88,8 @@ def rollback_index(run: Run) -> None:
 @command
 def remove_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
     """Delete an index that is not in service."""
-    from rag_app.index import Catalog
 
     settings = run.settings(chroma_url=chroma_url)
-    Catalog(settings.storage, chroma_url=settings.chroma_url).remove(name)
+    workspace_of(settings).catalog.remove(name)
     run.out.print(f"{name} is removed")
     run.result({"removed": name})

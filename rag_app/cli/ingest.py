@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import Run, command
 
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
@@ -38,9 +39,20 @@ def ingest(
         answer_column=answer_column,
         chroma_url=chroma_url,
     )
+    from rag_app.ingest.stage import IndexOptions
     from rag_app.ingest.stage import ingest as ingest_stage
 
-    report = ingest_stage(paths, settings, index_name=index, use=use, progress=run.progress)
+    report = ingest_stage(
+        workspace_of(settings),
+        paths,
+        index_name=index,
+        options=IndexOptions(
+            settings.model, settings.chunk_size, settings.chunk_overlap, settings.sentences
+        ),
+        columns=columns_of(settings),
+        use=use,
+        progress=run.progress,
+    )
     sync = report.sync
     for failure in report.failures[:SHOWN_FAILURES]:
         run.warn(f"{failure.path} {failure.reason}")

@@ -10,6 +10,7 @@ import typer
 
 from rag_app.cli.answers import head, show_answer, show_judgement, streamed
 from rag_app.cli.explain import show_trace
+from rag_app.cli.given import language_model_of, retrieval_of, workspace_of
 from rag_app.cli.retrieval import (
     FetchK,
     Llm,
@@ -78,30 +79,29 @@ def query(
         today=read_day(today),
     )
     from rag_app.answer.judge import able_judge
-    from rag_app.index import Catalog
     from rag_app.llm.choose import open_language_model
-    from rag_app.query.session import Session, open_with_model
-    from rag_app.retrieve import RetrievalOptions
+    from rag_app.query.session import Session
 
     rerank = rerank and f"rerank:{rerank}"
     steps = [step for step in (rewrite, rerank, recency) if step]
-    retrieval = RetrievalOptions.from_settings(settings)
+    retrieval = retrieval_of(settings)
     retrieval = retrieval.with_spec("+".join([retrieval.spec, *steps]))
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    opened, embedding = open_with_model(catalog, settings, index)
-    chat = open_language_model(settings)
+    workspace = workspace_of(settings)
+    opened = workspace.open(index, model=settings.model)
+    writer = language_model_of(settings)
+    chat = open_language_model(writer)
     try:
         if judge:
             able_judge(chat)
         session = Session(
-            catalog=catalog,
-            settings=settings,
-            index=opened,
-            model=embedding,
+            workspace=workspace,
+            index=opened.index,
+            model=opened.model,
             llm=chat,
             top_k=settings.top_k,
             retrieval=retrieval,
             tools=make_tools(settings, chat),
+            draft=writer.named,
         )
         session.retriever()
         asking = _Asking(run, session, judge=judge, explain=explain)
@@ -217,7 +217,7 @@ def _switch(run: Run, session: "Session", name: str) -> None:
     """Show the indexes and their models; /model NAME asks another one."""
     if name:
         session.switch(name)
-    for known in session.catalog.names():
+    for known in session.workspace.catalog.names():
         mark = "*" if known == session.index.name else " "
         run.say(f"{mark} {known}")
 

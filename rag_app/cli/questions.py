@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.cli.run import Run, command, table
 
 if TYPE_CHECKING:
@@ -44,15 +45,18 @@ def questions(
     settings = run.settings(
         llm=llm, llm_base_url=llm_base_url, llm_model=llm_model, chroma_url=chroma_url
     )
-    from rag_app.pairs import write_pairs
+    from rag_app.pairs import read_questions, write_pairs
     from rag_app.questions import to_pairs, write_questions
 
+    named = {"question_column": settings.question_column, "answer_column": settings.answer_column}
     report = write_questions(
-        settings,
-        index_name=index,
+        workspace_of(settings).open(index, model=settings.model),
+        storage=settings.storage,
+        llm=language_model_of(settings),
         per_chunk=per_chunk,
         limit=limit,
-        examples=examples,
+        examples=read_questions(examples, **named) if examples else (),
+        seed=settings.seed,
         progress=run.progress,
     )
     if out:

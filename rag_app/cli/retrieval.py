@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag_app.cli.given import language_model_of, retrieval_of
 from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def make_tools(settings: "Settings", llm: "ChatModel | None") -> "Tools":
         storage=settings.storage,
         today=settings.today or dt.datetime.now(tz=dt.UTC).date(),
         llm=llm,
-        load_encoder=lambda name: load_cross_encoder(name, settings),
+        load_encoder=lambda name: load_cross_encoder(
+            name, storage=settings.storage, offline=settings.offline, device=settings.device
+        ),
     )
 
 
@@ -60,11 +63,10 @@ def make_tools(settings: "Settings", llm: "ChatModel | None") -> "Tools":
 def open_tools(settings: "Settings", specs: "Sequence[str]") -> "Iterator[Tools]":
     """Tools for these retrievers; a language model is started only if one of them asks it."""
     from rag_app.llm.choose import open_language_model
-    from rag_app.retrieve import RetrievalOptions
 
-    own = RetrievalOptions.from_settings(settings)
+    own = retrieval_of(settings)
     asked = any(own.with_spec(spec).asks_model for spec in specs)
-    llm = open_language_model(settings) if asked else None
+    llm = open_language_model(language_model_of(settings)) if asked else None
     try:
         yield make_tools(settings, llm)
     finally:

@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_app.cli.given import (
+    columns_of,
+    language_model_of,
+    retrieval_of,
+    workspace_of,
+)
 from rag_app.cli.retrieval import (
     FetchK,
     Llm,
@@ -106,9 +112,14 @@ def sweep(
         halving=halving,
         test_share=test_share,
         promote=not no_promote,
+        retrieval=retrieval_of(settings),
+        columns=columns_of(settings),
+        llm=language_model_of(settings),
+        seed=settings.seed,
+        results=settings.results,
     )
     with open_tools(settings, (settings.retriever, *chosen.retrievers)) as tools:
-        result = sweep_stage(settings, request, tools=tools, progress=run.progress)
+        result = sweep_stage(workspace_of(settings), request, tools=tools, progress=run.progress)
     _show(run, result)
     if result.promoted:
         from rag_app.sweep.settings_file import write_settings

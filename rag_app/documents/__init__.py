@@ -8,11 +8,12 @@ reading   the table of readers, and the one function that runs them
 
 from rag_app.documents.content import Content
 from rag_app.documents.reading import READERS, Reader, ReadResult, read_documents, read_sources
-from rag_app.documents.sources import Failure, Source
+from rag_app.documents.sources import Columns, Failure, Source
 from rag_app.documents.tables import Row, read_rows, table_document_id
 
 __all__ = [
     "READERS",
+    "Columns",
     "Content",
     "Failure",
     "ReadResult",

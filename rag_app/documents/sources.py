@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from rag_app.errors import DocumentError
 
@@ -13,6 +14,13 @@ MAX_FILE_BYTES = 200 * 1024 * 1024
 # The dot hides a file; Office leaves ~$ files beside what it has open.
 _HIDDEN = (".", "~$")
 _LINK_OUT = "is a link out of the folder; name what it leads to as well, or copy it in"
+
+
+class Columns(NamedTuple):
+    """What a table calls its questions and answers."""
+
+    question: str = "question"
+    answer: str = "answer"
 
 
 @dataclass(frozen=True)

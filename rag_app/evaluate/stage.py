@@ -5,18 +5,19 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_app.chunks import passage_text
+from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
-from rag_app.index import Catalog, Passages, VectorCache, VectorIndex
-from rag_app.models import EmbeddingModel, load_named
+from rag_app.index import Passages, VectorCache, VectorIndex, Workspace
+from rag_app.models import EmbeddingModel
 from rag_app.pairs import (
     Pair,
     build_questions,
@@ -30,9 +31,6 @@ from rag_app.pairs import (
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.trace import Ranking, TracedRetriever
-
-if TYPE_CHECKING:
-    from rag_app.config import Settings
 
 # The retriever that searches as the REPL does.
 APPROXIMATE = "vector"
@@ -123,17 +121,27 @@ class EvaluatedRun:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """What to ask whom. `retrievers`: as `RetrievalOptions.with_spec` reads them."""
+    """What to ask whom.
+
+    Fields:
+        retrievers: as `RetrievalOptions.with_spec` reads them.
+        retrieval: has the filter and numbers that are the same for all retrievers.
+        columns: of a table of questions.
+        results: folder for every question's outcome.
+    """
 
     questions: Path
     indexes: Sequence[str] = ()
     models: Sequence[str] = ()
     retrievers: Sequence[str] = ("exact",)
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
+    columns: Columns = Columns()
+    seed: int = 13
     results: Path | None = None
 
 
-def evaluate(
-    settings: "Settings",
+def evaluate_indexes(
+    workspace: Workspace,
     request: EvaluateRequest,
     *,
     tools: Tools,
@@ -147,10 +155,11 @@ def evaluate(
         ConfigError: an unknown retriever, or the index's own search asked of a model without one.
         PairsError: the questions cannot be read, or none of their answers is in the index.
     """
-    options = _retrievers(settings, request)
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    subjects = _subjects(settings, catalog, request, progress)
-    pairs, unmatched = find_labelled(settings, request.questions, subjects[0].passages)
+    options = _retrievers(request)
+    subjects = _subjects(workspace, request, progress)
+    pairs, unmatched = find_labelled(
+        request.questions, subjects[0].passages, columns=request.columns
+    )
     clusters = cluster_documents(document_texts(subjects[0].passages.nodes))
     runs: list[EvaluatedRun] = []
     for subject in subjects:
@@ -163,13 +172,13 @@ def evaluate(
             outcomes = score_questions(retriever, questions, progress=progress)
             seconds = time.monotonic() - started
             first = runs[0].outcomes if runs else None
-            compared = compare_outcomes(first, outcomes, seed=settings.seed) if first else None
+            compared = compare_outcomes(first, outcomes, seed=request.seed) if first else None
             runs.append(
                 EvaluatedRun(
                     name=subject.name,
                     model=subject.model.name,
                     retriever=each.spec,
-                    scores=summarise(outcomes, seed=settings.seed),
+                    scores=summarise(outcomes, seed=request.seed),
                     outcomes=outcomes,
                     seconds=seconds,
                     seen=trained_on,
@@ -194,9 +203,8 @@ def _file_names(runs: Sequence[EvaluatedRun]) -> list[str]:
     return names
 
 
-def _retrievers(settings: "Settings", request: EvaluateRequest) -> list[RetrievalOptions]:
-    own = RetrievalOptions.from_settings(settings)
-    options = [own.with_spec(spec) for spec in request.retrievers]
+def _retrievers(request: EvaluateRequest) -> list[RetrievalOptions]:
+    options = [request.retrieval.with_spec(spec) for spec in request.retrievers]
     if request.models and any(each.retriever == APPROXIMATE for each in options):
         raise ConfigError(
             "--retriever vector asks an index, and --model has none; "
@@ -205,38 +213,35 @@ def _retrievers(settings: "Settings", request: EvaluateRequest) -> list[Retrieva
     return options
 
 
-def _subjects(
-    settings: "Settings", catalog: Catalog, request: EvaluateRequest, progress: Progress
-) -> list[Subject]:
+def _subjects(workspace: Workspace, request: EvaluateRequest, progress: Progress) -> list[Subject]:
     subjects = []
-    cache = VectorCache(settings.storage)
+    cache = workspace.cache
     names: list[str | None] = [*request.indexes] or ([] if request.models else [None])
     for name in names:
-        index = catalog.open(name)
-        model = load_named(index.info.model, settings)
-        index.check_model(model)
+        opened = workspace.open(name)
+        index, model = opened.index, opened.model
         subjects.append(Subject(index.name, index, model, index.passages(), cache))
     if request.models:
-        index = catalog.open()
+        index = workspace.catalog.open()
         nodes = index.passages().nodes
         texts = [passage_text(node) for node in nodes]
         for name in request.models:
-            model = load_named(name, settings)
+            model = workspace.load_model(name)
             vectors = cache.embed_passages(model, texts, progress=progress)
             short = name.rstrip("/").rsplit("/", 1)[-1]
             subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
     return subjects
 
 
-def find_labelled(settings: "Settings", path: Path, passages: Passages) -> tuple[list[Pair], int]:
+def find_labelled(
+    path: Path, passages: Passages, *, columns: Columns = Columns()
+) -> tuple[list[Pair], int]:
     """Labelled questions with their answers' places, and how many have no answer in the index.
 
     Raises:
         PairsError: the file cannot be read, or none of its answers is in the index.
     """
-    questions = read_questions(
-        path, question_column=settings.question_column, answer_column=settings.answer_column
-    )
+    questions = read_questions(path, question_column=columns.question, answer_column=columns.answer)
     matching = match_questions(questions, passages.nodes)
     if not matching.pairs:
         raise PairsError(

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rag_app.documents import Columns
 from rag_app.evaluate.comparison import Comparison, scores_json
 from rag_app.evaluate.verdict import PRIMARY_METRIC, Verdict
 from rag_app.finetune.data.material import SplitOptions, TrainOn
@@ -11,6 +12,7 @@ from rag_app.finetune.data.negatives import NegativeOptions
 from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.presets import DEFAULT, Tried
+from rag_app.llm.choose import LanguageModelOptions
 
 NO_OPINION = "none"
 
@@ -25,6 +27,9 @@ class FinetuneRequest:
         preset: "quick" or "best" instead of what the options say of method and epochs.
         minutes: that preset "best" may search.
         canary: questions from elsewhere with their passages; the sample data unless named.
+        columns: of a table of pairs.
+        llm: writes questions where there are no pairs.
+        results: folder for what is measured.
     """
 
     pairs: Path | None = None
@@ -38,6 +43,9 @@ class FinetuneRequest:
     minutes: float = 30.0
     canary: Path | None = None
     promote: bool = True
+    columns: Columns = Columns()
+    llm: LanguageModelOptions = LanguageModelOptions()
+    results: Path = Path("storage/results")
 
 
 @dataclass(frozen=True)

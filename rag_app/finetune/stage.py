@@ -19,19 +19,27 @@ from rag_app.finetune.presets import BEST, QUICK, Search, as_quick, search_best
 from rag_app.finetune.request import NO_OPINION, FinetuneRequest, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
-from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
-from rag_app.models import EmbeddingModel, load_named
+from rag_app.index import (
+    Catalog,
+    IndexInfo,
+    OpenIndex,
+    Passages,
+    VectorCache,
+    Workspace,
+    copy_chunks,
+    index_name,
+)
+from rag_app.models import EmbeddingModel
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import Pair, Split
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from rag_app.config import Settings
     from rag_app.index import VectorIndex
 
 
 def finetune(
-    settings: "Settings", request: FinetuneRequest, *, progress: Progress = silent
+    workspace: Workspace, request: FinetuneRequest, *, progress: Progress = silent
 ) -> FinetuneResult:
     """Tune, index, score, decide.
 
@@ -44,22 +52,21 @@ def finetune(
         IndexMissing, ModelError, TrainingError: as their names say.
     """
     try:
-        return _finetune(settings, request, progress)
+        return _finetune(workspace, request, progress)
     finally:
         send(None)
 
 
-def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress) -> FinetuneResult:
+def _finetune(workspace: Workspace, request: FinetuneRequest, progress: Progress) -> FinetuneResult:
     started = time.monotonic()
     plan_phases(request.options, request.negatives)
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    cache = VectorCache(settings.storage)
-    base_index, base = _open_base(catalog, settings, request.index, cache, progress)
+    catalog, cache = workspace.catalog, workspace.cache
+    base_index, base = _open_base(workspace, request.index, progress)
     passages = base_index.passages()
-    material = _gather(settings, request, base_index, base, passages, cache, progress)
+    material = _gather(workspace, request, OpenIndex(base_index, base), passages, progress)
     # Read before anything is trained, in case it cannot be.
     canary = _canary(request, base, base_index, passages)
-    shop = Workshop(settings.storage / "models", cache, settings.device, progress)
+    shop = Workshop(workspace.models, cache, workspace.device, progress)
     trained = _train(request, base, material, shop, canary)
     tuned = trained.model
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
@@ -68,11 +75,15 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
         compare_outcomes(
             exact_outcomes(passages, base, questions, cache=cache, progress=progress),
             exact_outcomes(tuned_passages, tuned, questions, cache=cache, progress=progress),
-            seed=settings.seed,
+            seed=request.options.seed,
         )
         for questions in (material.test, material.train)
     )
-    watched = watch_canary(canary, base, tuned, cache=cache, seed=settings.seed) if canary else None
+    watched = (
+        watch_canary(canary, base, tuned, cache=cache, seed=request.options.seed)
+        if canary
+        else None
+    )
     verdict = guard(comparison.verdict, watched.differences) if watched else comparison.verdict
     promoted = request.promote and verdict.decision == "promote"
     result = FinetuneResult(
@@ -96,7 +107,7 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
         verdict=verdict,
         canary=watched,
         seconds=time.monotonic() - started,
-        results=settings.results / f"finetune-{tuned.name}",
+        results=request.results / f"finetune-{tuned.name}",
     )
     _keep(result, request)
     if promoted:
@@ -138,39 +149,34 @@ def _canary(
 
 
 def _open_base(
-    catalog: Catalog,
-    settings: "Settings",
-    name: str | None,
-    cache: VectorCache,
-    progress: Progress,
+    workspace: Workspace, name: str | None, progress: Progress
 ) -> tuple["VectorIndex", EmbeddingModel]:
     """The index of the untuned model, brought in line with the named (or active) one."""
+    catalog = workspace.catalog
     index = catalog.open(name)
-    base = load_named(index.info.base_model, settings)
+    base = workspace.load_model(index.info.base_model)
     if index.info.model == index.info.base_model:
         index.check_model(base)
         return index, base
     info = IndexInfo.of(base, index.info.chunking)
     base_index = catalog.make(catalog.find(info) or index_name(info), info)
-    copy_chunks(index, base_index, model=base, cache=cache, progress=progress)
+    copy_chunks(index, base_index, model=base, cache=workspace.cache, progress=progress)
     return base_index, base
 
 
 def _gather(
-    settings: "Settings",
+    workspace: Workspace,
     request: FinetuneRequest,
-    index: "VectorIndex",
-    base: EmbeddingModel,
+    opened: OpenIndex,
     passages: Passages,
-    cache: VectorCache,
     progress: Progress,
 ) -> Material:
     labelled: list[Pair] = []
     unmatched = 0
     if request.pairs is not None:
-        labelled, unmatched = read_labelled(request.pairs, settings, passages.nodes)
+        labelled, unmatched = read_labelled(request.pairs, passages.nodes, columns=request.columns)
     synthetic = (
-        _synthetic(settings, index, base, passages, progress)
+        _synthetic(workspace, request, opened, passages, progress)
         if request.train_on != "labelled" or request.pairs is None
         else []
     )
@@ -179,44 +185,46 @@ def _gather(
         synthetic,
         train_on=request.train_on,
         passages=passages,
-        model=base,
+        model=opened.model,
         options=request.split,
         batch_size=request.options.batch_size,
-        seed=settings.seed,
+        seed=request.options.seed,
         unmatched=unmatched,
-        believe=_believe(settings, request.second_opinion, passages, base, cache),
+        believe=_believe(workspace, request.second_opinion, passages, opened.model),
     )
 
 
 def _believe(
-    settings: "Settings",
-    opinion: str,
-    passages: Passages,
-    model: EmbeddingModel,
-    cache: VectorCache,
+    workspace: Workspace, opinion: str, passages: Passages, model: EmbeddingModel
 ) -> Believe:
+    cache = workspace.cache
     if opinion == NO_OPINION:
         return list
     if opinion == "agreement":
         return agreement(passages, model, cache)
-    encoder = load_cross_encoder(opinion, settings)
+    encoder = load_cross_encoder(
+        opinion, storage=workspace.storage, offline=workspace.offline, device=workspace.device
+    )
     return cross_encoder_opinion(encoder, passages, model, cache)
 
 
 def _synthetic(
-    settings: "Settings",
-    index: "VectorIndex",
-    base: EmbeddingModel,
+    workspace: Workspace,
+    request: FinetuneRequest,
+    opened: OpenIndex,
     passages: Passages,
     progress: Progress,
 ) -> Sequence[Pair]:
     """Pairs from the questions written about this index; written now if there are none yet."""
     from rag_app.questions import to_pairs, usable_questions, write_questions
 
-    questions = usable_questions(settings, index, base, passages)
+    storage, llm = workspace.storage, request.llm
+    questions = usable_questions(storage, llm, passages, opened.model)
     if not questions:
-        write_questions(settings, index_name=index.name, progress=progress)
-        questions = usable_questions(settings, index, base, passages)
+        write_questions(
+            opened, storage=storage, llm=llm, seed=request.options.seed, progress=progress
+        )
+        questions = usable_questions(storage, llm, passages, opened.model)
     if not questions:
         raise PairsError(
             "no generated question was good enough to train on; name another language model with "

@@ -4,6 +4,7 @@ from rag_app.index.active import ActivePointer
 from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog, index_name
 from rag_app.index.info import IndexInfo
+from rag_app.index.opening import OpenIndex, Workspace
 from rag_app.index.store import ChunkRecord, Passages, VectorIndex
 from rag_app.index.sync import SyncReport, copy_chunks, sync_documents
 
@@ -12,10 +13,12 @@ __all__ = [
     "Catalog",
     "ChunkRecord",
     "IndexInfo",
+    "OpenIndex",
     "Passages",
     "SyncReport",
     "VectorCache",
     "VectorIndex",
+    "Workspace",
     "copy_chunks",
     "index_name",
     "sync_documents",

@@ -2,23 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rag_app.chunks import Chunking
+from rag_app.documents import Columns
 from rag_app.errors import IndexMismatch
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
-    from rag_app.config import Settings
     from rag_app.documents import Failure
-    from rag_app.index import Catalog, SyncReport, VectorIndex
+    from rag_app.index import IndexInfo, OpenIndex, SyncReport, Workspace
     from rag_app.models import EmbeddingModel
-
-# Settings that say how an index is made; naming one of them may mean another index.
-MAKING = ("model", "chunk_size", "chunk_overlap", "sentences")
 
 
 @dataclass(frozen=True)
@@ -36,53 +34,94 @@ class IngestReport:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class IndexOptions:
+    """How an index is to be made; None where the index in service, or else the default, decides."""
+
+    model: str | None = None
+    chunk_size: int | None = None
+    chunk_overlap: int | None = None
+    sentences: str | None = None
+
+    def chunking(self) -> Chunking:
+        """How documents are cut in a new index.
+
+        Raises:
+            ConfigError: sizes that no index can have.
+        """
+        named = {key: value for key, value in self._cutting().items() if value is not None}
+        chunking = replace(Chunking(), **named)
+        chunking.check()
+        return chunking
+
+    def differs_from(self, info: "IndexInfo") -> str | None:
+        """The first setting that an index was made with otherwise; None if it fits."""
+        return next(
+            (
+                key
+                for key, value in self._cutting().items()
+                if value is not None and value != getattr(info, key)
+            ),
+            None,
+        )
+
+    def _cutting(self) -> dict[str, Any]:
+        return {
+            "chunk_size": self.chunk_size,
+            "chunk_overlap": self.chunk_overlap,
+            "sentences": self.sentences,
+        }
+
+
 def ingest(
+    workspace: "Workspace",
     paths: Sequence[Path],
-    settings: "Settings",
     *,
     index_name: str | None = None,
+    options: IndexOptions = IndexOptions(),
+    columns: Columns = Columns(),
     use: bool = False,
     progress: Progress = silent,
 ) -> IngestReport:
     """Read documents and bring an index in line with them.
 
-    The index is the one named; else the one in service, if it was made with the settings that were
-    given; else the one that the settings describe, which is made if need be. The first index ever
-    made goes into service, a later one when `use` is set.
+    The index is the one named; else the one in service, if it was made as `options` say; else the
+    one that they describe, which is made if need be. The first index ever made goes into
+    service, a later one when `use` is set.
 
+    Arguments:
+        columns: of FAQ tables.
     Raises:
         DocumentError: a path is missing, or holds nothing that can be read.
         ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
     """
     from rag_app.documents import read_documents
-    from rag_app.index import Catalog, VectorCache, sync_documents
+    from rag_app.index import sync_documents
 
     started = time.monotonic()
     reading = read_documents(
-        paths,
-        question_column=settings.question_column,
-        answer_column=settings.answer_column,
-        progress=progress,
+        paths, question_column=columns.question, answer_column=columns.answer, progress=progress
     )
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    index, model = open_target(catalog, settings, index_name=index_name)
-    if catalog.active.current() is None:
+    active = workspace.catalog.active
+    opened = open_target(workspace, options, index_name=index_name)
+    index, model = opened.index, opened.model
+    if active.current() is None:
         # Before the work, so that a run that is killed leaves an index that answers.
-        catalog.active.use(index.name)
+        active.use(index.name)
     sync = sync_documents(
         index,
         reading.documents,
         roots=paths,
         failed=[failure.path for failure in reading.failures],
         model=model,
-        cache=VectorCache(settings.storage),
+        cache=workspace.cache,
         progress=progress,
     )
     if use:
-        catalog.active.use(index.name)
+        active.use(index.name)
     return IngestReport(
         index=index.name,
-        active=catalog.active.current() == index.name,
+        active=active.current() == index.name,
         model=model.name,
         sync=sync,
         failures=reading.failures,
@@ -94,78 +133,50 @@ def ingest(
 
 
 def open_target(
-    catalog: "Catalog", settings: "Settings", *, index_name: str | None = None
-) -> tuple["VectorIndex", "EmbeddingModel"]:
-    """The index that these settings mean, and its model.
+    workspace: "Workspace", options: IndexOptions, *, index_name: str | None = None
+) -> "OpenIndex":
+    """The index that is meant, and its model; made if need be.
 
     Raises:
-        IndexMismatch: the named index was made with another model.
+        IndexMismatch: the named index was made otherwise.
     """
-    name = index_name or _active_if_meant(catalog, settings)
-    if name is None or name not in catalog.names():
-        return _make_target(catalog, settings, name)
-    index = catalog.open(name)
-    named = index_name is not None
-    model = load_settings_model(settings, None if named and given(settings, "model") else index)
-    index.check_model(model)
-    _check_making(index, settings)
-    return index, model
+    name = index_name or _active_if_meant(workspace, options)
+    if name is None or name not in workspace.catalog.names():
+        return _make_target(workspace, options, name)
+    opened = workspace.open(name, model=options.model)
+    info = opened.index.info
+    if key := options.differs_from(info):
+        raise IndexMismatch(
+            f"index {name!r} was made with {key} = {getattr(info, key)}, not "
+            f"{getattr(options, key)}; leave --index out for an index of its own"
+        )
+    return opened
 
 
-def load_settings_model(
-    settings: "Settings", index: "VectorIndex | None", *, following: str | None = None
-) -> "EmbeddingModel":
-    """The model of this index, or the one that was given, or `following`, or the default."""
-    from rag_app.models import load_named
+def _make_target(workspace: "Workspace", options: IndexOptions, name: str | None) -> "OpenIndex":
+    from rag_app.index import IndexInfo, OpenIndex, index_name
+    from rag_app.models.weights import DEFAULT_MODEL
 
-    fallback = settings.model if given(settings, "model") else following or settings.model
-    name = index.info.model if index else fallback
-    return load_named(name, settings)
-
-
-def _active_base(catalog: "Catalog") -> str | None:
-    """The untuned model of the index in service: another chunk size means no other model."""
-    active = catalog.active.current()
-    return catalog.open(active).info.base_model if active else None
-
-
-def given(settings: "Settings", key: str) -> bool:
-    """Whether a flag, the environment or the file set this, rather than a default."""
-    return key in settings.model_fields_set
-
-
-def _make_target(
-    catalog: "Catalog", settings: "Settings", name: str | None
-) -> tuple["VectorIndex", "EmbeddingModel"]:
-    from rag_app.chunks import Chunking
-    from rag_app.index import IndexInfo, index_name
-
-    model = load_settings_model(settings, None, following=_active_base(catalog))
-    chunking = Chunking(settings.chunk_size, settings.chunk_overlap, settings.sentences)
+    chunking = options.chunking()
+    model = workspace.load_model(options.model or _active_base(workspace) or DEFAULT_MODEL)
     info = IndexInfo.of(model, chunking)
-    return catalog.make(name or index_name(info), info), model
+    return OpenIndex(workspace.catalog.make(name or index_name(info), info), model)
 
 
-def _check_making(index: "VectorIndex", settings: "Settings") -> None:
-    for key in MAKING[1:]:
-        if given(settings, key) and getattr(settings, key) != getattr(index.info, key):
-            raise IndexMismatch(
-                f"index {index.name!r} was made with {key} = {getattr(index.info, key)}, not "
-                f"{getattr(settings, key)}; leave --index out for an index of its own"
-            )
+def _active_base(workspace: "Workspace") -> str | None:
+    """The untuned model of the index in service: another chunk size means no other model."""
+    active = workspace.catalog.active.current()
+    return workspace.catalog.open(active).info.base_model if active else None
 
 
-def _active_if_meant(catalog: "Catalog", settings: "Settings") -> str | None:
-    """The index in service, unless a setting was given that it was not made with."""
-    active = catalog.active.current()
+def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | None:
+    """The index in service, unless it was made otherwise."""
+    active = workspace.catalog.active.current()
     if active is None:
         return None
-    info = catalog.open(active).info
-    same = all(
-        getattr(info, key) == getattr(settings, key) for key in MAKING[1:] if given(settings, key)
-    )
-    meant = not given(settings, "model") or settings.model in (info.model, info.base_model)
-    return active if same and meant else None
+    info = workspace.catalog.open(active).info
+    meant = options.model in (None, info.model, info.base_model)
+    return active if meant and options.differs_from(info) is None else None
 
 
 def warnings_for(

@@ -1,14 +1,54 @@
-"""Which language model the settings name: an endpoint, a local GGUF, or none."""
+"""Which language model is meant: an endpoint, a local GGUF, or none."""
 
-from rag_app.config import Settings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
 from rag_app.errors import ConfigError
 from rag_app.llm import local as local_llm
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.endpoint import Endpoint
 
 
-def open_language_model(settings: Settings) -> ChatModel | None:
-    """Open the language model that the settings name; None if they name none.
+@dataclass(frozen=True)
+class LanguageModelOptions:
+    """Which language model, and how patient to be with it.
+
+    Fields:
+        kind: "auto" (the endpoint if one is named, else the local model if it is installed, else
+            none), "none", "local" or "endpoint".
+        base_url: of an OpenAI-compatible endpoint, up to /v1.
+        model: its name there, or a GGUF file.
+        timeout_seconds: to wait for one answer.
+        retries: tries after the first that failed.
+        concurrency: requests under way at once.
+        models: folder in which the local model's weights are put together.
+        gpu: whether the local model may use one.
+    """
+
+    kind: Literal["auto", "none", "local", "endpoint"] = "auto"
+    base_url: str | None = None
+    model: str | None = None
+    api_key: str = field(default="none", repr=False)
+    timeout_seconds: float = 120.0
+    retries: int = 4
+    concurrency: int = 8
+    models: Path = Path("storage/models")
+    gpu: bool = True
+
+    @property
+    def asks_endpoint(self) -> bool:
+        """Whether these name an endpoint."""
+        return self.kind == "endpoint" or (self.kind == "auto" and bool(self.base_url))
+
+    @property
+    def named(self) -> bool:
+        """Whether one was asked for, rather than taken because it is there."""
+        return self.kind != "auto" or self.model is not None
+
+
+def open_language_model(options: LanguageModelOptions) -> ChatModel | None:
+    """Open the language model that the options name; None if they name none.
 
     `auto` takes the endpoint if one is named, else the local model if it is installed, else none.
 
@@ -16,17 +56,17 @@ def open_language_model(settings: Settings) -> ChatModel | None:
         ConfigError: a setting that the choice needs is missing or wrong.
         LanguageModelError: the local model is not installed, or cannot be loaded.
     """
-    if settings.llm == "none":
+    if options.kind == "none":
         return None
-    if settings.llm == "endpoint" or (settings.llm == "auto" and settings.llm_base_url):
-        return _open_endpoint(settings)
-    if settings.llm == "auto" and not settings.llm_model and not local_llm.installed():
+    if options.asks_endpoint:
+        return _open_endpoint(options)
+    if options.kind == "auto" and not options.model and not local_llm.installed():
         return None
-    return _open_local(settings)
+    return _open_local(options)
 
 
-def _open_endpoint(settings: Settings) -> ChatModel:
-    url, model, key = settings.llm_base_url, settings.llm_model, settings.llm_api_key
+def _open_endpoint(options: LanguageModelOptions) -> ChatModel:
+    url, model = options.base_url, options.model
     if not url or not url.startswith(("http://", "https://")):
         raise ConfigError(
             f"llm_base_url is {url!r}, which is no address of an endpoint; set --llm-base-url or "
@@ -40,20 +80,22 @@ def _open_endpoint(settings: Settings) -> ChatModel:
     endpoint = Endpoint(
         base_url=url,
         model=model,
-        api_key=key.get_secret_value() if key else "none",
-        timeout_seconds=settings.llm_timeout,
-        retries=settings.llm_retries,
+        api_key=options.api_key,
+        timeout_seconds=options.timeout_seconds,
+        retries=options.retries,
     )
-    return ChatModel(endpoint, concurrency=settings.llm_concurrency)
+    return ChatModel(endpoint, concurrency=options.concurrency)
 
 
-def _open_local(settings: Settings) -> ChatModel:
-    server = local_llm.start_server(settings)
+def _open_local(options: LanguageModelOptions) -> ChatModel:
+    server = local_llm.start_server(
+        _gguf(options), concurrency=options.concurrency, gpu=options.gpu
+    )
     endpoint = Endpoint(
         base_url=server.base_url,
         model=server.name,
         api_key=server.api_key,
-        timeout_seconds=settings.llm_timeout,
+        timeout_seconds=options.timeout_seconds,
         retries=0,  # what fails in this process fails again
         proxies=False,
     )
@@ -63,3 +105,19 @@ def _open_local(settings: Settings) -> ChatModel:
         follows_instructions=server.follows_instructions,
         server=server,
     )
+
+
+def _gguf(options: LanguageModelOptions) -> Path:
+    """The GGUF that is named, or Gemma 3 270M.
+
+    A model's name without .gguf belongs to an endpoint, and kind "local" passes over it.
+    """
+    named = options.model
+    if named and named.endswith(".gguf"):
+        return Path(named)
+    if named and options.kind == "auto":
+        raise ConfigError(
+            f"llm_model is {named!r}, which is no .gguf file, and no endpoint is named; set "
+            "--llm-base-url or RAG_APP_LLM_BASE_URL, or leave llm_model out for the local model"
+        )
+    return local_llm.gemma_gguf(options.models)

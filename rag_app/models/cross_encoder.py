@@ -13,7 +13,7 @@ from rag_app.models.weights import CROSS_ENCODER, find_weights
 from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
-    from rag_app.config import Settings
+    pass
 
 BATCH_SIZE = 32
 
@@ -75,13 +75,13 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def load_cross_encoder(name: str, settings: "Settings") -> CrossEncoder:
+def load_cross_encoder(
+    name: str, *, storage: Path, offline: bool = True, device: str = "auto"
+) -> CrossEncoder:
     """The cross-encoder of this name or folder.
 
     Raises:
         ModelError: not found, or not loadable.
     """
-    folder = find_weights(
-        name, storage=settings.storage, offline=settings.offline, kind=CROSS_ENCODER
-    )
-    return CrossEncoder(name, folder, device=settings.device)
+    folder = find_weights(name, storage=storage, offline=offline, kind=CROSS_ENCODER)
+    return CrossEncoder(name, folder, device=device)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-    from rag_app.config import Settings
-
 # Texts between two reports of progress.
 SLAB = 256
 BATCH_SIZE = 32
@@ -213,13 +211,6 @@ def load_model(
         ModelError: not found, or not loadable.
     """
     return EmbeddingModel(name, find_weights(name, storage=storage, offline=offline), device=device)
-
-
-def load_named(name: str, settings: "Settings") -> EmbeddingModel:
-    """`load_model` with the settings' storage, device and leave to ask the hub."""
-    return load_model(
-        name, storage=settings.storage, offline=settings.offline, device=settings.device
-    )
 
 
 def load_transformer(folder: Path, device: str) -> "SentenceTransformer":

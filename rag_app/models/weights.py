@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rag_app.errors import ModelError
 
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
 # What can be looked for, and the sentence-transformers class that saves it.
 EMBEDDING_MODEL = "embedding model"

@@ -1,24 +1,15 @@
 """Files of labelled questions -> `LabelledQuestion`; one table says which formats there are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_app.documents import read_rows
+from rag_app.documents import Columns, read_rows
 from rag_app.errors import DocumentError, PairsError
 from rag_app.pairs.datasets import read_beir, read_embedding_qa
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.lines import read_json_lines, text_of
 from rag_app.text.normalise import normalise
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """What a table calls its questions and answers."""
-
-    question: str
-    answer: str
 
 
 def read_questions(
@@ -37,7 +28,7 @@ def read_questions(
     path = Path(path)
     reader = _reader(path)
     try:
-        questions = reader(path, _Columns(question_column, answer_column))
+        questions = reader(path, Columns(question_column, answer_column))
     except DocumentError as error:
         raise PairsError(str(error)) from None
     except OSError as error:
@@ -60,12 +51,12 @@ def _reader(path: Path) -> "Reader":
     return READERS[kind]
 
 
-def _read_table(path: Path, columns: _Columns) -> list[LabelledQuestion]:
+def _read_table(path: Path, columns: Columns) -> list[LabelledQuestion]:
     rows = read_rows(path, question_column=columns.question, answer_column=columns.answer)
     return [LabelledQuestion(row.question, passage=row.answer) for row in rows if row.question]
 
 
-def _read_jsonl(path: Path, columns: _Columns) -> list[LabelledQuestion]:
+def _read_jsonl(path: Path, columns: Columns) -> list[LabelledQuestion]:
     """Read rows that name documents, or rows of questions and answers: the first one tells."""
     rows = list(read_json_lines(path))
     if rows and "document" in rows[0][1] and columns.answer not in rows[0][1]:
@@ -91,7 +82,7 @@ def _evidence_row(row: dict[str, Any], place: str) -> LabelledQuestion:
     )
 
 
-Reader = Callable[[Path, _Columns], list[LabelledQuestion]]
+Reader = Callable[[Path, Columns], list[LabelledQuestion]]
 
 READERS: dict[str, Reader] = {
     ".csv": _read_table,

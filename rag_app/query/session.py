@@ -9,8 +9,7 @@ from rag_app.answer.conversation import REMEMBERED, Turn, joined, standalone
 from rag_app.errors import ConfigError, LanguageModelError, RagAppError
 
 if TYPE_CHECKING:
-    from rag_app.config import Settings
-    from rag_app.index import Catalog, VectorIndex
+    from rag_app.index import VectorIndex, Workspace
     from rag_app.llm.chat import ChatModel
     from rag_app.models import EmbeddingModel
     from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace
@@ -27,10 +26,10 @@ class Session:
         retrieval: how passages are found.
         last, trace: the last answer, and how its passages were found.
         turns: what a conversation remembers; None where each question stands alone.
+        draft: let a model answer that only continues text.
     """
 
-    catalog: "Catalog"
-    settings: "Settings"
+    workspace: "Workspace"
     index: "VectorIndex"
     model: "EmbeddingModel"
     llm: "ChatModel | None"
@@ -40,6 +39,7 @@ class Session:
     last: Answer | None = None
     trace: "Trace | None" = None
     turns: list[Turn] | None = None
+    draft: bool = False
     _built: "tuple[object, Pipeline] | None" = None
     _searched: "Searched | None" = None
 
@@ -89,8 +89,7 @@ class Session:
         Gemma 3 270M answers most questions wrongly, in the words of the passages, and so with
         their numbers beside it (docs/choosing.md).
         """
-        asked_for = self.settings.llm != "auto" or self.settings.llm_model is not None
-        if self.llm is None or self.llm.follows_instructions or asked_for:
+        if self.llm is None or self.llm.follows_instructions or self.draft:
             return self.llm
         return None
 
@@ -160,23 +159,5 @@ class Session:
         Raises:
             IndexMissing: there is none by that name.
         """
-        self.index, self.model = open_with_model(self.catalog, self.settings, name)
-
-
-def open_with_model(
-    catalog: "Catalog", settings: "Settings", name: str | None
-) -> tuple["VectorIndex", "EmbeddingModel"]:
-    """An index and the model that made it; with a model in the settings, that one is checked.
-
-    Raises:
-        IndexMissing, ModelError, IndexMismatch: as their names say.
-    """
-    from rag_app.models import load_named
-
-    index = catalog.open(name)
-    named = settings.model if "model" in settings.model_fields_set else index.info.model
-    if named == index.info.base_model:
-        named = index.info.model
-    model = load_named(named, settings)
-    index.check_model(model)
-    return index, model
+        opened = self.workspace.open(name)
+        self.index, self.model = opened.index, opened.model

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
-from rag_app.config import Settings
 from rag_app.errors import ConfigError
+from rag_app.llm.choose import LanguageModelOptions, open_language_model
+from rag_app.pairs import LabelledQuestion
 from rag_app.progress import Progress, silent
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.filters import filter_questions
@@ -29,7 +30,7 @@ from rag_app.text.language import guess_language
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-    from rag_app.index import Passages, VectorIndex
+    from rag_app.index import OpenIndex, Passages
     from rag_app.models import EmbeddingModel
 
 # Chunks whose prompts are held in memory at once.
@@ -73,12 +74,14 @@ class QuestionsReport:
 
 
 def write_questions(
-    settings: Settings,
+    opened: "OpenIndex",
     *,
-    index_name: str | None = None,
+    storage: Path,
+    llm: LanguageModelOptions = LanguageModelOptions(),
     per_chunk: int = 2,
     limit: int | None = None,
-    examples: Path | None = None,
+    examples: Sequence[LabelledQuestion] = (),
+    seed: int = 13,
     progress: Progress = silent,
 ) -> QuestionsReport:
     """Write what an index's chunks lack in questions, then filter all that there are.
@@ -86,40 +89,34 @@ def write_questions(
     Without a language model the questions come from the text itself.
 
     Arguments:
-        index_name: the index in service unless named.
+        storage: where questions are kept.
+        llm: the language model that writes.
         per_chunk: questions asked for by chunk.
         limit: only so many chunks, spread over the index; a larger limit later goes on from there.
         examples: questions with answers that show the language model how people ask; other
             examples than before ask for every chunk anew.
     Raises:
-        PairsError: the examples cannot be read.
+        PairsError: no example has its answer beside it.
         ConfigError: there are examples and no language model.
-        IndexMissing, IndexMismatch, IndexBroken, ModelError: as their names say.
         LanguageModelError: it failed; what was written until then is kept.
         StorageError: another process writes, or the stored questions are damaged.
     """
-    from rag_app.index import Catalog
-    from rag_app.ingest.stage import load_settings_model
-    from rag_app.llm.choose import open_language_model
-
     started = time.monotonic()
-    index = Catalog(settings.storage, chroma_url=settings.chroma_url).open(index_name)
-    model = load_settings_model(settings, index)
-    index.check_model(model)
+    index, model = opened.index, opened.model
     passages = index.passages()
     rarity = Rarity(passage_text(node) for node in passages.nodes)
     nodes = _spread(passages.nodes, limit)
-    own = read_examples(examples, settings, rarity) if examples else None
-    with open_language_model(settings) or nullcontext() as llm:
-        if own and not llm:
+    own = read_examples(examples, rarity, source="--examples") if examples else None
+    with open_language_model(llm) or nullcontext() as chat:
+        if own and not chat:
             raise ConfigError(
                 "--examples shows a language model how people ask, and there is none: "
                 "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
             )
-        writer = ModelWriter(llm, rarity, examples=own) if llm else TextWriter(rarity)
-        store = QuestionStore(settings.storage, writer.generator)
+        writer = ModelWriter(chat, rarity, examples=own) if chat else TextWriter(rarity)
+        store = QuestionStore(storage, writer.generator)
         writing_started = time.monotonic()
-        asked, resumed = _write_missing(writer, store, nodes, per_chunk, settings.seed, progress)
+        asked, resumed = _write_missing(writer, store, nodes, per_chunk, seed, progress)
         writing_seconds = time.monotonic() - writing_started
     questions = _stored(store.load(), nodes)
     filtered = filter_questions(questions, passages, model)
@@ -139,30 +136,33 @@ def write_questions(
 
 
 def usable_questions(
-    settings: Settings, index: "VectorIndex", model: "EmbeddingModel", passages: "Passages"
+    storage: Path, llm: LanguageModelOptions, passages: "Passages", model: "EmbeddingModel"
 ) -> list[GeneratedQuestion]:
-    """Stored questions for this index that pass the filters; nothing is written.
+    """Stored questions for these passages that pass the filters; nothing is written.
 
+    Arguments:
+        llm: whose questions are looked for first.
+        model: that embedded the passages.
     Raises:
-        IndexMismatch: the model is not the one that made the index.
         StorageError: the stored questions are damaged.
     """
-    index.check_model(model)
-    questions = stored_questions(settings, passages)
+    questions = stored_questions(storage, llm, passages)
     return filter_questions(questions, passages, model).kept if questions else []
 
 
-def stored_questions(settings: Settings, passages: "Passages") -> list[GeneratedQuestion]:
+def stored_questions(
+    storage: Path, llm: LanguageModelOptions, passages: "Passages"
+) -> list[GeneratedQuestion]:
     """Stored questions for these passages, good and bad.
 
-    They are those of the settings' generator. If it has none for them, those of the generator
+    They are those of this language model. If it has none for them, those of the generator
     that wrote for them last: who wrote with flags need not repeat them to train.
 
     Raises:
         StorageError: the stored questions are damaged.
     """
-    own = QuestionStore(settings.storage, generator_name(settings))
-    for store in (own, *QuestionStore.all(settings.storage)):
+    own = QuestionStore(storage, generator_name(llm))
+    for store in (own, *QuestionStore.all(storage)):
         if questions := _stored(store.load(), passages.nodes):
             return questions
     return []

@@ -5,11 +5,10 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
-from rag_app.pairs import LabelledQuestion, read_questions
+from rag_app.pairs import LabelledQuestion
 from rag_app.questions.examples import EXAMPLES, OTHER, Example
 from rag_app.questions.prompts import TOPIC_WORDS, window
 from rag_app.questions.rarity import Rarity, plain
@@ -18,7 +17,7 @@ from rag_app.text.language import guess_language
 from rag_app.text.words import terms
 
 if TYPE_CHECKING:
-    from rag_app.config import Settings
+    pass
 
 Examples = Mapping[str, Sequence[Example]]
 
@@ -29,17 +28,16 @@ LETTERS = 200
 SYLLABLES = 100
 
 
-def read_examples(path: Path, settings: "Settings", rarity: Rarity) -> Examples:
-    """The first questions of a file that come with the text that answers them, by language.
+def read_examples(
+    questions: Sequence[LabelledQuestion], rarity: Rarity, *, source: str
+) -> Examples:
+    """The first questions that come with the text that answers them, by language.
 
     Arguments:
-        path: as `rag_app.pairs.read_questions` reads it.
+        source: what messages call the questions.
     Raises:
-        PairsError: the file cannot be read, or no question has its answer beside it.
+        PairsError: no question has its answer beside it.
     """
-    questions = read_questions(
-        path, question_column=settings.question_column, answer_column=settings.answer_column
-    )
     found: dict[str, list[Example]] = defaultdict(list)
     for question in questions:
         text = plain(question.passage or question.evidence or "")
@@ -49,7 +47,7 @@ def read_examples(path: Path, settings: "Settings", rarity: Rarity) -> Examples:
             found[language].append(_example(question, text, rarity))
     if not any(found.values()):
         raise PairsError(
-            f"no question in {path} has the text that answers it beside it, so none can be an "
+            f"no question in {source} has the text that answers it beside it, so none can be an "
             "example; name a table with questions and answers, or JSONL with `evidence`"
         )
     return {language: tuple(examples) for language, examples in found.items()}

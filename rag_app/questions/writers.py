@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from rag_app.config import Settings
 from rag_app.llm import local as local_llm
+from rag_app.llm.choose import LanguageModelOptions
 from rag_app.questions.extract import EXTRACT_VERSION, HEADINGS, extract_questions
 from rag_app.questions.own_examples import Examples, examples_key
 from rag_app.questions.prompts import (
@@ -126,12 +126,12 @@ class TextWriter:
             on_written(place, found[numbers.start :])
 
 
-def generator_name(settings: Settings) -> str:
-    """The name under which the settings' generator keeps its questions, without starting it."""
-    if settings.llm == "none":
+def generator_name(options: LanguageModelOptions) -> str:
+    """The name under which a language model's questions are kept, without starting it."""
+    if options.kind == "none":
         return HEADINGS
-    named = settings.llm_model or ""
-    if settings.llm == "endpoint" or (settings.llm == "auto" and settings.llm_base_url):
+    named = options.model or ""
+    if options.asks_endpoint:
         return named.removesuffix(".gguf")
     if named.endswith(".gguf"):
         return named.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gguf")

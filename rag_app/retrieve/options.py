@@ -12,13 +12,10 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_app.errors import ConfigError
 from rag_app.retrieve.recency import parse_recency
-
-if TYPE_CHECKING:
-    from rag_app.config import Settings
 
 NO_REWRITE = "none"
 CHUNK = "chunk"
@@ -56,14 +53,20 @@ class RetrievalOptions:
     where: str | None = None
 
     @classmethod
-    def from_settings(cls, settings: "Settings") -> "RetrievalOptions":
-        """Take what the settings say.
+    def parse(
+        cls,
+        spec: str = "vector",
+        *,
+        fetch_k: int = 100,
+        rewrites: int = 3,
+        where: str | None = None,
+    ) -> "RetrievalOptions":
+        """Read the written form, such as "hybrid:0.7+latest".
 
         Raises:
-            ConfigError: their retriever is none.
+            ConfigError: a part that is not known or takes another value.
         """
-        given = cls(fetch_k=settings.fetch_k, rewrites=settings.rewrites, where=settings.where)
-        return given.with_spec(settings.retriever)
+        return cls(fetch_k=fetch_k, rewrites=rewrites, where=where).with_spec(spec)
 
     def with_spec(self, spec: str) -> "RetrievalOptions":
         """A retriever and its steps by their written form; numbers and filter stay.

@@ -4,7 +4,7 @@ import itertools
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag_app.chunks import Chunking
 from rag_app.errors import ConfigError
@@ -99,7 +99,7 @@ def chunkings(grid: Grid, sentences: str) -> list[Chunking]:
         for overlap in grid.chunk_overlaps or (size // OVERLAP_PART,)
     ]
     for chunking in sized:
-        _check(chunking)
+        chunking.check()
     if not sized:
         raise ConfigError("there is no chunk size to try; name some with --chunk-sizes 128,256")
     return sized
@@ -116,22 +116,3 @@ def settings_of(grid: Grid, own: "RetrievalOptions", *, sentences: str) -> list[
         raise ConfigError("there is no retriever to try; name some with --retriever vector")
     combined = itertools.product(grid.models, chunkings(grid, sentences), retrievals)
     return list(dict.fromkeys(Setting(*each) for each in combined))
-
-
-def _check(chunking: Chunking) -> None:
-    from pydantic import ValidationError
-
-    from rag_app.config import Settings
-
-    values: dict[str, Any] = {
-        "chunk_size": chunking.chunk_size,
-        "chunk_overlap": chunking.chunk_overlap,
-    }
-    try:
-        Settings(**values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise ConfigError(
-            f"chunks of {chunking.chunk_size} tokens with an overlap of "
-            f"{chunking.chunk_overlap}: {problem['msg'].removeprefix('Value error, ')}"
-        ) from None

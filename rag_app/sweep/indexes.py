@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from rag_app.documents import Source, read_sources
+from rag_app.documents import Columns, Source, read_sources
 from rag_app.errors import DocumentError, IndexBroken
-from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, index_name, sync_documents
-from rag_app.models import EmbeddingModel, load_named
+from rag_app.index import IndexInfo, Passages, Workspace, index_name, sync_documents
+from rag_app.models import EmbeddingModel
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
     from rag_app.chunks import Chunking
-    from rag_app.config import Settings
     from rag_app.index import ChunkRecord, VectorIndex
 
 
@@ -49,17 +48,17 @@ class IndexBuilder:
 
     def __init__(
         self,
-        settings: "Settings",
-        catalog: Catalog,
+        workspace: Workspace,
         source: "VectorIndex",
         *,
+        columns: Columns = Columns(),
         progress: Progress = silent,
     ) -> None:
-        self._settings = settings
-        self._catalog = catalog
+        self._workspace = workspace
+        self._catalog = workspace.catalog
         self._source = source
         self._progress = progress
-        self._documents = documents_of(source, settings, progress=progress)
+        self._documents = documents_of(source, columns, progress=progress)
         self._paths = {Path(document.metadata["path"]) for document in self._documents}
         self._models: dict[str, EmbeddingModel] = {}
         self._built: dict[tuple[str, Chunking], Built] = {}
@@ -67,7 +66,7 @@ class IndexBuilder:
     def model(self, name: str) -> EmbeddingModel:
         """The model of this name, loaded once."""
         if name not in self._models:
-            self._models[name] = load_named(name, self._settings)
+            self._models[name] = self._workspace.load_model(name)
         return self._models[name]
 
     def build(self, model_name: str, chunking: "Chunking") -> Built:
@@ -86,7 +85,7 @@ class IndexBuilder:
             self._documents,
             roots=sorted({*self._paths, *gone}),
             model=model,
-            cache=VectorCache(self._settings.storage),
+            cache=self._workspace.cache,
             progress=self._progress,
         )
         seconds = time.monotonic() - started if report.written_chunks else None
@@ -132,7 +131,7 @@ class IndexBuilder:
 
 
 def documents_of(
-    index: "VectorIndex", settings: "Settings", *, progress: Progress = silent
+    index: "VectorIndex", columns: Columns, *, progress: Progress = silent
 ) -> "Sequence[Document]":
     """Read the documents of an index again, from where they were read.
 
@@ -141,10 +140,7 @@ def documents_of(
     """
     records = index.records()
     files = sorted({(_file_id(record), record.path) for record in records})
-    sources = [
-        Source(Path(path), name, settings.question_column, settings.answer_column)
-        for name, path in files
-    ]
+    sources = [Source(Path(path), name, columns.question, columns.answer) for name, path in files]
     reading = read_sources(sources, progress=progress)
     if reading.failures:
         failure = reading.failures[0]

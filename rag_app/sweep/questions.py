@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_app.documents import Columns
 from rag_app.errors import PairsError
 from rag_app.evaluate.stage import find_labelled
+from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import (
     Pair,
     Split,
@@ -17,33 +19,38 @@ from rag_app.pairs import (
 from rag_app.pairs.split import MIN_PAIRS
 
 if TYPE_CHECKING:
-    from rag_app.config import Settings
-    from rag_app.index import VectorIndex
     from rag_app.sweep.indexes import Built
 
 
 def find_pairs(
-    settings: "Settings", questions: Path | None, source: "VectorIndex", here: "Built"
+    questions: Path | None,
+    here: "Built",
+    *,
+    storage: Path,
+    llm: LanguageModelOptions,
+    columns: Columns,
 ) -> tuple[list[Pair], int]:
     """Questions with their answers' places, and how many have no answer in the index.
 
     Arguments:
-        questions: labelled ones; None: those that were written for the source.
-        here: the source, in memory.
+        questions: labelled ones; None: those that were written for the index.
+        here: the index that is in service, in memory.
+        storage, llm: where written questions are kept, and whose are looked for first.
+        columns: of a table of questions.
     Raises:
         PairsError: none at all, or none of these documents.
     """
     if questions is None:
         from rag_app.questions import to_pairs, usable_questions
 
-        written = usable_questions(settings, source, here.model, here.passages)
+        written = usable_questions(storage, llm, here.passages, here.model)
         if not written:
             raise PairsError(
                 "there are no questions to compare settings by; name labelled ones: "
                 "`rag-app sweep --questions FILE`, or write some: `rag-app questions`"
             )
         return list(to_pairs(written)), 0
-    return find_labelled(settings, questions, here.passages)
+    return find_labelled(questions, here.passages, columns=columns)
 
 
 def unseen(pairs: Sequence[Pair], model_folders: Sequence[Path]) -> list[Pair]:

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_app.documents import Columns
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import write_outcomes
 from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
-from rag_app.index import Catalog, VectorCache
+from rag_app.index import Workspace
+from rag_app.llm.choose import LanguageModelOptions
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
 from rag_app.sweep.choice import Choice, choose
@@ -24,7 +26,6 @@ from rag_app.sweep.questions import asked, find_pairs, split_questions, unseen
 from rag_app.sweep.scoring import Candidate, Scorer, all_on_dev, halving_on_dev
 
 if TYPE_CHECKING:
-    from rag_app.config import Settings
     from rag_app.index import VectorIndex
 
 
@@ -41,6 +42,10 @@ class SweepRequest:
         halving: drop hopeless settings early.
         test_share: of the questions, for the report; the others choose.
         promote: put the index of a setting that won into service.
+        retrieval: the present one; its filter and numbers are the same for all.
+        columns: of a table of questions.
+        llm: whose written questions are looked for first.
+        results: folder for what is measured.
     """
 
     grid: Grid = field(default_factory=Grid)
@@ -51,6 +56,11 @@ class SweepRequest:
     halving: bool = False
     test_share: float = 0.5
     promote: bool = True
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
+    columns: Columns = Columns()
+    llm: LanguageModelOptions = LanguageModelOptions()
+    seed: int = 13
+    results: Path = Path("storage/results")
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ class SweepResult:
 
 
 def sweep(
-    settings: "Settings", request: SweepRequest, *, tools: Tools, progress: Progress = silent
+    workspace: Workspace, request: SweepRequest, *, tools: Tools, progress: Progress = silent
 ) -> SweepResult:
     """Build what is missing, choose on one part of the questions, report on the other.
 
@@ -163,22 +173,28 @@ def sweep(
         PairsError: too few questions.
     """
     started = time.monotonic()
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
+    catalog = workspace.catalog
     source = catalog.open(request.index)
-    every = _settings(settings, request, source)
+    every = _settings(request, source)
     _check_labels(every)
-    builder = IndexBuilder(settings, catalog, source, progress=progress)
+    builder = IndexBuilder(workspace, source, columns=request.columns, progress=progress)
     source.check_model(builder.model(source.info.model))
     here = builder.build(every[0].model, every[0].chunking)
-    pairs, unmatched = find_pairs(settings, request.questions, source, here)
+    pairs, unmatched = find_pairs(
+        request.questions,
+        here,
+        storage=workspace.storage,
+        llm=request.llm,
+        columns=request.columns,
+    )
     fresh = unseen(pairs, [builder.model(setting.model).folder for setting in every])
-    split = split_questions(fresh, here, seed=settings.seed, test_share=request.test_share)
+    split = split_questions(fresh, here, seed=request.seed, test_share=request.test_share)
     metric = request.metric or _metric(every, request.budget_tokens)
     scorer = Scorer(
         builder,
         split.clusters,
         tools=tools,
-        cache=VectorCache(settings.storage),
+        cache=workspace.cache,
         budget_tokens=request.budget_tokens,
         counting=here.model,
         progress=progress,
@@ -188,12 +204,12 @@ def sweep(
     dev = sorted(split.train, key=lambda pair: hashlib.sha256(pair.id.encode()).digest())
     if request.halving:
         candidates, dropped = halving_on_dev(
-            scorer, every, dev, metric=metric, keep=1, seed=settings.seed
+            scorer, every, dev, metric=metric, keep=1, seed=request.seed
         )
     else:
         candidates = all_on_dev(scorer, every, dev)
     candidates = [scorer.on_test(one, split.test) for one in _each_once(candidates)]
-    choice = choose(candidates, candidates[0], metric=metric, seed=settings.seed)
+    choice = choose(candidates, candidates[0], metric=metric, seed=request.seed)
     promoted = request.promote and choice.wins
     present, *others = candidates
     others.sort(key=lambda one: -one.mean(metric))
@@ -201,7 +217,7 @@ def sweep(
     result = SweepResult(
         before=catalog.active.current() or source.name,
         metric=metric,
-        rows=[_row(one, extra, settings.seed) for one in (present, *others)],
+        rows=[_row(one, extra, request.seed) for one in (present, *others)],
         dropped=dropped,
         choice=choice,
         split={"dev": asked(split.train), "test": asked(split.test)},
@@ -209,7 +225,7 @@ def sweep(
         seen=asked(pairs) - asked(fresh),
         promoted=promoted,
         seconds=time.monotonic() - started,
-        results=settings.results / "sweep",
+        results=request.results / "sweep",
     )
     _keep(result)
     if promoted:
@@ -217,9 +233,9 @@ def sweep(
     return result
 
 
-def _settings(settings: "Settings", request: SweepRequest, source: "VectorIndex") -> list[Setting]:
+def _settings(request: SweepRequest, source: "VectorIndex") -> list[Setting]:
     """All settings, the present one first."""
-    own = RetrievalOptions.from_settings(settings)
+    own = request.retrieval
     present = Setting(source.info.model, source.info.chunking, own)
     grid = request.grid
     if not grid.models:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rag_app.chunks import passage_text
+from rag_app.documents import Columns
 from rag_app.errors import PairsError
 from rag_app.finetune.data.dev import DevSet
 from rag_app.finetune.data.negatives import NegativePool
@@ -29,7 +30,6 @@ from rag_app.pairs import (
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-    from rag_app.config import Settings
     from rag_app.index import Passages
     from rag_app.models import EmbeddingModel
 
@@ -78,16 +78,14 @@ class Material:
 
 
 def read_labelled(
-    path: Path, settings: "Settings", nodes: Sequence["TextNode"]
+    path: Path, nodes: Sequence["TextNode"], *, columns: Columns = Columns()
 ) -> tuple[list[Pair], int]:
     """Labelled pairs of a file that stand in the index, and how many do not.
 
     Raises:
         PairsError: the file cannot be read, or most of its answers are not in the index.
     """
-    questions = read_questions(
-        path, question_column=settings.question_column, answer_column=settings.answer_column
-    )
+    questions = read_questions(path, question_column=columns.question, answer_column=columns.answer)
     matching = match_questions(questions, nodes)
     if len(matching.unmatched) > len(matching.pairs):
         example = matching.unmatched[0]
