@@ -27,7 +27,6 @@ from rag_app.cli.app import build_app
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
 from rag_app.endpoint import Endpoint
-from rag_app.errors import DocumentError
 from rag_app.index import Catalog
 from rag_app.query import Session, open_with_model
 from rag_app.retrieve import RetrievalOptions
@@ -267,10 +266,13 @@ def test_an_index_that_is_not_there(shop: Path) -> None:
         )
 
 
-def test_debug_shows_the_traceback(storage: Path) -> None:
-    done = run_app("ingest", "nowhere", "--debug")
-    assert isinstance(done.exception, DocumentError)
-    assert done.stdout == ""
+def test_debug_shows_the_traceback_and_ends_with_2(storage: Path) -> None:
+    done = run_app("ingest", "nowhere", "--debug", "--json")
+    assert done.exit_code == 2
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "rag_app.errors.DocumentError" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: nowhere does not exist")
+    assert json.loads(done.stdout)["kind"] == "DocumentError"
 
 
 class Failing:
@@ -289,6 +291,16 @@ def test_ctrl_c_ends_with_130(storage: Path, docs: Path, monkeypatch: pytest.Mon
     assert done.exit_code == 130
     assert done.stdout == ""
     assert done.stderr == "stopped; nothing is lost, the same command goes on from here\n"
+
+
+def test_debug_shows_what_the_disk_refused(
+    storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/big/file")
+    monkeypatch.setattr("rag_app.ingest.ingest", Failing(full))
+    done = run_app("ingest", docs, "--debug")
+    assert done.exit_code == 2
+    assert "OSError: [Errno 28] No space left on device: '/big/file'" in done.stderr
 
 
 def test_a_full_disk_names_the_mend(

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -149,6 +150,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             trouble = _disk_trouble(error)
             if trouble is None:
                 raise
+            trouble.__cause__ = error
             _fail(run, trouble, debug=debug)
 
     own = list(inspect.signature(function).parameters.values())[1:]
@@ -216,7 +218,7 @@ def _disk_trouble(error: Exception) -> StorageError | None:
 
 def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
     if debug:
-        raise error
+        run.err.print(shown("".join(traceback.format_exception(error))), soft_wrap=True)
     run.fail(error)
     run.result({"error": str(error), "kind": type(error).__name__})
     raise typer.Exit(USER_ERROR) from None
