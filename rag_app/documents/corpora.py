@@ -6,7 +6,7 @@ from typing import Any
 
 from rag_app.documents.content import Content
 from rag_app.documents.json_lines import json_objects, object_table
-from rag_app.documents.sources import Source
+from rag_app.documents.sources import Source, refuse_endless
 from rag_app.documents.tables import has_rows, holds_labels, table_contents, text_part
 from rag_app.documents.text import decode, normalise
 from rag_app.errors import DocumentError
@@ -46,7 +46,9 @@ def _holds_queries(source: Source) -> bool:
 
 def _passage(passage: dict[str, Any]) -> Content:
     title = normalise(str(passage.get("title") or ""))
-    text = normalise(str(passage.get("text") or "")) or title
+    body = str(passage.get("text") or "")
+    refuse_endless(body)
+    text = normalise(body) or title
     inner = passage.get("metadata")
     fields = {key: value for key, value in passage.items() if key not in _CORPUS_KEYS}
     return Content(

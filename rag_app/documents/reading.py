@@ -37,6 +37,8 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_jsonl,
     ".json": read_json,
 }
+# Characters that are shown of an error that a library raised.
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> R
             read = _read(source)
         except DocumentError as error:
             failures.append(Failure(source.path, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever a library makes of a file, others go on
+            failures.append(Failure(source.path, _unreadable(error)))
         else:
             documents += read
             skipped += [] if read else [source.path]
@@ -99,6 +103,17 @@ def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> R
 def _read(source: Source) -> "list[Document]":
     contents = READERS[source.path.suffix.lower()](source)
     return [to_document(source, content) for content in contents]
+
+
+def _unreadable(error: Exception) -> str:
+    """What a reader did not foresee, as the reason of a failure."""
+    if isinstance(error, RecursionError):
+        return "is nested too deeply to be read; simplify or remove it"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is; split it into smaller files"
+    said = " ".join(str(error).split())[:_LONGEST_REASON]
+    reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"cannot be read ({reason}); save it again, or remove it"
 
 
 def _nothing(skipped: Sequence[Path]) -> str:

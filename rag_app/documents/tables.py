@@ -9,7 +9,7 @@ from rag_app.documents.cells import Table, csv_tables, tsv_tables, xlsx_tables
 from rag_app.documents.content import Content, field_key
 from rag_app.documents.html import strip_tags
 from rag_app.documents.json_lines import json_tables
-from rag_app.documents.sources import Source
+from rag_app.documents.sources import Source, refuse_endless
 from rag_app.documents.text import normalise
 from rag_app.errors import DocumentError
 
@@ -125,6 +125,8 @@ def _column(table: Table, key: str) -> str:
 
 
 def _row(record: dict[str, str], question: str, answer: str) -> Row:
+    for cell in record.values():
+        refuse_endless(cell, what="has a cell")
     further = {
         key: normalise(cell) for key, cell in record.items() if key not in (question, answer)
     }
