@@ -2,7 +2,7 @@
 
 from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.echoes import without_echoes
-from rag_app.pairs.export import WRITERS, write_pairs
+from rag_app.pairs.export import WRITERS, refuse_output, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
@@ -32,6 +32,7 @@ __all__ = [
     "match_questions",
     "question_key",
     "read_questions",
+    "refuse_output",
     "seen_documents",
     "split_pairs",
     "without_echoes",
