@@ -266,6 +266,32 @@ def test_an_index_that_is_not_there(shop: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ingest", ""), "PATHS is empty; name one"),
+        (("ingest", "docs", ""), "PATHS is empty; name one"),
+        (("ingest", "docs", "--storage", ""), "--storage is empty; give it a value, or leave it"),
+        (("ingest", "docs", "--model", " "), "--model is empty"),
+        (("ingest", "docs", "--config="), "--config is empty"),
+        (("finetune", "--pairs", ""), "--pairs is empty"),
+        (("finetune", "--canary", ""), "--canary is empty"),
+        (("questions", "--out", ""), "--out is empty"),
+        (("questions", "--examples", ""), "--examples is empty"),
+        (("evaluate", ""), "QUESTIONS is empty; name one"),
+        (("evaluate", "q.csv", "--retriever", "exact", "--retriever", ""), "--retriever is empty"),
+        (("query", "-q", "x", "--where", ""), "--where is empty"),
+        (("sweep", "--grid", ""), "--grid is empty"),
+        (("index", "list", "--chroma-url", ""), "--chroma-url is empty"),
+    ],
+)
+def test_what_is_empty_is_not_taken_for_what_was_not_given(
+    storage: Path, docs: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    check_error(*arguments, kind="ConfigError", says=says)
+    assert sorted(path.name for path in storage.parent.iterdir()) == ["docs", "storage"]
+
+
 def test_debug_shows_the_traceback_and_ends_with_2(storage: Path) -> None:
     done = run_app("ingest", "nowhere", "--debug", "--json")
     assert done.exit_code == 2
