@@ -24,7 +24,7 @@ from llama_index.core.schema import (
 )
 from pydantic import PrivateAttr
 
-from rag_app.sentences import SENTENCE_SPLITTERS, Span
+from rag_app.text.sentences import SENTENCE_SPLITTERS, Span
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

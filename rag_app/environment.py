@@ -20,7 +20,7 @@ def prepare_environment(*, offline: bool = True) -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # oneDNN keeps 1,024 kernels, one for each number of tokens: half a gigabyte, seldom met again.
-    # Those of a training are some two hundred (finetune/packed.py).
+    # Those of a training are some two hundred (finetune/train/packed.py).
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     # llama_index carries the encoding that tiktoken would otherwise download.
     spec = importlib.util.find_spec("llama_index.core")

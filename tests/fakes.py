@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from rag_app.errors import LanguageModelError
 from rag_app.models import Prompts
-from rag_app.models.embedding import Vectors
 from rag_app.progress import Progress, silent
+from rag_app.vectors import Vectors
 
 DIMENSION = 64
 

@@ -11,15 +11,15 @@ from sentence_transformers import SentenceTransformer
 from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, Recorder, make_base, row_of
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.adapter import EPOCH_FACTOR, train_adapter
-from rag_app.finetune.dev import DevEvaluator, DevSet, errors_risen, reciprocal_rank
+from rag_app.finetune.data.dev import DevEvaluator, DevSet, errors_risen, reciprocal_rank
 from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
-from rag_app.finetune.whitening import SHARES
+from rag_app.finetune.query_map.training import EPOCH_FACTOR, train_adapter
+from rag_app.finetune.query_map.whitening import SHARES
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.models.query_map import QUERY_MAP
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.exact import nearest
+from rag_app.vectors import nearest
 
 # 2 x 10 epochs at 20 times the rate.
 ADAPTER = replace(OPTIONS, method="adapter", epochs=2, learning_rate=1e-3)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 
-from rag_app.answer import NOT_FOUND, answer, answer_prompt
+from rag_app.answer.answer import NOT_FOUND, answer, answer_prompt
 
 REFUND = "Refunds are paid within five working days to the card that was charged."
 PARCEL = "Parcels over thirty kilograms are delivered by a freight company."

@@ -16,12 +16,9 @@ ORDER = (
     "progress",
     "environment",
     "config",
-    "sentences",
-    "loop_thread",
-    "endpoint",
-    "local_llm",
-    "chat_model",
-    "llms",
+    "text",
+    "vectors",
+    "llm",
     "models",
     "documents",
     "chunks",
@@ -33,12 +30,7 @@ ORDER = (
     "evaluate",
     "finetune",
     "sweep",
-    "fence",
-    "figures",
-    "citations",
     "answer",
-    "judge",
-    "conversation",
     "query",
     "cli",
 )
@@ -66,25 +58,13 @@ def part_of(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and full name of everything that a file imports at any depth.
-
-    What stands under `if __name__ == "__main__"` starts the command line and is passed over.
-    """
-    tree = ast.parse(path.read_text("utf-8"))
-    started = [node for node in tree.body if _starts_program(node)]
-    passed_over = {child for node in started for child in ast.walk(node)}
-    for node in ast.walk(tree):
-        if node in passed_over:
-            continue
+    """Line and full name of everything that a file imports at any depth."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-
-
-def _starts_program(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
 
 
 def own_parts(path: Path) -> Iterator[tuple[int, str]]:

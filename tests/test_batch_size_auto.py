@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.losses import LOSSES, LossEntry
+from rag_app.finetune.train.losses import LOSSES, LossEntry
 from rag_app.models import EmbeddingModel
 
 ROOM = 8

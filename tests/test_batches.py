@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from datasets import Dataset
 
-from rag_app.finetune.batches import (
+from rag_app.finetune.data.batches import (
     CleanBatchSampler,
     batch_count,
     clean_batches,

@@ -10,8 +10,8 @@ from test_finetune import DEV, OPTIONS, WORDS, make_engine, weights
 from tiny import make_tiny_model
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.blend import SHARES, choose_blend, set_blend
-from rag_app.finetune.dev import DevEvaluator
+from rag_app.finetune.data.dev import DevEvaluator
+from rag_app.finetune.train.blend import SHARES, choose_blend, set_blend
 from rag_app.models import EmbeddingModel
 
 ONE_EPOCH = replace(OPTIONS, epochs=1)

@@ -15,7 +15,7 @@ from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, w
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import Verdict, guard
 from rag_app.index import VectorCache
-from rag_app.models.embedding import Vectors
+from rag_app.vectors import Vectors
 
 CHUNKING = Chunking(chunk_size=64, chunk_overlap=0)
 FACTS = {

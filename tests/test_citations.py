@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag_app.citations import best_sentence, check_citations, misquotations, support
-from rag_app.figures import missing_numbers
+from rag_app.answer.citations import best_sentence, check_citations, misquotations, support
+from rag_app.text.numbers import missing_numbers
 
 REFUND = "Refunds are paid within five working days to the card that was charged."
 PARCEL = "Parcels over thirty kilograms are delivered by a freight company."

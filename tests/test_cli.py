@@ -22,13 +22,13 @@ from test_architecture import HEAVY as HEAVY_LIBRARIES
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
-from rag_app.chat_model import ChatModel
 from rag_app.cli.app import build_app
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
-from rag_app.endpoint import Endpoint
 from rag_app.index import Catalog
-from rag_app.query import Session, open_with_model
+from rag_app.llm.chat import ChatModel
+from rag_app.llm.endpoint import Endpoint
+from rag_app.query.session import Session, open_with_model
 from rag_app.retrieve import RetrievalOptions
 
 # Typer itself takes pydantic to write a help page.
@@ -312,7 +312,7 @@ class Failing:
 
 
 def test_ctrl_c_ends_with_130(storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag_app.ingest.ingest", Failing(KeyboardInterrupt()))
+    monkeypatch.setattr("rag_app.ingest.stage.ingest", Failing(KeyboardInterrupt()))
     done = run_app("ingest", docs, "--json")
     assert done.exit_code == 130
     assert done.stdout == ""
@@ -333,7 +333,7 @@ def test_a_full_disk_names_the_mend(
     storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/big/file")
-    monkeypatch.setattr("rag_app.ingest.ingest", Failing(full))
+    monkeypatch.setattr("rag_app.ingest.stage.ingest", Failing(full))
     check_error(
         "ingest",
         docs,
@@ -346,7 +346,7 @@ def test_a_bug_keeps_its_traceback(
     storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for bug in (ZeroDivisionError(), OSError(errno.EIO, "broken")):
-        monkeypatch.setattr("rag_app.ingest.ingest", Failing(bug))
+        monkeypatch.setattr("rag_app.ingest.stage.ingest", Failing(bug))
         assert run_app("ingest", docs).exception is bug
 
 

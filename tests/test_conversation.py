@@ -3,8 +3,7 @@
 import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion
 
-from rag_app.chat_model import ChatModel
-from rag_app.conversation import (
+from rag_app.answer.conversation import (
     LONGEST_REWRITE,
     Turn,
     is_follow_up,
@@ -12,8 +11,9 @@ from rag_app.conversation import (
     rewrite_prompt,
     standalone,
 )
-from rag_app.endpoint import Endpoint
 from rag_app.errors import LanguageModelError
+from rag_app.llm.chat import ChatModel
+from rag_app.llm.endpoint import Endpoint
 
 TURNS = [Turn("When are refunds paid?", "Within five working days. [1]")]
 

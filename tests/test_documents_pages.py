@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rag_app.documents import normalise, read_documents
+from rag_app.documents import read_documents
 from rag_app.documents.pdf import join_pages, run_worker
 from rag_app.documents.pdf_worker import page_texts
 from rag_app.errors import DocumentError
+from rag_app.text.normalise import normalise
 
 
 def text_of(tmp_path: Path, name: str, content: str | bytes) -> str:

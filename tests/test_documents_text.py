@@ -6,10 +6,10 @@ import unicodedata
 
 import pytest
 
-from rag_app.documents import guess_language, normalise
-from rag_app.documents.dates import parse_date
-from rag_app.documents.text import decode
 from rag_app.errors import DocumentError
+from rag_app.text.dates import parse_date
+from rag_app.text.language import guess_language
+from rag_app.text.normalise import decode, normalise
 
 
 @pytest.mark.parametrize(

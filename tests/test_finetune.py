@@ -21,19 +21,13 @@ from tiny import MAX_TOKENS, make_tiny_model
 from rag_app.chunks import passage_text
 from rag_app.config import Settings
 from rag_app.errors import PairsError, TrainingError
-from rag_app.finetune.dev import DevEvaluator, DevSet, reciprocal_rank
-from rag_app.finetune.engine import EmbeddingFinetuneEngine
-from rag_app.finetune.material import (
-    Material,
-    SplitOptions,
-    TrainOn,
-    prepare,
-    read_labelled,
-)
+from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
+from rag_app.finetune.data.material import Material, SplitOptions, TrainOn, prepare, read_labelled
+from rag_app.finetune.data.rows import CutPassages, cut_passages
+from rag_app.finetune.data.rows import training_rows as make_rows
 from rag_app.finetune.options import TrainingOptions, TrainingRow, read_report, training_key
-from rag_app.finetune.rows import CutPassages, cut_passages
-from rag_app.finetune.rows import training_rows as make_rows
-from rag_app.finetune.trainer import PairTrainer
+from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
+from rag_app.finetune.train.trainer import PairTrainer
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair, make_pair
@@ -347,7 +341,7 @@ def test_a_checkpoint_is_written_where_the_last_one_is_old(
     apart: int,
     written: int,
 ) -> None:
-    monkeypatch.setattr("rag_app.finetune.trainer.SECONDS_APART", apart)
+    monkeypatch.setattr("rag_app.finetune.train.trainer.SECONDS_APART", apart)
     kept: list[int] = []
     save = PairTrainer._save
 
@@ -366,7 +360,7 @@ def test_a_run_that_could_not_be_saved_is_saved_from_wherever_it_is_started_agai
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rag_app.finetune.trainer.SECONDS_APART", 0)
+    monkeypatch.setattr("rag_app.finetune.train.trainer.SECONDS_APART", 0)
     in_the_way = tmp_path / "storage" / "x.partial"
     in_the_way.parent.mkdir()
     in_the_way.write_text("no folder", "utf-8")

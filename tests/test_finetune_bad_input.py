@@ -13,8 +13,8 @@ import pytest
 from test_cli import check_error, name_of, run_app
 from tiny import MAX_TOKENS, WIDTH, make_tiny_model
 
-from rag_app.finetune import losses
-from rag_app.finetune.losses import JoinedRankingLoss
+from rag_app.finetune.train import losses
+from rag_app.finetune.train.losses import JoinedRankingLoss
 from rag_app.index import Catalog
 from rag_app.models import EmbeddingModel
 

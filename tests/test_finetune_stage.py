@@ -24,7 +24,7 @@ from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.request import FinetuneRequest, FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Catalog
-from rag_app.ingest import ingest
+from rag_app.ingest.stage import ingest
 
 pytestmark = pytest.mark.slow
 
@@ -201,7 +201,7 @@ def test_the_same_command_again_gives_the_same_and_trains_nothing(
 
 
 def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: FinetuneResult) -> None:
-    from rag_app.query import open_with_model
+    from rag_app.query.session import open_with_model
 
     index, model = open_with_model(Catalog(shop.settings.storage), shop.settings, measured.index)
     assert model.name == measured.model.name

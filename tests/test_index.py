@@ -18,7 +18,8 @@ from rag_app.errors import (
     IndexMismatch,
     IndexMissing,
 )
-from rag_app.index import Catalog, IndexInfo, VectorIndex, held, index_name
+from rag_app.index import Catalog, IndexInfo, VectorIndex, index_name
+from rag_app.index import chunk_cache as held
 from rag_app.retrieve import VectorRetriever
 
 TEXTS = ["red apple pie", "green apple tart", "blue whale song", "red whale"]

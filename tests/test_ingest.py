@@ -15,7 +15,7 @@ from rag_app.chunks import Chunking
 from rag_app.config import Settings
 from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.index import Catalog, IndexInfo, VectorIndex
-from rag_app.ingest import IngestReport, ingest, open_target
+from rag_app.ingest.stage import IngestReport, ingest, open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
 from rag_app.retrieve import VectorRetriever
 

@@ -5,12 +5,12 @@ import threading
 import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 
-from rag_app.answer import Answer, Citation
-from rag_app.chat_model import ChatModel
-from rag_app.citations import check_citations
-from rag_app.endpoint import Endpoint
+from rag_app.answer.answer import Answer, Citation
+from rag_app.answer.citations import check_citations
+from rag_app.answer.judge import Judgement, judge
 from rag_app.errors import ConfigError, LanguageModelError
-from rag_app.judge import Judgement, judge
+from rag_app.llm.chat import ChatModel
+from rag_app.llm.endpoint import Endpoint
 
 REFUND = "Refunds are paid within five working days."
 

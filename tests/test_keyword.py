@@ -13,15 +13,15 @@ from llama_index.core.schema import Document, QueryBundle
 
 from rag_app.chunks import Chunking, SentenceChunker
 from rag_app.index import Catalog, IndexInfo, VectorIndex
-from rag_app.retrieve.analysis import Analysis
-from rag_app.retrieve.keyword import KeywordIndex, KeywordRetriever
-from rag_app.retrieve.keyword_folder import (
+from rag_app.retrieve.filters.where import parse_where
+from rag_app.retrieve.keyword.analysis import Analysis
+from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
+from rag_app.retrieve.keyword.folder import (
     load_keyword_index,
     open_keyword_index,
     save_keyword_index,
 )
 from rag_app.retrieve.trace import Trace
-from rag_app.retrieve.where import parse_where
 
 DATA = Path(__file__).parents[1] / "data"
 ENGLISH = Analysis("en")

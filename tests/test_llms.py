@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure, in_capitals, pieces
 
-from rag_app import local_llm
-from rag_app.chat_model import ChatModel
 from rag_app.config import Settings
-from rag_app.endpoint import Endpoint
 from rag_app.errors import ConfigError, LanguageModelError
-from rag_app.llms import open_language_model
+from rag_app.llm import local as local_llm
+from rag_app.llm.chat import ChatModel
+from rag_app.llm.choose import open_language_model
+from rag_app.llm.endpoint import Endpoint
 
 
 def chat(fake: FakeEndpoint, *, concurrency: int = 4, retries: int = 0) -> ChatModel:
@@ -247,7 +247,7 @@ def test_an_option_out_of_range_is_an_error() -> None:
 
 
 def test_a_model_that_only_thinks_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, logger="rag_app.chat_model")
+    caplog.set_level(logging.WARNING, logger="rag_app.llm.chat")
     fake = FakeEndpoint(lambda _: completion("", finish_reason="length"))
     with fake, chat(fake) as llm:
         assert llm.complete(["a"], max_tokens=5) == [""]
@@ -263,7 +263,7 @@ def test_a_stream_comes_in_pieces() -> None:
 
 
 def test_a_model_that_only_thinks_in_a_stream_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, logger="rag_app.chat_model")
+    caplog.set_level(logging.WARNING, logger="rag_app.llm.chat")
     reply = pieces("")
     assert isinstance(reply.body, list)
     reply.body[0]["choices"][0]["finish_reason"] = "length"

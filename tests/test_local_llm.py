@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from rag_app import local_llm
-from rag_app.chat_model import ChatModel
 from rag_app.config import Settings
 from rag_app.errors import LanguageModelError, StorageError
-from rag_app.llms import open_language_model
-from rag_app.local_llm import LocalServer, gemma_gguf, has_chat_template, usable_cores
+from rag_app.llm import local as local_llm
+from rag_app.llm.chat import ChatModel
+from rag_app.llm.choose import open_language_model
+from rag_app.llm.local import LocalServer, gemma_gguf, has_chat_template, usable_cores
 
 needs_gemma = pytest.mark.skipif(
     not local_llm.installed(), reason=f"no local language model; {local_llm.INSTALL}"

@@ -24,16 +24,16 @@ from test_packed import load, make_family
 from transformers import TrainerControl, TrainerState
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.losses import (
+from rag_app.finetune.options import TrainingOptions, TrainingRow
+from rag_app.finetune.train.losses import (
     LOSSES,
     TRIPLET_MARGIN,
     Damage,
     find_loss,
     training_dataset,
 )
-from rag_app.finetune.options import TrainingOptions, TrainingRow
-from rag_app.finetune.packed import pack_texts
-from rag_app.finetune.training import switch_off_dropout
+from rag_app.finetune.train.packed import pack_texts
+from rag_app.finetune.train.run import switch_off_dropout
 from rag_app.models import EmbeddingModel
 
 PLAIN = [TrainingRow("q1", "p1", "a"), TrainingRow("q2", "p2", "b")]

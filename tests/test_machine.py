@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 
 from rag_app.disk import disk_is_full
 from rag_app.errors import StorageError, TrainingError
-from rag_app.finetune.machine import (
+from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.train.memory import (
     explain,
     free_memory,
     peak_memory_mb,
@@ -20,8 +21,7 @@ from rag_app.finetune.machine import (
     resident_memory,
     trim_heap,
 )
-from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.training import SMALLEST_PIECE, _smaller
+from rag_app.finetune.train.run import SMALLEST_PIECE, _smaller
 
 FOLDER = Path("/data/models")
 SHORT_OF_MEMORY = [

@@ -13,14 +13,14 @@ from test_packed import embed, load, make_family
 from tiny import make_tiny_model
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.dev import DevEvaluator
-from rag_app.finetune.losses import LOSSES
-from rag_app.finetune.methods import METHODS, find_method
-from rag_app.finetune.negatives import NegativeKind, NegativeOptions
+from rag_app.finetune.data.dev import DevEvaluator
+from rag_app.finetune.data.negatives import NegativeKind, NegativeOptions
 from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.packed import pack_texts
 from rag_app.finetune.phases import Phase, plan_phases
-from rag_app.finetune.training import dev_evaluator
+from rag_app.finetune.train.losses import LOSSES
+from rag_app.finetune.train.methods import METHODS, find_method
+from rag_app.finetune.train.packed import pack_texts
+from rag_app.finetune.train.run import dev_evaluator
 from rag_app.models import EmbeddingModel
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from rag_app.models.embedding import Vectors
 from rag_app.retrieve.mmr import MaximalMarginalRelevance
+from rag_app.vectors import Vectors
 
 EAST, NORTH, WEST = (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)
 BETWEEN = (0.8, 0.6)

@@ -14,9 +14,9 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from rag_app.errors import ModelError
 from rag_app.models import EmbeddingModel, Prompts, find_weights, load_model
 from rag_app.models.device import has_bf16
-from rag_app.models.e5 import rebuild_e5
-from rag_app.models.embedding import Vectors
-from rag_app.models.llama import LlamaEmbedding
+from rag_app.models.e5_q4 import rebuild_e5
+from rag_app.models.llama_index import Embedding
+from rag_app.vectors import Vectors
 
 ENGLISH = ["How do I reset the camera?", "The filter costs 35 dollars and lasts six months."]
 KOREAN = ["카메라를 어떻게 초기화하나요?", "필터는 여섯 달마다 갈아 주세요."]
@@ -205,8 +205,8 @@ def test_a_broken_folder_is_named(minilm: EmbeddingModel, tmp_path: Path, name: 
 
 
 def check_llama(model: EmbeddingModel) -> None:
-    """LlamaEmbedding must agree with LlamaIndex's own class once that is told the prompts."""
-    ours = LlamaEmbedding(model)
+    """Embedding must agree with LlamaIndex's own class once that is told the prompts."""
+    ours = Embedding(model)
     theirs = HuggingFaceEmbedding(
         model_name=str(model.folder),
         query_instruction=model.prompts.query or None,
@@ -225,7 +225,7 @@ def check_llama(model: EmbeddingModel) -> None:
 
 def test_llamaindex_sees_the_same_minilm(minilm: EmbeddingModel) -> None:
     check_llama(minilm)
-    assert LlamaEmbedding(minilm).model_name == MINILM
+    assert Embedding(minilm).model_name == MINILM
 
 
 # multilingual-e5-small

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rag_app.finetune.negatives import (
+from rag_app.finetune.data.negatives import (
     DEPTH,
     POSITIVE_SHARE,
     NegativePool,
@@ -15,7 +15,7 @@ from rag_app.finetune.negatives import (
     random_negatives,
 )
 from rag_app.finetune.options import TrainingRow
-from rag_app.models.embedding import Vectors
+from rag_app.vectors import Vectors
 
 
 def with_cosine(*cosines: float) -> Vectors:

@@ -17,9 +17,9 @@ from rag_app.finetune.opinion import (
     cross_encoder_opinion,
 )
 from rag_app.index import Passages, VectorCache
-from rag_app.models.embedding import Vectors
 from rag_app.pairs import Pair, make_pair
-from rag_app.retrieve.keyword import KeywordIndex
+from rag_app.retrieve.keyword.bm25 import KeywordIndex
+from rag_app.vectors import Vectors
 
 
 def node_of(document: str, text: str, start: int = 0) -> TextNode:

@@ -15,10 +15,10 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from tiny import make_tiny_model
 
-from rag_app.finetune.joined import WHOLE, embed_at_once
-from rag_app.finetune.losses import JoinedRankingLoss, JoinedTripletLoss
-from rag_app.finetune.packed import ATTENTION, pack_texts
-from rag_app.finetune.replay import Replay
+from rag_app.finetune.train.cuda_graph import Replay
+from rag_app.finetune.train.losses import JoinedRankingLoss, JoinedTripletLoss
+from rag_app.finetune.train.packed import ATTENTION, pack_texts
+from rag_app.finetune.train.packed_columns import WHOLE, embed_at_once
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

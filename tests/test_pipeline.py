@@ -15,7 +15,7 @@ from tiny import make_tiny_cross_encoder
 from rag_app.config import Settings
 from rag_app.errors import ConfigError, ModelError
 from rag_app.index import Catalog
-from rag_app.ingest import ingest
+from rag_app.ingest.stage import ingest
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever

@@ -11,10 +11,9 @@ from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, WORDS, Recorder
 from tiny import make_tiny_model
 
 from rag_app.errors import ConfigError, TrainingError
-from rag_app.finetune.dev import DevEvaluator
-from rag_app.finetune.material import Material
-from rag_app.finetune.methods import weights_of_layers
-from rag_app.finetune.negatives import NegativeOptions, NegativePool
+from rag_app.finetune.data.dev import DevEvaluator
+from rag_app.finetune.data.material import Material
+from rag_app.finetune.data.negatives import NegativeOptions, NegativePool
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.phases import Harms, Workshop, train_phases
 from rag_app.finetune.presets import (
@@ -26,6 +25,7 @@ from rag_app.finetune.presets import (
     as_quick,
     search_best,
 )
+from rag_app.finetune.train.methods import weights_of_layers
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Split, keep_seen, seen_documents

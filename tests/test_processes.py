@@ -14,8 +14,8 @@ import pytest
 from safetensors.numpy import load_file
 from tiny import make_tiny_model
 
-from rag_app.finetune.batches import CleanBatchSampler, batch_count
-from rag_app.finetune.processes import is_follower, send, world_size
+from rag_app.finetune.data.batches import CleanBatchSampler, batch_count
+from rag_app.finetune.train.processes import is_follower, send, world_size
 
 SUBJECTS = [f"zorb{i}" for i in range(60)]
 WORDS = [*SUBJECTS, "how", "do", "i", "get", "where", "you", "find", "there", "it", "is"]

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from rag_app.finetune.home import INNER, OUTER, Home
-from rag_app.models.embedding import Vectors
+from rag_app.finetune.query_map.gate import INNER, OUTER, Home
 from rag_app.models.query_map import QueryMap
+from rag_app.vectors import Vectors
 
 
 def vectors(*rows: list[float]) -> Vectors:

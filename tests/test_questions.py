@@ -23,14 +23,14 @@ from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
-from rag_app import local_llm
 from rag_app.chunks import passage_text
 from rag_app.cli.app import build_app
 from rag_app.config import Settings
 from rag_app.errors import LanguageModelError, StorageError
 from rag_app.index import Catalog, Passages
-from rag_app.ingest import ingest, load_settings_model
-from rag_app.llms import open_language_model
+from rag_app.ingest.stage import ingest, load_settings_model
+from rag_app.llm import local as local_llm
+from rag_app.llm.choose import open_language_model
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import read_questions
 from rag_app.questions import (

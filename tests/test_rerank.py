@@ -14,8 +14,8 @@ from rag_app.config import Settings
 from rag_app.errors import ModelError
 from rag_app.models import find_weights
 from rag_app.models.cross_encoder import CrossEncoder, load_cross_encoder
-from rag_app.models.embedding import Vectors
 from rag_app.retrieve.rerank import CrossEncoderRerank
+from rag_app.vectors import Vectors
 
 QUESTION = "when is the refund paid"
 PASSAGES = ["the refund is paid in five days", "parcels go by freight", "paid", "refund " * 300]

@@ -20,7 +20,7 @@ from test_finetune import assert_same_weights
 from test_finetune_bad_input import FAQ, WORDS, write_csv
 from tiny import make_tiny_model
 
-from rag_app.finetune.training import last_whole_checkpoint
+from rag_app.finetune.train.run import last_whole_checkpoint
 from rag_app.index import Catalog
 
 # 36 pairs in batches of 8 are 5 steps an epoch; of 12 epochs the second ends long before the last.

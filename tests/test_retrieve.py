@@ -10,9 +10,8 @@ from llama_index.core.schema import Document, QueryBundle
 
 from rag_app.chunks import Chunking, SentenceChunker
 from rag_app.index import Catalog, IndexInfo, VectorIndex
-from rag_app.models.embedding import Vectors
 from rag_app.retrieve import ExactRetriever, VectorRetriever
-from rag_app.retrieve.exact import QUERY_BATCH, nearest
+from rag_app.vectors import QUERY_BATCH, Vectors, nearest
 
 QUESTIONS = ["one", "another", "a third", "nothing of the kind"]
 

@@ -10,15 +10,15 @@ from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 from fakes import ScriptedChat, WordModel
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from rag_app.chat_model import ChatModel
-from rag_app.endpoint import Endpoint
 from rag_app.index import VectorCache
-from rag_app.models.embedding import Vectors
+from rag_app.llm.chat import ChatModel
+from rag_app.llm.endpoint import Endpoint
 from rag_app.retrieve.exact import embed_questions
 from rag_app.retrieve.rewrite import MAX_TOKENS, Rewriter, Rewritten, read_list
 from rag_app.retrieve.rewrite_prompts import KINDS, prompt_for
 from rag_app.retrieve.rewriting import RewritingRetriever
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
+from rag_app.vectors import Vectors
 
 QUESTION = "how late is the shop open"
 OTHERS = ["When does the shop close?", "Opening hours"]

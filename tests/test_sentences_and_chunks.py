@@ -13,7 +13,7 @@ from llama_index.core.schema import Document, MetadataMode, NodeRelationship, Te
 from rag_app.chunks import Chunking, SentenceChunker, document_hash, passage_text
 from rag_app.documents import read_documents
 from rag_app.models import EmbeddingModel, load_model
-from rag_app.sentences import split_by_rules
+from rag_app.text.sentences import split_by_rules
 
 SAMPLES = [
     ROOT / "data/ko/account/two-step-setup.md",

@@ -20,8 +20,7 @@ from rag_app.errors import ConfigError, DocumentError
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
 from rag_app.index import Catalog, IndexInfo, Passages
-from rag_app.ingest import ingest
-from rag_app.models.embedding import Vectors
+from rag_app.ingest.stage import ingest
 from rag_app.pairs import Pair, Question, make_pair
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools
@@ -33,6 +32,7 @@ from rag_app.sweep.indexes import Built, IndexBuilder
 from rag_app.sweep.scoring import FEWEST_ASKED, Candidate, Scorer, halving_on_dev
 from rag_app.sweep.settings_file import write_settings
 from rag_app.sweep.weight import tune_weight
+from rag_app.vectors import Vectors
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 

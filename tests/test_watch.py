@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rag_app.finetune import watch
-from rag_app.finetune.watch import Trim
+from rag_app.finetune.train import callbacks as watch
+from rag_app.finetune.train.callbacks import Trim
 
 
 def test_memory_is_given_back_above_what_training_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
 from rag_app.chunks import Chunking
-from rag_app.documents.dates import date_fields
 from rag_app.errors import ConfigError
 from rag_app.index import Catalog, IndexInfo, VectorIndex
-from rag_app.retrieve.where import Where, parse_where
-from rag_app.retrieve.where_filters import read_number
+from rag_app.retrieve.filters.conditions import read_number
+from rag_app.retrieve.filters.where import Where, parse_where
+from rag_app.text.dates import date_fields
 
 Metadata = Mapping[str, Any]
 

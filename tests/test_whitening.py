@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from rag_app.finetune.dev import reciprocal_ranks
-from rag_app.finetune.whitening import RIDGE, SHARES, choose_share, whitening
-from rag_app.models.embedding import Vectors
+from rag_app.finetune.data.dev import reciprocal_ranks
+from rag_app.finetune.query_map.whitening import RIDGE, SHARES, choose_share, whitening
 from rag_app.models.query_map import QueryMap
+from rag_app.vectors import Vectors
 
 
 def at_unit_length(rows: Vectors) -> Vectors:

@@ -47,14 +47,13 @@ from gemma import (
 )
 from held_out import show
 
-from rag_app.answer import answer, answer_prompt
-from rag_app.citations import SUPPORT, check_citations, support
+from rag_app.answer.answer import answer, answer_prompt
+from rag_app.answer.citations import SUPPORT, check_citations, support
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.evaluate.statistics import estimate, summarise
-from rag_app.figures import missing_numbers
 from rag_app.index import Catalog, VectorCache, VectorIndex
 from rag_app.models import load_named
 from rag_app.pairs import (
@@ -67,6 +66,7 @@ from rag_app.pairs import (
     split_pairs,
 )
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
+from rag_app.text.numbers import missing_numbers
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -189,7 +189,7 @@ def _drawn(pairs: Sequence[Pair], most: int | None) -> list[Pair]:
 
 def measure_retrieval(size: Size) -> dict[str, Any]:
     """Ingest, ask, edit an article; leaves what the language model is trained on and asked."""
-    from rag_app.ingest import ingest
+    from rag_app.ingest.stage import ingest
 
     shutil.rmtree(size.folder / "storage", ignore_errors=True)
     shutil.copytree(load("sample-en").documents, size.documents, dirs_exist_ok=True)
@@ -235,7 +235,7 @@ def measure_embedding(size: Size) -> dict[str, Any]:
 
 def take_in_change(size: Size, index_name: str) -> float:
     """Seconds from an edited article to an index that holds the edit; then all is as before."""
-    from rag_app.ingest import ingest
+    from rag_app.ingest.stage import ingest
 
     settings = settings_for(size)
     name, before, after = EDITED

@@ -38,7 +38,7 @@ SHOWN = ("hit_rate@1", "hit_rate@5", "mrr@10", "hit_rate@1024t")
 
 def long_documents() -> Corpus:
     """Posts and reports in one folder, and questions about chunks of the smallest size."""
-    from rag_app.ingest import ingest
+    from rag_app.ingest.stage import ingest
     from rag_app.pairs import write_pairs
     from rag_app.questions import to_pairs, write_questions
 
@@ -63,7 +63,7 @@ def long_documents() -> Corpus:
 
 def measure(corpus: Corpus) -> dict[str, Any]:
     """Sweep one corpus; the setting to beat is the default one."""
-    from rag_app.ingest import ingest
+    from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
     report = ingest([corpus.documents], settings, use=True, progress=show)

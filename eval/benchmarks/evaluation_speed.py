@@ -73,7 +73,7 @@ def contestants(name: str) -> tuple[Callable[[], Any], Callable[[VectorCache], A
 
     from rag_app.evaluate.comparison import exact_outcomes
     from rag_app.index import Catalog
-    from rag_app.ingest import ingest, open_target
+    from rag_app.ingest.stage import ingest, open_target
     from rag_app.pairs import build_questions, match_questions, read_questions
 
     corpus = load(name)

@@ -25,7 +25,7 @@ from corpora import CORPORA, MINILM, RESULTS, WORK, Corpus, load, write_results
 
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
-from rag_app.finetune.negatives import NegativeOptions
+from rag_app.finetune.data.negatives import NegativeOptions
 from rag_app.finetune.options import TrainingOptions
 
 PAIRS = 846
@@ -143,10 +143,10 @@ def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, 
     """Train as the row says, and score it on training and on held-out questions."""
     from rag_app.evaluate.comparison import exact_outcomes, scores_json
     from rag_app.evaluate.statistics import summarise
-    from rag_app.finetune.machine import peak_memory_mb
-    from rag_app.finetune.material import SplitOptions, prepare, read_labelled
+    from rag_app.finetune.data.material import SplitOptions, prepare, read_labelled
+    from rag_app.finetune.train.memory import peak_memory_mb
     from rag_app.index import Catalog, Passages, VectorCache
-    from rag_app.ingest import ingest, open_target
+    from rag_app.ingest.stage import ingest, open_target
 
     settings = settings_for(corpus, device)
     ingest([corpus.documents], settings)

@@ -39,7 +39,7 @@ SEED = 13
 SIDES = ("plain", "llama_index", "ours")
 GPU_PAIRS, GPU_EPOCHS = 846, 10
 # What the sides import while they are timed.
-MODULES = ("datasets", "rag_app.finetune.engine", "stock_engine")
+MODULES = ("datasets", "rag_app.finetune.train.engine", "stock_engine")
 
 
 def main() -> None:
@@ -204,8 +204,8 @@ def reciprocal_ranks(base: Any, folder: Path, dev: list[tuple[str, str]]) -> lis
     """Of each dev question's answer among the dev answers, with the base's prompts."""
     from sentence_transformers import SentenceTransformer
 
-    from rag_app.finetune.dev import reciprocal_rank
-    from rag_app.retrieve.exact import nearest
+    from rag_app.finetune.data.dev import reciprocal_rank
+    from rag_app.vectors import nearest
 
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     model.max_seq_length = base.max_tokens
@@ -221,8 +221,8 @@ def reciprocal_ranks(base: Any, folder: Path, dev: list[tuple[str, str]]) -> lis
 
 def train_ours(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
     """Our engine."""
-    from rag_app.finetune.engine import EmbeddingFinetuneEngine
     from rag_app.finetune.options import TrainingOptions, TrainingRow
+    from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 
     rows = [TrainingRow(question, answer, answer) for question, answer in pairs]
     options = TrainingOptions(
@@ -307,8 +307,8 @@ def on_gpu() -> None:
 
     if not torch.cuda.is_available():
         raise SystemExit("skipped: no GPU here; run this command where torch sees one")
-    from rag_app.finetune.engine import EmbeddingFinetuneEngine
     from rag_app.finetune.options import TrainingOptions, TrainingRow
+    from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
     from rag_app.models import EmbeddingModel, load_model
 
     storage = Path(__file__).parents[1] / "work" / "speed"

@@ -35,7 +35,7 @@ def convert_gemma() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from rag_app.local_llm import gemma_gguf
+    from rag_app.llm.local import gemma_gguf
 
     if (GEMMA / "tokenizer.json").is_file():
         return

@@ -45,7 +45,7 @@ def ready(
     examples: Path | None = None,
 ) -> None:
     """Ingest the documents and, if they are trained on, write questions, unless that is done."""
-    from rag_app.ingest import ingest
+    from rag_app.ingest.stage import ingest
 
     report = ingest([corpus.documents], settings, progress=show)
     print(f"{corpus.name}: {report.chunks} chunks in {report.seconds:.0f} s")

@@ -27,10 +27,10 @@ import numpy as np
 from corpora import SHARED, jhu_faq, write_results
 
 from rag_app.environment import prepare_environment
-from rag_app.retrieve.analysis import Analysis
-from rag_app.retrieve.keyword import KeywordIndex, KeywordRetriever
-from rag_app.retrieve.keyword_folder import load_keyword_index, save_keyword_index
-from rag_app.sentences import split_by_rules
+from rag_app.retrieve.keyword.analysis import Analysis
+from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
+from rag_app.retrieve.keyword.folder import load_keyword_index, save_keyword_index
+from rag_app.text.sentences import split_by_rules
 
 SEED = 13
 CHUNK_WORDS = 120

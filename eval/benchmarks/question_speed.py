@@ -26,7 +26,7 @@ from rag_app.environment import prepare_environment
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-    from rag_app.chat_model import ChatModel
+    from rag_app.llm.chat import ChatModel
 
 COMPLETION_PROMPT = (
     "Passage: Campfires are allowed in the iron rings; bring your own wood or buy a bag.\n"
@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare_environment()
     from rag_app.config import Settings
-    from rag_app.llms import open_language_model
+    from rag_app.llm.choose import open_language_model
 
     nodes = passages(arguments.passages)
     with tempfile.TemporaryDirectory() as folder:

@@ -25,14 +25,14 @@ from held_out import settings_for, show
 from outcomes import SHOWN, KeptOutcomes, changes, interval
 from stock_retrievers import STOCK, Stock
 
-from rag_app.chat_model import ChatModel
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.evaluate.statistics import summarise
 from rag_app.index import Catalog, Passages, VectorCache
-from rag_app.llms import open_language_model
+from rag_app.llm.chat import ChatModel
+from rag_app.llm.choose import open_language_model
 from rag_app.models import load_named
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import (
@@ -121,7 +121,7 @@ def open_bench(
     corpus: Corpus, llm: ChatModel | None, kept: KeptOutcomes, *, model: str | None = None
 ) -> Bench:
     """Ingest if need be, and match the questions; with a tuned model, those it never saw."""
-    from rag_app.ingest import ingest
+    from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
     name = ingest([corpus.documents], settings, progress=show).index

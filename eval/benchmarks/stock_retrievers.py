@@ -15,7 +15,7 @@ from llama_index.core.retrievers import (
 from rag_app.retrieve.rewrite import MAX_TOKENS
 
 if TYPE_CHECKING:
-    from rag_app.chat_model import ChatModel
+    from rag_app.llm.chat import ChatModel
     from rag_app.retrieve import Searched
 
 Make = Callable[["Searched", "ChatModel | None", int], BaseRetriever]

@@ -30,18 +30,18 @@ from rag_app.chunks import passage_text
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import Canary, harm_on, read_canary, watch_canary
-from rag_app.evaluate.comparison import compare, exact_outcomes, scores_json
+from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, scores_json
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
-from rag_app.finetune.material import Material, SplitOptions, prepare, read_labelled
-from rag_app.finetune.methods import ADAPTER
-from rag_app.finetune.negatives import NegativeOptions
+from rag_app.finetune.data.material import Material, SplitOptions, prepare, read_labelled
+from rag_app.finetune.data.negatives import NegativeOptions
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, train_phases
 from rag_app.finetune.presets import BEST, DEFAULT, QUICK, as_quick, search_best
+from rag_app.finetune.train.methods import ADAPTER
 from rag_app.index import Catalog, Passages, VectorCache
-from rag_app.ingest import open_target
+from rag_app.ingest.stage import open_target
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair
 from rag_app.questions.own_examples import MOST
@@ -225,7 +225,7 @@ def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict
     tuned_passages = Passages(
         bench.passages.nodes, bench.cache.embed_passages(model, texts, progress=show)
     )
-    compared = compare(
+    compared = compare_outcomes(
         exact_outcomes(bench.passages, bench.base, bench.material.test, cache=bench.cache),
         exact_outcomes(tuned_passages, model, bench.material.test, cache=bench.cache),
         seed=bench.seed,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rag_app.cli.run import Run, shown
 
 if TYPE_CHECKING:
-    from rag_app.answer import Answer, Citation
-    from rag_app.judge import Judgement
+    from rag_app.answer.answer import Answer, Citation
+    from rag_app.answer.judge import Judgement
 
 # Characters of a passage beside an answer. Where the passages are the answer they are shown whole:
 # of the English sample's five the first 300 characters hold half of the answers, the whole 8 in 10.
@@ -28,7 +28,7 @@ def streamed(run: Run) -> Iterator[Callable[[str], None] | None]:
     from rich.live import Live
     from rich.text import Text
 
-    from rag_app.documents import visible
+    from rag_app.text.normalise import visible
 
     text = Text(style="dim")
     with Live(text, console=run.out, transient=True, auto_refresh=False) as live:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rag_app.cli.run import Run, table
 
 if TYPE_CHECKING:
-    from rag_app.query import Session
+    from rag_app.query.session import Session
 
 
 def show_trace(run: Run, session: "Session") -> None:

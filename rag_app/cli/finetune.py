@@ -101,10 +101,10 @@ def finetune(
     Without --pairs the questions come from `rag-app questions`. The pairs are split by document:
     no test answer is ever trained on.
     """
-    from rag_app.finetune.processes import is_follower
+    from rag_app.finetune.train.processes import is_follower
 
     if is_follower():
-        from rag_app.finetune.training import follow
+        from rag_app.finetune.train.run import follow
 
         follow()
         return
@@ -115,8 +115,8 @@ def finetune(
         chroma_url=chroma_url,
     )
     from rag_app.errors import ConfigError
-    from rag_app.finetune.material import SplitOptions
-    from rag_app.finetune.negatives import KINDS, NegativeOptions
+    from rag_app.finetune.data.material import SplitOptions
+    from rag_app.finetune.data.negatives import KINDS, NegativeOptions
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.presets import DEFAULT, PRESETS, QUICK
     from rag_app.finetune.request import FinetuneRequest

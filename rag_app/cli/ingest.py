@@ -38,7 +38,7 @@ def ingest(
         answer_column=answer_column,
         chroma_url=chroma_url,
     )
-    from rag_app.ingest import ingest as ingest_stage
+    from rag_app.ingest.stage import ingest as ingest_stage
 
     report = ingest_stage(paths, settings, index_name=index, use=use, progress=run.progress)
     sync = report.sync

@@ -25,7 +25,7 @@ from rag_app.cli.run import Run, command, shown
 from rag_app.errors import ConfigError, RagAppError
 
 if TYPE_CHECKING:
-    from rag_app.query import Session
+    from rag_app.query.session import Session
 
 
 @command
@@ -77,10 +77,10 @@ def query(
         rewrites=rewrites,
         today=read_day(today),
     )
+    from rag_app.answer.judge import able_judge
     from rag_app.index import Catalog
-    from rag_app.judge import able_judge
-    from rag_app.llms import open_language_model
-    from rag_app.query import Session, open_with_model
+    from rag_app.llm.choose import open_language_model
+    from rag_app.query.session import Session, open_with_model
     from rag_app.retrieve import RetrievalOptions
 
     rerank = rerank and f"rerank:{rerank}"
@@ -126,7 +126,7 @@ class _Asking:
 
     def ask(self, question: str) -> None:
         """Ask and print."""
-        from rag_app.judge import judge
+        from rag_app.answer.judge import judge
 
         run, session = self.run, self.session
         with streamed(run) as on_text:

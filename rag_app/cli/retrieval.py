@@ -10,8 +10,8 @@ import typer
 from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rag_app.chat_model import ChatModel
     from rag_app.config import Settings
+    from rag_app.llm.chat import ChatModel
     from rag_app.retrieve import Tools
 
 Where = Annotated[
@@ -33,7 +33,7 @@ def read_day(text: str | None) -> dt.date | None:
     Raises:
         ConfigError: it is no date.
     """
-    from rag_app.documents.dates import parse_date
+    from rag_app.text.dates import parse_date
 
     if text is None:
         return None
@@ -59,7 +59,7 @@ def make_tools(settings: "Settings", llm: "ChatModel | None") -> "Tools":
 @contextmanager
 def open_tools(settings: "Settings", specs: "Sequence[str]") -> "Iterator[Tools]":
     """Tools for these retrievers; a language model is started only if one of them asks it."""
-    from rag_app.llms import open_language_model
+    from rag_app.llm.choose import open_language_model
     from rag_app.retrieve import RetrievalOptions
 
     own = RetrievalOptions.from_settings(settings)

@@ -220,7 +220,7 @@ def shown(text: str) -> str:
     """Text by someone else for a terminal: no markup, and no controls that it would obey."""
     from rich.markup import escape
 
-    from rag_app.documents import visible
+    from rag_app.text.normalise import visible
 
     return escape(visible(text))
 

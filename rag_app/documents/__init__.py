@@ -1,18 +1,15 @@
 """Files -> LlamaIndex documents.
 
 sources   named paths -> files with their ids
-text      bytes -> text, in one form; language and dates guess and read what goes with it
 content   what every reader returns, and the Document made of it
 plain markdown html pdf cells json_lines tables corpora    the readers
 reading   the table of readers, and the one function that runs them
 """
 
 from rag_app.documents.content import Content
-from rag_app.documents.language import guess_language
 from rag_app.documents.reading import READERS, Reader, ReadResult, read_documents, read_sources
 from rag_app.documents.sources import Failure, Source
 from rag_app.documents.tables import Row, read_rows, table_document_id
-from rag_app.documents.text import normalise, visible
 
 __all__ = [
     "READERS",
@@ -22,11 +19,8 @@ __all__ = [
     "Reader",
     "Row",
     "Source",
-    "guess_language",
-    "normalise",
     "read_documents",
     "read_rows",
     "read_sources",
     "table_document_id",
-    "visible",
 ]

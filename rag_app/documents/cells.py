@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from rag_app.documents.content import field_key
 from rag_app.documents.sources import MAX_DOCUMENT_CHARACTERS, Source, endless
-from rag_app.documents.text import decode
 from rag_app.errors import DocumentError
+from rag_app.text.normalise import decode
 
 _DELIMITERS = ",;\t"
 _MAX_UNZIPPED_BYTES = 1024**3

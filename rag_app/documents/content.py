@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from rag_app.documents.dates import date_fields, without_date
-from rag_app.documents.language import guess_language
 from rag_app.documents.sources import Source, refuse_endless
-from rag_app.documents.text import normalise
 from rag_app.errors import DocumentError
+from rag_app.text.dates import date_fields, without_date
+from rag_app.text.language import guess_language
+from rag_app.text.normalise import normalise
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document

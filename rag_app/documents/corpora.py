@@ -8,8 +8,8 @@ from rag_app.documents.content import Content
 from rag_app.documents.json_lines import json_objects, object_table
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.documents.tables import has_rows, holds_labels, table_contents, text_part
-from rag_app.documents.text import decode, normalise
 from rag_app.errors import DocumentError
+from rag_app.text.normalise import decode, normalise
 
 _CORPUS_KEYS = ("_id", "text", "title", "metadata")
 

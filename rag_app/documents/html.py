@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rag_app.documents.content import Content
 from rag_app.documents.sources import Source
-from rag_app.documents.text import decode, normalise
 from rag_app.errors import DocumentError
+from rag_app.text.normalise import decode, normalise
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag

@@ -6,8 +6,8 @@ from typing import Any
 from rag_app.documents.cells import Table
 from rag_app.documents.content import field_key
 from rag_app.documents.sources import Source
-from rag_app.documents.text import decode
 from rag_app.errors import DocumentError
+from rag_app.text.normalise import decode
 
 
 def json_objects(source: Source) -> list[dict[str, Any]]:

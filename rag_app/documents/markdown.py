@@ -5,7 +5,7 @@ import re
 from rag_app.documents.content import Content
 from rag_app.documents.front_matter import split_front_matter
 from rag_app.documents.sources import Source, refuse_endless
-from rag_app.documents.text import decode, normalise
+from rag_app.text.normalise import decode, normalise
 
 _FENCED = r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)"
 _TICKED = r"(?<!`)(?P<tick>`+)(?!`)(?:(?!\n\n).){1,1000}?(?<!`)(?P=tick)(?!`)"

@@ -10,8 +10,8 @@ from typing import Any
 
 from rag_app.documents.content import Content
 from rag_app.documents.sources import Source
-from rag_app.documents.text import normalise
 from rag_app.errors import DocumentError
+from rag_app.text.normalise import normalise
 
 TIMEOUT_S = 300
 # -P: a json.py in the folder that the user works in must not be imported in place of Python's.

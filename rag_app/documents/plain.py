@@ -2,7 +2,7 @@
 
 from rag_app.documents.content import Content
 from rag_app.documents.sources import Source, refuse_endless
-from rag_app.documents.text import decode, normalise
+from rag_app.text.normalise import decode, normalise
 
 
 def read_text(source: Source) -> list[Content]:

@@ -10,8 +10,8 @@ from rag_app.documents.content import Content, field_key
 from rag_app.documents.html import strip_tags
 from rag_app.documents.json_lines import json_tables
 from rag_app.documents.sources import Source, refuse_endless
-from rag_app.documents.text import normalise
 from rag_app.errors import DocumentError
+from rag_app.text.normalise import normalise
 
 TABLES: dict[str, Callable[[Source], list[Table]]] = {
     ".csv": csv_tables,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rag_app.chunks import Chunking, SentenceChunker, passage_text
 from rag_app.documents import read_documents
 from rag_app.errors import PairsError
-from rag_app.evaluate.comparison import Comparison, compare, exact_outcomes
+from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
 from rag_app.evaluate.verdict import certainly_fell
 from rag_app.index import Passages, VectorCache
 from rag_app.pairs import (
@@ -104,7 +104,7 @@ def watch_canary(
         )
         for model in (base, tuned)
     )
-    return compare(before, after, seed=seed)
+    return compare_outcomes(before, after, seed=seed)
 
 
 def harm_on(

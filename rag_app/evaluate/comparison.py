@@ -58,7 +58,7 @@ class Comparison:
         )
 
 
-def compare(base: Sequence[Outcome], tuned: Sequence[Outcome], *, seed: int) -> Comparison:
+def compare_outcomes(base: Sequence[Outcome], tuned: Sequence[Outcome], *, seed: int) -> Comparison:
     """Compare two runs over the same questions.
 
     Raises:

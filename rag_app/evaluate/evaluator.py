@@ -5,6 +5,7 @@ as long as it happens to be.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from llama_index.core.evaluation.retrieval.evaluator import RetrieverEvaluator
@@ -65,7 +66,7 @@ class BatchRetrieverEvaluator(RetrieverEvaluator):
         cls, metric_names: Sequence[str], **options: Any
     ) -> "BatchRetrieverEvaluator":
         """An evaluator for names such as "mrr@10"; options as for RetrieverEvaluator."""
-        return cls(metrics=[MetricAtK.from_name(name) for name in metric_names], **options)
+        return cls(metrics=[metric_of(name) for name in metric_names], **options)
 
     def retrieve_all(
         self, queries: Sequence[str], *, progress: Progress = silent
@@ -104,14 +105,21 @@ class BatchRetrieverEvaluator(RetrieverEvaluator):
             ranking = postprocessor.postprocess_nodes(ranking, query_bundle=QueryBundle(query))
         return ranking
 
-    def score(
-        self, query: str, expected_ids: list[str], retrieved_ids: list[str]
-    ) -> dict[str, float]:
-        """Every metric of one ranking, by name."""
-        return {
-            metric.metric_name: float(metric.compute(query, expected_ids, retrieved_ids).score)
-            for metric in self.metrics
-        }
+
+def score_ranking(
+    metric_names: Sequence[str], query: str, expected_ids: list[str], retrieved_ids: list[str]
+) -> dict[str, float]:
+    """Every metric of one ranking, by name."""
+    return {
+        name: float(metric_of(name).compute(query, expected_ids, retrieved_ids).score)
+        for name in metric_names
+    }
+
+
+@cache
+def metric_of(name: str) -> MetricAtK:
+    """The metric of a name such as "mrr@10"."""
+    return MetricAtK.from_name(name)
 
 
 def _distinct(ranking: Sequence[NodeWithScore]) -> list[NodeWithScore]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.schema import NodeWithScore
 
-    from rag_app.evaluate.evaluator import BatchRetrieverEvaluator
     from rag_app.pairs import Question
 
 LARGEST_K = 10
@@ -91,24 +90,37 @@ def score_questions(
         ValueError: a depth at which mrr@10 would not be what its name says, or a question without
             any right answer.
     """
-    from rag_app.evaluate.evaluator import BatchRetrieverEvaluator
-
     if depth < LARGEST_K:
         raise ValueError(f"depth is {depth}; metrics look at the first {LARGEST_K} chunks")
     for question in questions:
         if not question.gold:
             raise ValueError(f"question {question.id} has no right answer to be scored against")
+    rankings = retrieve_all(retriever, [question.text for question in questions], progress=progress)
+    return score_rankings(questions, [ranking[:depth] for ranking in rankings])
+
+
+def retrieve_all(
+    retriever: "BaseRetriever", texts: Sequence[str], *, progress: Progress = silent
+) -> "list[list[NodeWithScore]]":
+    """One ranking per question, best first; asked at once where the retriever can."""
+    from rag_app.evaluate.evaluator import BatchRetrieverEvaluator
+
     evaluator = BatchRetrieverEvaluator.from_metric_names(METRICS, retriever=retriever)
-    rankings = evaluator.retrieve_all([question.text for question in questions], progress=progress)
+    return evaluator.retrieve_all(texts, progress=progress)
+
+
+def score_rankings(
+    questions: "Sequence[Question]", rankings: "Sequence[list[NodeWithScore]]"
+) -> list[Outcome]:
+    """The outcome of each question, by what was retrieved for it, best first."""
     return [
-        _outcome(evaluator, question, ranking[:depth])
-        for question, ranking in zip(questions, rankings, strict=True)
+        _outcome(question, ranking) for question, ranking in zip(questions, rankings, strict=True)
     ]
 
 
-def _outcome(
-    evaluator: "BatchRetrieverEvaluator", question: "Question", ranking: "list[NodeWithScore]"
-) -> Outcome:
+def _outcome(question: "Question", ranking: "list[NodeWithScore]") -> Outcome:
+    from rag_app.evaluate.evaluator import score_ranking
+
     places = [covered(hit.node) for hit in ranking]
     names = [_answer_name(index) for index in range(len(question.gold))]
     return Outcome(
@@ -119,7 +131,7 @@ def _outcome(
         retrieved=[hit.node.node_id for hit in ranking],
         scores=[float(hit.get_score(raise_error=False)) for hit in ranking],
         rank=_first_hit(places, question.gold),
-        values=evaluator.score(question.text, names, collapse(places, question.gold)),
+        values=score_ranking(METRICS, question.text, names, collapse(places, question.gold)),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.chunks import passage_text
 from rag_app.disk import refuse_unwritable
 from rag_app.errors import ConfigError, PairsError
-from rag_app.evaluate.comparison import Comparison, compare, scores_json
+from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.index import Catalog, Passages, VectorCache, VectorIndex
@@ -166,6 +166,7 @@ def evaluate(
             outcomes = score_questions(retriever, questions, progress=progress)
             seconds = time.monotonic() - started
             first = runs[0].outcomes if runs else None
+            compared = compare_outcomes(first, outcomes, seed=settings.seed) if first else None
             runs.append(
                 EvaluatedRun(
                     name=subject.name,
@@ -176,7 +177,7 @@ def evaluate(
                     seconds=seconds,
                     seen=trained_on,
                     warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
-                    against_first=compare(first, outcomes, seed=settings.seed) if first else None,
+                    against_first=compared,
                 )
             )
     if request.results:

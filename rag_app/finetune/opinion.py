@@ -7,8 +7,8 @@ import numpy as np
 
 from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.pairs import Pair, gold_chunks
-from rag_app.retrieve.exact import nearest
-from rag_app.retrieve.keyword import KeywordIndex
+from rag_app.retrieve.keyword.bm25 import KeywordIndex
+from rag_app.vectors import nearest
 
 if TYPE_CHECKING:
     from rag_app.index import Passages, VectorCache

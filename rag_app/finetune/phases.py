@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.adapter import train_adapter
-from rag_app.finetune.engine import EmbeddingFinetuneEngine
-from rag_app.finetune.losses import LOSSES, find_loss
-from rag_app.finetune.material import Material
-from rag_app.finetune.methods import ADAPTER, find_method
-from rag_app.finetune.negatives import (
+from rag_app.finetune.data.material import Material
+from rag_app.finetune.data.negatives import (
     NegativeOptions,
     as_many_each,
     mined_negatives,
@@ -26,6 +22,10 @@ from rag_app.finetune.options import (
     read_report,
     training_key,
 )
+from rag_app.finetune.query_map.training import train_adapter
+from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
+from rag_app.finetune.train.losses import LOSSES, find_loss
+from rag_app.finetune.train.methods import ADAPTER, find_method
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import keep_seen, seen_documents
 from rag_app.progress import Progress, silent

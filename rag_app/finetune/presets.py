@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError, TrainingError
-from rag_app.finetune.dev import reciprocal_ranks, takes_over
-from rag_app.finetune.methods import ADAPTER, weights_of_layers
-from rag_app.finetune.negatives import NegativeKind, NegativeOptions
+from rag_app.finetune.data.dev import reciprocal_ranks, takes_over
+from rag_app.finetune.data.negatives import NegativeKind, NegativeOptions
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, tokens_read
 from rag_app.finetune.phases import Harms, Workshop, train_phases
+from rag_app.finetune.train.methods import ADAPTER, weights_of_layers
 
 if TYPE_CHECKING:
-    from rag_app.finetune.dev import DevSet, Ranks
-    from rag_app.finetune.material import Material
+    from rag_app.finetune.data.dev import DevSet, Ranks
+    from rag_app.finetune.data.material import Material
     from rag_app.models import EmbeddingModel
 
 # What the command does unless told otherwise.

@@ -6,11 +6,11 @@ from typing import Any
 
 from rag_app.evaluate.comparison import Comparison, scores_json
 from rag_app.evaluate.verdict import PRIMARY_METRIC, Verdict
-from rag_app.finetune.material import SplitOptions, TrainOn
-from rag_app.finetune.negatives import NegativeOptions
+from rag_app.finetune.data.material import SplitOptions, TrainOn
+from rag_app.finetune.data.negatives import NegativeOptions
+from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.presets import DEFAULT, Tried
-from rag_app.finetune.rows import CutPassages
 
 NO_OPINION = "none"
 

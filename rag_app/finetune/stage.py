@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.errors import PairsError
 from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
-from rag_app.evaluate.comparison import compare, exact_outcomes, search_loss
+from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, search_loss
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
-from rag_app.finetune.material import Material, prepare, read_labelled
-from rag_app.finetune.methods import ADAPTER
+from rag_app.finetune.data.material import Material, prepare, read_labelled
+from rag_app.finetune.data.rows import cut_passages
 from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, plan_phases, train_phases
 from rag_app.finetune.presets import BEST, QUICK, Search, as_quick, search_best
-from rag_app.finetune.processes import send
 from rag_app.finetune.request import NO_OPINION, FinetuneRequest, FinetuneResult
-from rag_app.finetune.rows import cut_passages
+from rag_app.finetune.train.methods import ADAPTER
+from rag_app.finetune.train.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.models.cross_encoder import load_cross_encoder
@@ -67,7 +67,7 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
     tuned_passages = tuned_index.passages()
     comparison, on_training = (
-        compare(
+        compare_outcomes(
             exact_outcomes(passages, base, questions, cache=cache, progress=progress),
             exact_outcomes(tuned_passages, tuned, questions, cache=cache, progress=progress),
             seed=settings.seed,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag_app.models.embedding import SLAB, Vectors
+from rag_app.models.embedding import SLAB
 from rag_app.progress import Progress, silent
+from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from rag_app.models import EmbeddingModel

@@ -17,9 +17,9 @@ from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
 from rag_app.disk import hardly_any_left
 from rag_app.errors import IndexLocked, StorageError
-from rag_app.index.held import HeldChunks
+from rag_app.index.chunk_cache import HeldChunks
 from rag_app.index.info import IndexInfo
-from rag_app.models.embedding import Vectors
+from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from rag_app.models import EmbeddingModel

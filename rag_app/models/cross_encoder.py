@@ -9,8 +9,8 @@ import numpy as np
 
 from rag_app.errors import ModelError
 from rag_app.models.device import choose_device
-from rag_app.models.embedding import Vectors
 from rag_app.models.weights import CROSS_ENCODER, find_weights
+from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from rag_app.config import Settings

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rag_app.errors import ModelError
 from rag_app.models.device import choose_device, has_bf16
 from rag_app.models.query_map import MODULES, QUERY_MAP
 from rag_app.models.weights import find_weights
 from rag_app.progress import Progress, silent
+from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
     from rag_app.config import Settings
-
-Vectors = npt.NDArray[np.float32]
 
 # Texts between two reports of progress.
 SLAB = 256

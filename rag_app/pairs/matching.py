@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag_app.documents import normalise
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.pair import Pair, make_pair
 from rag_app.pairs.places import Place, Places, squeeze
+from rag_app.text.normalise import normalise
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rag_app.chunks import EMBEDDED_KEY
 from rag_app.pairs import question_key
 from rag_app.questions.rarity import Rarity, plain
-from rag_app.retrieve.terms import words
+from rag_app.text.words import words
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode

@@ -16,14 +16,14 @@ from rag_app.pairs import question_key
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.wording import CHECKS
-from rag_app.retrieve.exact import nearest
+from rag_app.vectors import nearest
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
     from rag_app.index import Passages
     from rag_app.models import EmbeddingModel
-    from rag_app.models.embedding import Vectors
+    from rag_app.vectors import Vectors
 
 NEAR_DUPLICATE_COSINE = 0.95
 # Questions taken from the text are its own words; that is no fault in them.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
 from rag_app.config import Settings
-from rag_app.documents.language import guess_language
 from rag_app.errors import ConfigError
 from rag_app.progress import Progress, silent
 from rag_app.questions.extract import HEADINGS
@@ -25,6 +24,7 @@ from rag_app.questions.writers import (
     TextWriter,
     generator_name,
 )
+from rag_app.text.language import guess_language
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -99,8 +99,8 @@ def write_questions(
         StorageError: another process writes, or the stored questions are damaged.
     """
     from rag_app.index import Catalog
-    from rag_app.ingest import load_settings_model
-    from rag_app.llms import open_language_model
+    from rag_app.ingest.stage import load_settings_model
+    from rag_app.llm.choose import open_language_model
 
     started = time.monotonic()
     index = Catalog(settings.storage, chroma_url=settings.chroma_url).open(index_name)

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.documents.language import guess_language
 from rag_app.errors import PairsError
 from rag_app.pairs import LabelledQuestion, read_questions
 from rag_app.questions.examples import EXAMPLES, OTHER, Example
 from rag_app.questions.prompts import TOPIC_WORDS, window
 from rag_app.questions.rarity import Rarity, plain
 from rag_app.questions.wording import is_cjk
-from rag_app.retrieve.terms import terms
+from rag_app.text.language import guess_language
+from rag_app.text.words import terms
 
 if TYPE_CHECKING:
     from rag_app.config import Settings

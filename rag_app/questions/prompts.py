@@ -19,11 +19,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import EMBEDDED_KEY, passage_text
-from rag_app.documents.language import guess_language
 from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, OTHER, Example
 from rag_app.questions.rarity import Rarity, plain
 from rag_app.questions.wording import is_cjk
-from rag_app.sentences import split_by_rules
+from rag_app.text.language import guess_language
+from rag_app.text.sentences import split_by_rules
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode

@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from rag_app import local_llm
 from rag_app.config import Settings
+from rag_app.llm import local as local_llm
 from rag_app.questions.extract import EXTRACT_VERSION, HEADINGS, extract_questions
 from rag_app.questions.own_examples import Examples, examples_key
 from rag_app.questions.prompts import (
@@ -27,7 +27,7 @@ OnWritten = Callable[[int, list[str]], None]
 
 
 class Completes(Protocol):
-    """What is asked of a language model; `rag_app.chat_model.ChatModel` is one."""
+    """What is asked of a language model; `rag_app.llm.chat.ChatModel` is one."""
 
     name: str
     follows_instructions: bool

@@ -11,9 +11,10 @@ from rag_app.chunks import chunks_by_document
 from rag_app.errors import ConfigError
 from rag_app.retrieve.context import LargerContext
 from rag_app.retrieve.exact import ExactRetriever
+from rag_app.retrieve.filters.where import parse_where
 from rag_app.retrieve.hybrid import HybridRetriever
-from rag_app.retrieve.keyword import KeywordIndex, KeywordRetriever
-from rag_app.retrieve.keyword_folder import open_keyword_index
+from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
+from rag_app.retrieve.keyword.folder import open_keyword_index
 from rag_app.retrieve.mmr import MaximalMarginalRelevance
 from rag_app.retrieve.nodes import WithNodes
 from rag_app.retrieve.pipeline import Pipeline, PipelineStep
@@ -22,19 +23,18 @@ from rag_app.retrieve.rerank import CrossEncoderRerank
 from rag_app.retrieve.rewrite import Rewriter
 from rag_app.retrieve.rewriting import RewritingRetriever
 from rag_app.retrieve.vector import VectorRetriever
-from rag_app.retrieve.where import parse_where
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-    from rag_app.chat_model import ChatModel
     from rag_app.index import Passages, VectorCache, VectorIndex
+    from rag_app.llm.chat import ChatModel
     from rag_app.models import EmbeddingModel
     from rag_app.models.cross_encoder import CrossEncoder
-    from rag_app.models.embedding import Vectors
+    from rag_app.retrieve.filters.where import Where
     from rag_app.retrieve.options import RetrievalOptions
     from rag_app.retrieve.trace import TracedRetriever
-    from rag_app.retrieve.where import Where
+    from rag_app.vectors import Vectors
 
 # A piece of larger context swallows its neighbours, so that more are fetched than returned.
 FEWEST_CANDIDATES = 20

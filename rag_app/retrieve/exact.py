@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from llama_index.core.schema import NodeWithScore
 
-from rag_app.models.embedding import Vectors
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
+from rag_app.vectors import Vectors, nearest
 
 if TYPE_CHECKING:
     from rag_app.index import Passages, VectorCache
     from rag_app.models import EmbeddingModel
-    from rag_app.retrieve.where import Where
-
-# Questions compared at once: 256 x 100,000 chunks are 100 MB of scores.
-QUERY_BATCH = 256
+    from rag_app.retrieve.filters.where import Where
 
 
 class ExactRetriever(TracedRetriever):
@@ -78,23 +75,3 @@ def _embedder(
     if cache is None:
         return model.embed_passages if as_passage else model.embed_queries
     return partial(cache.embed_passages if as_passage else cache.embed_queries, model)
-
-
-def nearest(queries: Vectors, passages: Vectors, top_k: int) -> tuple[np.ndarray, Vectors]:
-    """The `top_k` best passages of each query, best first.
-
-    Arguments:
-        queries: (n_queries, dim) float32, unit length.
-        passages: (n_passages, dim) float32, unit length.
-    Returns:
-        rows (n_queries, k) int64 and cosines (n_queries, k), k = min(top_k, n_passages).
-    """
-    k = min(top_k, len(passages))
-    rows = np.empty((len(queries), k), dtype=np.int64)
-    best = np.empty((len(queries), k), dtype=np.float32)
-    for start in range(0, len(queries), QUERY_BATCH):
-        scores = queries[start : start + QUERY_BATCH] @ passages.T
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        rows[start : start + QUERY_BATCH] = order
-        best[start : start + QUERY_BATCH] = np.take_along_axis(scores, order, axis=1)
-    return rows, best

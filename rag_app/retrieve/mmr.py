@@ -8,7 +8,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import PrivateAttr
 
-from rag_app.models.embedding import Vectors
+from rag_app.vectors import Vectors
 
 VectorsOf = Callable[[Sequence[str]], Vectors]
 

@@ -40,7 +40,7 @@ class RetrievalOptions:
         recency: "latest", "cutoff 365d", "half-life 90d".
         mmr: weight of relevance against diversity, 0 to 1.
         context: "chunk", "window:N" or "parent:N".
-        where: a metadata filter, see `rag_app.retrieve.where`.
+        where: a metadata filter, see `rag_app.retrieve.filters.where`.
     """
 
     retriever: str = "vector"

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
 
-from rag_app.documents.dates import parse_date
 from rag_app.errors import ConfigError
 from rag_app.retrieve.trace import Ranking
 from rag_app.retrieve.versions import Wording
+from rag_app.text.dates import parse_date
 
 UNIT_DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 FORMS = (

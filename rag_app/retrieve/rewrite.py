@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.documents.language import guess_language
 from rag_app.errors import LanguageModelError
 from rag_app.retrieve.rewrite_prompts import PROMPT_VERSION, prompt_for
+from rag_app.text.language import guess_language
 
 if TYPE_CHECKING:
-    from rag_app.chat_model import ChatModel
+    from rag_app.llm.chat import ChatModel
 
 MAX_TOKENS = 160
 # A rewrite that is longer is no question any more.

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rag_app.models.embedding import Vectors
 from rag_app.retrieve.exact import embed_questions
 from rag_app.retrieve.nodes import bare_hits
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
+from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
     from rag_app.models import EmbeddingModel
-    from rag_app.retrieve.where import Where
+    from rag_app.retrieve.filters.where import Where
 
 
 class VectorRetriever(TracedRetriever):

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 
 from llama_index.core.schema import BaseNode, MetadataMode
 
-from rag_app.retrieve.terms import terms
+from rag_app.text.words import terms
 
 # Shares of the terms of two passages that are common to both (Jaccard). Of two passages drawn
 # from different pages of data/en one pair in ten reaches the first, of data/ko one in a hundred.

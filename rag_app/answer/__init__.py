@@ -1,0 +1,1 @@
+"""Passages and a question -> an answer with checked citations; conversation."""

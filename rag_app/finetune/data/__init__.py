@@ -1,0 +1,1 @@
+"""What a training is given: rows, batches, negatives, dev set."""

@@ -1,0 +1,97 @@
+"""MRR on the dev questions, by which the best checkpoint is chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers.base.evaluation import BaseEvaluator
+
+from rag_app.models import Prompts
+from rag_app.vectors import Vectors, nearest
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# The reciprocal rank of each dev question, (n,).
+Ranks = npt.NDArray[np.float64]
+
+DEV_METRIC = "dev_mrr@10"
+DEPTH = 10
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """Dev questions over a pool of passages; `gold` holds row numbers of the pool per question."""
+
+    questions: Sequence[str]
+    gold: Sequence[frozenset[int]]
+    passages: Sequence[str]
+
+
+class DevEvaluator(BaseEvaluator):
+    """Scores a model in training; sentence-transformers calls it after each epoch."""
+
+    def __init__(
+        self, dev: DevSet, prompts: Prompts, *, batch_size: int = 32, bf16: bool = False
+    ) -> None:
+        super().__init__()
+        self.dev = dev
+        self.prompts = prompts
+        self.batch_size = batch_size
+        self.bf16 = bf16
+        self.primary_metric = DEV_METRIC
+
+    def __call__(
+        self, model: "SentenceTransformer", *_args: Any, **_kwargs: Any
+    ) -> dict[str, float]:
+        """Mean reciprocal rank of the first right passage among the first ten."""
+        return {DEV_METRIC: float(self.ranks(model).mean())}
+
+    def ranks(self, model: "SentenceTransformer") -> Ranks:
+        """Of each question, see `reciprocal_ranks`."""
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16):
+            queries = self._encode(model, self.dev.questions, self.prompts.query)
+            passages = self._encode(model, self.dev.passages, self.prompts.passage)
+        return reciprocal_ranks(queries, passages, self.dev.gold)
+
+    def _encode(self, model: "SentenceTransformer", texts: Sequence[str], prompt: str) -> Any:
+        return model.encode(
+            list(texts),
+            prompt=prompt or None,
+            batch_size=self.batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+
+
+def reciprocal_ranks(queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]) -> Ranks:
+    """1 / rank of each query's first gold passage, 0 where none is among the first ten: (n,).
+
+    Arguments:
+        queries, passages: (n, dim) of unit length.
+        gold: the rows of `passages` that answer each query.
+    """
+    rows, _ = nearest(queries, passages, DEPTH)
+    return np.array(
+        [reciprocal_rank(found, right) for found, right in zip(rows, gold, strict=True)]
+    )
+
+
+def errors_risen(before: Ranks, after: Ranks) -> float:
+    """By how many standard errors the mean over the same questions rose; below 0 where it fell."""
+    change = after - before
+    error = change.std() / len(change) ** 0.5
+    return float(change.mean() / max(error, np.finfo(np.float64).eps))
+
+
+def takes_over(standing: Ranks, other: Ranks) -> bool:
+    """Whether another way is better than the one that stands, by more than a standard error."""
+    return errors_risen(standing, other) > 1
+
+
+def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:
+    """1 / rank of the first gold row, 0 where there is none."""
+    return next((1.0 / rank for rank, row in enumerate(found, start=1) if row in gold), 0.0)

@@ -1,0 +1,176 @@
+"""Method "adapter": a map on the question's vector, linear at home; passages keep theirs.
+
+Everything is embedded once, before training, so that training takes seconds and no index has to be
+built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
+training begins at a share of whitening. Questions from elsewhere are left alone, see `Home`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag_app.disk import whole_folder
+from rag_app.errors import TrainingError
+from rag_app.finetune.data.batches import deal_batches
+from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
+from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
+from rag_app.finetune.query_map.gate import Home
+from rag_app.finetune.query_map.whitening import choose_share, whitening
+from rag_app.finetune.train.losses import DEFAULT_SCALE
+from rag_app.finetune.train.memory import peak_memory_mb
+from rag_app.models import EmbeddingModel
+from rag_app.models.query_map import QueryMap, add_query_map
+from rag_app.progress import Progress, silent
+from rag_app.vectors import Vectors
+
+if TYPE_CHECKING:
+    from rag_app.index import VectorCache
+
+# The dev questions' ranks under a change of their vectors.
+RanksOf = Callable[[Vectors], Ranks]
+
+# An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
+# heart.
+EPOCH_FACTOR = 10
+WEIGHT_DECAY = 0.01
+
+
+def train_adapter(
+    base: EmbeddingModel,
+    rows: Sequence[TrainingRow],
+    *,
+    pool: Sequence[str],
+    dev: DevSet | None,
+    target: Path,
+    options: TrainingOptions,
+    cache: "VectorCache",
+    progress: Progress = silent,
+) -> TrainingReport:
+    """Find the map and write a folder: that of `base`, and the map.
+
+    Arguments:
+        pool: all passages that training may see.
+        dev: questions that choose the epoch, and the share of whitening unless the options name
+            one, which they may refuse; without them the last epoch is taken.
+    Raises:
+        TrainingError: a base that has an adapter already, or a loss that is no number.
+    """
+    if base.has_query_map:
+        raise TrainingError(f"{base.name} has an adapter already; start from its base --model")
+    import torch
+
+    started = time.monotonic()
+    torch.manual_seed(options.seed)
+    questions = cache.embed_queries(base, [row.question for row in rows], progress=progress)
+    passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
+    known = cache.embed_passages(base, pool, progress=progress)
+    whole = whitening(questions, known)
+    home = Home.of(questions, known)
+    ranks = _dev_ranks(dev, base, cache, home) if dev else None
+    share = _share(whole, ranks, options.whitening)
+    start = np.float32(share) * whole
+    fitted = _fit(start, (questions, passages), rows, options, ranks, progress)
+    seconds = time.monotonic() - started
+    report = TrainingReport(
+        seconds=round(seconds, 2),
+        pairs_per_second=round(len(rows) * len(fitted.losses) / seconds, 2),
+        peak_memory_mb=peak_memory_mb("cpu"),
+        device="cpu",
+        bf16=False,
+        best_epoch=fitted.best_epoch,
+        dev_mrr=[round(value, 6) for value in fitted.dev_mrr],
+        losses=fitted.losses,
+        saved_dev_mrr=float(ranks(fitted.change).mean()) if ranks else None,
+        whitening=share,
+    )
+    _save(base, home.keep(fitted.change), target, report)
+    return report
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The map that is kept, the epoch it is from (0: the start), dev MRR and loss by epoch."""
+
+    change: Vectors
+    best_epoch: int
+    dev_mrr: list[float]
+    losses: list[float]
+
+
+def _fit(
+    start: Vectors,
+    embedded: tuple[Vectors, Vectors],
+    rows: Sequence[TrainingRow],
+    options: TrainingOptions,
+    ranks: RanksOf | None,
+    progress: Progress,
+) -> _Fitted:
+    """Train on from `start`; what was best on dev is kept, and of equally good ones the first."""
+    import torch
+    from torch.nn import functional
+
+    questions, passages = (torch.from_numpy(np.array(vectors)) for vectors in embedded)
+    change = torch.from_numpy(start.copy()).requires_grad_()
+    groups = [row.group for row in rows]
+    optimizer = torch.optim.AdamW([change], lr=options.learning_rate, weight_decay=WEIGHT_DECAY)
+    epochs = options.epochs * EPOCH_FACTOR
+    scale = options.scale or DEFAULT_SCALE
+    losses: list[float] = []
+    # The start first; without dev questions the later one is the better.
+    by_epoch = [float(ranks(start).mean()) if ranks else -1.0]
+    best = start
+    for epoch in range(epochs):
+        total = 0.0
+        for batch in deal_batches(groups, options.batch_size, seed=options.seed * 10_007 + epoch):
+            mapped = functional.normalize(questions[batch] + questions[batch] @ change.T)
+            scores = scale * mapped @ passages[batch].T
+            loss = functional.cross_entropy(scores, torch.arange(len(batch)))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item() * len(batch)
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"the loss became {total} in epoch {epoch + 1}; "
+                "run again with a smaller --learning-rate"
+            )
+        losses.append(round(total / len(rows), 4))
+        reached = change.detach().numpy().copy()
+        by_epoch.append(float(ranks(reached).mean()) if ranks else float(epoch))
+        if by_epoch[-1] > max(by_epoch[:-1]):
+            best = reached
+        progress("train", epoch + 1, epochs, f"loss {losses[-1]:.3f}")
+    return _Fitted(best, int(np.argmax(by_epoch)), by_epoch[1:] if ranks else [], losses)
+
+
+def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache", home: Home) -> RanksOf:
+    """What measures a change as it is saved; the vectors are made once."""
+    questions = cache.embed_queries(base, dev.questions)
+    passages = cache.embed_passages(base, dev.passages)
+
+    def ranks(change: Vectors) -> Ranks:
+        return reciprocal_ranks(home.keep(change)(questions), passages, dev.gold)
+
+    return ranks
+
+
+def _share(whole: Vectors, ranks: RanksOf | None, wanted: float | None) -> float:
+    """The share of whitening to begin with: the one wanted, or none where dev loses by it."""
+    if ranks is None:
+        return wanted or 0.0
+    if wanted is None:
+        return choose_share(whole, lambda change: float(ranks(change).mean()))
+    before, after = ranks(np.zeros_like(whole)), ranks(np.float32(wanted) * whole)
+    return 0.0 if errors_risen(before, after) < -2 else wanted
+
+
+def _save(base: EmbeddingModel, query_map: QueryMap, target: Path, report: TrainingReport) -> None:
+    with whole_folder(target) as folder:
+        add_query_map(base.folder, folder, query_map, prompts=base.prompts.by_task())
+        (folder / "README.md").unlink(missing_ok=True)  # It tells of the base.
+        write_report(report, folder)

@@ -1,0 +1,45 @@
+"""A map that brings out what tells the passages of one collection apart; nothing is trained.
+
+All passages of a business are about that business: much of their vectors is the same, and decides
+nothing. Whitening evens the directions out (Su et al. 2021, "Whitening sentence representations for
+better semantics and faster retrieval", arXiv 2103.15316). To whiten both sides is to multiply the
+question alone by the inverse of the passages' second moments, so no passage has to be embedded
+again. What it would cost questions from elsewhere, `Home` keeps from them.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rag_app.vectors import Vectors
+
+# Of the mean variance, added to that of each direction: few passages tell little of the small ones.
+RIDGE = 0.3
+# Lengths of the whitened part that dev may choose among, the question's own being 1.
+SHARES = (0.0, 0.25, 0.5, 1.0)
+
+
+def choose_share(whole: Vectors, score: Callable[[Vectors], float]) -> float:
+    """The share of whitening that dev likes best; of equally good ones the smallest.
+
+    Arguments:
+        whole: the change at share 1.
+        score: of a change, on dev.
+    """
+    return max(SHARES, key=lambda share: (score(np.float32(share) * whole), -share))
+
+
+def whitening(questions: Vectors, passages: Vectors) -> Vectors:
+    """The change of a question's vector at share 1, (dim, dim).
+
+    In the mean of squares it is as long as the questions.
+
+    Arguments:
+        questions, passages: (n, dim) that training may see.
+    """
+    moments = passages.T @ passages / len(passages)
+    # No spread at all is a pool of equal texts.
+    ridge = RIDGE * max(float(np.var(passages, axis=0).mean()), 1e-6)
+    change = np.linalg.inv(moments + ridge * np.eye(len(moments), dtype=np.float32))
+    change *= np.linalg.norm(questions) / np.linalg.norm(questions @ change)
+    return np.asarray(change, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Training of the weights: losses, methods, the trainer and what makes it fast."""

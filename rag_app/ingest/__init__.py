@@ -1,0 +1,1 @@
+"""Stage: documents -> an index in line with them."""

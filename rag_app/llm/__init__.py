@@ -1,0 +1,1 @@
+"""Language models behind one interface, the OpenAI chat protocol: endpoint, local, or none."""

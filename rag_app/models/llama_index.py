@@ -1,0 +1,64 @@
+"""An embedding model as LlamaIndex sees one: prompts and the map on questions included.
+
+LlamaIndex's HuggingFaceEmbedding passes over the prompts that are saved in a model, and its
+`encode` over the map on questions (0.8.0).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from pydantic import PrivateAttr
+
+from rag_app.models.embedding import load_model
+from rag_app.vectors import Embedder, Vectors
+
+
+class Embedding(BaseEmbedding):
+    """A LlamaIndex `BaseEmbedding` with the vectors that rag_app indexes, tunes and judges by.
+
+    Arguments:
+        model: a sentence-transformers folder (such as the one that `finetune` made), the name of a
+            model, or an `Embedder`.
+        storage: where models are looked for by name.
+        device: "auto", "cpu", "cuda" or "mps".
+        offline: never ask the Hugging Face hub.
+    Raises:
+        ModelError: the model cannot be found or loaded.
+
+    >>> embedding = Embedding("sentence-transformers/all-MiniLM-L6-v2")
+    >>> len(embedding.get_query_embedding("how long does delivery take"))
+    384
+    """
+
+    _model: Embedder = PrivateAttr()
+
+    def __init__(
+        self,
+        model: str | Path | Embedder,
+        *,
+        storage: str | Path = "storage",
+        device: str = "auto",
+        offline: bool = True,
+        **options: Any,
+    ) -> None:
+        if isinstance(model, str | Path):
+            model = load_model(str(model), storage=Path(storage), offline=offline, device=device)
+        super().__init__(model_name=model.name, **options)
+        self._model = model
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return _rows(self._model.embed_queries([query]))[0]
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return self._get_query_embedding(query)
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._get_text_embeddings([text])[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return _rows(self._model.embed_passages(texts))
+
+
+def _rows(vectors: Vectors) -> list[list[float]]:
+    return [list(map(float, vector)) for vector in vectors]

@@ -1,0 +1,1 @@
+"""Stage: questions asked of an index, one at a time or in the REPL."""

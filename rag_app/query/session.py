@@ -1,0 +1,182 @@
+"""Asking an index: what the REPL and `query -q` share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rag_app.answer.answer import Answer, answer
+from rag_app.answer.conversation import REMEMBERED, Turn, joined, standalone
+from rag_app.errors import ConfigError, LanguageModelError, RagAppError
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+    from rag_app.index import Catalog, VectorIndex
+    from rag_app.llm.chat import ChatModel
+    from rag_app.models import EmbeddingModel
+    from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace
+    from rag_app.retrieve.pipeline import Pipeline
+
+LONGEST_QUESTION = 2000
+
+
+@dataclass
+class Session:
+    """An open index with its model, the language model if there is one, and the last answer.
+
+    Fields:
+        retrieval: how passages are found.
+        last, trace: the last answer, and how its passages were found.
+        turns: what a conversation remembers; None where each question stands alone.
+    """
+
+    catalog: "Catalog"
+    settings: "Settings"
+    index: "VectorIndex"
+    model: "EmbeddingModel"
+    llm: "ChatModel | None"
+    top_k: int
+    retrieval: "RetrievalOptions"
+    tools: "Tools"
+    last: Answer | None = None
+    trace: "Trace | None" = None
+    turns: list[Turn] | None = None
+    _built: "tuple[object, Pipeline] | None" = None
+    _searched: "Searched | None" = None
+
+    def ask(
+        self,
+        question: str,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Answer:
+        """Retrieve and answer.
+
+        Arguments:
+            on_text: called with each piece of the answer as the model writes it.
+            tell: called with a sentence where the question is taken as another.
+        Raises:
+            ConfigError: an empty or endless question.
+            LanguageModelError: the language model cannot be reached.
+        """
+        from rag_app.retrieve import Trace
+
+        question = " ".join(question.split())
+        if not any(character.isalnum() for character in question):
+            raise ConfigError("the question is empty; type a few words, or /help")
+        if len(question) > LONGEST_QUESTION:
+            raise ConfigError(
+                f"the question has {len(question)} characters; ask with {LONGEST_QUESTION} or fewer"
+            )
+        understood = self._understood(question, tell)
+        trace = Trace(understood)
+        [hits] = self.retriever().rank([trace])
+        for text in trace.rewrites:
+            tell(f"{self.retrieval.rewrite}: {text}")
+        for warning in trace.warnings:
+            tell(warning)
+        self.trace = trace
+        found = answer(understood, hits, self.writer, on_text=on_text)
+        changed = understood if understood != question else None
+        self.last = replace(found, question=question, understood_as=changed)
+        self._remember(self.last)
+        return self.last
+
+    @property
+    def writer(self) -> "ChatModel | None":
+        """The language model, if it is to answer: one that only continues text must be asked for.
+
+        Gemma 3 270M answers most questions wrongly, in the words of the passages, and so with
+        their numbers beside it (docs/choosing.md).
+        """
+        asked_for = self.settings.llm != "auto" or self.settings.llm_model is not None
+        if self.llm is None or self.llm.follows_instructions or asked_for:
+            return self.llm
+        return None
+
+    def _understood(self, question: str, tell: Callable[[str], None]) -> str:
+        if not self.turns:
+            return question
+        try:
+            understood = standalone(question, self.turns, self.llm)
+        except LanguageModelError as error:
+            tell(f"the question is taken as it stands, for it could not be rewritten: {error}")
+            return question
+        if understood == question:
+            return question
+        how = " (with the last question)" if understood == joined(question, self.turns) else ""
+        tell(f"understood as: {understood}{how}")
+        return understood
+
+    def _remember(self, found: Answer) -> None:
+        if self.turns is None:
+            return
+        titles = "; ".join(dict.fromkeys(citation.title for citation in found.citations))
+        self.turns.append(Turn(found.understood_as or found.question, found.text or titles))
+        del self.turns[:-REMEMBERED]
+
+    def retriever(self) -> "Pipeline":
+        """What finds passages now; made anew when a setting of it changed.
+
+        Raises:
+            ConfigError, ModelError: the settings cannot be followed.
+        """
+        from rag_app.retrieve import Searched, build_retriever
+
+        if self._searched is None or self._searched.index is not self.index:
+            self._searched = Searched(self.index, self.model)
+        made_of = (self._searched, self.retrieval, self.top_k)
+        if self._built is None or self._built[0] != made_of:
+            built = build_retriever(
+                self._searched, self.retrieval, top_k=self.top_k, tools=self.tools
+            )
+            self._built = (made_of, built)
+        return self._built[1]
+
+    def retrieve_by(self, retrieval: "RetrievalOptions") -> None:
+        """Find passages another way from now on.
+
+        Raises:
+            ConfigError, ModelError: the way cannot be followed; the old one stays.
+        """
+        before, self.retrieval = self.retrieval, retrieval
+        try:
+            self.retriever()
+        except RagAppError:
+            self.retrieval = before
+            raise
+
+    def why_nothing(self) -> str:
+        """Why a question found no passage."""
+        if self.index.count() == 0:
+            return "the index is empty"
+        if self.retrieval.where is not None:
+            return f"no passage that fits the filter ({self.retrieval.where}); widen it"
+        return "no passage shares a word with the question; ask with --retriever hybrid"
+
+    def switch(self, name: str) -> None:
+        """Ask another index from now on; which index is in service does not change.
+
+        Raises:
+            IndexMissing: there is none by that name.
+        """
+        self.index, self.model = open_with_model(self.catalog, self.settings, name)
+
+
+def open_with_model(
+    catalog: "Catalog", settings: "Settings", name: str | None
+) -> tuple["VectorIndex", "EmbeddingModel"]:
+    """An index and the model that made it; with a model in the settings, that one is checked.
+
+    Raises:
+        IndexMissing, ModelError, IndexMismatch: as their names say.
+    """
+    from rag_app.models import load_named
+
+    index = catalog.open(name)
+    named = settings.model if "model" in settings.model_fields_set else index.info.model
+    if named == index.info.base_model:
+        named = index.info.model
+    model = load_named(named, settings)
+    index.check_model(model)
+    return index, model

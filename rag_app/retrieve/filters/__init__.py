@@ -1,0 +1,1 @@
+"""`--where`: its grammar, its conditions, and LlamaIndex filters made of them."""

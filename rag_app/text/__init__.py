@@ -1,0 +1,1 @@
+"""Text, below everything else: its one form, tokens, dates, numbers, language, sentences."""

@@ -1,0 +1,65 @@
+"""Vectors of texts, what makes them, and the nearest of them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_app.progress import Progress
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Any embedding model: a folder of sentence-transformers, an endpoint, or your own class.
+
+    Vectors are float32 of unit length, so that a product of two is their cosine.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user calls it; stands in an index's metadata."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two models only if both put every text in the same place."""
+        ...
+
+    def embed_queries(self, texts: Sequence[str], *, progress: Progress = ...) -> Vectors:
+        """Embed questions: (n_texts, dimension) float32, unit length."""
+        ...
+
+    def embed_passages(self, texts: Sequence[str], *, progress: Progress = ...) -> Vectors:
+        """Embed passages: (n_texts, dimension) float32, unit length."""
+        ...
+
+
+# Questions compared at once: 256 x 100,000 chunks are 100 MB of scores.
+QUERY_BATCH = 256
+
+
+def nearest(queries: Vectors, passages: Vectors, top_k: int) -> tuple[np.ndarray, Vectors]:
+    """The `top_k` best passages of each query, best first.
+
+    Arguments:
+        queries: (n_queries, dim) float32, unit length.
+        passages: (n_passages, dim) float32, unit length.
+    Returns:
+        rows (n_queries, k) int64 and cosines (n_queries, k), k = min(top_k, n_passages).
+    """
+    k = min(top_k, len(passages))
+    rows = np.empty((len(queries), k), dtype=np.int64)
+    best = np.empty((len(queries), k), dtype=np.float32)
+    for start in range(0, len(queries), QUERY_BATCH):
+        scores = queries[start : start + QUERY_BATCH] @ passages.T
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        rows[start : start + QUERY_BATCH] = order
+        best[start : start + QUERY_BATCH] = np.take_along_axis(scores, order, axis=1)
+    return rows, best
