@@ -397,10 +397,42 @@ def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
         "unchanged": 0,
         "removed": 0,
         "skipped": [],
+        "merged": 0,
         "chunks": 3,
         "truncated_chunks": 0,
         "warnings": [],
     }
+
+
+def test_ingest_says_what_it_skipped_and_merged(storage: Path, docs: Path) -> None:
+    for number in range(6):
+        (docs / f"{number}.xyz").write_text("not read", "utf-8")
+    (docs / "faq.json").write_text("[1]", "utf-8")
+    (docs / "t.csv").write_text("question,answer\na,yes it is\nb,yes it is\nc,yes it is\n", "utf-8")
+    arguments = ("ingest", docs, "--storage", storage, "--model", "tiny")
+    done = run_app(*arguments)
+    said = [line for line in done.stderr.splitlines() if line.startswith("skipped: ")]
+    assert said[0].startswith(f"skipped: {docs / '0.xyz'} is of a kind that is not read; those tha")
+    assert (len(said), said[-1]) == (6, "skipped: 2 more (all of them are in --json)")
+    assert "2 rows have an answer that another row has; equal answers are kept as" in done.stdout
+    values = run_json(*arguments)
+    assert values["merged"] == 2
+    reasons = {Path(one["path"]).name: one["reason"] for one in values["skipped"]}
+    assert len(reasons) == 7
+    assert reasons["faq.json"].startswith("is JSON, but no EmbeddingQAFinetuneDataset")
+
+
+def test_a_table_with_other_columns_ends_with_2_and_leaves_no_index(
+    storage: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "faq.csv").write_text("ask,reply\nq,a\n", "utf-8")
+    check_error(
+        *("ingest", tmp_path / "faq.csv", "--storage", storage, "--model", "tiny"),
+        kind="DocumentError",
+        says="name yours with --question-column/--answer-column",
+    )
+    assert not (storage / "active.json").exists()
+    assert run_json("index", "list", "--storage", storage)["indexes"] == []
 
 
 # Indexes.

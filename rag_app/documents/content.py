@@ -40,6 +40,7 @@ class Content:
         dates: the format's own dates, tried after those of the fields and of the file's name.
         part: what tells this document from others of the same file; None: it is the whole file.
         page_starts: character offset at which each page begins.
+        merged: further rows or passages of the file with this very text, which this one stands for.
     """
 
     text: str
@@ -49,6 +50,7 @@ class Content:
     dates: Sequence[object] = ()
     part: str | None = None
     page_starts: Sequence[int] | None = None
+    merged: int = 0
 
 
 def field_key(name: object) -> str:

@@ -1,7 +1,9 @@
 """Corpora of retrieval datasets: BEIR's corpus.jsonl, LlamaIndex's EmbeddingQAFinetuneDataset."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from rag_app.documents.content import Content
@@ -63,9 +65,11 @@ def _passage(passage: dict[str, Any]) -> Content:
 def _once(passages: Iterable[Content]) -> list[Content]:
     """Drop passages without text, and those that come again; one id for two texts is refused."""
     by_id: dict[str | None, Content] = {}
+    counts: Counter[str | None] = Counter()
     for passage in passages:
+        counts[passage.part] += bool(passage.text)
         if passage.text and by_id.setdefault(passage.part, passage).text != passage.text:
             raise DocumentError(f"has two texts with the id {passage.part}; give each its own")
     if not by_id:
         raise DocumentError("holds no text; write some into it or remove it")
-    return list(by_id.values())
+    return [replace(passage, merged=counts[part] - 1) for part, passage in by_id.items()]

@@ -43,11 +43,17 @@ _LONGEST_REASON = 200
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What was read, sorted by id; what could not be; and files of kinds that are not read."""
+    """What was read, sorted by id; what could not be; and files that hold no documents.
+
+    Fields:
+        merged: rows of tables, and passages of corpora, that repeat another of their file and are
+            one document with it.
+    """
 
     documents: "list[Document]"
     failures: list[Failure]
     skipped: list[Path]
+    merged: int = 0
 
 
 def read_documents(
@@ -78,7 +84,10 @@ def read_documents(
     if not read.documents and not failures:
         raise DocumentError(_nothing(skipped))
     return ReadResult(
-        read.documents, sorted(failures, key=lambda failure: failure.path), sorted(skipped)
+        read.documents,
+        sorted(failures, key=lambda failure: failure.path),
+        sorted(skipped),
+        read.merged,
     )
 
 
@@ -86,9 +95,11 @@ def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> R
     """Read these files; those of kinds or contents that hold no documents are skipped."""
     documents: list[Document] = []
     failures, skipped = [], []
+    merged = 0
     for done, source in enumerate(sources, 1):
         try:
-            read = _read(source)
+            contents = READERS[source.path.suffix.lower()](source)
+            read = [to_document(source, content) for content in contents]
         except DocumentError as error:
             failures.append(Failure(source.path, str(error)))
         except Exception as error:  # noqa: BLE001 - whatever a library makes of a file, others go on
@@ -96,13 +107,20 @@ def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> R
         else:
             documents += read
             skipped += [] if read else [source.path]
+            merged += sum(content.merged for content in contents)
         progress("read", done, len(sources), source.id)
-    return ReadResult(sorted(documents, key=lambda document: document.id_), failures, skipped)
+    documents.sort(key=lambda document: document.id_)
+    return ReadResult(documents, failures, skipped, merged)
 
 
-def _read(source: Source) -> "list[Document]":
-    contents = READERS[source.path.suffix.lower()](source)
-    return [to_document(source, content) for content in contents]
+def why_skipped(path: Path) -> str:
+    """Why a file is no failure and has no documents, to go on after its path."""
+    kind = path.suffix.lower()
+    if kind not in READERS:
+        return f"is of a kind that is not read; those that are: {' '.join(sorted(READERS))}"
+    if kind == ".json":
+        return "is JSON, but no EmbeddingQAFinetuneDataset with queries, corpus, relevant_docs"
+    return "holds questions or labels, and no documents"
 
 
 def _unreadable(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Tables of questions and answers -> rows, and a document for each answer."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +66,19 @@ def table_contents(tables: Sequence[Table], source: Source) -> list[Content]:
     """Make contents of a file's tables; of equal answers the first row's columns stay."""
     if any(holds_labels(table, source) for table in tables):
         return []
-    rows = {row.answer: row for row in reversed(table_rows(tables, source))}
+    every = table_rows(tables, source)
+    rows = {row.answer: row for row in reversed(every)}
+    counts = Counter(row.answer for row in every)
     if not rows:
         raise DocumentError("has no row with an answer; fill in its answers or remove it")
     return [
-        Content(answer, kind="faq", fields=row.metadata, part=text_part(answer))
+        Content(
+            answer,
+            kind="faq",
+            fields=row.metadata,
+            part=text_part(answer),
+            merged=counts[answer] - 1,
+        )
         for answer, row in rows.items()
     ]
 
