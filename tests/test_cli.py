@@ -25,7 +25,6 @@ from typer.testing import CliRunner, Result
 from rag_app.cli.app import build_app
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
-from rag_app.errors import DocumentError
 from rag_app.index import Catalog
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.endpoint import Endpoint
@@ -267,10 +266,39 @@ def test_an_index_that_is_not_there(shop: Path) -> None:
         )
 
 
-def test_debug_shows_the_traceback(storage: Path) -> None:
-    done = run_app("ingest", "nowhere", "--debug")
-    assert isinstance(done.exception, DocumentError)
-    assert done.stdout == ""
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ingest", ""), "PATHS is empty; name one"),
+        (("ingest", "docs", ""), "PATHS is empty; name one"),
+        (("ingest", "docs", "--storage", ""), "--storage is empty; give it a value, or leave it"),
+        (("ingest", "docs", "--model", " "), "--model is empty"),
+        (("ingest", "docs", "--config="), "--config is empty"),
+        (("finetune", "--pairs", ""), "--pairs is empty"),
+        (("finetune", "--canary", ""), "--canary is empty"),
+        (("questions", "--out", ""), "--out is empty"),
+        (("questions", "--examples", ""), "--examples is empty"),
+        (("evaluate", ""), "QUESTIONS is empty; name one"),
+        (("evaluate", "q.csv", "--retriever", "exact", "--retriever", ""), "--retriever is empty"),
+        (("query", "-q", "x", "--where", ""), "--where is empty"),
+        (("sweep", "--grid", ""), "--grid is empty"),
+        (("index", "list", "--chroma-url", ""), "--chroma-url is empty"),
+    ],
+)
+def test_what_is_empty_is_not_taken_for_what_was_not_given(
+    storage: Path, docs: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    check_error(*arguments, kind="ConfigError", says=says)
+    assert sorted(path.name for path in storage.parent.iterdir()) == ["docs", "storage"]
+
+
+def test_debug_shows_the_traceback_and_ends_with_2(storage: Path) -> None:
+    done = run_app("ingest", "nowhere", "--debug", "--json")
+    assert done.exit_code == 2
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "rag_app.errors.DocumentError" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: nowhere does not exist")
+    assert json.loads(done.stdout)["kind"] == "DocumentError"
 
 
 class Failing:
@@ -289,6 +317,16 @@ def test_ctrl_c_ends_with_130(storage: Path, docs: Path, monkeypatch: pytest.Mon
     assert done.exit_code == 130
     assert done.stdout == ""
     assert done.stderr == "stopped; nothing is lost, the same command goes on from here\n"
+
+
+def test_debug_shows_what_the_disk_refused(
+    storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/big/file")
+    monkeypatch.setattr("rag_app.ingest.ingest", Failing(full))
+    done = run_app("ingest", docs, "--debug")
+    assert done.exit_code == 2
+    assert "OSError: [Errno 28] No space left on device: '/big/file'" in done.stderr
 
 
 def test_a_full_disk_names_the_mend(
@@ -359,10 +397,42 @@ def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
         "unchanged": 0,
         "removed": 0,
         "skipped": [],
+        "merged": 0,
         "chunks": 3,
         "truncated_chunks": 0,
         "warnings": [],
     }
+
+
+def test_ingest_says_what_it_skipped_and_merged(storage: Path, docs: Path) -> None:
+    for number in range(6):
+        (docs / f"{number}.xyz").write_text("not read", "utf-8")
+    (docs / "faq.json").write_text("[1]", "utf-8")
+    (docs / "t.csv").write_text("question,answer\na,yes it is\nb,yes it is\nc,yes it is\n", "utf-8")
+    arguments = ("ingest", docs, "--storage", storage, "--model", "tiny")
+    done = run_app(*arguments)
+    said = [line for line in done.stderr.splitlines() if line.startswith("skipped: ")]
+    assert said[0].startswith(f"skipped: {docs / '0.xyz'} is of a kind that is not read; those tha")
+    assert (len(said), said[-1]) == (6, "skipped: 2 more (all of them are in --json)")
+    assert "2 rows have an answer that another row has; equal answers are kept as" in done.stdout
+    values = run_json(*arguments)
+    assert values["merged"] == 2
+    reasons = {Path(one["path"]).name: one["reason"] for one in values["skipped"]}
+    assert len(reasons) == 7
+    assert reasons["faq.json"].startswith("is JSON, but no EmbeddingQAFinetuneDataset")
+
+
+def test_a_table_with_other_columns_ends_with_2_and_leaves_no_index(
+    storage: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "faq.csv").write_text("ask,reply\nq,a\n", "utf-8")
+    check_error(
+        *("ingest", tmp_path / "faq.csv", "--storage", storage, "--model", "tiny"),
+        kind="DocumentError",
+        says="name yours with --question-column/--answer-column",
+    )
+    assert not (storage / "active.json").exists()
+    assert run_json("index", "list", "--storage", storage)["indexes"] == []
 
 
 # Indexes.

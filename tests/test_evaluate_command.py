@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,17 @@ RETRIEVERS = (
     "--retriever",
     "keyword+window:1",
 )
+
+
+def test_an_out_that_is_no_folder_is_refused_before_the_work(shop: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = run_app(
+        *("evaluate", shop / "q.jsonl", "--storage", shop / "storage", "--quiet"),
+        *("--out", tmp_path / "pipe"),
+    )
+    assert done.exit_code == 2
+    assert "pipe cannot be written: a device, a pipe or a socket is there" in done.stderr
+    assert done.stdout == ""
 
 
 def test_retrievers_side_by_side(shop: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`ingest`: documents into an index."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rag_app.cli.run import Run, command
 
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
 SHOWN_FAILURES = 20
+SHOWN_SKIPPED = 5
 
 
 @command
@@ -38,18 +40,31 @@ def ingest(
         answer_column=answer_column,
         chroma_url=chroma_url,
     )
+    from rag_app.documents import why_skipped
     from rag_app.ingest.stage import ingest as ingest_stage
 
-    report = ingest_stage(paths, settings, index_name=index, use=use, progress=run.progress)
+    told: list[str] = []
+
+    def tell(warning: str) -> None:
+        told.append(warning)
+        run.warn(warning)
+
+    report = ingest_stage(
+        paths, settings, index_name=index, use=use, progress=run.progress, tell=tell
+    )
     sync = report.sync
     for failure in report.failures[:SHOWN_FAILURES]:
         run.warn(f"{failure.path} {failure.reason}")
     for warning in report.warnings:
-        run.warn(warning)
+        if warning not in told:
+            run.warn(warning)
+    _say_skipped(run, report.skipped)
     run.say(
         f"{len(sync.added)} added, {len(sync.changed)} changed, {len(sync.unchanged)} unchanged, "
         f"{len(sync.removed)} removed, {len(report.failures)} failed, {len(report.skipped)} skipped"
     )
+    if report.merged:
+        run.say(_merged(report.merged))
     run.say(f"index {report.index}: {report.chunks} chunks, {report.model}, {report.seconds:.1f} s")
     if not report.active:
         run.note(f"it is not in service; `rag-app index use {report.index}` puts it there")
@@ -62,10 +77,25 @@ def ingest(
             "unchanged": len(sync.unchanged),
             "removed": len(sync.removed),
             "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failures],
-            "skipped": [str(path) for path in report.skipped],
+            "skipped": [{"path": str(p), "reason": why_skipped(p)} for p in report.skipped],
+            "merged": report.merged,
             "chunks": report.chunks,
             "truncated_chunks": sync.truncated_chunks,
             "warnings": report.warnings,
             "seconds": round(report.seconds, 2),
         }
     )
+
+
+def _say_skipped(run: Run, skipped: Sequence[Path]) -> None:
+    from rag_app.documents import why_skipped
+
+    for path in skipped[:SHOWN_SKIPPED]:
+        run.note(f"skipped: {path} {why_skipped(path)}")
+    if len(skipped) > SHOWN_SKIPPED:
+        run.note(f"skipped: {len(skipped) - SHOWN_SKIPPED} more (all of them are in --json)")
+
+
+def _merged(count: int) -> str:
+    rows = "1 row has" if count == 1 else f"{count} rows have"
+    return f"{rows} an answer that another row has; equal answers are kept as one document"

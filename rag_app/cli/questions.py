@@ -44,9 +44,12 @@ def questions(
     settings = run.settings(
         llm=llm, llm_base_url=llm_base_url, llm_model=llm_model, chroma_url=chroma_url
     )
-    from rag_app.pairs import write_pairs
+    from rag_app.pairs import refuse_output, write_pairs
     from rag_app.questions import to_pairs, write_questions
 
+    if out:
+        # Before the questions are written, which takes long.
+        refuse_output(out)
     report = write_questions(
         settings,
         index_name=index,

@@ -6,14 +6,16 @@ import inspect
 import json
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from rag_app.disk import disk_is_full
-from rag_app.errors import RagAppError, StorageError
+from rag_app.errors import ConfigError, RagAppError, StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +44,9 @@ COMMON_OPTIONS: dict[str, Any] = {
     "quiet": Annotated[bool, typer.Option(help="No progress.")],
     "debug": Annotated[bool, typer.Option(help="Show the traceback of an error.")],
 }
+_TEXT_OF: dict[Any, Any] = {Path: str, Path | None: str | None, list[Path]: list[str]}
+# Who asks an empty question is told how to ask one.
+_CHECKED_ELSEWHERE = {"question"}
 COMMON_DEFAULTS: dict[str, Any] = {"as_json": False, "quiet": False, "debug": False}
 
 
@@ -137,9 +142,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapper(**options: Any) -> None:
         debug = options.pop("debug")
-        run = Run(**{name: options.pop(name) for name in COMMON_OPTIONS if name != "debug"})
+        given = {name: _as_paths(value, wanted[name]) for name, value in options.items()}
+        run = Run(**{name: given.pop(name) for name in COMMON_OPTIONS if name != "debug"})
         try:
-            function(run, **options)
+            _refuse_empty(options, wanted)
+            function(run, **given)
         except RagAppError as error:
             _fail(run, error, debug=debug)
         except KeyboardInterrupt:
@@ -149,6 +156,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             trouble = _disk_trouble(error)
             if trouble is None:
                 raise
+            trouble.__cause__ = error
             _fail(run, trouble, debug=debug)
 
     own = list(inspect.signature(function).parameters.values())[1:]
@@ -162,12 +170,50 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         for name, annotation in COMMON_OPTIONS.items()
     ]
     keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    for parameter in (*keyword, *common):
+    wanted = {parameter.name: parameter.annotation for parameter in (*keyword, *common)}
+    asked = [p.replace(annotation=_as_text(p.annotation)) for p in (*keyword, *common)]
+    for parameter in asked:
         _show_brackets(parameter.annotation)
-    wrapper.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in [*keyword, *common]}
+    wrapper.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in asked}
     del wrapper.__wrapped__
     return wrapper
+
+
+def _as_text(annotation: Any) -> Any:
+    """Let Typer hand over a path as it was typed: to Python, "" is the current folder."""
+    kind, info = get_args(annotation)
+    if kind not in _TEXT_OF:
+        return annotation
+    if isinstance(info, OptionInfo):
+        info.metavar = info.metavar or "PATH"
+    return Annotated[_TEXT_OF[kind], info]
+
+
+def _as_paths(value: Any, annotation: Any) -> Any:
+    """What was typed, as what the command takes it for."""
+    kind, _ = get_args(annotation)
+    if kind not in _TEXT_OF or value is None:
+        return value
+    return [Path(one) for one in value] if isinstance(value, list) else Path(value)
+
+
+def _refuse_empty(options: dict[str, Any], annotations: dict[str, Any]) -> None:
+    """Refuse "" where a value is expected: a script's variable that was not set.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    for name, value in options.items():
+        texts = value if isinstance(value, list | tuple) else [value]
+        empty = any(isinstance(text, str) and not text.strip() for text in texts)
+        if empty and name not in _CHECKED_ELSEWHERE:
+            _, info = get_args(annotations[name])
+            argument = name.upper() if isinstance(info, ArgumentInfo) else ""
+            flags = [flag for flag in info.param_decls or () if flag.startswith("--")]
+            flag = argument or next(iter(flags), f"--{name.replace('_', '-')}")
+            mend = "name one" if argument else "give it a value, or leave it out"
+            raise ConfigError(f"{flag} is empty; {mend}")
 
 
 def shown(text: str) -> str:
@@ -216,7 +262,7 @@ def _disk_trouble(error: Exception) -> StorageError | None:
 
 def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
     if debug:
-        raise error
+        run.err.print(shown("".join(traceback.format_exception(error))), soft_wrap=True)
     run.fail(error)
     run.result({"error": str(error), "kind": type(error).__name__})
     raise typer.Exit(USER_ERROR) from None

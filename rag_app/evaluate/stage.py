@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import passage_text
+from rag_app.disk import refuse_unwritable
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
@@ -148,6 +149,8 @@ def evaluate(
         PairsError: the questions cannot be read, or none of their answers is in the index.
     """
     options = _retrievers(settings, request)
+    if request.results:
+        refuse_unwritable(request.results, is_folder=True, make_parents=True)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     subjects = _subjects(settings, catalog, request, progress)
     pairs, unmatched = find_labelled(settings, request.questions, subjects[0].passages)

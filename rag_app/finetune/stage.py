@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.errors import PairsError
 from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
 from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, search_loss
@@ -52,6 +53,7 @@ def finetune(
 def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress) -> FinetuneResult:
     started = time.monotonic()
     plan_phases(request.options, request.negatives)
+    refuse_unwritable(settings.results, is_folder=True, make_parents=True)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     cache = VectorCache(settings.storage)
     base_index, base = _open_base(catalog, settings, request.index, cache, progress)
@@ -246,7 +248,8 @@ def _counts(split: Split) -> dict[str, int]:
 def _keep(result: FinetuneResult, request: FinetuneRequest) -> None:
     """Write outcomes, summary and model card."""
     result.comparison.write(result.results)
-    (result.results / "finetune.json").write_text(
-        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+    write_whole(
+        result.results / "finetune.json",
+        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
     )
     write_card(result, request)
