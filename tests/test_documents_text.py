@@ -2,12 +2,15 @@
 
 import datetime as dt
 import random
+import subprocess
+import sys
 import unicodedata
 
 import pytest
 
 from rag_app.documents import guess_language, normalise
 from rag_app.documents.dates import parse_date
+from rag_app.documents.language import UNKNOWN
 from rag_app.documents.text import decode
 from rag_app.errors import DocumentError
 
@@ -96,15 +99,61 @@ def test_normalising_again_changes_nothing() -> None:
         ("When do I get the refund that I asked for?", "en"),
         ("返金はいつですか", "ja"),
         ("退款什么时候到账", "zh"),
-        ("Wann bekomme ich mein Geld zurück und von wem?", "und"),
-        ("Kiedy otrzymam zwrot pieniędzy za zamówienie?", "und"),
-        ("Когда вернут деньги?", "und"),
-        ("12,345.00", "und"),
-        ("", "und"),
+        ("Where is my order", "en"),
+        ("Wann bekomme ich mein Geld zurück?", "de"),
+        ("Comment annuler mon abonnement ?", "fr"),
+        ("¿Cuándo recibiré mi reembolso?", "es"),
+        ("Kiedy otrzymam zwrot pieniędzy za zamówienie?", "pl"),
+        ("Когда вернут деньги?", "ru"),
+        ("Πότε θα επιστραφούν τα χρήματα;", "el"),
+        ("متى أستعيد نقودي التي دفعتها؟", "ar"),
     ],
 )
 def test_guess_language(text: str, language: str) -> None:
     assert guess_language(text) == language
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "12,345.00", "Orumi Lock 3", "Basic Pro", "SKU-2231 XL", "OK", "FAQ", "README"),
+        *("git commit", "pip install numpy", "AWS S3 bucket", "Visa Mastercard PayPal"),
+        "lorem ipsum dolor sit amet",
+        "\n".join(f"{n},0.{n * 37 % 1000:03},SKU-{n}-A" for n in range(300)),
+        "`Where is my order` https://example.com/where-is-my-order",
+    ],
+)
+def test_names_numbers_and_commands_tell_no_language(text: str) -> None:
+    assert guess_language(text) == UNKNOWN
+
+
+_KOREAN_STEPS = "도커를 설치한 뒤 아래 명령을 차례로 실행한다. 포트가 겹치면 번호를 바꾼다.\n"
+_COMMANDS = "docker run --detach --publish 8080:80 --name web nginx:latest && docker ps --all\n"
+
+
+@pytest.mark.parametrize("fence", ["```", ""])
+def test_korean_posts_full_of_commands_are_korean(fence: str) -> None:
+    post = _KOREAN_STEPS + f"{fence}\n{_COMMANDS * 3}{fence}\n"
+    letters = [letter for letter in post if letter.isalpha()]
+    assert sum("가" <= letter <= "힣" for letter in letters) < 0.2 * len(letters)
+    assert guess_language(post) == "ko"
+
+
+def test_an_english_text_that_names_a_few_korean_words_is_english() -> None:
+    text = (
+        "The word 환불 on your bill means that the money was sent back to the card you paid with."
+    )
+    assert guess_language(text) == "en"
+
+
+def test_only_what_its_script_does_not_tell_loads_the_model() -> None:
+    code = (
+        "import sys; from rag_app.documents import guess_language;"
+        "print(guess_language('환불은 언제 되나요?'), 'py3langid' in sys.modules,"
+        "guess_language('When do I get my refund?'), 'py3langid' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "ko False en True\n"
 
 
 @pytest.mark.parametrize(
