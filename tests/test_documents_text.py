@@ -1,16 +1,21 @@
 """Bytes -> text in one form; languages and dates."""
 
 import datetime as dt
+import itertools
 import random
+import re
 import subprocess
 import sys
 import unicodedata
 
 import pytest
+from babel import Locale
+from babel.dates import format_date
 
 from rag_app.documents import guess_language, normalise
 from rag_app.documents.dates import parse_date
 from rag_app.documents.language import UNKNOWN
+from rag_app.documents.months import month_number, plain
 from rag_app.documents.text import decode
 from rag_app.errors import DocumentError
 
@@ -171,6 +176,21 @@ def test_only_what_its_script_does_not_tell_loads_the_model() -> None:
         "Tue, 05 Mar 2024 12:00:00 GMT",
         "D:20240305120000+09'00'",
         "D:20240305",
+        "2024. 3. 5. (화) 오후 3시",
+        "2024年3月5日",
+        "5.3.2024",
+        "05.03.2024 12:30",
+        "5. 3. 2024",
+        "5. März 2024",
+        "5. Maerz 2024",
+        "Dienstag, 5. März 2024",
+        "5 de marzo de 2024",
+        "5 de març del 2024",
+        "5 marca 2024",
+        "5 МАРТА 2024 г.",
+        "2024. március 5.",
+        "2024 m. kovo 5 d.",
+        "05-Mar-2024",
         1709596800,
         1709683199.5,
         "1709596800.25",
@@ -185,7 +205,54 @@ def test_parse_date(written: object) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["03/04/2024", "2024-02-30", "2024-13-01", "0001-01-01", "soon", "", "May 2024", 7, True, None],
+    [
+        *("03/04/2024", "2024-02-30", "2024-13-01", "0001-01-01", "soon", "", "May 2024", 7, True),
+        *(None, "31.2.2024", "5.3.24", "192.168.2024.1", "yesterday", "Decade 5, 2024"),
+        # October in Croatian, November in Polish.
+        "5 listopada 2024",
+    ],
 )
 def test_what_is_no_date_or_could_be_two(written: object) -> None:
     assert parse_date(written) is None
+
+
+def cldr_months() -> dict[str, set[int]]:
+    """Names of months, plain, with the months that they name in some language of `LANGUAGES`."""
+    found: dict[str, set[int]] = {}
+    for language, context, width in itertools.product(
+        LANGUAGES, ("format", "stand-alone"), ("wide", "abbreviated")
+    ):
+        for number, name in Locale.parse(language).months[context][width].items():
+            word = plain(name).removeprefix("d’")
+            if len(word) > 2 and not re.search(r"[\d\s]", word):
+                found.setdefault(word, set()).add(number)
+    return found
+
+
+LANGUAGES = (
+    *("ar", "ca", "cs", "da", "de", "de_AT", "el", "en", "en_GB", "es", "et", "eu", "fi", "fr"),
+    *("ga", "hi", "hr", "hu", "hy", "id", "it", "lt", "nb", "ne", "nl", "nn", "pl", "pt", "ro"),
+    *("ru", "sk", "sl", "sr", "sr_Latn", "sv", "ta", "tr", "uk"),
+)
+
+
+def test_month_names_are_those_of_cldr_that_name_one_month() -> None:
+    months = cldr_months()
+    assert months["listopad"] == {10, 11}
+    for name, numbers in months.items():
+        assert month_number(name) == (min(numbers) if len(numbers) == 1 else None), name
+
+
+@pytest.mark.parametrize(
+    "language",
+    [
+        *("ca", "cs", "da", "de", "de_AT", "el", "en", "en_GB", "es", "et", "fi", "fr", "hu", "id"),
+        *("it", "ja", "ko", "lt", "nb", "nl", "nn", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "tr"),
+        *("uk", "zh"),
+    ],
+)
+def test_every_day_as_a_language_writes_it(language: str) -> None:
+    for number in range(366):
+        day = dt.date(2024, 1, 1) + dt.timedelta(number)
+        for form in ("full", "long"):
+            assert parse_date(format_date(day, form, locale=language)) == day
