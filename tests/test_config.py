@@ -1,11 +1,13 @@
 """Settings: who wins, and what a mistake is answered with."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from rag_app.config import DEFAULT_MODEL, Settings, load_settings
 from rag_app.errors import ConfigError
+from rag_app.sweep.grid import read_grid
 
 
 @pytest.fixture(autouse=True)
@@ -114,9 +116,45 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         load_settings(environment={})
 
 
+def test_a_file_that_nests_too_deep_is_named(tmp_path: Path) -> None:
+    toml(tmp_path, f"top_k = {'[' * 3_000}{']' * 3_000}\n")
+    with pytest.raises(ConfigError, match=r"rag_app\.toml cannot be read: .*nested too deep; mend"):
+        load_settings(environment={})
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"pipe cannot be read: it is not a regular file; mend"):
+        load_settings(config_file=tmp_path / "pipe", environment={})
+    with pytest.raises(ConfigError, match=r"pipe cannot be read as a grid: it is not a regular f"):
+        read_grid(tmp_path / "pipe")
+
+
+def test_a_number_is_no_path(tmp_path: Path) -> None:
+    toml(tmp_path, "storage = 5\n")
+    with pytest.raises(
+        ConfigError, match=r"storage: Input should be a path in quotes \(found 5\)$"
+    ):
+        load_settings(environment={})
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(ConfigError, match=r"device: .*\(found 'a+\.\.\.\)") as raised:
+        load_settings(flags={"device": "a" * 10_000}, environment={})
+    assert len(str(raised.value)) < 300
+
+
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml does not exist; .*--config"):
         load_settings(config_file=tmp_path / "none.toml", environment={})
+
+
+def test_a_key_is_not_shown_with_a_mistake(tmp_path: Path) -> None:
+    toml(tmp_path, "llm_api_key = 123456\n")
+    with pytest.raises(ConfigError, match=r"llm_api_key: .*\(its value is not shown\)") as raised:
+        load_settings(environment={})
+    assert "123456" not in str(raised.value)
 
 
 def test_a_key_is_not_shown_with_the_settings() -> None:

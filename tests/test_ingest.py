@@ -256,9 +256,7 @@ def test_a_folder_of_nothing_that_can_be_read_makes_no_index(
 ) -> None:
     table = tmp_path / "faq.csv"
     table.write_text("ask,reply\nq,a\n", "utf-8")
-    with pytest.raises(
-        DocumentError, match=r"faq\.csv has no columns question and answer, but"
-    ):
+    with pytest.raises(DocumentError, match=r"faq\.csv has no columns question and answer, but"):
         run(table, storage)
     bad = tmp_path / "bad"
     bad.mkdir()
@@ -268,7 +266,8 @@ def test_a_folder_of_nothing_that_can_be_read_makes_no_index(
         run(bad, storage)
     assert (Catalog(storage).names(), Catalog(storage).active.current()) == ([], None)
     first = run(docs, storage)
-    for given in ({}, {"chunk_size": 64, "chunk_overlap": 16}):
+    others: list[dict[str, Any]] = [{}, {"chunk_size": 64, "chunk_overlap": 16}]
+    for given in others:
         with pytest.raises(DocumentError, match="has no columns question and answer"):
             run(table, storage, **given)
     assert Catalog(storage).names() == [first.index]
