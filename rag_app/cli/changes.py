@@ -44,10 +44,8 @@ def _show(run: Run, title: str, pairs: "Pairs", result: "FinetuneResult") -> Non
     moved = sorted(ordered, key=lambda pair: -abs(_place(pair[0]) - _place(pair[1])))
     for before, after in moved[:SHOWN]:
         answer = result.titles.get(after.gold[0][0], "") if after.gold[0] else ""
-        run.say(
-            f"  {title}: {after.question} (answered by: {answer}; rank {before.rank or 'none'} -> "
-            f"{after.rank or 'none'})"
-        )
+        rank = f"rank {before.rank or 'none'} -> {after.rank or 'none'}"
+        run.say(f"  {title}: {after.question}\n      answered by: {answer} ({rank})")
 
 
 def _place(outcome: "Outcome") -> int:

@@ -122,7 +122,7 @@ def _show(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
     named = [(label.short, one.scores) for label, one in zip(labels, runs, strict=True)]
     asked, seen = len(runs[0].outcomes), max(one.seen for one in runs)
     title = f"{asked} questions" + (f", {seen} of them training questions" if seen else "")
-    run.out.print(runs_table(named, title=title))
+    run.out.print(runs_table(named, title=title), "")
     for number, label in enumerate(labels):
         baseline = " (the baseline)" if number == 0 and len(runs) > 1 else ""
         run.say(f"{label.short}: {label.meaning}{baseline}")

@@ -220,7 +220,7 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     )
     run.say(f"split by document: {split['train']} train, {split['dev']} dev, {split['test']} test")
     title = f"{result.comparison.n} held-out questions"
-    run.out.print(comparison_table(result.comparison, title=title))
+    run.out.print(comparison_table(result.comparison, title=title), "")
     seen = result.training_scores
     before, after = (each["hit_rate@1"].mean for each in (seen.base, seen.tuned))
     run.say(

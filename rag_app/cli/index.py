@@ -51,7 +51,7 @@ def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
         for index in map(catalog.open, catalog.names())
     ]
     if rows:
-        run.out.print(_table(rows, active, with_models=run.out.width >= ROOM_FOR_MODELS))
+        run.out.print(_table(rows, active, with_models=run.out.width >= ROOM_FOR_MODELS), "")
         run.say("* in service. `rag-app index use NAME` switches; a beginning of the name will do")
         if scores:
             run.say("MRR@10: on the held-out questions of the last `finetune` that scored it")

@@ -236,8 +236,8 @@ def _show(run: Run, result: "SweepResult") -> None:
         f"scored on {split['test']} others:"
     )
     # Two tables, since one would be wider than a terminal.
-    run.out.print(_scores(result))
-    run.out.print(_changes(result))
+    run.out.print(_scores(result), "")
+    run.out.print(_changes(result), "")
     _explain(run, result)
     run.say(f"recommended: {result.choice.reason}" if result.choice.wins else result.choice.reason)
     run.say(f"every question: {result.results}")
