@@ -2,18 +2,27 @@
 
 import difflib
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from rag_app.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 DEFAULT_CONFIG_FILE = "rag_app.toml"
 ENVIRONMENT_PREFIX = "RAG_APP_"
+
+_SECRET = frozenset({"llm_api_key"})
+# What pydantic says of these is about Python.
+_PLAINER = {"path_type": "Input should be a path in quotes"}
+_LONGEST_SHOWN = 80
 
 
 class Settings(BaseModel):
@@ -22,7 +31,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     storage: Path = Field(Path("storage"), description="folder for indexes, models and questions")
-    results: Path = Field(Path("eval/results"), description="folder for what was measured")
+    results: Path = Field(
+        default_factory=lambda known: known["storage"] / "results",
+        description="folder for what was measured [STORAGE/results]",
+    )
     model: str | None = Field(
         None, description="embedding model: a name or a folder [the index's, or all-MiniLM-L6-v2]"
     )
@@ -86,15 +98,34 @@ def load_settings(
         raise ConfigError(_explain(error)) from None
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ConfigError: it cannot be read; the message says why, not how to mend it.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError("it is not a regular file")
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(str(error)) from None
+    except RecursionError:
+        raise ConfigError("its values are nested too deep") from None
+
+
 def _from_file(config_file: Path | None) -> dict[str, Any]:
     path = config_file or Path(DEFAULT_CONFIG_FILE)
-    if config_file is None and not path.is_file():
-        return {}
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
+        if config_file is None:
+            return {}
         raise ConfigError(f"{path} does not exist; name an existing file with --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except ConfigError as error:
         raise ConfigError(f"{path} cannot be read: {error}; mend the file") from None
     _refuse_unknown(values, where=str(path))
     return values
@@ -120,9 +151,24 @@ def _refuse_unknown(values: Mapping[str, Any], *, where: str) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{key}: {message} (found {problem['input']!r})" if key else message)
-    return "a setting is not usable: " + "; ".join(lines)
+    problems = [
+        _explain_one(problem)
+        for problem in error.errors()
+        if problem["type"] != "default_factory_not_called"  # It needs what is wrong itself.
+    ]
+    return "a setting is not usable: " + "; ".join(problems)
+
+
+def _explain_one(problem: "ErrorDetails") -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    message = _PLAINER.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    if not key:
+        return message
+    return f"{key}: {message} ({_found(key, problem['input'])})"
+
+
+def _found(key: str, value: object) -> str:
+    if key in _SECRET:
+        return "its value is not shown"
+    text = repr(value)
+    return f"found {text}" if len(text) <= _LONGEST_SHOWN else f"found {text[:_LONGEST_SHOWN]}..."

@@ -3,10 +3,13 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkstemp
+from tempfile import TemporaryFile, mkstemp
+
+from rag_app.errors import StorageError
 
 # As safetensors and Chroma (written in Rust), SQLite, and torch.save say it; the last of them keeps
 # the reason to itself.
@@ -19,6 +22,7 @@ _FULL = (
 )
 # Chroma writes in pieces of some megabytes, and takes back what it began.
 _HARDLY_ANY = 16_000_000
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file"}
 
 
 def disk_is_full(error: BaseException) -> bool:
@@ -34,8 +38,64 @@ def hardly_any_left(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < _HARDLY_ANY
 
 
+def refuse_unwritable(path: Path, *, is_folder: bool, make_parents: bool = False) -> None:
+    """Say now if a file or folder cannot be written there later, after long work.
+
+    Arguments:
+        make_parents: whether the folders above will be made where they are missing.
+    Raises:
+        StorageError: something else than a file (or folder) is there, a folder above is missing,
+            or the system does not let us write.
+    """
+    _refuse_other_kinds(path, is_folder=is_folder)
+    place = path if is_folder and path.is_dir() else path.parent
+    while make_parents and not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.exists():
+        raise StorageError(
+            f"{path} cannot be written: there is no folder {place}; make it (mkdir -p {place}), "
+            "or name another place"
+        )
+    try:
+        with TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise _cannot_be_written(path, error.strerror or str(error)) from error
+
+
+def _refuse_other_kinds(path: Path, *, is_folder: bool) -> None:
+    """Refuse to put a file or folder in the place of a device, a pipe, or each other.
+
+    Raises:
+        StorageError: one is there, or the system does not let us look.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot_be_written(path, error.strerror or str(error)) from error
+    fits = stat.S_ISDIR(mode) if is_folder else stat.S_ISREG(mode)
+    if not fits:
+        kind = _KINDS.get(stat.S_IFMT(mode), "a device, a pipe or a socket")
+        raise _cannot_be_written(path, f"{kind} is there")
+
+
+def _cannot_be_written(path: Path, reason: str) -> StorageError:
+    return StorageError(f"{path} cannot be written: {reason}; name another place")
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Write a file beside the one it replaces, then rename it; lines end as the text says."""
+    """Write a file beside the one it replaces, then rename it; lines end as the text says.
+
+    What a link leads to is replaced, not the link.
+
+    Raises:
+        StorageError: a folder, a device or a pipe is there.
+        OSError: as the system says.
+    """
+    _refuse_other_kinds(path, is_folder=False)
+    path = Path(os.path.realpath(path))
     handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     new = Path(name)
@@ -48,17 +108,31 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, hidden: bool = False) -> Iterator[Path]:
     """A name beside the folder's, to be filled by the block; then it takes the folder's place.
 
     One process at a time may write a folder. What a killed one left goes at the next try.
+
+    Arguments:
+        hidden: fill it under a hidden name, where users keep folders of their own.
+    Raises:
+        StorageError: a file, a device or a pipe is there.
+        OSError: as the system says.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    _refuse_other_kinds(path, is_folder=True)
+    partial = path.with_name(f"{'.' if hidden else ''}{path.name}.partial")
+    old = partial.with_name(f"{partial.name}.old")
+    _remove(partial, old)
     try:
         yield partial
-        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
         partial.rename(path)
     finally:
         # A full disk gets its room back.
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial, old)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

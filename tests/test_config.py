@@ -1,11 +1,13 @@
 """Settings: who wins, and what a mistake is answered with."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from rag_app.config import DEFAULT_MODEL, Settings, load_settings
 from rag_app.errors import ConfigError
+from rag_app.sweep.grid import read_grid
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,21 @@ def test_the_file_beats_the_default_the_environment_the_file_and_a_flag_them_all
     assert settings.seed == 1  # a flag that was not given does not count
     assert settings.storage == Path("storage")  # default
     assert settings.model_fields_set == {"chunk_size", "chunk_overlap", "top_k", "seed"}
+
+
+def test_results_lie_in_the_storage_unless_another_folder_is_named(tmp_path: Path) -> None:
+    assert load_settings(environment={}).results == Path("storage/results")
+    settings = load_settings(flags={"storage": Path("own")}, environment={})
+    assert settings.results == Path("own/results")
+    # A default is none that was named.
+    assert settings.model_fields_set == {"storage"}
+    named = {"RAG_APP_RESULTS": "measured", "RAG_APP_STORAGE": "own"}
+    assert load_settings(environment=named).results == Path("measured")
+    # One message for one fault.
+    with pytest.raises(ConfigError) as refused:
+        load_settings(flags={"storage": 3}, environment={})
+    assert str(refused.value).startswith("a setting is not usable: storage: ")
+    assert "results" not in str(refused.value)
 
 
 def test_a_named_file_is_read_instead_of_the_one_that_lies_here(tmp_path: Path) -> None:
@@ -114,9 +131,45 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         load_settings(environment={})
 
 
+def test_a_file_that_nests_too_deep_is_named(tmp_path: Path) -> None:
+    toml(tmp_path, f"top_k = {'[' * 3_000}{']' * 3_000}\n")
+    with pytest.raises(ConfigError, match=r"rag_app\.toml cannot be read: .*nested too deep; mend"):
+        load_settings(environment={})
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"pipe cannot be read: it is not a regular file; mend"):
+        load_settings(config_file=tmp_path / "pipe", environment={})
+    with pytest.raises(ConfigError, match=r"pipe cannot be read as a grid: it is not a regular f"):
+        read_grid(tmp_path / "pipe")
+
+
+def test_a_number_is_no_path(tmp_path: Path) -> None:
+    toml(tmp_path, "storage = 5\n")
+    with pytest.raises(
+        ConfigError, match=r"storage: Input should be a path in quotes \(found 5\)$"
+    ):
+        load_settings(environment={})
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(ConfigError, match=r"device: .*\(found 'a+\.\.\.\)") as raised:
+        load_settings(flags={"device": "a" * 10_000}, environment={})
+    assert len(str(raised.value)) < 300
+
+
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml does not exist; .*--config"):
         load_settings(config_file=tmp_path / "none.toml", environment={})
+
+
+def test_a_key_is_not_shown_with_a_mistake(tmp_path: Path) -> None:
+    toml(tmp_path, "llm_api_key = 123456\n")
+    with pytest.raises(ConfigError, match=r"llm_api_key: .*\(its value is not shown\)") as raised:
+        load_settings(environment={})
+    assert "123456" not in str(raised.value)
 
 
 def test_a_key_is_not_shown_with_the_settings() -> None:

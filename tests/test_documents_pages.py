@@ -10,7 +10,6 @@ import pytest
 
 from rag_app.documents import read_documents
 from rag_app.documents.pdf import join_pages, run_worker
-from rag_app.documents.pdf_worker import page_texts
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import normalise
 
@@ -222,7 +221,10 @@ def test_pdfs_that_cannot_be_read_say_why_and_do_no_harm(tmp_path: Path) -> None
         "locked.pdf": (pdf(["secret"], locked="key"), "needs a password; save it without: qpdf"),
         "scanned.pdf": (pdf([], []), "has no text layer on its 2 pages (scanned?); make one: ocr"),
         "cut.pdf": (good[: len(good) // 2], "does not end as a PDF does"),
-        "broken.pdf": (b"%PDF-1.7\nnothing\n%%EOF", "cannot be parsed (pypdf.errors."),
+        "broken.pdf": (
+            b"%PDF-1.7\nnothing\n%%EOF",
+            "cannot be parsed (Failed to load document (PDFium: Data format",
+        ),
     }
     (tmp_path / "good.pdf").write_bytes(good)
     for name, (data, _) in bad.items():
@@ -260,37 +262,136 @@ def test_a_folder_with_a_json_py_does_not_confuse_the_parser(
     assert text_of(tmp_path, "a.pdf", pdf(["text"])) == "text"
 
 
-class FakePage:
-    """A page of pypdf with the text of both modes; an exception is raised."""
-
-    def __init__(self, plain: str | Exception, layout: str | Exception = "") -> None:
-        self.plain, self.layout = plain, layout
-
-    def extract_text(self, extraction_mode: str = "plain") -> str:
-        text = self.layout if extraction_mode == "layout" else self.plain
-        if isinstance(text, Exception):
-            raise text
-        return text
+HELVETICA = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 
 
-def test_torn_words_are_taken_by_where_they_lie() -> None:
-    torn = FakePage(
-        "to laws ofthe\n state which\nwe k\neep", "to laws of\nthe state which\nwe keep"
+def raw_pdf(content: bytes, font: bytes = HELVETICA, *more: bytes, page: bytes = b"") -> bytes:
+    """Make a PDF of one page: its content stream, its font (object 5), and objects from 6 on."""
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> " + page + b" >>",
+        stream(content),
+        font,
+        *more,
+    ]
+    out, offsets = b"%PDF-1.7\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    return out + (
+        b"xref\n0 %d\n0000000000 65535 f \n%btrailer\n<< /Size %d /Root 1 0 R >>\n"
+        b"startxref\n%d\n%%%%EOF\n" % (len(objects) + 1, table, len(objects) + 1, len(out))
     )
-    assert page_texts([torn, torn]) == [torn.layout, torn.layout]  # type: ignore[list-item]
-    whole = FakePage("columns\nkept\napart", "columns    kept")
-    assert page_texts([whole]) == [whole.plain]  # type: ignore[list-item]
 
 
-def test_a_page_whose_layout_fails_or_loses_text_stays_plain() -> None:
-    torn = "to laws ofthe\n state"
-    pages = [FakePage(torn, KeyError("font")), FakePage(torn, "to laws"), FakePage(torn)]
-    assert page_texts(pages) == [torn, torn, torn]  # type: ignore[arg-type]
+def stream(data: bytes) -> bytes:
+    return b"<< /Length %d >>\nstream\n%b\nendstream" % (len(data), data)
 
 
-def test_a_page_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(RuntimeError, match="page 2: KeyError: 'font'"):
-        page_texts([FakePage("a"), FakePage(KeyError("font"))])  # type: ignore[list-item]
+def placed(*texts: tuple[int, int, str]) -> bytes:
+    """Write texts at places of a page, in this order."""
+    shown = " ".join(f"1 0 0 1 {x} {y} Tm ({text}) Tj" for x, y, text in texts)
+    return raw_pdf(f"BT /F1 12 Tf {shown} ET".encode())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "codec"),
+    [("KSCms-UHC-H", "cp949"), ("KSC-EUC-H", "euc_kr"), ("UniKS-UTF16-H", "utf-16-be")],
+)
+def test_korean_in_a_pdf_whose_font_names_only_its_encoding(
+    tmp_path: Path, encoding: str, codec: str
+) -> None:
+    font = (
+        f"<< /Type /Font /Subtype /Type0 /BaseFont /HYSMyeongJo-Medium /Encoding /{encoding} "
+        "/DescendantFonts [6 0 R] >>"
+    )
+    descendant = (
+        b"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /HYSMyeongJo-Medium /CIDSystemInfo "
+        b"<< /Registry (Adobe) /Ordering (Korea1) /Supplement 1 >> /W [1 [333]] "
+        b"/FontDescriptor 7 0 R >>"
+    )
+    descriptor = (
+        b"<< /Type /FontDescriptor /FontName /HYSMyeongJo-Medium /Flags 4 /FontBBox "
+        b"[0 -200 1000 900] /ItalicAngle 0 /Ascent 800 /Descent -200 /StemV 80 >>"
+    )
+    text = "환불은 7일 안에 됩니다."
+    content = f"BT /F1 12 Tf 50 700 Td <{text.encode(codec).hex()}> Tj ET"
+    data = raw_pdf(content.encode(), font.encode(), descendant, descriptor)
+    assert text_of(tmp_path, "a.pdf", data) == text
+
+
+def test_ligatures_are_read_as_letters(tmp_path: Path) -> None:
+    meaning = (
+        b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def\n"
+        b"1 begincodespacerange <00> <FF> endcodespacerange\n"
+        b"2 beginbfchar <01> <FB01> <02> <FB03> endbfchar\n"
+        b"1 beginbfrange <61> <7A> <0061> endbfrange endcmap end end"
+    )
+    font = HELVETICA.replace(b">>", b"/ToUnicode 6 0 R >>")
+    content = b"BT /F1 12 Tf 50 700 Td (o\\002ce) Tj 0 -14 Td (\\001nal) Tj ET"
+    data = raw_pdf(content, font, stream(meaning))
+    assert text_of(tmp_path, "a.pdf", data) == "office\nfinal"
+
+
+@pytest.mark.parametrize("turn", ["", "/Rotate 90", "/Rotate 180", "/Rotate 270"])
+def test_a_turned_page_keeps_its_lines_in_order(tmp_path: Path, turn: str) -> None:
+    content = b"BT /F1 12 Tf 14 TL 50 700 Td (First line) Tj T* (second line) Tj ET"
+    data = raw_pdf(content, page=turn.encode())
+    assert text_of(tmp_path, "a.pdf", data) == "First line\nsecond line"
+
+
+def test_text_turned_by_a_quarter_keeps_its_lines(tmp_path: Path) -> None:
+    content = b"q 0 1 -1 0 300 300 cm BT /F1 12 Tf 14 TL 0 0 Td (One line) Tj T* (two) Tj ET Q"
+    assert text_of(tmp_path, "a.pdf", raw_pdf(content)) == "One line\ntwo"
+
+
+def test_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
+    left = [(50, 700 - 14 * row, f"left {row}") for row in range(3)]
+    right = [(320, 700 - 14 * row, f"right {row}") for row in range(3)]
+    text = text_of(tmp_path, "a.pdf", placed(*left, *right))
+    assert text.split("\n") == ["left 0", "left 1", "left 2", "right 0", "right 1", "right 2"]
+
+
+def test_words_placed_one_by_one_are_a_line_and_cells_stay_apart(tmp_path: Path) -> None:
+    data = placed(
+        *((50, 700, "Basic"), (82, 700, "plan"), (200, 700, "10"), (300, 700, "3")),
+        *((50, 680, "Full"), (75, 680, "plan"), (200, 680, "20"), (300, 680, "12")),
+    )
+    assert text_of(tmp_path, "a.pdf", data) == "Basic plan  10  3\nFull plan  20  12"
+
+
+def test_a_footnote_s_mark_ends_no_line(tmp_path: Path) -> None:
+    content = (
+        b"BT /F1 12 Tf 50 700 Td (Price 500) Tj 7 Ts /F1 7 Tf (1) Tj 0 Ts /F1 12 Tf "
+        b"( per month) Tj 0 -14 Td (and more) Tj ET"
+    )
+    assert text_of(tmp_path, "a.pdf", raw_pdf(content)) == "Price 5001 per month\nand more"
+
+
+def test_a_word_parted_at_the_line_s_end_of_a_pdf_is_joined(tmp_path: Path) -> None:
+    assert text_of(tmp_path, "a.pdf", pdf(["an impor-", "tant letter"])) == "an important letter"
+
+
+def test_text_beyond_the_first_plane_is_kept(tmp_path: Path) -> None:
+    meaning = (
+        b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def\n"
+        b"1 begincodespacerange <00> <FF> endcodespacerange\n"
+        b"1 beginbfchar <01> <D83DDE00> endbfchar 1 beginbfrange <20> <7A> <0020> endbfrange\n"
+        b"endcmap end end"
+    )
+    font = HELVETICA.replace(b">>", b"/ToUnicode 6 0 R >>")
+    content = b"BT /F1 12 Tf 50 700 Td (a \\001 b c) Tj ET"
+    assert text_of(tmp_path, "a.pdf", raw_pdf(content, font, stream(meaning))) == "a 😀 b c"
+
+
+def test_a_page_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    data = raw_pdf(b"").replace(b"/Kids [3 0 R] /Count 1", b"/Kids [3 0 R 9 0 R] /Count 2")
+    (tmp_path / "a.pdf").write_bytes(data)
+    (failure,) = read_documents([tmp_path]).failures
+    assert failure.reason.startswith("cannot be parsed (page 2: Failed to load page")
 
 
 def test_words_parted_at_the_line_s_end_are_joined() -> None:
@@ -312,10 +413,12 @@ def test_an_annual_report_keeps_its_words_whole(shared_data: Path) -> None:
     starts = json.loads(document.metadata["page_starts"])
     assert (len(starts), starts) == (307, sorted(starts))
     assert document.metadata["date"] == "2022-02-24"
-    # pypdf's plain mode gives "actionsfrom such entities, as wel l as" here.
+    # The file places words one by one; read as they come they are "actionsfrom" and "wel l".
     assert "Investigations and enforcement actions\nfrom such entities, as well as" in document.text
     page = document.text[starts[40] : starts[41]]
     assert page.startswith("million ($150,000 as a fine")
+    table = document.text[starts[147] : starts[148]]
+    assert "Charges  199  98  65  362\nCash payments  (197)  (3)  (45)  (245)\n" in table
 
 
 def test_a_cut_annual_report_is_not_taken_for_the_one_inside_it(

@@ -1,14 +1,21 @@
 """Bytes -> text in one form; languages and dates."""
 
 import datetime as dt
+import itertools
 import random
+import re
+import subprocess
+import sys
 import unicodedata
 
 import pytest
+from babel import Locale
+from babel.dates import format_date
 
 from rag_app.errors import DocumentError
 from rag_app.text.dates import parse_date
-from rag_app.text.language import guess_language
+from rag_app.text.language import UNKNOWN, guess_language
+from rag_app.text.months import month_number, plain
 from rag_app.text.normalise import decode, normalise
 
 
@@ -96,15 +103,61 @@ def test_normalising_again_changes_nothing() -> None:
         ("When do I get the refund that I asked for?", "en"),
         ("返金はいつですか", "ja"),
         ("退款什么时候到账", "zh"),
-        ("Wann bekomme ich mein Geld zurück und von wem?", "und"),
-        ("Kiedy otrzymam zwrot pieniędzy za zamówienie?", "und"),
-        ("Когда вернут деньги?", "und"),
-        ("12,345.00", "und"),
-        ("", "und"),
+        ("Where is my order", "en"),
+        ("Wann bekomme ich mein Geld zurück?", "de"),
+        ("Comment annuler mon abonnement ?", "fr"),
+        ("¿Cuándo recibiré mi reembolso?", "es"),
+        ("Kiedy otrzymam zwrot pieniędzy za zamówienie?", "pl"),
+        ("Когда вернут деньги?", "ru"),
+        ("Πότε θα επιστραφούν τα χρήματα;", "el"),
+        ("متى أستعيد نقودي التي دفعتها؟", "ar"),
     ],
 )
 def test_guess_language(text: str, language: str) -> None:
     assert guess_language(text) == language
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "12,345.00", "Orumi Lock 3", "Basic Pro", "SKU-2231 XL", "OK", "FAQ", "README"),
+        *("git commit", "pip install numpy", "AWS S3 bucket", "Visa Mastercard PayPal"),
+        "lorem ipsum dolor sit amet",
+        "\n".join(f"{n},0.{n * 37 % 1000:03},SKU-{n}-A" for n in range(300)),
+        "`Where is my order` https://example.com/where-is-my-order",
+    ],
+)
+def test_names_numbers_and_commands_tell_no_language(text: str) -> None:
+    assert guess_language(text) == UNKNOWN
+
+
+_KOREAN_STEPS = "도커를 설치한 뒤 아래 명령을 차례로 실행한다. 포트가 겹치면 번호를 바꾼다.\n"
+_COMMANDS = "docker run --detach --publish 8080:80 --name web nginx:latest && docker ps --all\n"
+
+
+@pytest.mark.parametrize("fence", ["```", ""])
+def test_korean_posts_full_of_commands_are_korean(fence: str) -> None:
+    post = _KOREAN_STEPS + f"{fence}\n{_COMMANDS * 3}{fence}\n"
+    letters = [letter for letter in post if letter.isalpha()]
+    assert sum("가" <= letter <= "힣" for letter in letters) < 0.2 * len(letters)
+    assert guess_language(post) == "ko"
+
+
+def test_an_english_text_that_names_a_few_korean_words_is_english() -> None:
+    text = (
+        "The word 환불 on your bill means that the money was sent back to the card you paid with."
+    )
+    assert guess_language(text) == "en"
+
+
+def test_only_what_its_script_does_not_tell_loads_the_model() -> None:
+    code = (
+        "import sys; from rag_app.text.language import guess_language;"
+        "print(guess_language('환불은 언제 되나요?'), 'py3langid' in sys.modules,"
+        "guess_language('When do I get my refund?'), 'py3langid' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "ko False en True\n"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +175,21 @@ def test_guess_language(text: str, language: str) -> None:
         "Tue, 05 Mar 2024 12:00:00 GMT",
         "D:20240305120000+09'00'",
         "D:20240305",
+        "2024. 3. 5. (화) 오후 3시",
+        "2024年3月5日",
+        "5.3.2024",
+        "05.03.2024 12:30",
+        "5. 3. 2024",
+        "5. März 2024",
+        "5. Maerz 2024",
+        "Dienstag, 5. März 2024",
+        "5 de marzo de 2024",
+        "5 de març del 2024",
+        "5 marca 2024",
+        "5 МАРТА 2024 г.",
+        "2024. március 5.",
+        "2024 m. kovo 5 d.",
+        "05-Mar-2024",
         1709596800,
         1709683199.5,
         "1709596800.25",
@@ -136,7 +204,54 @@ def test_parse_date(written: object) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["03/04/2024", "2024-02-30", "2024-13-01", "0001-01-01", "soon", "", "May 2024", 7, True, None],
+    [
+        *("03/04/2024", "2024-02-30", "2024-13-01", "0001-01-01", "soon", "", "May 2024", 7, True),
+        *(None, "31.2.2024", "5.3.24", "192.168.2024.1", "yesterday", "Decade 5, 2024"),
+        # October in Croatian, November in Polish.
+        "5 listopada 2024",
+    ],
 )
 def test_what_is_no_date_or_could_be_two(written: object) -> None:
     assert parse_date(written) is None
+
+
+def cldr_months() -> dict[str, set[int]]:
+    """Names of months, plain, with the months that they name in some language of `LANGUAGES`."""
+    found: dict[str, set[int]] = {}
+    for language, context, width in itertools.product(
+        LANGUAGES, ("format", "stand-alone"), ("wide", "abbreviated")
+    ):
+        for number, name in Locale.parse(language).months[context][width].items():
+            word = plain(name).removeprefix("d’")
+            if len(word) > 2 and not re.search(r"[\d\s]", word):
+                found.setdefault(word, set()).add(number)
+    return found
+
+
+LANGUAGES = (
+    *("ar", "ca", "cs", "da", "de", "de_AT", "el", "en", "en_GB", "es", "et", "eu", "fi", "fr"),
+    *("ga", "hi", "hr", "hu", "hy", "id", "it", "lt", "nb", "ne", "nl", "nn", "pl", "pt", "ro"),
+    *("ru", "sk", "sl", "sr", "sr_Latn", "sv", "ta", "tr", "uk"),
+)
+
+
+def test_month_names_are_those_of_cldr_that_name_one_month() -> None:
+    months = cldr_months()
+    assert months["listopad"] == {10, 11}
+    for name, numbers in months.items():
+        assert month_number(name) == (min(numbers) if len(numbers) == 1 else None), name
+
+
+@pytest.mark.parametrize(
+    "language",
+    [
+        *("ca", "cs", "da", "de", "de_AT", "el", "en", "en_GB", "es", "et", "fi", "fr", "hu", "id"),
+        *("it", "ja", "ko", "lt", "nb", "nl", "nn", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "tr"),
+        *("uk", "zh"),
+    ],
+)
+def test_every_day_as_a_language_writes_it(language: str) -> None:
+    for number in range(366):
+        day = dt.date(2024, 1, 1) + dt.timedelta(number)
+        for form in ("full", "long"):
+            assert parse_date(format_date(day, form, locale=language)) == day

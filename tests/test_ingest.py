@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from conftest import MINILM, ROOT
+from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
 from rag_app.config import Settings
-from rag_app.errors import DocumentError, IndexMismatch
+from rag_app.errors import DocumentError, IndexMismatch, ModelError
 from rag_app.index import Catalog, IndexInfo, VectorIndex
 from rag_app.ingest.stage import IngestReport, ingest, open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
+from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED
 from rag_app.retrieve import VectorRetriever
 
 ENGLISH = ["change-email.md", "close-account.md", "forgot-password.md"]
@@ -146,12 +148,141 @@ def test_the_base_models_name_means_the_tuned_index_in_service(
     assert run(docs, storage).index == "tuned"
 
 
-def test_korean_documents_are_not_for_minilm(tmp_path: Path, storage: Path) -> None:
-    report = run(copy_samples("ko", KOREAN, tmp_path / "문서"), storage)
-    assert report.sync.added == ["문서/login-fail.md", "문서/two-step-setup.md"]
-    (warning,) = report.warnings
-    assert warning.startswith("2 of 2 documents are in a script that")
-    assert "--model intfloat/multilingual-e5-small --use PATH" in warning
+class Heard:
+    """What an ingest tells, and the steps of its progress, in their order."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self.events.append(f"told: {text}")
+
+    def progress(self, step: str, done: int, total: int, note: str = "") -> None:
+        self.events.append(step)
+
+    def ingest(self, docs: Path, storage: Path, **given: Any) -> IngestReport:
+        settings = Settings(storage=storage, device="cpu", **given)
+        return ingest([docs], settings, tell=self.tell, progress=self.progress)
+
+    @property
+    def before_the_embedding(self) -> list[str]:
+        told = self.events[: self.events.index("embed")]
+        return [event.removeprefix("told: ") for event in told if event.startswith("told: ")]
+
+
+@pytest.fixture
+def korean(tmp_path: Path) -> Path:
+    """Documents of syllables that the tiny model knows, and one in English."""
+    docs = tmp_path / "문서"
+    docs.mkdir()
+    for number in range(3):
+        (docs / f"{number}.md").write_text(f"배송은 {number} 환불 회원 결제 주문 반품", "utf-8")
+    (docs / "en.md").write_text("Parcels go by freight.", "utf-8")
+    return docs
+
+
+@pytest.fixture
+def multilingual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The multilingual model is installed; it is a tiny one."""
+    folder = make_tiny_model(tmp_path / "tiny")
+    monkeypatch.setitem(PACKAGED, MULTILINGUAL_MODEL, lambda _: folder)
+
+
+@pytest.fixture
+def no_multilingual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package with the multilingual model is missing."""
+
+    def fail(_: Path) -> Path:
+        raise ModelError("comes from a package that is missing")
+
+    monkeypatch.setitem(PACKAGED, MULTILINGUAL_MODEL, fail)
+    monkeypatch.setattr("rag_app.models.scripts.multilingual_installed", lambda: False)
+
+
+@pytest.mark.usefixtures("multilingual")
+def test_korean_documents_get_the_multilingual_model(korean: Path, storage: Path) -> None:
+    heard = Heard()
+    report = heard.ingest(korean, storage)
+    assert (report.model, report.active) == (MULTILINGUAL_MODEL, True)
+    (said,) = report.warnings
+    assert said == (
+        f"3 of 4 documents are in a script that {MINILM} was not trained on, so "
+        f"{MULTILINGUAL_MODEL} is used; to use another, name it with --model"
+    )
+    assert heard.before_the_embedding == [said]
+    again = run(korean, storage)
+    assert (again.index, again.warnings, len(again.sync.unchanged)) == (report.index, [], 4)
+
+
+@pytest.mark.usefixtures("multilingual")
+def test_a_model_that_was_named_or_has_an_index_is_kept_with_a_warning(
+    korean: Path, docs: Path, storage: Path, tmp_path: Path
+) -> None:
+    heard = Heard()
+    named = heard.ingest(korean, storage, model=MINILM)
+    assert named.model == MINILM
+    (warning,) = named.warnings
+    assert warning.startswith(f"3 of 4 documents are in a script that {MINILM} was not trained on")
+    assert f"run `rag-app ingest --model {MULTILINGUAL_MODEL} --use PATH`" in warning
+    assert heard.before_the_embedding == [warning]
+    run(docs, tmp_path / "english")
+    heard = Heard()
+    assert heard.ingest(korean, tmp_path / "english").model == MINILM
+    assert heard.before_the_embedding == [warning]
+
+
+@pytest.mark.usefixtures("no_multilingual")
+def test_without_the_multilingual_model_both_commands_are_told_before_the_work(
+    korean: Path, storage: Path
+) -> None:
+    heard = Heard()
+    assert heard.ingest(korean, storage).model == MINILM
+    (warning,) = heard.before_the_embedding
+    assert warning.endswith(
+        "run `pip install 'rag-app[multilingual]'`, then "
+        f"`rag-app ingest --model {MULTILINGUAL_MODEL} --use PATH`"
+    )
+
+
+@pytest.mark.usefixtures("multilingual")
+def test_english_documents_get_the_default_model(docs: Path, storage: Path) -> None:
+    (docs / "ko.md").write_text("배송은 환불", "utf-8")
+    report = run(docs, storage)
+    assert (report.model, report.warnings) == (MINILM, [])
+
+
+def test_a_folder_of_nothing_that_can_be_read_makes_no_index(
+    docs: Path, storage: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "faq.csv"
+    table.write_text("ask,reply\nq,a\n", "utf-8")
+    with pytest.raises(DocumentError, match=r"faq\.csv has no columns question and answer, but"):
+        run(table, storage)
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for number in range(5):
+        (bad / f"{number}.md").write_text("", "utf-8")
+    with pytest.raises(DocumentError, match=r"none of the 5 files .*0\.md is empty.*; and 2 more"):
+        run(bad, storage)
+    assert (Catalog(storage).names(), Catalog(storage).active.current()) == ([], None)
+    first = run(docs, storage)
+    others: list[dict[str, Any]] = [{}, {"chunk_size": 64, "chunk_overlap": 16}]
+    for given in others:
+        with pytest.raises(DocumentError, match="has no columns question and answer"):
+            run(table, storage, **given)
+    assert Catalog(storage).names() == [first.index]
+    # What is gone from a folder goes from the index, though the rest of it cannot be read.
+    for name in ENGLISH:
+        (docs / name).unlink()
+    (docs / "faq.csv").write_text("ask,reply\nq,a\n", "utf-8")
+    assert len(run(docs, storage).sync.removed) == 3
+
+
+def test_rows_with_one_answer_are_counted(tmp_path: Path, storage: Path) -> None:
+    rows = ["question,answer", "a,yes it is", "b,yes it is", "c,no", "d,No", "e,yes it is"]
+    (tmp_path / "faq.csv").write_text("\n".join(rows), "utf-8")
+    report = run(tmp_path / "faq.csv", storage)
+    assert (report.merged, len(report.sync.added)) == (2, 3)
 
 
 def test_chunks_that_the_model_does_not_read_whole_are_counted(

@@ -227,15 +227,62 @@ def test_dev_and_test_may_not_share_either() -> None:
         check_leaks(split, TEXTS | {"new": TEXTS[theirs]})
 
 
-def test_training_texts_may_not_come_from_held_out_documents() -> None:
-    ours = [text for pair in SPLIT.train for text in (pair.question, TEXTS[pair.document_id])]
-    check_leaks(SPLIT, TEXTS, ours)
-    asked = SPLIT.test[0].question
-    with pytest.raises(LeakError, match=rf"questions of dev or test.*'{asked[:-1].upper()}"):
-        check_leaks(SPLIT, TEXTS, [*ours, asked.upper()])
-    theirs = TEXTS[SPLIT.dev[0].document_id]
-    with pytest.raises(LeakError, match=r"passages of dev or test.*'Title\\nw\d+"):
-        check_leaks(SPLIT, TEXTS, [*ours, f"Title\n{theirs}"])
+OUR_QUESTIONS = [pair.question for pair in SPLIT.train]
+OUR_PASSAGES = [TEXTS[pair.document_id] for pair in SPLIT.train]
+
+
+def check(*, question: str | None = None, passage: str | None = None) -> None:
+    """Check what training is given, and one question or passage more."""
+    check_leaks(
+        SPLIT,
+        TEXTS,
+        questions=[*OUR_QUESTIONS, *filter(None, [question])],
+        passages=[*OUR_PASSAGES, *filter(None, [passage])],
+    )
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_training_texts_may_not_come_from_held_out_documents(part: str) -> None:
+    check()
+    held_out = parts(SPLIT)[part][0]
+    asked, theirs = held_out.question, TEXTS[held_out.document_id]
+    with pytest.raises(LeakError, match=rf"questions of dev .* questions.*'{asked[:-1].upper()}"):
+        check(question=asked.upper())
+    with pytest.raises(LeakError, match=r"passages of dev .* training passages.*'Title\\nw\d+"):
+        check(passage=f"Title\n{theirs}")
+
+
+@pytest.mark.parametrize("end", ["", "?", "？", " ?!", "... is that so?"])
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_a_held_out_passage_is_a_leak_among_the_questions_too(part: str, end: str) -> None:
+    theirs = TEXTS[parts(SPLIT)[part][0].document_id] + end
+    with pytest.raises(LeakError, match=r"passages of dev or test among the training questions"):
+        check(question=theirs)
+    # A passage may end in a question mark as well.
+    with pytest.raises(LeakError, match=r"passages of dev or test among the training passages"):
+        check(passage=theirs)
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_a_held_out_question_is_a_leak_among_the_passages_too(part: str) -> None:
+    asked = parts(SPLIT)[part][0].question
+    for passage in (asked, asked.upper().rstrip("?"), f"A title\n{asked}"):
+        with pytest.raises(LeakError, match=r"questions of dev or test among the training passa"):
+            check(passage=passage)
+
+
+def test_a_question_may_read_like_a_heading_or_share_a_few_words() -> None:
+    theirs = SPLIT.test[0].document_id
+    words = TEXTS[theirs].split()
+    heading = " ".join(words[:5])
+    texts = TEXTS | {theirs: f"# {heading}\n{' '.join(words[5:9])}"}
+    for question in (f"{heading}?", heading, " ".join(words[:2]), f"{' '.join(words[4:8])} and?"):
+        check_leaks(SPLIT, texts, questions=[*OUR_QUESTIONS, question], passages=OUR_PASSAGES)
+    program = "The Paycheck Protection Program is a loan"
+    question = "What is the Paycheck Protection Program?"
+    check_leaks(SPLIT, TEXTS | {theirs: program}, questions=[question])
+    with pytest.raises(LeakError, match="passages of dev or test"):
+        check_leaks(SPLIT, TEXTS | {theirs: program}, questions=[f"{program}?"])
 
 
 def test_a_chunk_of_a_long_held_out_document_is_a_leak_and_boilerplate_is_none() -> None:
@@ -243,10 +290,13 @@ def test_a_chunk_of_a_long_held_out_document_is_a_leak_and_boilerplate_is_none()
     footer = sentence(-1, 40)
     long = {ours: sentence(-2, 200), theirs: sentence(-3, 200)}
     texts = TEXTS | {name: f"{text} {footer}" for name, text in long.items()}
-    check_leaks(SPLIT, texts, [f"A title of five words\n{footer}"])
+    check_leaks(SPLIT, texts, passages=[f"A title of five words\n{footer}"])
+    check_leaks(SPLIT, texts, questions=[f"{footer}?"])
     chunk = " ".join(long[theirs].split()[50:90])
     with pytest.raises(LeakError, match="passages of dev or test"):
-        check_leaks(SPLIT, texts, [f"A title of five words\n{chunk}"])
+        check_leaks(SPLIT, texts, passages=[f"A title of five words\n{chunk}"])
+    with pytest.raises(LeakError, match="passages of dev or test"):
+        check_leaks(SPLIT, texts, questions=[f"Is it true that {chunk}?"])
 
 
 def test_korquad_is_split_by_article(shared_data: Path) -> None:
@@ -271,4 +321,4 @@ def test_korquad_is_split_by_article(shared_data: Path) -> None:
         for name, part in parts(split).items()
     }
     assert sum(map(len, article_of.values())) == 140
-    check_leaks(split, texts, [pair.question for pair in split.train])
+    check_leaks(split, texts, questions=[pair.question for pair in split.train])

@@ -1,8 +1,11 @@
 """Questions: what is asked, what survives a kill, what is dropped and why, the whole stage."""
 
+import errno
 import itertools
 import json
+import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -644,6 +647,35 @@ def test_the_command_says_what_was_kept_and_who_wrote(settings: Settings, tmp_pa
     assert "no language model wrote these questions" in " ".join(done.stderr.split())
     shown = run_app(settings, "--llm", "none", "--per-chunk", "1", "--quiet")
     assert "3 chunks, 3 of them had theirs; 0 asked" in shown.stdout
+
+
+@pytest.mark.parametrize("name", ["nope/x.jsonl", "pipe.jsonl", "pipe", "x.parquet"])
+def test_where_nothing_can_be_written_is_refused_before_the_work(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for pipe in ("pipe", "pipe.jsonl"):
+        os.mkfifo(tmp_path / pipe)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("questions were written first")
+
+    monkeypatch.setattr("rag_app.questions.write_questions", refuse)
+    done = run_app(settings, "--llm", "none", "--out", str(tmp_path / name))
+    assert done.exit_code == 2, done.stderr
+    assert f"error: {'cannot write ' if name == 'x.parquet' else ''}{tmp_path}" in done.stderr
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_what_could_not_be_written_ends_with_2(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("rag_app.pairs.export.write_whole", fail)
+    done = run_app(settings, "--llm", "none", "--out", str(tmp_path / "x.jsonl"))
+    assert done.exit_code == 2
+    assert "x.jsonl cannot be written: Input/output error" in " ".join(done.stderr.split())
 
 
 @pytest.mark.slow

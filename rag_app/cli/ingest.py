@@ -1,30 +1,58 @@
 """`ingest`: documents into an index."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rag_app.cli.flags import DATA, AnswerColumn, ChromaUrl, QuestionColumn
 from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import Run, command
 
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
 SHOWN_FAILURES = 20
+SHOWN_SKIPPED = 5
+
+
+EXAMPLES = (
+    "rag-app ingest docs/ faq.csv",
+    "rag-app ingest docs/ --chunk-size 512 --use",
+    "rag-app ingest 문서/ --model intfloat/multilingual-e5-small",
+)
 
 
 @command
 def ingest(
     run: Run,
     paths: Annotated[list[Path], typer.Argument(help="Files and folders of documents.")],
-    model: Annotated[str | None, typer.Option(help="Embedding model: a name or a folder.")] = None,
-    chunk_size: Annotated[int | None, typer.Option(help="Tokens of a chunk. [256]")] = None,
-    chunk_overlap: Annotated[int | None, typer.Option(help="Tokens chunks share. [32]")] = None,
-    sentences: Annotated[str | None, typer.Option(help="rules, or kiwi for Korean.")] = None,
-    question_column: Annotated[str | None, typer.Option(help="In FAQ tables. [question]")] = None,
-    answer_column: Annotated[str | None, typer.Option(help="In FAQ tables. [answer]")] = None,
-    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
-    index: Annotated[str | None, typer.Option(help="Name of the index to write.")] = None,
-    use: Annotated[bool, typer.Option("--use", help="Put the index into service.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Embedding model: a name or a folder. [all-MiniLM-L6-v2, English]"),
+    ] = None,
+    chunk_size: Annotated[
+        int | None, typer.Option(help="Chunk size in tokens of the model. [256]")
+    ] = None,
+    chunk_overlap: Annotated[
+        int | None, typer.Option(help="Tokens that neighbouring chunks share. [32]")
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(help="Name of the index to write. [made from model and chunk size]"),
+    ] = None,
+    use: Annotated[
+        bool, typer.Option("--use", help="Put the index into service afterwards.")
+    ] = False,
+    question_column: QuestionColumn = None,
+    answer_column: AnswerColumn = None,
+    sentences: Annotated[
+        str | None,
+        typer.Option(
+            help="Sentence splitter: rules, or kiwi (Korean morphology). [rules]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    chroma_url: ChromaUrl = None,
 ) -> None:
     """Read documents (md, txt, html, pdf, csv, tsv, jsonl, xlsx) into an index.
 
@@ -39,8 +67,15 @@ def ingest(
         answer_column=answer_column,
         chroma_url=chroma_url,
     )
+    from rag_app.documents import why_skipped
     from rag_app.ingest.stage import IndexOptions
     from rag_app.ingest.stage import ingest as ingest_stage
+
+    told: list[str] = []
+
+    def tell(warning: str) -> None:
+        told.append(warning)
+        run.warn(warning)
 
     report = ingest_stage(
         workspace_of(settings),
@@ -52,16 +87,21 @@ def ingest(
         columns=columns_of(settings),
         use=use,
         progress=run.progress,
+        tell=tell,
     )
     sync = report.sync
     for failure in report.failures[:SHOWN_FAILURES]:
         run.warn(f"{failure.path} {failure.reason}")
     for warning in report.warnings:
-        run.warn(warning)
+        if warning not in told:
+            run.warn(warning)
+    _say_skipped(run, report.skipped)
     run.say(
         f"{len(sync.added)} added, {len(sync.changed)} changed, {len(sync.unchanged)} unchanged, "
         f"{len(sync.removed)} removed, {len(report.failures)} failed, {len(report.skipped)} skipped"
     )
+    if report.merged:
+        run.say(_merged(report.merged))
     run.say(f"index {report.index}: {report.chunks} chunks, {report.model}, {report.seconds:.1f} s")
     if not report.active:
         run.note(f"it is not in service; `rag-app index use {report.index}` puts it there")
@@ -74,10 +114,25 @@ def ingest(
             "unchanged": len(sync.unchanged),
             "removed": len(sync.removed),
             "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failures],
-            "skipped": [str(path) for path in report.skipped],
+            "skipped": [{"path": str(p), "reason": why_skipped(p)} for p in report.skipped],
+            "merged": report.merged,
             "chunks": report.chunks,
             "truncated_chunks": sync.truncated_chunks,
             "warnings": report.warnings,
             "seconds": round(report.seconds, 2),
         }
     )
+
+
+def _say_skipped(run: Run, skipped: Sequence[Path]) -> None:
+    from rag_app.documents import why_skipped
+
+    for path in skipped[:SHOWN_SKIPPED]:
+        run.note(f"skipped: {path} {why_skipped(path)}")
+    if len(skipped) > SHOWN_SKIPPED:
+        run.note(f"skipped: {len(skipped) - SHOWN_SKIPPED} more (all of them are in --json)")
+
+
+def _merged(count: int) -> str:
+    rows = "1 row has" if count == 1 else f"{count} rows have"
+    return f"{rows} an answer that another row has; equal answers are kept as one document"

@@ -6,21 +6,26 @@ import inspect
 import json
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
+from rag_app.cli.flags import COMMON
 from rag_app.disk import disk_is_full
-from rag_app.errors import RagAppError, StorageError
+from rag_app.errors import ConfigError, RagAppError, StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from rag_app.config import Settings
     from rag_app.progress import Progress
 
+Span = tuple[int, int]
 USER_ERROR = 2
 PIPE_WIDTH = 220
 INTERRUPTED = 130
@@ -34,14 +39,34 @@ DISK_ERRORS = {
 
 COMMON_OPTIONS: dict[str, Any] = {
     "storage": Annotated[
-        Path | None, typer.Option(help="Folder for indexes, models and questions. [storage]")
+        Path | None,
+        typer.Option(
+            help="Folder for indexes, models, questions and results. [storage]",
+            rich_help_panel=COMMON,
+        ),
     ],
-    "config": Annotated[Path | None, typer.Option(help="Settings file. [./rag_app.toml]")],
-    "seed": Annotated[int | None, typer.Option(help="Same seed, same numbers. [13]")],
-    "as_json": Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")],
-    "quiet": Annotated[bool, typer.Option(help="No progress.")],
-    "debug": Annotated[bool, typer.Option(help="Show the traceback of an error.")],
+    "config": Annotated[
+        Path | None, typer.Option(help="Settings file. [./rag_app.toml]", rich_help_panel=COMMON)
+    ],
+    "as_json": Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object on standard output, all else on standard error.",
+            rich_help_panel=COMMON,
+        ),
+    ],
+    "quiet": Annotated[
+        bool, typer.Option("--quiet", help="Show no progress.", rich_help_panel=COMMON)
+    ],
+    "debug": Annotated[
+        bool,
+        typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=COMMON),
+    ],
 }
+_TEXT_OF: dict[Any, Any] = {Path: str, Path | None: str | None, list[Path]: list[str]}
+# Who asks an empty question is told how to ask one.
+_CHECKED_ELSEWHERE = {"question"}
 COMMON_DEFAULTS: dict[str, Any] = {"as_json": False, "quiet": False, "debug": False}
 
 
@@ -57,11 +82,10 @@ class Run:
         *,
         storage: Path | None,
         config: Path | None,
-        seed: int | None,
         as_json: bool,
         quiet: bool,
     ) -> None:
-        self._flags = {"storage": storage, "seed": seed}
+        self._storage = storage
         self._config = config
         self.as_json = as_json
         self.quiet = quiet
@@ -71,7 +95,9 @@ class Run:
         from rag_app.config import load_settings
         from rag_app.environment import prepare_environment
 
-        settings = load_settings(flags={**self._flags, **flags}, config_file=self._config)
+        settings = load_settings(
+            flags={"storage": self._storage, **flags}, config_file=self._config
+        )
         prepare_environment(offline=settings.offline)
         return settings
 
@@ -111,19 +137,27 @@ class Run:
     def note(self, text: str) -> None:
         """A sentence for the user, on standard error."""
         if not self.quiet:
-            self.err.print(shown(text), soft_wrap=True)
+            print_wrapped(self.err, text)
 
-    def say(self, text: str) -> None:
-        """A line of the result, as it stands, on standard output."""
-        self.out.print(shown(text), soft_wrap=True)
+    def say(self, text: str, *, style: str = "", label: str = "") -> None:
+        """A line of the result, on standard output; a label before it is yellow."""
+        print_wrapped(self.out, text, style=style, label=label, color="yellow")
+
+    def say_marked(self, text: str, *, marked: "Span") -> None:
+        """As `say`, with a part of the text in bold."""
+        print_wrapped(self.out, text, marked=marked)
+
+    def show(self, command: str) -> None:
+        """A command to copy: on a line of its own, which the terminal alone may break."""
+        self.out.print(f"  {shown(command)}", soft_wrap=True)
 
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error."""
-        self.err.print(f"[red]error:[/red] {shown(str(error))}", soft_wrap=True)
+        print_wrapped(self.err, str(error), label="error:", color="red")
 
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
-        self.err.print(f"[yellow]warning:[/yellow] {shown(text)}", soft_wrap=True)
+        print_wrapped(self.err, text, label="warning:", color="yellow")
 
     def result(self, values: dict[str, Any]) -> None:
         """The result as JSON, if it was asked for."""
@@ -137,18 +171,21 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapper(**options: Any) -> None:
         debug = options.pop("debug")
-        run = Run(**{name: options.pop(name) for name in COMMON_OPTIONS if name != "debug"})
+        given = {name: _as_paths(value, wanted[name]) for name, value in options.items()}
+        run = Run(**{name: given.pop(name) for name in COMMON_OPTIONS if name != "debug"})
         try:
-            function(run, **options)
+            _refuse_empty(options, wanted)
+            function(run, **given)
         except RagAppError as error:
             _fail(run, error, debug=debug)
         except KeyboardInterrupt:
-            run.err.print("stopped; nothing is lost, the same command goes on from here")
+            print_wrapped(run.err, "stopped; nothing is lost, the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             trouble = _disk_trouble(error)
             if trouble is None:
                 raise
+            trouble.__cause__ = error
             _fail(run, trouble, debug=debug)
 
     own = list(inspect.signature(function).parameters.values())[1:]
@@ -162,12 +199,107 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         for name, annotation in COMMON_OPTIONS.items()
     ]
     keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    for parameter in (*keyword, *common):
+    wanted = {parameter.name: parameter.annotation for parameter in (*keyword, *common)}
+    asked = [p.replace(annotation=_as_text(p.annotation)) for p in (*keyword, *common)]
+    for parameter in asked:
         _show_brackets(parameter.annotation)
-    wrapper.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in [*keyword, *common]}
+    wrapper.__signature__ = inspect.Signature(asked)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in asked}
+    wrapper.__doc__ = _flowing(inspect.cleandoc(function.__doc__ or ""))
     del wrapper.__wrapped__
     return wrapper
+
+
+def _as_text(annotation: Any) -> Any:
+    """Let Typer hand over a path as it was typed: to Python, "" is the current folder."""
+    kind, info = get_args(annotation)
+    if kind not in _TEXT_OF:
+        return annotation
+    if isinstance(info, OptionInfo):
+        info.metavar = info.metavar or "PATH"
+    return Annotated[_TEXT_OF[kind], info]
+
+
+def _as_paths(value: Any, annotation: Any) -> Any:
+    """What was typed, as what the command takes it for."""
+    kind, _ = get_args(annotation)
+    if kind not in _TEXT_OF or value is None:
+        return value
+    return [Path(one) for one in value] if isinstance(value, list) else Path(value)
+
+
+def _refuse_empty(options: dict[str, Any], annotations: dict[str, Any]) -> None:
+    """Refuse "" where a value is expected: a script's variable that was not set.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    for name, value in options.items():
+        texts = value if isinstance(value, list | tuple) else [value]
+        empty = any(isinstance(text, str) and not text.strip() for text in texts)
+        if empty and name not in _CHECKED_ELSEWHERE:
+            _, info = get_args(annotations[name])
+            argument = name.upper() if isinstance(info, ArgumentInfo) else ""
+            flags = [flag for flag in info.param_decls or () if flag.startswith("--")]
+            flag = argument or next(iter(flags), f"--{name.replace('_', '-')}")
+            mend = "name one" if argument else "give it a value, or leave it out"
+            raise ConfigError(f"{flag} is empty; {mend}")
+
+
+def _flowing(text: str) -> str:
+    """Each paragraph on one line: Typer would keep the breaks of the source."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def print_wrapped(
+    console: "Console",
+    text: str,
+    *,
+    label: str = "",
+    color: str = "",
+    style: str = "",
+    marked: "Span" = (0, 0),
+) -> None:
+    """Print text by someone else: the one place that breaks lines.
+
+    On a terminal lines are broken between words and go on under their own indent; a word that is
+    longer than the terminal is wide stays whole. In a pipe or a file lines stay as they are.
+
+    Arguments:
+        label: a word before the text, in `color`.
+        style: of the text, as Rich names it.
+        marked: characters of the text that are bold.
+    """
+    from rich.text import Text
+
+    from rag_app.text.normalise import visible
+
+    whole = Text()
+    if label:
+        whole.append(f"{label} ", style=color)
+    whole.append(visible(text), style=style)
+    whole.stylize("bold", *marked)
+    for line in whole.split("\n", allow_blank=True) or [whole]:
+        lines = _broken(line, console.width) if console.is_terminal else [line]
+        for part in lines:
+            part.rstrip()
+            console.print(part, soft_wrap=True)
+
+
+def _broken(line: "Text", width: int) -> "list[Text]":
+    """A line in pieces that fit, broken at blanks; each piece begins with the line's indent."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    indent = re.match(r"\s*", line.plain)[0]  # type: ignore[index]
+    breaks, used = [], cell_len(indent)
+    for word in re.finditer(r"\S+\s*", line.plain):
+        if used + cell_len(word[0].rstrip()) > width and used > cell_len(indent):
+            breaks.append(word.start())
+            used = cell_len(indent)
+        used += cell_len(word[0])
+    first, *others = line.divide(breaks)
+    return [first, *(Text(indent).append_text(other) for other in others)]
 
 
 def shown(text: str) -> str:
@@ -187,17 +319,22 @@ def _show_brackets(annotation: Any) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:
-    """A plain table: the first column to the left, the others to the right."""
+    """A plain table: the first column to the left, the others to the right; nothing is cut."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left")
+    made = Table(
+        box=SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for position, header in enumerate(headers):
-        # A name that is cut short may be the name of two.
-        first = position == 0
-        made.add_column(
-            header, justify="left" if first else "right", overflow="fold" if first else "ellipsis"
-        )
+        # What is cut short may be the name of two, or half a number.
+        made.add_column(header, justify="right" if position else "left", overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made
@@ -216,7 +353,7 @@ def _disk_trouble(error: Exception) -> StorageError | None:
 
 def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
     if debug:
-        raise error
+        run.err.print(shown("".join(traceback.format_exception(error))), soft_wrap=True)
     run.fail(error)
     run.result({"error": str(error), "kind": type(error).__name__})
     raise typer.Exit(USER_ERROR) from None

@@ -7,7 +7,14 @@ reading   the table of readers, and the one function that runs them
 """
 
 from rag_app.documents.content import Content
-from rag_app.documents.reading import READERS, Reader, ReadResult, read_documents, read_sources
+from rag_app.documents.reading import (
+    READERS,
+    Reader,
+    ReadResult,
+    read_documents,
+    read_sources,
+    why_skipped,
+)
 from rag_app.documents.sources import Columns, Failure, Source
 from rag_app.documents.tables import Row, read_rows, table_document_id
 
@@ -24,4 +31,5 @@ __all__ = [
     "read_rows",
     "read_sources",
     "table_document_id",
+    "why_skipped",
 ]

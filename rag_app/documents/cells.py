@@ -11,7 +11,7 @@ from datetime import datetime, time
 from typing import Any, Literal
 
 from rag_app.documents.content import field_key
-from rag_app.documents.sources import MAX_FILE_BYTES, Source
+from rag_app.documents.sources import MAX_DOCUMENT_CHARACTERS, Source, endless
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode
 
@@ -80,7 +80,11 @@ def _delimited(text: str, *, delimiter: str, quoted: bool = True) -> Table:
             for line in reader:
                 lines.append(line)
                 begins = reader.line_num + 1
-        except csv.Error:
+        except csv.Error as error:
+            if "field limit" in str(error):
+                raise DocumentError(
+                    endless(f"has a cell, in the row that begins on line {begins},")
+                ) from None
             raise DocumentError(
                 f"has a stray or unclosed quotation mark in the row that begins on line {begins}; "
                 'inside a quoted cell write it twice ("")'
@@ -90,8 +94,8 @@ def _delimited(text: str, *, delimiter: str, quoted: bool = True) -> Table:
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Lift the csv module's limit of 128 KiB a cell, which it keeps for the whole process."""
-    limit = csv.field_size_limit(MAX_FILE_BYTES)
+    """Raise the csv module's limit of 128 KiB a cell, which it keeps for the whole process."""
+    limit = csv.field_size_limit(MAX_DOCUMENT_CHARACTERS)
     try:
         yield
     finally:

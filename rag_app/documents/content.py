@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from rag_app.documents.sources import Source
+from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.text.dates import date_fields, without_date
 from rag_app.text.language import guess_language
@@ -23,6 +23,8 @@ _RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts"} | {
     *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type")
 }
 _LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a key
+# Every chunk carries the title: a line of megabytes would be copied thousands of times.
+_LONGEST_TITLE = 1_000
 _INT64 = 2**63
 
 
@@ -38,6 +40,7 @@ class Content:
         dates: the format's own dates, tried after those of the fields and of the file's name.
         part: what tells this document from others of the same file; None: it is the whole file.
         page_starts: character offset at which each page begins.
+        merged: further rows or passages of the file with this very text, which this one stands for.
     """
 
     text: str
@@ -47,6 +50,7 @@ class Content:
     dates: Sequence[object] = ()
     part: str | None = None
     page_starts: Sequence[int] | None = None
+    merged: int = 0
 
 
 def field_key(name: object) -> str:
@@ -58,12 +62,13 @@ def to_document(source: Source, content: Content) -> "Document":
     """Make the document; only its title is embedded or shown to a language model.
 
     Raises:
-        DocumentError: there is no text.
+        DocumentError: there is no text, or too much of it.
     """
     from llama_index.core.schema import Document
 
     if not content.text:
         raise DocumentError("is empty; write text into it or remove it")
+    refuse_endless(content.text)
     metadata = _metadata(source, content)
     unread = sorted(key for key in metadata if key != "title")
     return Document(
@@ -94,9 +99,17 @@ def _metadata(source: Source, content: Content) -> dict[str, Scalar]:
 def _title(source: Source, content: Content, fields: Mapping[str, Scalar]) -> str | None:
     own = fields.get("title") or normalise(content.title or "")
     if own or content.part is not None:
-        return " ".join(str(own).split())
+        return _shortened(" ".join(str(own).split()))
     stem = normalise(source.path.stem)
     return " ".join(without_date(stem).replace("-", " ").replace("_", " ").split()) or stem
+
+
+def _shortened(title: str) -> str:
+    """Cut a title that is no title any more, between words where there are any."""
+    if len(title) <= _LONGEST_TITLE:
+        return title
+    head, blank, _ = title[:_LONGEST_TITLE].rpartition(" ")
+    return head if blank else title[:_LONGEST_TITLE]
 
 
 def _language(fields: Mapping[str, Scalar], text: str) -> str:

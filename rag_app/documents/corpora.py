@@ -1,12 +1,14 @@
 """Corpora of retrieval datasets: BEIR's corpus.jsonl, LlamaIndex's EmbeddingQAFinetuneDataset."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from rag_app.documents.content import Content
 from rag_app.documents.json_lines import json_objects, object_table
-from rag_app.documents.sources import Source
+from rag_app.documents.sources import Source, refuse_endless
 from rag_app.documents.tables import has_rows, holds_labels, table_contents, text_part
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
@@ -46,7 +48,9 @@ def _holds_queries(source: Source) -> bool:
 
 def _passage(passage: dict[str, Any]) -> Content:
     title = normalise(str(passage.get("title") or ""))
-    text = normalise(str(passage.get("text") or "")) or title
+    body = str(passage.get("text") or "")
+    refuse_endless(body)
+    text = normalise(body) or title
     inner = passage.get("metadata")
     fields = {key: value for key, value in passage.items() if key not in _CORPUS_KEYS}
     return Content(
@@ -61,9 +65,11 @@ def _passage(passage: dict[str, Any]) -> Content:
 def _once(passages: Iterable[Content]) -> list[Content]:
     """Drop passages without text, and those that come again; one id for two texts is refused."""
     by_id: dict[str | None, Content] = {}
+    counts: Counter[str | None] = Counter()
     for passage in passages:
+        counts[passage.part] += bool(passage.text)
         if passage.text and by_id.setdefault(passage.part, passage).text != passage.text:
             raise DocumentError(f"has two texts with the id {passage.part}; give each its own")
     if not by_id:
         raise DocumentError("holds no text; write some into it or remove it")
-    return list(by_id.values())
+    return [replace(passage, merged=counts[part] - 1) for part, passage in by_id.items()]

@@ -37,15 +37,23 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_jsonl,
     ".json": read_json,
 }
+# Characters that are shown of an error that a library raised.
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What was read, sorted by id; what could not be; and files of kinds that are not read."""
+    """What was read, sorted by id; what could not be; and files that hold no documents.
+
+    Fields:
+        merged: rows of tables, and passages of corpora, that repeat another of their file and are
+            one document with it.
+    """
 
     documents: "list[Document]"
     failures: list[Failure]
     skipped: list[Path]
+    merged: int = 0
 
 
 def read_documents(
@@ -76,7 +84,10 @@ def read_documents(
     if not read.documents and not failures:
         raise DocumentError(_nothing(skipped))
     return ReadResult(
-        read.documents, sorted(failures, key=lambda failure: failure.path), sorted(skipped)
+        read.documents,
+        sorted(failures, key=lambda failure: failure.path),
+        sorted(skipped),
+        read.merged,
     )
 
 
@@ -84,21 +95,43 @@ def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> R
     """Read these files; those of kinds or contents that hold no documents are skipped."""
     documents: list[Document] = []
     failures, skipped = [], []
+    merged = 0
     for done, source in enumerate(sources, 1):
         try:
-            read = _read(source)
+            contents = READERS[source.path.suffix.lower()](source)
+            read = [to_document(source, content) for content in contents]
         except DocumentError as error:
             failures.append(Failure(source.path, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever a library makes of a file, others go on
+            failures.append(Failure(source.path, _unreadable(error)))
         else:
             documents += read
             skipped += [] if read else [source.path]
+            merged += sum(content.merged for content in contents)
         progress("read", done, len(sources), source.id)
-    return ReadResult(sorted(documents, key=lambda document: document.id_), failures, skipped)
+    documents.sort(key=lambda document: document.id_)
+    return ReadResult(documents, failures, skipped, merged)
 
 
-def _read(source: Source) -> "list[Document]":
-    contents = READERS[source.path.suffix.lower()](source)
-    return [to_document(source, content) for content in contents]
+def why_skipped(path: Path) -> str:
+    """Why a file is no failure and has no documents, to go on after its path."""
+    kind = path.suffix.lower()
+    if kind not in READERS:
+        return f"is of a kind that is not read; those that are: {' '.join(sorted(READERS))}"
+    if kind == ".json":
+        return "is JSON, but no EmbeddingQAFinetuneDataset with queries, corpus, relevant_docs"
+    return "holds questions or labels, and no documents"
+
+
+def _unreadable(error: Exception) -> str:
+    """What a reader did not foresee, as the reason of a failure."""
+    if isinstance(error, RecursionError):
+        return "is nested too deeply to be read; simplify or remove it"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is; split it into smaller files"
+    said = " ".join(str(error).split())[:_LONGEST_REASON]
+    reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"cannot be read ({reason}); save it again, or remove it"
 
 
 def _nothing(skipped: Sequence[Path]) -> str:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 from rag_app.errors import DocumentError
 
 MAX_FILE_BYTES = 200 * 1024 * 1024
+# Of one document: tokenizers hold some 60 bytes for each of its characters, all at once, and end
+# the whole process where there is not so much.
+MAX_DOCUMENT_CHARACTERS = 12_000_000
 # The dot hides a file; Office leaves ~$ files beside what it has open.
 _HIDDEN = (".", "~$")
 _LINK_OUT = "is a link out of the folder; name what it leads to as well, or copy it in"
@@ -29,6 +32,26 @@ class Failure:
 
     path: Path
     reason: str
+
+
+def refuse_endless(text: str, *, what: str = "holds a text") -> None:
+    """Refuse a text that is too long to be one document.
+
+    Arguments:
+        what: begins the reason: "holds a text", "has a cell in line 7".
+    Raises:
+        DocumentError: it is.
+    """
+    if len(text) > MAX_DOCUMENT_CHARACTERS:
+        raise DocumentError(endless(what))
+
+
+def endless(what: str) -> str:
+    """Why a text is refused that is too long to be one document."""
+    return (
+        f"{what} of more than {MAX_DOCUMENT_CHARACTERS // 1_000_000} million characters, too long "
+        "for one document; split it into several"
+    )
 
 
 @dataclass(frozen=True)

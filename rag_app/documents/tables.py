@@ -1,6 +1,7 @@
 """Tables of questions and answers -> rows, and a document for each answer."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from rag_app.documents.cells import Table, csv_tables, tsv_tables, xlsx_tables
 from rag_app.documents.content import Content, field_key
 from rag_app.documents.html import strip_tags
 from rag_app.documents.json_lines import json_tables
-from rag_app.documents.sources import Source
+from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import normalise
 
@@ -65,11 +66,19 @@ def table_contents(tables: Sequence[Table], source: Source) -> list[Content]:
     """Make contents of a file's tables; of equal answers the first row's columns stay."""
     if any(holds_labels(table, source) for table in tables):
         return []
-    rows = {row.answer: row for row in reversed(table_rows(tables, source))}
+    every = table_rows(tables, source)
+    rows = {row.answer: row for row in reversed(every)}
+    counts = Counter(row.answer for row in every)
     if not rows:
         raise DocumentError("has no row with an answer; fill in its answers or remove it")
     return [
-        Content(answer, kind="faq", fields=row.metadata, part=text_part(answer))
+        Content(
+            answer,
+            kind="faq",
+            fields=row.metadata,
+            part=text_part(answer),
+            merged=counts[answer] - 1,
+        )
         for answer, row in rows.items()
     ]
 
@@ -125,6 +134,8 @@ def _column(table: Table, key: str) -> str:
 
 
 def _row(record: dict[str, str], question: str, answer: str) -> Row:
+    for cell in record.values():
+        refuse_endless(cell, what="has a cell")
     further = {
         key: normalise(cell) for key, cell in record.items() if key not in (question, answer)
     }

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_app.disk import write_whole
 from rag_app.evaluate.changes import changes, flips
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Difference, Estimate, differences, summarise
@@ -51,8 +52,9 @@ class Comparison:
         """Keep the outcomes of every question, and the summary."""
         write_outcomes(folder / "base.jsonl", self.base_outcomes)
         write_outcomes(folder / "tuned.jsonl", self.tuned_outcomes)
-        (folder / "comparison.json").write_text(
-            json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+        write_whole(
+            folder / "comparison.json",
+            json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n",
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.chunks import passage_text
+from rag_app.disk import refuse_unwritable
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
@@ -51,6 +52,14 @@ class Subject:
     passages: Passages
     cache: VectorCache
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the model was trained by `finetune`."""
+        own = self.index.info
+        return (self.model.name == own.model != own.base_model) or bool(
+            seen_documents(self.model.folder)
+        )
+
     def retriever(
         self, options: RetrievalOptions, tools: Tools, *, top_k: int = LARGEST_K
     ) -> TracedRetriever:
@@ -84,9 +93,11 @@ class EvaluatedRun:
     """One subject under one retriever.
 
     Fields:
+        tuned: whether the model was trained by `finetune`.
         seen: questions about documents that the model was trained on.
         warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
+        no_verdict: why that comparison gives no verdict; empty if it does.
     """
 
     name: str
@@ -95,9 +106,11 @@ class EvaluatedRun:
     scores: dict[str, Estimate]
     outcomes: list[Outcome]
     seconds: float
+    tuned: bool
     seen: int
     warnings: dict[str, int]
     against_first: Comparison | None = None
+    no_verdict: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints for a run."""
@@ -116,6 +129,8 @@ class EvaluatedRun:
             values["against_first"] = {
                 key: compared[key] for key in ("differences", "verdict", "reason", "flips")
             }
+            if self.no_verdict:
+                values["against_first"] |= {"verdict": None, "reason": self.no_verdict}
         return values
 
 
@@ -156,6 +171,8 @@ def evaluate_indexes(
         PairsError: the questions cannot be read, or none of their answers is in the index.
     """
     options = _retrievers(request)
+    if request.results:
+        refuse_unwritable(request.results, is_folder=True, make_parents=True)
     subjects = _subjects(workspace, request, progress)
     pairs, unmatched = find_labelled(
         request.questions, subjects[0].passages, columns=request.columns
@@ -181,15 +198,29 @@ def evaluate_indexes(
                     scores=summarise(outcomes, seed=request.seed),
                     outcomes=outcomes,
                     seconds=seconds,
+                    tuned=subject.tuned,
                     seen=trained_on,
                     warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
                     against_first=compared,
+                    no_verdict=_no_verdict(
+                        max([trained_on, *(r.seen for r in runs[:1])]), outcomes
+                    ),
                 )
             )
     if request.results:
         for name, run in zip(_file_names(runs), runs, strict=True):
             write_outcomes(request.results / f"{name}.jsonl", run.outcomes)
     return runs, unmatched
+
+
+def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:
+    """Why two runs are not judged on these questions, `seen` of which one was trained on."""
+    if not seen:
+        return ""
+    return (
+        f"{seen} of {len(outcomes)} questions are training questions of one of the two models; "
+        "judge it on questions that training never saw"
+    )
 
 
 def _file_names(runs: Sequence[EvaluatedRun]) -> list[str]:

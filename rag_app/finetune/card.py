@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rag_app.disk import write_whole
 from rag_app.models.query_map import QUERY_MAP
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         *_canary(result),
         "",
     ]
-    (result.model / "README.md").write_text("\n".join(lines), "utf-8")
+    write_whole(result.model / "README.md", "\n".join(lines))
 
 
 def _adapter(result: "FinetuneResult") -> list[str]:

@@ -5,9 +5,18 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.errors import PairsError
-from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
+from rag_app.evaluate.canary import (
+    Canary,
+    find_canary,
+    harm_on,
+    read_canary,
+    watch_canary,
+    why_no_canary,
+)
 from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, search_loss
+from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
 from rag_app.finetune.data.material import Material, prepare, read_labelled
@@ -27,15 +36,18 @@ from rag_app.index import (
     VectorCache,
     Workspace,
     copy_chunks,
-    index_name,
+    name_for,
 )
 from rag_app.models import EmbeddingModel
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import Pair, Split
-from rag_app.progress import Progress, silent
+from rag_app.progress import Progress, announce, silent
 
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
+
+# Of a run, as its headings count them.
+STEPS = 4
 
 
 def finetune(
@@ -60,17 +72,22 @@ def finetune(
 def _finetune(workspace: Workspace, request: FinetuneRequest, progress: Progress) -> FinetuneResult:
     started = time.monotonic()
     plan_phases(request.options, request.negatives)
+    refuse_unwritable(request.results, is_folder=True, make_parents=True)
     catalog, cache = workspace.catalog, workspace.cache
     base_index, base = _open_base(workspace, request.index, progress)
     passages = base_index.passages()
+    announce(progress, 1, STEPS, "reading and splitting the pairs")
     material = _gather(workspace, request, OpenIndex(base_index, base), passages, progress)
     # Read before anything is trained, in case it cannot be.
     canary = _canary(request, base, base_index, passages)
     shop = Workshop(workspace.models, cache, workspace.device, progress)
+    announce(progress, 2, STEPS, "training")
     trained = _train(request, base, material, shop, canary)
     tuned = trained.model
+    announce(progress, 3, STEPS, "embedding the passages with the tuned model")
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
     tuned_passages = tuned_index.passages()
+    announce(progress, 4, STEPS, "scoring base and tuned on held-out questions")
     comparison, on_training = (
         compare_outcomes(
             exact_outcomes(passages, base, questions, cache=cache, progress=progress),
@@ -106,6 +123,10 @@ def _finetune(workspace: Workspace, request: FinetuneRequest, progress: Progress
         tried=trained.tried,
         verdict=verdict,
         canary=watched,
+        canary_skipped=""
+        if canary
+        else why_no_canary(base, base_index.info.chunking, passages.nodes),
+        titles=_titles(passages, comparison.tuned_outcomes),
         seconds=time.monotonic() - started,
         results=request.results / f"finetune-{tuned.name}",
     )
@@ -159,7 +180,7 @@ def _open_base(
         index.check_model(base)
         return index, base
     info = IndexInfo.of(base, index.info.chunking)
-    base_index = catalog.make(catalog.find(info) or index_name(info), info)
+    base_index = catalog.make(catalog.find(info) or name_for(catalog, info), info)
     copy_chunks(index, base_index, model=base, cache=workspace.cache, progress=progress)
     return base_index, base
 
@@ -242,7 +263,7 @@ def _build_tuned(
     progress: Progress,
 ) -> "VectorIndex":
     info = IndexInfo.of(tuned, base_index.info.chunking, base_model=base.name)
-    index = catalog.make(index_name(info), info)
+    index = catalog.make(name_for(catalog, info), info)
     copy_chunks(base_index, index, model=tuned, cache=cache, progress=progress)
     return index
 
@@ -251,10 +272,21 @@ def _counts(split: Split) -> dict[str, int]:
     return {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)}
 
 
+def _titles(passages: Passages, outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Titles, or else first lines, of the passages that answer these questions."""
+    right = {chunk for outcome in outcomes for chunks in outcome.gold for chunk in chunks}
+    return {
+        node.node_id: str(node.metadata.get("title") or node.text.strip().partition("\n")[0])
+        for node in passages.nodes
+        if node.node_id in right
+    }
+
+
 def _keep(result: FinetuneResult, request: FinetuneRequest) -> None:
     """Write outcomes, summary and model card."""
     result.comparison.write(result.results)
-    (result.results / "finetune.json").write_text(
-        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+    write_whole(
+        result.results / "finetune.json",
+        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
     )
     write_card(result, request)

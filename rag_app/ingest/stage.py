@@ -1,27 +1,33 @@
 """Stage: documents into an index."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import Chunking
 from rag_app.documents import Columns
-from rag_app.errors import IndexMismatch
+from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from llama_index.core.schema import Document
-
     from rag_app.documents import Failure
     from rag_app.index import IndexInfo, OpenIndex, SyncReport, Workspace
     from rag_app.models import EmbeddingModel
 
+# Failed files that are named where nothing could be read.
+_EXAMPLES = 3
+
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What an ingest did. `warnings` are sentences for the user."""
+    """What an ingest did.
+
+    Fields:
+        merged: rows with an answer that another row of the table has; one document with it.
+        warnings: sentences for the user.
+    """
 
     index: str
     active: bool
@@ -29,6 +35,7 @@ class IngestReport:
     sync: "SyncReport"
     failures: list["Failure"]
     skipped: list[Path]
+    merged: int
     chunks: int
     seconds: float
     warnings: list[str] = field(default_factory=list)
@@ -82,6 +89,7 @@ def ingest(
     columns: Columns = Columns(),
     use: bool = False,
     progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
     """Read documents and bring an index in line with them.
 
@@ -89,22 +97,42 @@ def ingest(
     one that they describe, which is made if need be. The first index ever made goes into
     service, a later one when `use` is set.
 
+    Where no model was named and there is no index yet, documents in a script that the default model
+    was not trained on get the multilingual model, if it is installed.
+
     Arguments:
         columns: of FAQ tables.
+        tell: called before the embedding with what the user should know by then; the report has
+            it among its warnings, too.
     Raises:
         DocumentError: a path is missing, or holds nothing that can be read.
         ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
     """
     from rag_app.documents import read_documents
     from rag_app.index import sync_documents
+    from rag_app.models.scripts import script_warning
 
     started = time.monotonic()
     reading = read_documents(
         paths, question_column=columns.question, answer_column=columns.answer, progress=progress
     )
-    active = workspace.catalog.active
+    catalog = workspace.catalog
+    active, before = catalog.active, catalog.names()
+    is_first = active.current() is None and index_name not in before
+    texts = [document.text for document in reading.documents]
+    warnings = []
+    if is_first and options.model is None:
+        options, chosen = _fitting(workspace, options, texts)
+        warnings += [chosen] if chosen else []
     opened = open_target(workspace, options, index_name=index_name)
     index, model = opened.index, opened.model
+    if not reading.documents and index.name not in before:
+        catalog.remove(index.name)
+        raise DocumentError(_nothing_read(reading.failures))
+    if foreign := script_warning(texts, model.name, model.knows_script_of):
+        warnings.append(foreign)
+    for warning in warnings:
+        tell(warning)
     if active.current() is None:
         # Before the work, so that a run that is killed leaves an index that answers.
         active.use(index.name)
@@ -117,6 +145,8 @@ def ingest(
         cache=workspace.cache,
         progress=progress,
     )
+    if not reading.documents and not sync.removed:
+        raise DocumentError(_nothing_read(reading.failures))
     if use:
         active.use(index.name)
     return IngestReport(
@@ -126,10 +156,33 @@ def ingest(
         sync=sync,
         failures=reading.failures,
         skipped=reading.skipped,
+        merged=reading.merged,
         chunks=index.count(),
         seconds=time.monotonic() - started,
-        warnings=warnings_for(reading.documents, model, sync),
+        warnings=[*warnings, *_cut_chunks(model, sync)],
     )
+
+
+def _fitting(
+    workspace: "Workspace", options: IndexOptions, texts: Sequence[str]
+) -> tuple[IndexOptions, str | None]:
+    """The options with the model that fits the documents, and a sentence if it is another."""
+    from rag_app.models.scripts import fitting_model
+    from rag_app.models.weights import DEFAULT_MODEL
+
+    name, why = fitting_model(
+        texts, DEFAULT_MODEL, storage=workspace.storage, offline=workspace.offline
+    )
+    return (replace(options, model=name) if why else options), why
+
+
+def _nothing_read(failures: Sequence["Failure"]) -> str:
+    """Why an ingest came to nothing: what is wrong with the files."""
+    first = "; ".join(f"{failure.path} {failure.reason}" for failure in failures[:_EXAMPLES])
+    if len(failures) == 1:
+        return first
+    more = f"; and {len(failures) - _EXAMPLES} more" if len(failures) > _EXAMPLES else ""
+    return f"none of the {len(failures)} files could be read: {first}{more}"
 
 
 def open_target(
@@ -154,13 +207,14 @@ def open_target(
 
 
 def _make_target(workspace: "Workspace", options: IndexOptions, name: str | None) -> "OpenIndex":
-    from rag_app.index import IndexInfo, OpenIndex, index_name
+    from rag_app.index import IndexInfo, OpenIndex, name_for
     from rag_app.models.weights import DEFAULT_MODEL
 
     chunking = options.chunking()
     model = workspace.load_model(options.model or _active_base(workspace) or DEFAULT_MODEL)
     info = IndexInfo.of(model, chunking)
-    return OpenIndex(workspace.catalog.make(name or index_name(info), info), model)
+    made = workspace.catalog.make(name or name_for(workspace.catalog, info), info)
+    return OpenIndex(made, model)
 
 
 def _active_base(workspace: "Workspace") -> str | None:
@@ -179,25 +233,12 @@ def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | Non
     return active if meant and options.differs_from(info) is None else None
 
 
-def warnings_for(
-    documents: Sequence["Document"], model: "EmbeddingModel", sync: "SyncReport"
-) -> list[str]:
-    """What the user should know about how model and documents fit together."""
-    from rag_app.models.weights import MULTILINGUAL_MODEL
-
-    warnings = []
-    texts = [document.text for document in documents]
-    foreign = [text for text in texts if not model.knows_script_of([text])]
-    if len(foreign) > len(texts) / 2:
-        warnings.append(
-            f"{len(foreign)} of {len(texts)} documents are in a script that {model.name} was not "
-            f"trained on, so it will find them badly; run `rag-app ingest --model "
-            f"{MULTILINGUAL_MODEL} --use PATH` (pip install 'rag-app[multilingual]')"
-        )
-    if sync.truncated_chunks:
-        warnings.append(
-            f"{sync.truncated_chunks} of {sync.written_chunks} chunks are longer than the "
-            f"{model.max_tokens} tokens that {model.name} reads; their ends are not searched. "
-            f"Run ingest with --chunk-size {model.max_tokens} or less"
-        )
-    return warnings
+def _cut_chunks(model: "EmbeddingModel", sync: "SyncReport") -> list[str]:
+    """A warning if chunks are longer than the model reads."""
+    if not sync.truncated_chunks:
+        return []
+    return [
+        f"{sync.truncated_chunks} of {sync.written_chunks} chunks are longer than the "
+        f"{model.max_tokens} tokens that {model.name} reads; their ends are not searched. "
+        f"Run ingest with --chunk-size {model.max_tokens} or less"
+    ]

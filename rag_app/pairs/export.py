@@ -4,15 +4,12 @@ import csv
 import hashlib
 import io
 import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import chunks_by_document
-from rag_app.disk import write_whole
+from rag_app.disk import refuse_unwritable, whole_folder, write_whole
 from rag_app.errors import PairsError, StorageError
 from rag_app.pairs.datasets import QRELS_HEADER
 from rag_app.pairs.pair import Pair
@@ -22,6 +19,8 @@ from rag_app.pairs.question import gold_chunks
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
+# The format of a path without a suffix.
+_BEIR = "folder"
 _BEIR_FILES = frozenset({"corpus.jsonl", "queries.jsonl", "qrels", "qrels/test.tsv"})
 
 
@@ -41,12 +40,7 @@ def write_pairs(path: str | Path, pairs: Sequence[Pair], chunks: Sequence["TextN
         StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    kind = path.suffix.lower() or "folder"
-    if kind not in WRITERS:
-        raise PairsError(
-            f"cannot write {path}: the format {kind!r} is unknown; the known ones are "
-            f"{', '.join(WRITERS)} (BEIR's layout, no suffix)"
-        )
+    kind = _kind(path)
     answers = _Answers(chunks)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +50,29 @@ def write_pairs(path: str | Path, pairs: Sequence[Pair], chunks: Sequence["TextN
         raise StorageError(
             f"{path} cannot be written: {reason}; free some space or name another place"
         ) from error
+
+
+def refuse_output(path: Path) -> None:
+    """Say now if `write_pairs` could not write there after the work.
+
+    Raises:
+        PairsError: the format is unknown, or a folder holds something else than an export.
+        StorageError: a device is there, a folder above is missing, or it cannot be written.
+    """
+    is_folder = _kind(path) == _BEIR
+    refuse_unwritable(path, is_folder=is_folder)
+    if is_folder:
+        _refuse_strangers(path)
+
+
+def _kind(path: Path) -> str:
+    kind = path.suffix.lower() or _BEIR
+    if kind not in WRITERS:
+        raise PairsError(
+            f"cannot write {path}: the format {kind!r} is unknown; the known ones are "
+            f"{', '.join(WRITERS)} (BEIR's layout, no suffix)"
+        )
+    return kind
 
 
 class _Answers:
@@ -125,13 +142,14 @@ def _write_beir(path: Path, pairs: Sequence[Pair], answers: _Answers) -> None:
         for chunk in answers.chunks
     )
     judged = [(query, passage, "1") for query, passages in relevant.items() for passage in passages]
-    with _new_folder(path) as folder:
-        (folder / "qrels").mkdir()
-        rows = ({"_id": query, "text": text} for query, text in queries.items())
-        _write(folder / "queries.jsonl", _json_lines(rows))
-        _write(folder / "corpus.jsonl", _json_lines(corpus))
-        lines = ["\t".join(cells) + "\n" for cells in (QRELS_HEADER, *judged)]
-        _write(folder / "qrels" / "test.tsv", "".join(lines))
+    rows = ({"_id": query, "text": text} for query, text in queries.items())
+    lines = ["\t".join(cells) + "\n" for cells in (QRELS_HEADER, *judged)]
+    _refuse_strangers(path)
+    with whole_folder(path, hidden=True) as folder:
+        (folder / "qrels").mkdir(parents=True)
+        write_whole(folder / "queries.jsonl", _json_lines(rows))
+        write_whole(folder / "corpus.jsonl", _json_lines(corpus))
+        write_whole(folder / "qrels" / "test.tsv", "".join(lines))
 
 
 def _judgements(
@@ -152,32 +170,12 @@ def _json_lines(rows: Iterable[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="")
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder that takes the path's place once the block has filled it.
+def _refuse_strangers(path: Path) -> None:
+    """Refuse to replace what is no earlier export.
 
     Raises:
-        PairsError: what is there already is not an earlier export.
+        PairsError: it is none.
     """
-    _refuse_strangers(path)
-    new = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    old = new.with_name(new.name + ".old")
-    try:
-        yield new
-        new.chmod(0o755)
-        if path.exists():
-            path.rename(old)
-        new.rename(path)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _refuse_strangers(path: Path) -> None:
     there = (found.relative_to(path).as_posix() for found in path.rglob("*"))
     strangers = sorted(name for name in there if name not in _BEIR_FILES)
     if strangers or path.is_file():
@@ -191,5 +189,5 @@ WRITERS: dict[str, Writer] = {
     ".jsonl": _write_jsonl,
     ".csv": _write_csv,
     ".json": _write_embedding_qa,
-    "folder": _write_beir,
+    _BEIR: _write_beir,
 }

@@ -1,5 +1,6 @@
 """Is anything of dev or test to be found in train? Asked of the texts, however they were split."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -7,31 +8,42 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_app.errors import LeakError
-from rag_app.pairs.duplicates import NEAR_DUPLICATE, shingles
+from rag_app.pairs.duplicates import NEAR_DUPLICATE, SHINGLE_WORDS, shingles
 from rag_app.pairs.pair import Pair, question_key
 from rag_app.pairs.split import Split
 
 # A shorter text may stand in a document by chance: it must be like the whole of it.
 MIN_SHINGLES = 25
+# People ask in the words of a short answer ("What is the Paycheck Protection Program?"): a short
+# question must have nearly all of it, and of it alone.
+NEARLY_ALL = 0.8
 # What stands on both sides is boilerplate, and comes from theirs only if more of it does; a title
 # that is put before a chunk may stand in the one and not in the other.
 BOILERPLATE_MARGIN = 0.2
 _EXAMPLES = 3
 _SHOWN = 80
+_HEADING = re.compile("^#+ *(.+)$", re.MULTILINE)
 
 Parts = Mapping[str, Sequence[Pair]]
 
 
-def check_leaks(split: Split, texts: Mapping[str, str], training_texts: Iterable[str] = ()) -> None:
+def check_leaks(
+    split: Split,
+    texts: Mapping[str, str],
+    *,
+    questions: Iterable[str] = (),
+    passages: Iterable[str] = (),
+) -> None:
     """Make sure that training sees nothing of what dev and test ask for.
 
     Arguments:
         texts: document id -> text.
-        training_texts: the questions and passages that training is really given.
+        questions: the questions that training is really given.
+        passages: the passages that training is really given, positives and negatives alike.
     Raises:
         LeakError: a cluster or a question stands in two parts; documents of two parts are
-            near-duplicates; a training text is a question of dev or test, or comes out of one of
-            their documents. It names examples.
+            near-duplicates; a text of training is a question of dev or test, or comes out of one
+            of their documents. It names examples.
     """
     parts = {"train": split.train, "dev": split.dev, "test": split.test}
     _check_shared(
@@ -40,9 +52,14 @@ def check_leaks(split: Split, texts: Mapping[str, str], training_texts: Iterable
     _check_shared(parts, lambda pair: question_key(pair.question), what="one question")
     _check_documents("train", split.train, {"dev": split.dev, "test": split.test}, texts)
     _check_documents("dev", split.dev, {"test": split.test}, texts)
-    training_texts = set(training_texts)
-    _check_training_questions(training_texts, [*split.dev, *split.test])
-    _check_training_passages(training_texts, split, texts)
+    asked, read = set(questions), set(passages)
+    held_out = {question_key(pair.question) for pair in (*split.dev, *split.test)}
+    _refuse_held_out_questions(asked, held_out, where="questions")
+    _refuse_held_out_questions(read, held_out, where="passages")
+    headings = {question_key(line) for text in texts.values() for line in _HEADING.findall(text)}
+    phrases = {text for text in asked if _is_phrase(text) or question_key(text) in headings}
+    _refuse_held_out_passages(asked - phrases, split, texts, where="questions")
+    _refuse_held_out_passages(read, split, texts, where="passages")
 
 
 def _check_shared(parts: Parts, key_of: Callable[[Pair], str], *, what: str) -> None:
@@ -68,25 +85,39 @@ def _check_documents(
     _refuse("near-duplicate documents in two parts", leaks)
 
 
-def _check_training_questions(training_texts: set[str], held_out: Sequence[Pair]) -> None:
-    asked = {question_key(pair.question) for pair in held_out}
-    known = [text for text in training_texts if question_key(text) in asked]
-    _refuse("questions of dev or test among the training texts", map(_shortened, known))
+def _refuse_held_out_questions(found: set[str], held_out: set[str], *, where: str) -> None:
+    known = [text for text in found if not held_out.isdisjoint(_keys(text))]
+    _refuse(f"questions of dev or test among the training {where}", map(_shortened, known))
 
 
-def _check_training_passages(
-    training_texts: set[str], split: Split, texts: Mapping[str, str]
+def _keys(text: str) -> set[str]:
+    """The keys of a text, and of what follows its first line: a passage may begin with a title."""
+    _, _, rest = text.partition("\n")
+    return {question_key(text), question_key(rest)} if rest else {question_key(text)}
+
+
+def _is_phrase(question: str) -> bool:
+    """Whether a question has too few words to say where they come from."""
+    return len(question.split()) < SHINGLE_WORDS
+
+
+def _enough(shingles: int, *, where: str) -> float:
+    """The share of a training text in a held-out document from which on it comes out of it."""
+    return NEARLY_ALL if where == "questions" and shingles < MIN_SHINGLES else NEAR_DUPLICATE
+
+
+def _refuse_held_out_passages(
+    found: set[str], split: Split, texts: Mapping[str, str], *, where: str
 ) -> None:
-    asked = {pair.question for pair in split.train}
-    passages = {
-        text: shingles(text)
-        for text in training_texts - asked
-        if not text.rstrip().endswith(("?", "？"))
-    }
     held_out = _documents([*split.dev, *split.test])
     theirs = _ShingleIndex(texts[document_id] for document_id in held_out)
-    shares = {text: theirs.share(found) for text, found in passages.items()}
-    suspects = {text: share for text, share in shares.items() if share >= NEAR_DUPLICATE}
+    wanted = {text: shingles(text) for text in found}
+    shares = {text: theirs.share(runs) for text, runs in wanted.items()}
+    suspects = {
+        text: share
+        for text, share in shares.items()
+        if share >= _enough(len(wanted[text]), where=where)
+    }
     if suspects:
         clusters = {split.clusters[document_id] for document_id in held_out}
         others = (name for name in texts if split.clusters[name] not in clusters)
@@ -94,9 +125,9 @@ def _check_training_passages(
         taken = [
             text
             for text, share in suspects.items()
-            if ours.contained(passages[text]) < share - BOILERPLATE_MARGIN
+            if ours.contained(wanted[text]) < share - BOILERPLATE_MARGIN
         ]
-        _refuse("passages of dev or test among the training texts", map(_shortened, taken))
+        _refuse(f"passages of dev or test among the training {where}", map(_shortened, taken))
 
 
 class _ShingleIndex:

@@ -1,7 +1,6 @@
 """What a sweep tries: every combination of models, chunk sizes, overlaps and retrievers."""
 
 import itertools
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,9 +72,11 @@ def read_grid(path: Path) -> Grid:
     Raises:
         ConfigError: the file cannot be read, an unknown key, a value of another type.
     """
+    from rag_app.config import read_toml
+
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = read_toml(path)
+    except (FileNotFoundError, ConfigError) as error:
         raise ConfigError(f"{path} cannot be read as a grid: {error}; mend the file") from None
     known = {field.name: int if field.name.startswith("chunk") else str for field in fields(Grid)}
     for key, value in values.items():

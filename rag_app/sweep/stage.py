@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import scores_json
@@ -173,6 +174,7 @@ def sweep(
         PairsError: too few questions.
     """
     started = time.monotonic()
+    refuse_unwritable(request.results, is_folder=True, make_parents=True)
     catalog = workspace.catalog
     source = catalog.open(request.index)
     every = _settings(request, source)
@@ -282,6 +284,7 @@ def _keep(result: SweepResult) -> None:
     for row in result.rows:
         name = row.candidate.setting.name.replace("/", "-").replace(" ", "_").replace(":", "")
         write_outcomes(result.results / f"{name}.jsonl", row.candidate.test or [])
-    (result.results / "sweep.json").write_text(
-        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+    write_whole(
+        result.results / "sweep.json",
+        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
     )

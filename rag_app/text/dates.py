@@ -4,6 +4,8 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 
+from rag_app.text.months import month_number
+
 # Where front matter and tables keep a document's date; the first that can be read counts.
 DATE_KEYS = (
     *("date", "published", "publish_date", "published_at", "pubdate", "created", "created_at"),
@@ -11,18 +13,26 @@ DATE_KEYS = (
     *("last_changed", "date_last_changed", "datelastchanged", "날짜", "작성일", "등록일", "수정일"),
 )
 
-# 2024-03-05, 2024/3/5, 2024. 3. 5., 2024년 3월 5일
-_PARTED = re.compile(r"(\d{4})\s*[-/.년]\s*(\d{1,2})\s*[-/.월]\s*(\d{1,2})(?!\d)")
+# 2024-03-05, 2024/3/5, 2024. 3. 5., 2024년 3월 5일, 2024年3月5日
+_PARTED = re.compile(r"(\d{4})\s*[-/.년年]\s*(\d{1,2})\s*[-/.월月]\s*(\d{1,2})(?!\d)")
+# 5.3.2024, 5. 3. 2024: with full stops the day comes first everywhere.
+_DAY_FIRST = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})(?!\d)")
 # 20240305, 20240305120000, PDF's D:20240305120000+09'00'
 _COMPACT = re.compile(r"(?:D:)?(\d{4})(\d{2})(\d{2})(?:\d{4}|\d{6})?(?!\d)")
-# March 5, 2024; 5th March 2024; Tue, 05 Mar 2024 12:00:00 GMT
-_WORDED = re.compile(
-    r"\b(?:(?P<before>\d{1,2})(?:st|nd|rd|th)?\s+)?(?P<month>[A-Za-z]{3,9})\.?,?\s+"
-    r"(?:(?P<after>\d{1,2})(?:st|nd|rd|th)?,?\s+)?(?P<year>\d{4})\b"
-)
-_MONTHS = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
+_DAY = r"(?<!\d)(?P<day>\d{1,2})(?:st|nd|rd|th|er|[.º])?"
+_MONTH = r"(?P<month>[^\W\d_][^\s\d.,/()-]{2,14})"
+_YEAR = r"(?P<year>\d{4})(?!\d)"
+_OF = r"(?:(?:de|del|of)\s+|d['’])?"
+_WORDED = tuple(
+    re.compile(form)
+    for form in (
+        # 5 March 2024; 5. März 2024; 5-Mar-2024; 1er août 2024; 5 de març del 2024
+        rf"{_DAY}[\s/-]+{_OF}{_MONTH}\.?,?[\s/-]+{_OF}{_YEAR}",
+        # March 5, 2024; Mar. 5th 2024
+        rf"\b{_MONTH}\.?\s+{_DAY},?\s+{_YEAR}",
+        # 2024. március 5.; 2024 m. kovo 5 d.
+        rf"(?<!\d){_YEAR}\.?\s+(?:m\.\s+)?{_MONTH}\.?\s+{_DAY}(?!\d)",
+    )
 )
 _IN_NAME = re.compile(r"(\d{4})([-_.]?)(\d{2})\2(\d{2})(?!\d)")
 
@@ -36,7 +46,7 @@ def parse_date(value: object) -> dt.date | None:
     Arguments:
         value: a date, a datetime, seconds or milliseconds since 1970, or text.
     Returns:
-        None where it is no date, or could be two (03/04/2024).
+        None where it is no date, or could be two (03/04/2024, 5 listopada 2024).
     """
     if isinstance(value, dt.datetime):
         return value.date()
@@ -97,17 +107,18 @@ def _from_epoch(text: str) -> dt.date | None:
 
 
 def _from_numerals(text: str) -> dt.date | None:
-    match = _PARTED.match(text) or _COMPACT.match(text)
-    return _date(*match.groups()) if match else None
+    if match := _PARTED.match(text) or _COMPACT.match(text):
+        return _date(*match.groups())
+    if match := _DAY_FIRST.match(text):
+        return _date(*reversed(match.groups()))
+    return None
 
 
 def _from_words(text: str) -> dt.date | None:
-    for match in _WORDED.finditer(text):
-        word = match["month"].lower()
-        months = [n for n, name in enumerate(_MONTHS, 1) if name.startswith(word[:3])]
-        day = match["before"] or match["after"]
-        if months and day:
-            return _date(match["year"], str(months[0]), day)
+    for form in _WORDED:
+        for match in form.finditer(text):
+            if month := month_number(match["month"]):
+                return _date(match["year"], str(month), match["day"])
     return None
 
 

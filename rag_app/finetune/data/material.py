@@ -146,8 +146,12 @@ def prepare(
         )
     rows = training_rows(train, passages, split.clusters, model, batch_size=batch_size)
     pool = _negative_pool(split, passages)
-    seen = [text for row in rows for text in (row.question, row.passage)]
-    check_leaks(split, texts, [*seen, *pool.texts])
+    check_leaks(
+        split,
+        texts,
+        questions=[row.question for row in rows],
+        passages=[*(row.passage for row in rows), *pool.texts],
+    )
     return Material(
         split=split,
         rows=rows,
