@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_finetune import DEV, OPTIONS, WORDS, make_engine, weights
+from test_finetune import OPTIONS, WORDS, make_engine, weights
 from tiny import make_tiny_model
 
-from rag_app.errors import TrainingError
-from rag_app.finetune.data.dev import DevEvaluator
-from rag_app.finetune.train.blend import SHARES, choose_blend, set_blend
+from rag_app.finetune.train.blend import set_blend
 from rag_app.models import EmbeddingModel
 
 ONE_EPOCH = replace(OPTIONS, epochs=1)
@@ -50,45 +48,6 @@ def test_weights_that_are_trained_can_be_set() -> None:
     assert into["a"].tolist() == [0.5, 3.0]
 
 
-class Ranks:
-    """Ranks of two questions, in the order in which they are asked for; remembers the weights."""
-
-    def __init__(self, into: dict[str, torch.Tensor], *ranks: tuple[float, float]) -> None:
-        self.into = into
-        self.ranks = iter(ranks)
-        self.seen: list[float] = []
-
-    def __call__(self) -> np.ndarray:
-        self.seen.append(round(float(self.into["a"][0]), 6))
-        return np.array(next(self.ranks))
-
-
-@pytest.mark.parametrize(
-    ("ranks", "share", "best"),
-    [
-        # Shares .3, .5, .7 and 1: the usual one, .5, is the best.
-        (((0.1, 0.1), (0.4, 0.4), (0.3, 0.3), (0.2, 0.2)), 0.5, 0.4),
-        # Another is better on both questions.
-        (((0.1, 0.1), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4)), 1.0, 0.4),
-        (((0.9, 0.9), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4)), 0.3, 0.9),
-        # Or on one, as much as it is worse on the other, nearly.
-        (((0.1, 0.1), (0.2, 0.2), (0.6, 0.0), (0.0, 0.0)), 0.5, 0.2),
-        (((0.4, 0.4), (0.4, 0.4), (0.4, 0.4), (0.4, 0.4)), 0.5, 0.4),
-        # Of equally good ones that beat it, the one nearest the base.
-        (((0.1, 0.1), (0.2, 0.2), (0.4, 0.4), (0.4, 0.4)), 0.7, 0.4),
-    ],
-)
-def test_the_usual_share_stays_unless_another_is_better(
-    ranks: tuple[tuple[float, float], ...], share: float, best: float
-) -> None:
-    into = of(7.0, 7.0)
-    asked = Ranks(into, *ranks)
-    assert choose_blend(into, BASE, TUNED, asked) == pytest.approx((share, best))
-    # The first weight goes from 0 to 1, so it is the share itself.
-    assert asked.seen == list(SHARES)
-    assert into["a"].tolist() == pytest.approx([share, 4 - 2 * share])
-
-
 def test_the_engine_saves_the_share_that_it_is_told(base: EmbeddingModel, tmp_path: Path) -> None:
     for name, share in (("tuned", 1.0), ("half", 0.25)):
         engine = make_engine(
@@ -103,20 +62,3 @@ def test_the_engine_saves_the_share_that_it_is_told(base: EmbeddingModel, tmp_pa
     for name, values in half.items():
         expected = 3 / 4 * before[name] + 1 / 4 * tuned[name]
         np.testing.assert_allclose(values, expected, atol=1e-5, err_msg=name)
-
-
-def test_the_engine_chooses_the_share_on_dev(base: EmbeddingModel, tmp_path: Path) -> None:
-    engine = make_engine(base, tmp_path / "x", options=replace(ONE_EPOCH, blend=None))
-    engine.finetune()
-    report = engine.finished_report()
-    assert report.blend in SHARES
-    assert report.saved_dev_mrr is not None
-    saved = DevEvaluator(DEV, base.prompts)(engine.load().transformer)["dev_mrr@10"]
-    assert saved == pytest.approx(report.saved_dev_mrr, abs=0.02)
-
-
-def test_to_choose_a_share_takes_dev_questions(base: EmbeddingModel, tmp_path: Path) -> None:
-    engine = make_engine(base, tmp_path / "x", dev=None, options=replace(ONE_EPOCH, blend=None))
-    with pytest.raises(TrainingError, match="--blend auto needs dev questions"):
-        engine.finetune()
-    assert not (tmp_path / "x").exists()

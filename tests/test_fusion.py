@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from rag_app.retrieve.fusion import FUSIONS, fuse_ranks, fuse_scores, interleave
+from rag_app.retrieve.fusion import FUSIONS, fuse_ranks, fuse_scores
 from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 
@@ -157,13 +157,6 @@ def test_a_side_with_all_the_weight_keeps_its_order_on_drawn_rankings(fuse: Fuse
 
 
 # Taking turns
-
-
-def test_rankings_take_turns() -> None:
-    turns = interleave([ranking(a=1, b=1, c=1), ranking(b=9, d=8), []])
-    assert names(turns) == "abdc"
-    assert [hit.score for hit in turns] == [1, 1 / 2, 1 / 3, 1 / 4]
-    assert interleave([]) == interleave([[], []]) == []
 
 
 # The retriever

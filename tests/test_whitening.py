@@ -1,10 +1,9 @@
 """Whitening by hand, and on passages that are mostly alike."""
 
 import numpy as np
-import pytest
 
 from rag_app.finetune.data.dev import reciprocal_ranks
-from rag_app.finetune.query_map.whitening import RIDGE, SHARES, choose_share, whitening
+from rag_app.finetune.query_map.whitening import RIDGE, whitening
 from rag_app.models.query_map import QueryMap
 from rag_app.vectors import Vectors
 
@@ -48,18 +47,4 @@ def test_what_says_nothing_counts_less() -> None:
 
     plain = score(np.zeros((23, 23), dtype=np.float32))
     whole = whitening(questions, passages)
-    assert choose_share(whole, score) == max(SHARES)
     assert score(whole) > plain + 0.1
-
-
-@pytest.mark.parametrize(("best", "share"), [(None, 0.0), (1, 0.25), (3, 1.0)])
-def test_of_equally_good_shares_the_smallest(best: int | None, share: float) -> None:
-    whole = np.eye(3, dtype=np.float32)
-    tried = []
-
-    def score(change: Vectors) -> float:
-        tried.append(change)
-        return 0.5 if best is None or len(tried) <= best else 0.75
-
-    assert choose_share(whole, score) == share
-    assert [float(change[0, 0]) for change in tried] == list(SHARES)

@@ -1,6 +1,5 @@
 """`finetune`: tune the embedding model and say whether it helped."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ EXAMPLES = (
     "rag-app finetune --pairs questions.jsonl --train-on both --preset quick",
     "rag-app finetune --pairs pairs.jsonl --loss dae,mnrl --method lora --no-promote",
 )
+SMALLEST_BATCH = 2
 TRAIN_ON = ("labelled", "synthetic", "both")
 
 
@@ -39,14 +39,11 @@ def finetune(
     method: Annotated[
         str | None,
         typer.Option(
-            help="full, lora, top (last layers), adapter (a map on questions), or two in turn. "
+            help="full, lora, adapter (a map on questions alone), or one with it: lora,adapter. "
             "[full,adapter]"
         ),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="quick: in minutes; or best: search on dev within --minutes.")
-    ] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="For --preset best.")] = 30.0,
+    preset: Annotated[str | None, typer.Option(help="quick: two epochs, in minutes.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs. [5]")] = None,
     batch_size: Annotated[
         str | None, typer.Option(help="Pairs in a batch, or auto: falls with the memory. [32]")
@@ -63,30 +60,20 @@ def finetune(
     max_tokens: Annotated[
         int | None, typer.Option(min=16, help="Training cuts texts here. [where the model does]")
     ] = None,
-    top_layers: Annotated[
-        int | None, typer.Option(min=1, help="Layers that --method top trains. [2]")
-    ] = None,
     blend: Annotated[
-        str | None,
-        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.5]"),
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of the tuned weights, against the base's. [0.5]"
+        ),
     ] = None,
     whitening: Annotated[
-        str | None,
-        typer.Option(help="Share of it that an adapter begins with; auto: by dev. [1]"),
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of whitening that the map begins with. [1]"),
     ] = None,
     negatives: Annotated[
         str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")
     ] = "none",
     negatives_per_pair: Annotated[int, typer.Option(min=1, help="Of these.")] = 1,
-    rounds: Annotated[
-        int, typer.Option(min=1, help="Times that mined negatives are chosen anew.")
-    ] = 1,
-    second_opinion: Annotated[
-        str,
-        typer.Option(
-            help="On labels: none, agreement (of BM25 and the model), or a cross-encoder."
-        ),
-    ] = "none",
     canary: Annotated[
         Path | None,
         typer.Option(help="Questions and passages from elsewhere. [the sample data]"),
@@ -148,13 +135,12 @@ def finetune(
         "scale": scale,
         "max_tokens": max_tokens,
         "mini_batch": mini_batch,
-        "top_layers": top_layers,
+        "blend": blend,
+        "whitening": whitening,
         **_batch_size(batch_size),
     }
     options = {
         **{key: value for key, value in given.items() if value is not None},
-        **_share("blend", blend),
-        **_share("whitening", whitening),
     }
     request = FinetuneRequest(
         pairs=pairs,
@@ -162,11 +148,9 @@ def finetune(
         index=index,
         options=TrainingOptions(**{**DEFAULT, **options}, seed=settings.seed),
         split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
-        negatives=NegativeOptions(negatives, negatives_per_pair, rounds),  # type: ignore[arg-type]
-        second_opinion=second_opinion,
+        negatives=NegativeOptions(negatives, negatives_per_pair),  # type: ignore[arg-type]
         # All that quick says is how many epochs.
         preset=None if preset == QUICK and epochs else preset,
-        minutes=minutes,
         canary=canary,
         promote=not no_promote,
         columns=columns_of(settings),
@@ -179,28 +163,17 @@ def finetune(
 
 
 def _batch_size(text: str | None) -> dict[str, Any]:
-    if text == "auto":
-        return {"batch_can_fall": True}
-    return {"batch_size": _number("--batch-size", text, int, 2)} if text else {}
-
-
-def _share(name: str, text: str | None) -> dict[str, Any]:
-    if text == "auto":
-        return {name: None}
-    return {name: _number(f"--{name}", text, float, 0.0, 1.0)} if text else {}
-
-
-def _number(flag: str, text: str, kind: type[float], least: float, most: float = math.inf) -> float:
     from rag_app.errors import ConfigError
 
-    try:
-        value = kind(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        upto = f" to {most:g}" if most < math.inf else " or more"
-        raise ConfigError(f"{flag} is {text!r}; it takes auto, or a number of {least:g}{upto}")
-    return value
+    if text is None:
+        return {}
+    if text == "auto":
+        return {"batch_can_fall": True}
+    if not (text.isascii() and text.isdigit()) or int(text) < SMALLEST_BATCH:
+        raise ConfigError(
+            f"--batch-size is {text!r}; it takes auto, or a number of {SMALLEST_BATCH} or more"
+        )
+    return {"batch_size": int(text)}
 
 
 def _show(run: Run, result: "FinetuneResult") -> None:
@@ -208,13 +181,6 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     from rag_app.cli.scores import comparison_table, figure
 
     _show_left_out(run, result)
-    for tried in result.tried:
-        run.say(
-            f"tried {tried.candidate}, {tried.epochs} epochs, blend {tried.blend:g}: "
-            f"dev MRR@10 {tried.dev_mrr:.3f} ({tried.seconds:.0f} s)"
-            + (", chosen" if tried.chosen else "")
-            + (", but it loses on out-of-domain questions" if tried.harmful else "")
-        )
     split, training = result.split, result.training
     run.say(
         f"trained on {result.rows} pairs in {training.seconds:.0f} s ({training.device}, "
@@ -269,8 +235,6 @@ def _show_left_out(run: Run, result: "FinetuneResult") -> None:
             f"{result.echoes} questions were left out: they repeat the passage that answers them, "
             "which teaches nothing and makes scores too good; ask in other words"
         )
-    if result.doubted:
-        run.say(f"a second opinion took {result.doubted} pairs out of training")
     cut = result.cut
     if cut.count:
         mend = (

@@ -8,8 +8,6 @@ from pathlib import Path
 
 # What training measured, in the folder of the model.
 REPORT_FILE = "training.json"
-# The share of the tuned weights in their average with the base's.
-USUAL_BLEND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,9 @@ class TrainingOptions:
         max_tokens: where training cuts texts; None: where the model does.
         batch_can_fall: train with smaller batches where the memory does not hold these.
         mini_batch: texts that pass through the model at once; larger batches cache gradients.
-        top_layers: layers that method "top" trains.
-        blend: share of the tuned weights in the saved ones, the base's being the rest; None: the
-            usual one, or the share that is better on dev.
-        whitening: share of it that an adapter begins with, unless dev certainly loses by it; None:
-            the share that is best on dev.
+        blend: share of the tuned weights in the saved ones, the base's being the rest.
+        whitening: share of it that an adapter begins with, unless dev certainly loses by it; None
+            for methods that train weights.
     """
 
     loss: str = "mnrl"
@@ -52,8 +48,7 @@ class TrainingOptions:
     scale: float | None = None
     max_tokens: int | None = None
     mini_batch: int = 32
-    top_layers: int = 2
-    blend: float | None = USUAL_BLEND
+    blend: float = 0.5
     whitening: float | None = 1.0
     seed: int = 13
 

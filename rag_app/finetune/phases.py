@@ -1,4 +1,4 @@
-"""What is trained in turn: methods, losses, and rounds with hard negatives chosen anew."""
+"""What is trained in turn: methods with losses, then the map on questions."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -59,11 +59,10 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Phase:
-    """One training: a method, a loss, and how often hard negatives were chosen before."""
+    """One training: a method and a loss."""
 
     method: str
     loss: str
-    round: int = 0
 
 
 def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Phase]:
@@ -72,7 +71,9 @@ def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Ph
     Raises:
         TrainingError: an unknown loss or method, or settings that do not go together.
     """
-    losses = {name: find_loss(name) for name in _names(options.loss)}
+    losses = _names(options.loss)
+    for name in losses:
+        find_loss(name)
     methods = _names(options.method)
     of_weights = [method for method in methods if method != ADAPTER]
     if not of_weights:
@@ -84,12 +85,9 @@ def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Ph
         )
     phases = []
     for method in of_weights:
-        for name, loss in losses.items():
+        for name in losses:
             find_method(method, loss=name)
-            again = negatives.kind == "mined" and loss.trains_on == "pairs"
-            phases += [
-                Phase(method, name, number) for number in range(negatives.rounds if again else 1)
-            ]
+            phases.append(Phase(method, name))
     return phases + [Phase(ADAPTER, ADAPTER_LOSS)] * (ADAPTER in methods)
 
 
@@ -183,7 +181,7 @@ def _rows(
     loss = find_loss(phase.loss)
     if loss.trains_on == "passages":
         return [TrainingRow("", text, text) for text in material.pool.texts]
-    seed = options.seed + phase.round
+    seed = options.seed
     rows, clusters, pool = material.rows, material.row_clusters, material.pool
     if negatives.kind == "mined":
         rows = mined_negatives(

@@ -11,10 +11,8 @@ from rag_app.finetune.data.material import SplitOptions, TrainOn
 from rag_app.finetune.data.negatives import NegativeOptions
 from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.options import TrainingOptions, TrainingReport
-from rag_app.finetune.presets import DEFAULT, Tried
+from rag_app.finetune.presets import DEFAULT
 from rag_app.llm.choose import LanguageModelOptions
-
-NO_OPINION = "none"
 
 
 @dataclass(frozen=True)
@@ -22,10 +20,7 @@ class FinetuneRequest:
     """What to tune on and how.
 
     Fields:
-        second_opinion: on the pairs' labels: "none", "agreement" of embedding and BM25, or the
-            name of a cross-encoder.
-        preset: "quick" or "best" instead of what the options say of method and epochs.
-        minutes: that preset "best" may search.
+        preset: "quick" instead of what the options say of epochs.
         canary: questions from elsewhere with their passages; the sample data unless named.
         columns: of a table of pairs.
         llm: writes questions where there are no pairs.
@@ -38,9 +33,7 @@ class FinetuneRequest:
     options: TrainingOptions = field(default_factory=lambda: TrainingOptions(**DEFAULT))
     split: SplitOptions = field(default_factory=SplitOptions)
     negatives: NegativeOptions = field(default_factory=NegativeOptions)
-    second_opinion: str = NO_OPINION
     preset: str | None = None
-    minutes: float = 30.0
     canary: Path | None = None
     promote: bool = True
     columns: Columns = Columns()
@@ -69,7 +62,6 @@ class FinetuneResult:
     rows: int
     unmatched: int
     echoes: int
-    doubted: int
     cut: CutPassages
     comparison: Comparison
     training_scores: Comparison
@@ -80,7 +72,6 @@ class FinetuneResult:
     search_loss: float
     training: TrainingReport
     options: TrainingOptions
-    tried: list[Tried]
     seconds: float
     results: Path
 
@@ -99,7 +90,6 @@ class FinetuneResult:
             "training_pairs": self.rows,
             "unmatched": self.unmatched,
             "echoes": self.echoes,
-            "doubted": self.doubted,
             "cut_passages": asdict(self.cut),
             "n": compared["n"],
             "base": compared["base"],
@@ -114,7 +104,6 @@ class FinetuneResult:
             "canary": _canary_json(self.canary),
             "search_loss@10": self.search_loss,
             "options": asdict(self.options),
-            "tried": [asdict(tried) for tried in self.tried],
             "training": asdict(self.training),
             "seconds": round(self.seconds, 2),
             "pairs_per_second": self.training.pairs_per_second,

@@ -21,11 +21,10 @@ from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
 from rag_app.finetune.data.material import Material, prepare, read_labelled
 from rag_app.finetune.data.rows import cut_passages
-from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
-from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.phases import Workshop, plan_phases, train_phases
-from rag_app.finetune.presets import BEST, QUICK, Search, as_quick, search_best
-from rag_app.finetune.request import NO_OPINION, FinetuneRequest, FinetuneResult
+from rag_app.finetune.presets import QUICK, as_quick
+from rag_app.finetune.request import FinetuneRequest, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.index import (
@@ -39,7 +38,6 @@ from rag_app.index import (
     name_for,
 )
 from rag_app.models import EmbeddingModel
-from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import Pair, Split
 from rag_app.progress import Progress, announce, silent
 
@@ -82,8 +80,7 @@ def _finetune(workspace: Workspace, request: FinetuneRequest, progress: Progress
     canary = _canary(request, base, base_index, passages)
     shop = Workshop(workspace.models, cache, workspace.device, progress)
     announce(progress, 2, STEPS, "training")
-    trained = _train(request, base, material, shop, canary)
-    tuned = trained.model
+    tuned, training, options = _train(request, base, material, shop, canary)
     announce(progress, 3, STEPS, "embedding the passages with the tuned model")
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
     tuned_passages = tuned_index.passages()
@@ -113,14 +110,12 @@ def _finetune(workspace: Workspace, request: FinetuneRequest, progress: Progress
         rows=len(material.rows),
         unmatched=material.unmatched,
         echoes=material.echoes,
-        doubted=material.doubted,
-        cut=cut_passages(material.rows, base, _read_tokens(trained.options)),
+        cut=cut_passages(material.rows, base, _read_tokens(options)),
         comparison=comparison,
         training_scores=on_training,
         search_loss=search_loss(tuned_index, tuned, comparison.tuned_outcomes),
-        training=trained.report,
-        options=trained.options,
-        tried=trained.tried,
+        training=training,
+        options=options,
         verdict=verdict,
         canary=watched,
         canary_skipped=""
@@ -142,17 +137,13 @@ def _train(
     material: Material,
     shop: Workshop,
     canary: Canary | None,
-) -> Search:
-    options, negatives = request.options, request.negatives
-    harms = harm_on(canary, base, cache=shop.cache, seed=options.seed)
-    if request.preset == BEST:
-        return search_best(
-            base, material, options, negatives, shop, minutes=request.minutes, harms=harms
-        )
+) -> tuple[EmbeddingModel, TrainingReport, TrainingOptions]:
+    options = request.options
     if request.preset == QUICK:
         options = as_quick(options, material.rows, base)
-    model, report = train_phases(base, material, options, negatives, shop, harms=harms)
-    return Search(model, report, options, [])
+    harms = harm_on(canary, base, cache=shop.cache, seed=options.seed)
+    model, report = train_phases(base, material, options, request.negatives, shop, harms=harms)
+    return model, report, options
 
 
 def _read_tokens(options: TrainingOptions) -> int | None:
@@ -211,22 +202,7 @@ def _gather(
         batch_size=request.options.batch_size,
         seed=request.options.seed,
         unmatched=unmatched,
-        believe=_believe(workspace, request.second_opinion, passages, opened.model),
     )
-
-
-def _believe(
-    workspace: Workspace, opinion: str, passages: Passages, model: EmbeddingModel
-) -> Believe:
-    cache = workspace.cache
-    if opinion == NO_OPINION:
-        return list
-    if opinion == "agreement":
-        return agreement(passages, model, cache)
-    encoder = load_cross_encoder(
-        opinion, storage=workspace.storage, offline=workspace.offline, device=workspace.device
-    )
-    return cross_encoder_opinion(encoder, passages, model, cache)
 
 
 def _synthetic(

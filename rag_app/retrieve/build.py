@@ -15,7 +15,6 @@ from rag_app.retrieve.filters.where import parse_where
 from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
 from rag_app.retrieve.keyword.folder import open_keyword_index
-from rag_app.retrieve.mmr import MaximalMarginalRelevance
 from rag_app.retrieve.nodes import WithNodes
 from rag_app.retrieve.pipeline import Pipeline, PipelineStep
 from rag_app.retrieve.recency import parse_recency
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from rag_app.retrieve.filters.where import Where
     from rag_app.retrieve.options import RetrievalOptions
     from rag_app.retrieve.trace import TracedRetriever
-    from rag_app.vectors import Vectors
 
 # A piece of larger context swallows its neighbours, so that more are fetched than returned.
 FEWEST_CANDIDATES = 20
@@ -71,12 +69,6 @@ class Searched:
     model: "EmbeddingModel"
     passages: "Passages | None" = None
     cache: "VectorCache | None" = None
-
-    def vectors_of(self, chunk_ids: Sequence[str]) -> "Vectors":
-        """Vectors of chunks, (n_ids, dim)."""
-        if self.passages is None:
-            return self.index.vectors(chunk_ids)
-        return self.passages.vectors[[self._rows[chunk_id] for chunk_id in chunk_ids]]
 
     def chunks_of(self, document_id: str) -> "Sequence[TextNode]":
         """The chunks of a document, in order."""
@@ -224,12 +216,6 @@ def _steps(
         policy = parse_recency(options.recency, today=tools.today)
         steps.append(PipelineStep("recency", policy, policy.note))
     context = options.larger_context()
-    if options.mmr is not None:
-        picked = top_k if context is None else _depth(options, top_k)
-        diverse = MaximalMarginalRelevance(
-            relevance=options.mmr, top_k=picked, vectors_of=searched.vectors_of
-        )
-        steps.append(PipelineStep("mmr", diverse))
     if context is not None:
         kind, size = context
         larger = LargerContext(kind, size=size, top_k=top_k, chunks_of=searched.chunks_of)

@@ -42,23 +42,6 @@ def fuse_ranks(rankings: Sequence[Ranking], weights: Sequence[float], depth: int
     return _ranked(nodes, total)
 
 
-def interleave(rankings: Sequence[Ranking]) -> Ranking:
-    """The first of each ranking, then the second of each: every ranking is heard.
-
-    Scores are 1 / place, so that they fall as the places do.
-    """
-    deepest = max(map(len, rankings), default=0)
-    hits: dict[str, NodeWithScore] = {}
-    for place in range(deepest):
-        for ranking in rankings:
-            if place < len(ranking):
-                hits.setdefault(ranking[place].node.node_id, ranking[place])
-    return [
-        NodeWithScore(node=hit.node, score=1 / place)
-        for place, hit in enumerate(hits.values(), start=1)
-    ]
-
-
 FUSIONS: dict[str, Callable[[Sequence[Ranking], Sequence[float], int], Ranking]] = {
     "scores": fuse_scores,
     "ranks": fuse_ranks,

@@ -33,10 +33,9 @@ class RetrievalOptions:
         hybrid_weight: of the vector search in "hybrid", 0 to 1; None: to be tuned on dev.
         fusion: "scores" or "ranks", for "hybrid".
         fetch_k: candidates that "hybrid" and the steps choose from.
-        rewrite: "none", "multi_query", "hyde" or "decompose"; `rewrites` questions at most.
+        rewrite: "none", "multi_query" or "hyde"; `rewrites` questions at most.
         rerank: name or folder of a cross-encoder.
         recency: "latest", "cutoff 365d", "half-life 90d".
-        mmr: weight of relevance against diversity, 0 to 1.
         context: "chunk", "window:N" or "parent:N".
         where: a metadata filter, see `rag_app.retrieve.filters.where`.
     """
@@ -49,7 +48,6 @@ class RetrievalOptions:
     rewrites: int = 3
     rerank: str | None = None
     recency: str | None = None
-    mmr: float | None = None
     context: str = CHUNK
     where: str | None = None
 
@@ -94,7 +92,6 @@ class RetrievalOptions:
             None if self.rewrite == NO_REWRITE else self.rewrite,
             self.rerank and f"rerank:{self.rerank}",
             self.recency,
-            None if self.mmr is None else f"mmr:{self.mmr:g}",
             None if self.context == CHUNK else self.context,
         ]
         parts = [first, *filter(None, steps)]
@@ -103,7 +100,7 @@ class RetrievalOptions:
     @property
     def candidates(self) -> bool:
         """Whether a step, or fusing rewrites, needs more passages than are returned in the end."""
-        steps = (self.rerank, self.recency, self.mmr)
+        steps = (self.rerank, self.recency)
         some = any(step is not None for step in steps)
         return some or self.asks_model or self.context != CHUNK
 
@@ -190,12 +187,10 @@ _RETRIEVERS: dict[str, Reader] = {
 _STEPS: dict[str, Reader] = {
     "multi_query": _fixed(rewrite="multi_query"),
     "hyde": _fixed(rewrite="hyde"),
-    "decompose": _fixed(rewrite="decompose"),
     "rerank": _rerank,
     "latest": _recency("latest"),
     "cutoff": _recency("cutoff"),
     "half-life": _recency("half-life"),
-    "mmr": _share("mmr", mmr=0.7),
     "window": _piece("window", 1),
     "parent": _piece("parent", 4),
 }

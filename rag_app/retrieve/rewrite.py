@@ -47,7 +47,7 @@ class Rewriter:
     """Rewrites questions in one way and keeps the answers, by model, prompt and question.
 
     Arguments:
-        kind: "multi_query", "hyde" or "decompose".
+        kind: "multi_query" or "hyde".
         count: rewrites wanted of each question; a passage is always one.
         folder: where the cache may be; it can be deleted at any time.
     """

@@ -11,11 +11,6 @@ _RULES = {
         "Write a short passage, in the question's language, that could stand in a help centre and "
         "answers the question below. Invent what you do not know. Write only the passage."
     ),
-    "decompose": (
-        "The question below may ask for several things. Write each of them as a question of its "
-        "own, in its language, one a line, at most {count}, nothing else. If it asks for one thing "
-        "only, repeat it. Do not answer it."
-    ),
 }
 
 # A model that only continues text is shown the pattern, in the question's language.
@@ -67,28 +62,6 @@ _EXAMPLES = {
         "토요일은 오후 2시에 폐관하며 일요일과 공휴일은 쉽니다.\n\n"
         "질문: {question}\n"
         "안내문의 답:"
-    ),
-    ("decompose", "en"): (
-        "Question: what does a library card cost and can my son get one too\n"
-        "Parts:\n"
-        "1. What does a library card cost?\n"
-        "2. Can a child get a library card?\n\n"
-        "Question: how late is the library open on fridays\n"
-        "Parts:\n"
-        "1. How late is the library open on Fridays?\n\n"
-        "Question: {question}\n"
-        "Parts:\n1."
-    ),
-    ("decompose", "ko"): (
-        "질문: 도서관 카드 얼마고 아이도 만들 수 있나요\n"
-        "나누기:\n"
-        "1. 도서관 카드 발급 비용은 얼마입니까?\n"
-        "2. 어린이도 도서관 카드를 만들 수 있습니까?\n\n"
-        "질문: 금요일에 도서관 몇시까지 해요\n"
-        "나누기:\n"
-        "1. 금요일에 도서관은 몇 시까지 운영합니까?\n\n"
-        "질문: {question}\n"
-        "나누기:\n1."
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rag_app.retrieve.fusion import fuse_scores, interleave
+from rag_app.retrieve.fusion import fuse_scores
 from rag_app.retrieve.rewrite import Rewriter, Rewritten
 from rag_app.retrieve.trace import Ranking, Step, Trace, TracedRetriever, timed
 
@@ -13,8 +13,7 @@ OWN_WEIGHT = 0.5
 class RewritingRetriever(TracedRetriever):
     """Asks another retriever the question and its rewrites, and fuses what they found.
 
-    The question has half of the weight, the rewrites share the other half. The parts of a
-    decomposed question take turns instead, since each of them has an answer of its own.
+    The question has half of the weight, the rewrites share the other half.
 
     Arguments:
         depth: candidates that `retriever` was made to return.
@@ -65,7 +64,5 @@ class RewritingRetriever(TracedRetriever):
         return rewritten
 
     def _fuse(self, own: Ranking, others: Sequence[Ranking]) -> Ranking:
-        if self.rewriter.kind == "decompose":
-            return interleave([own, *others])
         weights = [OWN_WEIGHT, *[(1 - OWN_WEIGHT) / len(others)] * len(others)]
         return fuse_scores([own, *others], weights, self.depth)

@@ -87,11 +87,6 @@ def errors_risen(before: Ranks, after: Ranks) -> float:
     return float(change.mean() / max(error, np.finfo(np.float64).eps))
 
 
-def takes_over(standing: Ranks, other: Ranks) -> bool:
-    """Whether another way is better than the one that stands, by more than a standard error."""
-    return errors_risen(standing, other) > 1
-
-
 def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:
     """1 / rank of the first gold row, 0 where there is none."""
     return next((1.0 / rank for rank, row in enumerate(found, start=1) if row in gold), 0.0)

@@ -55,7 +55,6 @@ class Material:
         train: the training pairs' own questions, for the score that shows what training on the
             test questions would have looked like.
         echoes: pairs that were left out because the question repeats its answer.
-        doubted: pairs that a second opinion took out of training.
     """
 
     split: Split
@@ -67,7 +66,6 @@ class Material:
     train: list[Question]
     unmatched: int
     echoes: int
-    doubted: int
 
     @property
     def seen_documents(self) -> list[str]:
@@ -109,15 +107,11 @@ def prepare(
     batch_size: int,
     seed: int,
     unmatched: int = 0,
-    believe: Callable[[Sequence[Pair]], list[Pair]] = list,
 ) -> Material:
     """Split by document, choose what is trained on, and check that nothing leaks.
 
     With labelled pairs the split and the test are theirs, whatever is trained on; synthetic pairs
     of documents in dev or test are left out of training.
-
-    Arguments:
-        believe: the training pairs whose labels are believed.
 
     Raises:
         PairsError: too little to train and test on.
@@ -137,8 +131,7 @@ def prepare(
         test_share=options.test_share,
         group_of=_group_of(nodes, options.group_by),
     )
-    chosen, dev = _choose(split, written, train_on if labelled else "labelled")
-    train = believe(chosen)
+    train, dev = _choose(split, written, train_on if labelled else "labelled")
     if not train:
         raise PairsError(
             "no pair is left to train on; write questions with `rag-app questions`, "
@@ -162,7 +155,6 @@ def prepare(
         train=build_questions(train, nodes, split.clusters),
         unmatched=unmatched,
         echoes=echoes,
-        doubted=len(chosen) - len(train),
     )
 
 

@@ -27,12 +27,10 @@ class NegativeOptions:
     Fields:
         kind: "none": only the other passages of the batch.
         per_pair: negatives of each pair.
-        rounds: times that mined ones are chosen anew, with the model as tuned so far.
     """
 
     kind: NegativeKind = "none"
     per_pair: int = 1
-    rounds: int = 1
 
 
 @dataclass(frozen=True)

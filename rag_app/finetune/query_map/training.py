@@ -20,7 +20,7 @@ from rag_app.finetune.data.batches import deal_batches
 from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
 from rag_app.finetune.query_map.gate import Home
-from rag_app.finetune.query_map.whitening import choose_share, whitening
+from rag_app.finetune.query_map.whitening import whitening
 from rag_app.finetune.train.losses import DEFAULT_SCALE
 from rag_app.finetune.train.memory import peak_memory_mb
 from rag_app.models import EmbeddingModel
@@ -55,8 +55,8 @@ def train_adapter(
 
     Arguments:
         pool: all passages that training may see.
-        dev: questions that choose the epoch, and the share of whitening unless the options name
-            one, which they may refuse; without them the last epoch is taken.
+        dev: questions that choose the epoch, and may refuse the whitening; without them the last
+            epoch is taken.
     Raises:
         TrainingError: a base that has an adapter already, or a loss that is no number.
     """
@@ -72,7 +72,7 @@ def train_adapter(
     whole = whitening(questions, known)
     home = Home.of(questions, known)
     ranks = _dev_ranks(dev, base, cache, home) if dev else None
-    share = _share(whole, ranks, options.whitening)
+    share = _share(whole, ranks, options.whitening or 0.0)
     start = np.float32(share) * whole
     fitted = _fit(start, (questions, passages), rows, options, ranks, progress)
     seconds = time.monotonic() - started
@@ -159,12 +159,10 @@ def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache", home: Ho
     return ranks
 
 
-def _share(whole: Vectors, ranks: RanksOf | None, wanted: float | None) -> float:
+def _share(whole: Vectors, ranks: RanksOf | None, wanted: float) -> float:
     """The share of whitening to begin with: the one wanted, or none where dev loses by it."""
     if ranks is None:
-        return wanted or 0.0
-    if wanted is None:
-        return choose_share(whole, lambda change: float(ranks(change).mean()))
+        return wanted
     before, after = ranks(np.zeros_like(whole)), ranks(np.float32(wanted) * whole)
     return 0.0 if errors_risen(before, after) < -2 else wanted
 

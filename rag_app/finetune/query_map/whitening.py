@@ -7,26 +7,12 @@ question alone by the inverse of the passages' second moments, so no passage has
 again. What it would cost questions from elsewhere, `Home` keeps from them.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from rag_app.vectors import Vectors
 
 # Of the mean variance, added to that of each direction: few passages tell little of the small ones.
 RIDGE = 0.3
-# Lengths of the whitened part that dev may choose among, the question's own being 1.
-SHARES = (0.0, 0.25, 0.5, 1.0)
-
-
-def choose_share(whole: Vectors, score: Callable[[Vectors], float]) -> float:
-    """The share of whitening that dev likes best; of equally good ones the smallest.
-
-    Arguments:
-        whole: the change at share 1.
-        score: of a change, on dev.
-    """
-    return max(SHARES, key=lambda share: (score(np.float32(share) * whole), -share))
 
 
 def whitening(questions: Vectors, passages: Vectors) -> Vectors:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rag_app.disk import whole_folder
-from rag_app.errors import TrainingError
 from rag_app.finetune.data.dev import DEV_METRIC, DevSet
 from rag_app.finetune.options import (
     REPORT_FILE,
@@ -18,11 +17,11 @@ from rag_app.finetune.options import (
     read_report,
     write_report,
 )
-from rag_app.finetune.train.blend import choose_blend, set_blend
+from rag_app.finetune.train.blend import set_blend
 from rag_app.finetune.train.callbacks import Diverged
 from rag_app.finetune.train.memory import free_memory, peak_memory_mb
 from rag_app.finetune.train.processes import send
-from rag_app.finetune.train.run import Trained, TrainingJob, dev_evaluator, train
+from rag_app.finetune.train.run import Trained, TrainingJob, train
 from rag_app.models import EmbeddingModel
 from rag_app.models.device import choose_device, has_bf16
 from rag_app.progress import Progress, silent
@@ -102,8 +101,8 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         except Diverged:
             shutil.rmtree(job.work, ignore_errors=True)  # Nothing in it is worth going on from.
             raise
-        blend, dev_mrr = self._blend(trained.model)
-        self.report = self._measure(trained, blend, dev_mrr)
+        self._blend(trained.model)
+        self.report = self._measure(trained, self.options.blend)
         self._save(trained.model, self.target)
         shutil.rmtree(job.work, ignore_errors=True)
 
@@ -131,29 +130,22 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """Save the weights of the last epoch before the loss was no number, and say where."""
         epochs = trained.whole_epochs
         kept = self.target.with_name(f"{self.target.name}-epoch-{epochs}")
-        self.report = self._measure(trained, 1.0, None)
+        self.report = self._measure(trained, 1.0)
         self._save(trained.model, kept)
         raise Diverged(
             f"{trained.diverged}. The model as it was after epoch {epochs} is kept in {kept}"
         )
 
-    def _blend(self, model: "SentenceTransformer") -> tuple[float, float | None]:
-        """Average with the base weights; returns the share of the tuned and the dev MRR."""
+    def _blend(self, model: "SentenceTransformer") -> None:
+        """Average with the base weights."""
         share = self.options.blend
         if share == 1.0:
-            return share, None
+            return
         into = dict(model.named_parameters())
         tuned = {name: weights.detach().clone() for name, weights in into.items()}
-        base = dict(self.base.transformer.named_parameters())
-        if share is not None:
-            set_blend(into, base, tuned, share)
-            return share, None
-        if self.dev is None:
-            raise TrainingError("--blend auto needs dev questions; name a share or more --pairs")
-        evaluator = dev_evaluator(self.dev, self.base.prompts, self.device)
-        return choose_blend(into, base, tuned, lambda: evaluator.ranks(model))
+        set_blend(into, dict(self.base.transformer.named_parameters()), tuned, share)
 
-    def _measure(self, trained: Trained, blend: float, dev_mrr: float | None) -> TrainingReport:
+    def _measure(self, trained: Trained, blend: float) -> TrainingReport:
         by_epoch = [
             log[f"eval_{DEV_METRIC}"] for log in trained.history if f"eval_{DEV_METRIC}" in log
         ]
@@ -169,7 +161,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
             dev_mrr=[round(value, 6) for value in by_epoch],
             losses=[loss for loss in losses if math.isfinite(loss)],
             blend=blend,
-            saved_dev_mrr=max(by_epoch, default=None) if dev_mrr is None else dev_mrr,
+            saved_dev_mrr=max(by_epoch, default=None),
         )
 
     def _save(self, model: "SentenceTransformer", target: Path) -> None:

@@ -1,10 +1,9 @@
 """Which of a model's weights a training changes, by name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from rag_app.errors import TrainingError
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 LORA_RANK = 32
 LORA_ALPHA = 64
 
-# Of hidden states that method "top" keeps: those of some ten thousand passages.
-KEPT_BYTES = 2**30
-
 # Of no weights: see adapter.py.
 ADAPTER = "adapter"
 
@@ -34,12 +30,10 @@ class MethodEntry:
     """A method: what it does to a model before training; that returns what to do afterwards.
 
     Fields:
-        needs_packing: works only on texts that are read packed (`pack_texts`).
         losses: those that it can train with; None: all of them.
     """
 
     prepare: Prepare
-    needs_packing: bool = False
     losses: tuple[str, ...] | None = None
 
 
@@ -80,33 +74,10 @@ def _lora(model: "SentenceTransformer", _: "TrainingOptions") -> Finish:
     return merge
 
 
-def _top(model: "SentenceTransformer", options: "TrainingOptions") -> Finish:
-    """The last layers only; what lies below gives the same for a text each time and is kept."""
-    inner = _inner(model)
-    layers, embeddings = inner.encoder.layer, inner.embeddings
-    count = options.top_layers
-    if not 0 < count < len(layers):
-        raise TrainingError(
-            f"--top-layers is {count}; this model has {len(layers)} layers, so it takes 1 to "
-            f"{len(layers) - 1}"
-        )
-    _freeze(model)
-    for weights in layers[-count:].parameters():
-        weights.requires_grad_(True)
-    inner.embeddings = KeptLayers(embeddings, layers[:-count])
-    inner.encoder.layer = layers[-count:]
-
-    def restore() -> None:
-        inner.embeddings, inner.encoder.layer = embeddings, layers
-
-    return restore
-
-
 METHODS = {
     "full": MethodEntry(_full),
     # The decoder of dae is tied to the layers as they were before.
     "lora": MethodEntry(_lora, losses=("mnrl", "triplet")),
-    "top": MethodEntry(_top, needs_packing=True, losses=("mnrl", "triplet")),
 }
 
 
@@ -144,61 +115,6 @@ def weights_of_layers(model: "SentenceTransformer") -> int:
     of_words: int = _inner(model).get_input_embeddings().weight.numel()
     in_all: int = sum(weights.numel() for weights in model.parameters())
     return in_all - of_words
-
-
-class KeptLayers(nn.Module):
-    """Embeddings and lower layers in one, computed once for each text while there is room for it.
-
-    It stands in for the embeddings of a model that reads its texts packed: a text begins where
-    positions begin anew.
-
-    Arguments:
-        room: bytes of hidden states that are kept.
-    """
-
-    def __init__(
-        self, embeddings: nn.Module, layers: nn.ModuleList, *, room: int = KEPT_BYTES
-    ) -> None:
-        super().__init__()
-        self.embeddings = embeddings
-        self.layers = layers
-        self.room = room
-        self._kept: dict[bytes, torch.Tensor] = {}
-
-    @torch.no_grad()
-    def forward(
-        self, input_ids: torch.Tensor, position_ids: torch.Tensor, **others: Any
-    ) -> torch.Tensor:
-        """Hidden states below the trained layers: (1, tokens, width)."""
-        [ids], [positions] = input_ids, position_ids
-        starts = (positions == positions[0]).nonzero().flatten()
-        spans = list(_spans(starts.tolist(), len(ids)))
-        keys = [ids[start:end].numpy(force=True).tobytes() for start, end in spans]
-        if all(key in self._kept for key in keys):
-            return torch.cat([self._kept[key] for key in keys])[None]
-        hidden = self._compute(input_ids, position_ids, starts)
-        for key, (start, end) in zip(keys, spans, strict=True):
-            if key not in self._kept and hidden[start:end].nbytes <= self.room:
-                self._kept[key] = hidden[start:end].clone()
-                self.room -= self._kept[key].nbytes
-        return hidden[None]
-
-    def _compute(
-        self, input_ids: torch.Tensor, position_ids: torch.Tensor, starts: torch.Tensor
-    ) -> torch.Tensor:
-        end = starts.new_tensor([input_ids.shape[1]])
-        bounds = torch.cat([starts, end]).int()
-        longest = int(bounds.diff().max())
-        hidden: Any = self.embeddings(input_ids=input_ids, position_ids=position_ids)
-        for layer in self.layers:
-            hidden = layer(hidden, None, cu_seq_lens_q=bounds, max_length_q=longest)
-            hidden = hidden[0] if isinstance(hidden, tuple) else hidden
-        kept: torch.Tensor = hidden[0]
-        return kept
-
-
-def _spans(starts: list[int], end: int) -> Iterator[tuple[int, int]]:
-    return zip(starts, [*starts[1:], end], strict=True)
 
 
 def _inner(model: "SentenceTransformer") -> Any:

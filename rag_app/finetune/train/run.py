@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.errors import TrainingError
 from rag_app.finetune.data.batches import batch_count, clean_batches, groups_against
 from rag_app.finetune.data.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.options import TrainingOptions, TrainingRow, tokens_read
@@ -17,7 +16,7 @@ from rag_app.finetune.train.callbacks import Diverged, Trim, Watch
 from rag_app.finetune.train.losses import LossEntry, find_loss, training_dataset
 from rag_app.finetune.train.memory import explain, free_memory, ran_out_of_memory
 from rag_app.finetune.train.methods import Finish, find_method
-from rag_app.finetune.train.packed import FAMILIES, gains_by_packing, pack_texts
+from rag_app.finetune.train.packed import gains_by_packing, pack_texts
 from rag_app.finetune.train.processes import receive, world_size
 from rag_app.finetune.train.trainer import BestCheckpoint, PairTrainer
 from rag_app.models import Prompts
@@ -185,13 +184,8 @@ def dev_evaluator(dev: DevSet, prompts: Prompts, device: str) -> DevEvaluator:
 def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransformer", Finish]:
     model = load_transformer(job.base, job.device)
     method = find_method(job.options.method, loss=job.options.loss)
-    if loss.reads_packed and (gains_by_packing(job.device) or method.needs_packing):
-        packed = pack_texts(model)
-        if method.needs_packing and not packed:
-            raise TrainingError(
-                f"--method {job.options.method} cannot train this family of models; it can train: "
-                f"{', '.join(sorted(FAMILIES))}. Use --method full or adapter"
-            )
+    if loss.reads_packed and gains_by_packing(job.device):
+        pack_texts(model)
     finish = method.prepare(model, job.options)
     model.max_seq_length = tokens_read(job.options.max_tokens, job.max_tokens)
     return model, finish
