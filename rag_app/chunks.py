@@ -12,7 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llama_index.core.node_parser import NodeParser
 from llama_index.core.schema import (
@@ -26,16 +26,39 @@ from pydantic import PrivateAttr
 
 from rag_app.errors import ConfigError
 from rag_app.text.sentences import SENTENCE_SPLITTERS, Span
+from rag_app.vectors import Embedder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from rag_app.models import EmbeddingModel
 
 # Of a document's metadata only this is embedded with a chunk: it says what the chunk is about.
 EMBEDDED_KEY = "title"
 PAGE_STARTS = "page_starts"
 SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
+
+
+class PassageModel(Embedder, Protocol):
+    """An `Embedder` that also says what it reads of a text, so that documents can be cut for it."""
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """Finds the places of tokens; neither truncates nor pads."""
+        ...
+
+    @property
+    def overhead_tokens(self) -> int:
+        """Tokens of a passage that are not its text: prompt and special tokens."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model reads of a text."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each passage, prompt and special tokens included."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +107,7 @@ class SentenceChunker(NodeParser):
     _tokenizer: Any = PrivateAttr()
 
     @classmethod
-    def for_model(cls, model: "EmbeddingModel", chunking: Chunking) -> "SentenceChunker":
+    def for_model(cls, model: PassageModel, chunking: Chunking) -> "SentenceChunker":
         """A chunker that counts in this model's tokens."""
         parser = cls(
             chunk_size=chunking.chunk_size,

@@ -41,6 +41,11 @@ class Embedder(Protocol):
         ...
 
 
+def passage_fingerprint(model: Embedder) -> str:
+    """The fingerprint of what passages pass through: a map on questions does not change it."""
+    return str(getattr(model, "passage_fingerprint", model.fingerprint))
+
+
 # Questions compared at once: 256 x 100,000 chunks are 100 MB of scores.
 QUERY_BATCH = 256
 

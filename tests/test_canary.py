@@ -1,4 +1,4 @@
-"""Questions from elsewhere: where they come from, what they show, and when they hold a model."""
+"""Out-of-domain questions: where they come from, what they show, and when they hold a model."""
 
 import json
 from collections.abc import Sequence
@@ -223,7 +223,7 @@ PROMOTED = Verdict("promote", "mrr@10 rose from .561 to .637")
 def test_what_fell_elsewhere_is_held() -> None:
     verdict = guard(PROMOTED, fell(-0.09, -0.01))
     assert str(verdict) == (
-        "hold: mrr@10 rose from .561 to .637; but on questions from elsewhere (the canary) it fell "
+        "hold: mrr@10 rose from .561 to .637; but on out-of-domain questions (the canary) it fell "
         "by .050 (-.050 [-.090, -.010], p = .0002): try a smaller --blend, --whitening or "
         "--learning-rate"
     )

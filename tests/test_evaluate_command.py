@@ -23,7 +23,7 @@ from rag_app.evaluate.invariants import check_invariants
 from rag_app.evaluate.scoring import METRICS, Outcome, read_outcomes
 from rag_app.evaluate.stage import EvaluatedRun
 from rag_app.evaluate.statistics import Estimate
-from rag_app.pairs import keep_seen
+from rag_app.pairs import write_training_documents
 
 # Two chunks each; a question asks with words of the first, and the second answers.
 DOCUMENTS = {
@@ -237,7 +237,7 @@ def test_file_names_are_safe_and_no_two_runs_share_one(shop: Path, tmp_path: Pat
 
 def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path) -> None:
     other = shutil.copytree(shop / "elsewhere" / "tiny", tmp_path / "tuned" / "tiny")
-    keep_seen(other, ["docs/refunds.md", "docs/hours.md", "docs/gone.md"])
+    write_training_documents(other, ["docs/refunds.md", "docs/hours.md", "docs/gone.md"])
     models = ("--model", "tiny", "--model", str(other))
     done = evaluate(shop, *models, "--json", "--out", tmp_path / "out")
     runs = json.loads(done.stdout)["runs"]
@@ -269,7 +269,7 @@ def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path)
 
 def test_the_warning_comes_once_for_a_model(shop: Path, tmp_path: Path) -> None:
     other = shutil.copytree(shop / "elsewhere" / "tiny", tmp_path / "tuned" / "tiny")
-    keep_seen(other, ["docs/refunds.md"])
+    write_training_documents(other, ["docs/refunds.md"])
     done = evaluate(shop, "--model", str(other), "--retriever", "exact", "--retriever", "keyword")
     assert done.stderr.count("was trained on the documents of 1 of these questions") == 1
 

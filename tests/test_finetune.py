@@ -150,7 +150,7 @@ def test_the_report_is_whole_and_kept(tuned: EmbeddingFinetuneEngine) -> None:
         "blend",
         "saved_dev_mrr",
         "whitening",
-        "map_did_harm",
+        "query_map_harmful",
     }
     trained = OPTIONS.epochs * len(ROWS)
     assert report.pairs_per_second == pytest.approx(trained / report.seconds, rel=0.05)
@@ -644,10 +644,10 @@ def test_a_question_that_repeats_its_answer_is_left_out(passages: Passages) -> N
     ]
     words = make_pair("word7x0 word7x1", DOCUMENTS[7], 0, len("word7x0 word7x1"), "human")
     material = material_of(passages, labelled=[*LABELLED, *echoes, words], synthetic=[])
-    assert material.echoes == 6
+    assert material.self_answering == 6
     assert material.split == material_of(passages, synthetic=[]).split
     written = [replace(echoes[0], origin="machine"), *SYNTHETIC]
-    assert material_of(passages, synthetic=written, train_on="both").echoes == 1
+    assert material_of(passages, synthetic=written, train_on="both").self_answering == 1
 
 
 def write_questions(path: Path, documents: Sequence[str]) -> Path:

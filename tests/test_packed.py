@@ -15,7 +15,7 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from tiny import make_tiny_model
 
-from rag_app.finetune.train.cuda_graph import Replay
+from rag_app.finetune.train.cuda_graph import CudaGraphStep
 from rag_app.finetune.train.losses import JoinedRankingLoss, JoinedTripletLoss
 from rag_app.finetune.train.packed import ATTENTION, pack_texts
 from rag_app.finetune.train.packed_columns import WHOLE, embed_at_once
@@ -242,7 +242,7 @@ class NoGraph:
         NoGraph.replayed += 1
 
 
-def make_replay(model: "SentenceTransformer", autocast: Any) -> tuple[Replay, Any]:
+def make_replay(model: "SentenceTransformer", autocast: Any) -> tuple[CudaGraphStep, Any]:
     """Replayed steps of a model, and the optimizer's."""
     loss = JoinedRankingLoss(model)
 
@@ -252,7 +252,7 @@ def make_replay(model: "SentenceTransformer", autocast: Any) -> tuple[Replay, An
             return value
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
-    return Replay(loss_of, optimizer, most_norm=1.0), optimizer
+    return CudaGraphStep(loss_of, optimizer, most_norm=1.0), optimizer
 
 
 def eager_step(model: "SentenceTransformer", columns: Any, optimizer: Any, autocast: Any) -> float:

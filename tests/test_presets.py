@@ -28,7 +28,7 @@ from rag_app.finetune.presets import (
 from rag_app.finetune.train.methods import weights_of_layers
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import Split, keep_seen, seen_documents
+from rag_app.pairs import Split, training_documents, write_training_documents
 
 LEARNS = Candidate("full", 5e-3)
 # Too slow to change a rank.
@@ -45,7 +45,7 @@ MATERIAL = Material(
     test=[],
     train=[],
     unmatched=0,
-    echoes=0,
+    self_answering=0,
     doubted=0,
 )
 
@@ -84,11 +84,11 @@ def test_a_map_is_left_out_where_it_alone_does_harm(base: EmbeddingModel, tmp_pa
         model, report = train(harms)
         assert model.has_query_map
         assert report.whitening is not None
-        assert not report.map_did_harm
+        assert not report.query_map_harmful
     model, report = train(lambda model: model.has_query_map)
     assert not model.has_query_map
     assert report.whitening is None
-    assert report.map_did_harm
+    assert report.query_map_harmful
 
 
 @dataclass
@@ -263,18 +263,18 @@ def test_what_was_tried_knows_what_it_has_seen(
     folders = list((storage / "models").iterdir())
     # Each that was tried, without and with its map.
     assert len(folders) == 2 * len(found[0].tried)
-    assert {seen_documents(folder) for folder in folders} == {frozenset(SUBJECTS[:48])}
+    assert {training_documents(folder) for folder in folders} == {frozenset(SUBJECTS[:48])}
 
 
 def test_who_tunes_a_tuned_model_inherits_what_it_has_seen(
     base: EmbeddingModel, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(base.folder, tmp_path / "tuned")
-    keep_seen(folder, ["elsewhere"])
+    write_training_documents(folder, ["elsewhere"])
     known = replace(MATERIAL, split=Split([], [], [], {name: name for name in SUBJECTS}))
     tuned = EmbeddingModel("tuned", folder, device="cpu")
     again, _ = search(tuned, tmp_path, [], material=known)
-    assert seen_documents(again.model.folder) == {"elsewhere", *SUBJECTS[:48]}
+    assert training_documents(again.model.folder) == {"elsewhere", *SUBJECTS[:48]}
 
 
 def test_a_search_goes_on_where_the_time_ended(

@@ -26,7 +26,7 @@ from typer.testing import Result
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
 from rag_app.index import Catalog
-from rag_app.pairs import keep_seen
+from rag_app.pairs import write_training_documents
 from rag_app.sweep.grid import Grid
 from rag_app.sweep.stage import SweepRequest, SweepResult, sweep
 
@@ -397,7 +397,7 @@ def test_killed_and_run_again(shop: Shop) -> None:
 
 def test_questions_on_what_a_model_was_trained_on_are_left_out(shop: Shop) -> None:
     tiny = shop.storage / "models" / "tiny"
-    keep_seen(tiny, [f"docs/d{number:02}.txt" for number in range(10)])
+    write_training_documents(tiny, [f"docs/d{number:02}.txt" for number in range(10)])
     options = ("--chunk-sizes", "32", "--retriever", "keyword", *COMPARE, "--no-promote")
     values = shop.sweep_json(*options)
     assert values["trained_on"] == 10
@@ -405,7 +405,7 @@ def test_questions_on_what_a_model_was_trained_on_are_left_out(shop: Shop) -> No
     assert {run["n"] for run in values["runs"]} == {15}
     told = shop.sweep(*options).stderr
     assert "10 questions were left out: a tuned model was trained on their documents" in told
-    keep_seen(tiny, [f"docs/d{number:02}.txt" for number in range(40)])
+    write_training_documents(tiny, [f"docs/d{number:02}.txt" for number in range(40)])
     check_error(
         *shop.arguments("--quiet"),
         kind="PairsError",
@@ -415,7 +415,7 @@ def test_questions_on_what_a_model_was_trained_on_are_left_out(shop: Shop) -> No
 
 def test_a_model_trained_here_leaves_its_questions_out_for_all(shop: Shop) -> None:
     tuned = make_tiny_model(shop.storage / "models" / "tuned", words=WORDS, seed=2)
-    keep_seen(tuned, ["docs/d00.txt"])
+    write_training_documents(tuned, ["docs/d00.txt"])
     both = ("--model", "tiny", "--model", "tuned")
     values = shop.sweep_json("--chunk-sizes", "32", "--retriever", "vector", *both, *COMPARE)
     assert values["trained_on"] == 1

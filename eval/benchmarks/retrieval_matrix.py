@@ -42,8 +42,8 @@ from rag_app.pairs import (
     document_texts,
     match_questions,
     read_questions,
-    seen_documents,
     split_pairs,
+    training_documents,
 )
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.pipeline import Pipeline
@@ -134,7 +134,7 @@ def open_bench(
     passages = index.passages()
     labelled = read_questions(corpus.questions)
     pairs = match_questions(labelled, passages.nodes).pairs
-    seen = seen_documents(loaded.folder)
+    seen = training_documents(loaded.folder)
     if wanted != corpus.model and not seen:
         raise SystemExit(f"nobody knows what {wanted} was trained on; tune it again")
     fresh = [pair for pair in pairs if pair.document_id not in seen]

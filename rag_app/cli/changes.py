@@ -20,7 +20,7 @@ def show_changes(run: Run, result: "FinetuneResult") -> None:
     """Print how many questions are newly right and newly wrong, and some of both."""
     from rag_app.evaluate.scoring import pair_outcomes
 
-    comparison = result.comparison
+    comparison = result.judgement.comparison
     pairs = pair_outcomes(comparison.base_outcomes, comparison.tuned_outcomes)
     for depth in DEPTHS:
         right, wrong = _newly_right(pairs, depth), _newly_right([p[::-1] for p in pairs], depth)

@@ -112,8 +112,7 @@ def finetune(
     )
     from rag_app.errors import ConfigError
     from rag_app.finetune.data.material import SplitOptions
-    from rag_app.finetune.data.negatives import KINDS, NegativeOptions
-    from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.options import KINDS, NegativeOptions, TrainingOptions
     from rag_app.finetune.presets import DEFAULT, PRESETS, QUICK
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
@@ -146,9 +145,12 @@ def finetune(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]
         index=index,
-        options=TrainingOptions(**{**DEFAULT, **options}, seed=settings.seed),
+        options=TrainingOptions(
+            **{**DEFAULT, **options},
+            negatives=NegativeOptions(negatives, negatives_per_pair),  # type: ignore[arg-type]
+            seed=settings.seed,
+        ),
         split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
-        negatives=NegativeOptions(negatives, negatives_per_pair),  # type: ignore[arg-type]
         # All that quick says is how many epochs.
         preset=None if preset == QUICK and epochs else preset,
         canary=canary,
@@ -181,27 +183,29 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     from rag_app.cli.scores import comparison_table, figure
 
     _show_left_out(run, result)
-    split, training = result.split, result.training
+    data, training, judgement = result.data, result.training, result.judgement
+    split = data.split
     run.say(
-        f"trained on {result.rows} pairs in {training.seconds:.0f} s ({training.device}, "
+        f"trained on {data.training_pairs} pairs in {training.seconds:.0f} s ({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB); "
         + _best_epoch(training)
-        + _query_adapter(training)
+        + _query_adapter(result)
     )
     run.say(f"split by document: {split['train']} train, {split['dev']} dev, {split['test']} test")
-    title = f"{result.comparison.n} held-out questions"
-    run.out.print(comparison_table(result.comparison, title=title), "")
-    seen = result.training_scores
+    title = f"{judgement.comparison.n} held-out questions"
+    run.out.print(comparison_table(judgement.comparison, title=title), "")
+    seen = judgement.training_scores
     before, after = (each["hit_rate@1"].mean for each in (seen.base, seen.tuned))
     run.say(
         f"on the {seen.n} training questions themselves, which is no measure of quality: hit@1 "
         f"{figure(before)} -> {figure(after)}"
     )
     _show_canary(run, result)
-    run.say(f"ANN recall@10: {100 * (1 - result.search_loss):.3g} % of what exact search finds")
+    run.say(f"ANN recall@10: {100 * judgement.ann_recall:.3g} % of what exact search finds")
     show_changes(run, result)
     run.say(str(result.verdict), style="bold")
     run.say(f"model: {result.model}")
+    _show_loading(run, result)
     run.say(f"every question: {result.results}")
     run.say(
         f"index {result.index} is in service; `rag-app index rollback` takes it back"
@@ -211,31 +215,54 @@ def _show(run: Run, result: "FinetuneResult") -> None:
     )
 
 
+def _show_loading(run: Run, result: "FinetuneResult") -> None:
+    """How other programs get the vectors that were judged, and what they get otherwise."""
+    from rag_app.cli.scores import figure
+    from rag_app.finetune.loading import llama_index_code, sentence_transformers_code
+
+    for library, code in (
+        ("sentence-transformers", sentence_transformers_code(result.model)),
+        ("LlamaIndex", llama_index_code(result.model)),
+    ):
+        run.say(f"to load it as it was judged, in {library}:")
+        for line in filter(None, code):
+            run.say(f"    {line}")
+    plain = result.judgement.plain
+    if plain is not None:
+        tuned = result.judgement.comparison.tuned["mrr@10"].mean
+        run.say(
+            "plain encode (LlamaIndex's HuggingFaceEmbedding) leaves out prompts and query "
+            f"adapter: MRR@10 {figure(plain['mrr@10'].mean)} instead of {figure(tuned)}"
+        )
+
+
 def _best_epoch(training: "TrainingReport") -> str:
     if training.best_epoch == 0:
         return "no epoch beat the starting point"
     return f"best epoch: {training.best_epoch}"
 
 
-def _query_adapter(training: "TrainingReport") -> str:
-    if training.map_did_harm:
+def _query_adapter(result: "FinetuneResult") -> str:
+    if result.query_map_dropped:
         return ", query adapter: off (it did significant harm on out-of-domain questions)"
-    if training.whitening is None:
+    whitening = result.training.whitening
+    if whitening is None:
         return ""
-    shares = {0: "no whitening", 1: "full whitening"}
-    share = shares.get(training.whitening, f"whitening {training.whitening:g}")
+    shares = {0.0: "no whitening", 1.0: "full whitening"}
+    share = shares.get(whitening, f"whitening {whitening:g}")
     return f", query adapter: on ({share})"
 
 
 def _show_left_out(run: Run, result: "FinetuneResult") -> None:
-    if result.unmatched:
-        run.warn(f"{result.unmatched} questions were left out: their answers are not in the index")
-    if result.echoes:
+    data = result.data
+    if data.unmatched:
+        run.warn(f"{data.unmatched} questions were left out: their answers are not in the index")
+    if data.self_answering:
         run.warn(
-            f"{result.echoes} questions were left out: they repeat the passage that answers them, "
-            "which teaches nothing and makes scores too good; ask in other words"
+            f"{data.self_answering} questions were left out: they repeat the passage that answers "
+            "them, which teaches nothing and makes scores too good; ask in other words"
         )
-    cut = result.cut
+    cut = data.cut
     if cut.count:
         mend = (
             f"train with a larger --max-tokens than {cut.max_tokens}"
@@ -251,13 +278,17 @@ def _show_left_out(run: Run, result: "FinetuneResult") -> None:
 def _show_canary(run: Run, result: "FinetuneResult") -> None:
     from rag_app.cli.scores import figure, signed
 
-    if result.canary is None:
-        run.say(f"canary skipped: {result.canary_skipped}; name out-of-domain data with --canary")
+    canary = result.judgement.canary
+    if canary is None:
+        run.say(
+            f"canary skipped: {result.judgement.canary_skipped}; name "
+            "out-of-domain data with --canary"
+        )
         return
-    before, after = result.canary.base["mrr@10"], result.canary.tuned["mrr@10"]
-    change = result.canary.differences["mrr@10"]
+    before, after = canary.base["mrr@10"], canary.tuned["mrr@10"]
+    change = canary.differences["mrr@10"]
     run.say(
-        f"canary, {result.canary.n} out-of-domain questions, which tuning should not harm: MRR@10 "
+        f"canary, {canary.n} out-of-domain questions, which tuning should not harm: MRR@10 "
         f"{figure(before.mean)} -> {figure(after.mean)} ({signed(change.mean)} "
         f"[{signed(change.low)}, {signed(change.high)}])"
     )

@@ -1,13 +1,14 @@
 """Two indexes on the same questions: scores, differences, verdict, and what search loses."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import write_whole
 from rag_app.evaluate.changes import changes, flips
+from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with_interval
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Difference, Estimate, differences, summarise
 from rag_app.evaluate.verdict import Verdict, decide
@@ -16,8 +17,10 @@ from rag_app.progress import Progress, silent
 from rag_app.retrieve import ExactRetriever, VectorRetriever
 
 if TYPE_CHECKING:
+    import pandas
+
     from rag_app.index import Passages, VectorCache, VectorIndex
-    from rag_app.models import EmbeddingModel
+    from rag_app.vectors import Embedder
 
 # Questions on which the index's own search is held against the exact one.
 SEARCHED = 200
@@ -47,6 +50,49 @@ class Comparison:
             "flips": [asdict(flip) for flip in flips(self.base_outcomes, self.tuned_outcomes)],
             "changes": [asdict(c) for c in changes(self.base_outcomes, self.tuned_outcomes)],
         }
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row a metric: base, tuned and their difference, each with its 95 % interval.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        sides: dict[str, Mapping[str, Estimate | Difference]] = {
+            "base": self.base,
+            "tuned": self.tuned,
+            "difference": self.differences,
+        }
+        return data_frame(
+            [
+                {
+                    "metric": metric,
+                    **{
+                        f"{side}{end}": getattr(scores[metric], name)
+                        for side, scores in sides.items()
+                        for end, name in (("", "mean"), ("_low", "low"), ("_high", "high"))
+                    },
+                    "p": self.differences[metric].p,
+                }
+                for metric in self.base
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [
+                metric,
+                with_interval(self.base[metric]),
+                with_interval(self.tuned[metric]),
+                with_interval(self.differences[metric], signed=True),
+            ]
+            for metric in SHOWN_METRICS
+        ]
+        return html_table(
+            ["metric", "base [95 % interval]", "tuned", "difference"],
+            rows,
+            caption=f"{self.n} questions",
+            notes=[str(self.verdict)],
+        )
 
     def write(self, folder: Path) -> None:
         """Keep the outcomes of every question, and the summary."""
@@ -80,7 +126,7 @@ def compare_outcomes(base: Sequence[Outcome], tuned: Sequence[Outcome], *, seed:
 
 def exact_outcomes(
     passages: "Passages",
-    model: "EmbeddingModel",
+    model: "Embedder",
     questions: Sequence[Question],
     *,
     cache: "VectorCache | None" = None,
@@ -91,9 +137,7 @@ def exact_outcomes(
     return score_questions(retriever, questions, progress=progress)
 
 
-def search_loss(
-    index: "VectorIndex", model: "EmbeddingModel", outcomes: Sequence[Outcome]
-) -> float:
+def search_loss(index: "VectorIndex", model: "Embedder", outcomes: Sequence[Outcome]) -> float:
     """Share of the exact ten nearest chunks that the index's own search does not return."""
     sample = outcomes[:SEARCHED]
     found = VectorRetriever(index, model, top_k=LARGEST_K).retrieve_many(

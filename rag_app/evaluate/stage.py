@@ -27,7 +27,7 @@ from rag_app.pairs import (
     match_questions,
     question_key,
     read_questions,
-    seen_documents,
+    training_documents,
 )
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
@@ -57,7 +57,7 @@ class Subject:
         """Whether the model was trained by `finetune`."""
         own = self.index.info
         return (self.model.name == own.model != own.base_model) or bool(
-            seen_documents(self.model.folder)
+            training_documents(self.model.folder)
         )
 
     def retriever(
@@ -181,7 +181,7 @@ def evaluate_indexes(
     runs: list[EvaluatedRun] = []
     for subject in subjects:
         questions = build_questions(pairs, subject.passages.nodes, clusters)
-        seen = seen_documents(subject.model.folder)
+        seen = training_documents(subject.model.folder)
         trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
         for each in options:
             retriever = Recorded(subject.retriever(each, tools))

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rag_app.disk import write_whole
+from rag_app.finetune.loading import llama_index_code, sentence_transformers_code
 from rag_app.models.query_map import QUERY_MAP
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         "## Data",
         "",
         f"- pairs: {source}; trained on: {request.train_on if request.pairs else 'synthetic'} "
-        f"({result.rows} rows)",
-        f"- split by document: {result.split['train']} train, {result.split['dev']} dev, "
-        f"{result.split['test']} test pairs",
+        f"({result.data.training_pairs} rows)",
+        f"- split by document: {result.data.split['train']} train, {result.data.split['dev']} dev, "
+        f"{result.data.split['test']} test pairs",
         "",
         "## Training",
         "",
@@ -42,19 +43,20 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         f"- {training.seconds:.0f} s on {training.device}, {training.pairs_per_second} pairs/s",
         *_adapter(result),
         "",
-        f"## Before and after, on {result.comparison.n} held-out questions",
+        f"## Before and after, on {result.judgement.comparison.n} held-out questions",
         "",
         "| metric | base | tuned |",
         "|---|---|---|",
         *(
-            f"| {name} | {_cell(result.comparison.base[name])} "
-            f"| {_cell(result.comparison.tuned[name])} |"
+            f"| {name} | {_cell(result.judgement.comparison.base[name])} "
+            f"| {_cell(result.judgement.comparison.tuned[name])} |"
             for name in SHOWN
         ),
         "",
         f"Means with 95 % intervals. Verdict: {result.verdict}.",
         *_canary(result),
         "",
+        *_use(result),
     ]
     write_whole(result.model / "README.md", "\n".join(lines))
 
@@ -64,18 +66,47 @@ def _adapter(result: "FinetuneResult") -> list[str]:
         return []
     return [
         f"- a question's vector passes through a map (`{QUERY_MAP}`), a passage's does not: use "
-        "`encode_query` and `encode_document`, not `encode`. Questions from elsewhere stay as they "
+        "`encode_query` and `encode_document`, not `encode`. Out-of-domain questions stay as they "
         f"are. Share of whitening that the map began with: {result.training.whitening}.",
     ]
 
 
+def _use(result: "FinetuneResult") -> list[str]:
+    lines = [
+        "## Use",
+        "",
+        "As it was judged, in sentence-transformers:",
+        "",
+        "```python",
+        *sentence_transformers_code(result.model),
+        "```",
+        "",
+        "and in LlamaIndex:",
+        "",
+        "```python",
+        *llama_index_code(result.model),
+        "```",
+        "",
+    ]
+    plain, tuned = result.judgement.plain, result.judgement.comparison.tuned
+    if plain is not None:
+        lines += [
+            "Plain `encode`, which LlamaIndex's HuggingFaceEmbedding calls, leaves out prompts and "
+            f"the map on questions. On the same held-out questions its mrr@10 is "
+            f"{_cell(plain['mrr@10'])} instead of {_cell(tuned['mrr@10'])}.",
+            "",
+        ]
+    return lines
+
+
 def _canary(result: "FinetuneResult") -> list[str]:
-    if result.canary is None:
+    canary = result.judgement.canary
+    if canary is None:
         return []
-    before, after = result.canary.base["mrr@10"], result.canary.tuned["mrr@10"]
+    before, after = canary.base["mrr@10"], canary.tuned["mrr@10"]
     return [
         "",
-        f"On {result.canary.n} questions from elsewhere, mrr@10: {_cell(before)} before, "
+        f"On {canary.n} out-of-domain questions, mrr@10: {_cell(before)} before, "
         f"{_cell(after)} after.",
     ]
 

@@ -5,7 +5,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
+NegativeKind = Literal["none", "random", "mined"]
+KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
 # What training measured, in the folder of the model.
 REPORT_FILE = "training.json"
 
@@ -23,6 +26,19 @@ class TrainingRow:
     negatives: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class NegativeOptions:
+    """Which negatives rows get.
+
+    Fields:
+        kind: "none": only the other passages of the batch.
+        per_pair: negatives of each pair.
+    """
+
+    kind: NegativeKind = "none"
+    per_pair: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """Hyperparameters.
@@ -36,6 +52,7 @@ class TrainingOptions:
         blend: share of the tuned weights in the saved ones, the base's being the rest.
         whitening: share of it that an adapter begins with, unless dev certainly loses by it; None
             for methods that train weights.
+        negatives: passages to train against besides those of the batch.
     """
 
     loss: str = "mnrl"
@@ -50,6 +67,7 @@ class TrainingOptions:
     mini_batch: int = 32
     blend: float = 0.5
     whitening: float | None = 1.0
+    negatives: NegativeOptions = NegativeOptions()
     seed: int = 13
 
 
@@ -64,8 +82,7 @@ class TrainingReport:
 
     `dev_mrr` holds MRR@10 on the dev questions, by epoch from 1; empty without dev questions.
     `blend` is the share of the tuned weights in those that were saved, `saved_dev_mrr` the score of
-    what was saved, `whitening` the share of it that an adapter began with. `map_did_harm` says that
-    a map on questions was made and left out, since it did certain harm elsewhere.
+    what was saved, `whitening` the share of it that an adapter began with.
     """
 
     seconds: float
@@ -79,7 +96,6 @@ class TrainingReport:
     blend: float = 1.0
     saved_dev_mrr: float | None = None
     whitening: float | None = None
-    map_did_harm: bool = False
 
 
 def read_report(folder: Path) -> TrainingReport:

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import TrainingError
+from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.data.negatives import (
-    NegativeOptions,
     as_many_each,
     mined_negatives,
     random_negatives,
@@ -28,33 +27,35 @@ from rag_app.finetune.train.losses import LOSSES, find_loss
 from rag_app.finetune.train.methods import ADAPTER, find_method
 from rag_app.index.names import short_model_name
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import keep_seen, seen_documents
-from rag_app.progress import Progress, renamed, silent
+from rag_app.pairs import training_documents, write_training_documents
+from rag_app.progress import renamed
 
 if TYPE_CHECKING:
-    from rag_app.index import VectorCache
+    pass
 
 ADAPTER_LOSS = "mnrl"
 # Characters of a folder's name.
 LONGEST_NAME = 30
 
-# Whether a model is certainly worse than its base on questions from elsewhere.
+# Whether a model is certainly worse than its base on out-of-domain questions.
 Harms = Callable[[EmbeddingModel], bool]
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """Where training happens.
+class TrainedModel:
+    """A model that went through all phases.
 
     Fields:
-        models: folder that models are written to.
-        cache: vectors that are known already.
+        report: one of all phases.
+        options: by which it was made.
+        query_map_dropped: a map on questions was trained and left out, since it alone did certain
+            harm on out-of-domain questions.
     """
 
-    models: Path
-    cache: "VectorCache"
-    device: str
-    progress: Progress = silent
+    model: EmbeddingModel
+    report: TrainingReport
+    options: TrainingOptions
+    query_map_dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Phase:
     loss: str
 
 
-def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Phase]:
+def plan_phases(options: TrainingOptions) -> list[Phase]:
     """The trainings that options ask for, in order: each method with each loss, the adapter last.
 
     Raises:
@@ -77,7 +78,7 @@ def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Ph
     methods = _names(options.method)
     of_weights = [method for method in methods if method != ADAPTER]
     if not of_weights:
-        _check_adapter_alone(options, negatives)
+        _check_adapter_alone(options)
     if ADAPTER in methods[:-1]:
         raise TrainingError(
             f"--method is {options.method!r}; {ADAPTER} comes last, since the map is made for the "
@@ -91,12 +92,12 @@ def plan_phases(options: TrainingOptions, negatives: NegativeOptions) -> list[Ph
     return phases + [Phase(ADAPTER, ADAPTER_LOSS)] * (ADAPTER in methods)
 
 
-def _check_adapter_alone(options: TrainingOptions, negatives: NegativeOptions) -> None:
+def _check_adapter_alone(options: TrainingOptions) -> None:
     if options.loss != ADAPTER_LOSS:
         raise TrainingError(
             f"--method {ADAPTER} trains with --loss {ADAPTER_LOSS}, not with {options.loss}"
         )
-    if negatives.kind != "none":
+    if options.negatives.kind != "none":
         raise TrainingError(
             f"--method {ADAPTER} takes no --negatives besides those of the batch; leave them out, "
             "or use --method full"
@@ -104,14 +105,13 @@ def _check_adapter_alone(options: TrainingOptions, negatives: NegativeOptions) -
 
 
 def train_phases(
+    context: TrainingContext,
     base: EmbeddingModel,
     material: Material,
     options: TrainingOptions,
-    negatives: NegativeOptions,
-    shop: Workshop,
     *,
     harms: Harms = lambda _: False,
-) -> tuple[EmbeddingModel, TrainingReport]:
+) -> TrainedModel:
     """Train phase after phase, each from what the one before it left.
 
     Each is kept under a name of what it was made from, so that a run that was killed, or another
@@ -120,17 +120,17 @@ def train_phases(
     Without dev questions nothing tells how far a map should go: weights are then given none. Nor
     are they where only the map does harm.
 
-    Returns:
-        the last model, and one report of all phases.
+    Arguments:
+        harms: whether a model is certainly worse than its base on out-of-domain questions.
     """
     model = base
     reports: list[TrainingReport] = []
-    map_did_harm = False
-    for phase in plan_phases(options, negatives):
+    dropped = False
+    for phase in plan_phases(options):
         adapter = phase.method == ADAPTER
         if adapter and reports and material.dev is None:
             continue
-        rows = _rows(phase, model, material, negatives, options, shop)
+        rows = _rows(context, phase, model, material, options)
         scale = options.scale or round(1 / base.temperature)
         chosen = replace(
             options,
@@ -141,13 +141,13 @@ def train_phases(
             whitening=options.whitening if adapter else None,
         )
         name = "train query adapter" if adapter else f"train weights, {phase.loss}"
-        watched = replace(shop, progress=renamed(shop.progress, "train", name))
-        tuned, report = _train_one(model, rows, material, chosen, watched)
-        map_did_harm = adapter and bool(reports) and harms(tuned) and not harms(model)
-        if not map_did_harm:
+        watched = replace(context, progress=renamed(context.progress, "train", name))
+        tuned, report = _train_one(watched, model, rows, material, chosen)
+        dropped = adapter and bool(reports) and harms(tuned) and not harms(model)
+        if not dropped:
             model = tuned
             reports.append(report)
-    return model, replace(_together(reports), map_did_harm=map_did_harm)
+    return TrainedModel(model, _together(reports), options, query_map_dropped=dropped)
 
 
 def _together(reports: Sequence[TrainingReport]) -> TrainingReport:
@@ -169,19 +169,18 @@ def _names(text: str) -> list[str]:
 
 
 def _rows(
+    context: TrainingContext,
     phase: Phase,
     model: EmbeddingModel,
     material: Material,
-    negatives: NegativeOptions,
     options: TrainingOptions,
-    shop: Workshop,
 ) -> Sequence[TrainingRow]:
     if phase.method == ADAPTER:
         return material.rows
     loss = find_loss(phase.loss)
     if loss.trains_on == "passages":
         return [TrainingRow("", text, text) for text in material.pool.texts]
-    seed = options.seed
+    seed, negatives, cache = options.seed, options.negatives, context.cache
     rows, clusters, pool = material.rows, material.row_clusters, material.pool
     if negatives.kind == "mined":
         rows = mined_negatives(
@@ -189,9 +188,9 @@ def _rows(
             clusters,
             pool,
             negatives.per_pair,
-            questions=shop.cache.embed_queries(model, [row.question for row in rows]),
-            positives=shop.cache.embed_passages(model, [row.passage for row in rows]),
-            passages=shop.cache.embed_passages(model, pool.texts, progress=shop.progress),
+            questions=cache.embed_queries(model, [row.question for row in rows]),
+            positives=cache.embed_passages(model, [row.passage for row in rows]),
+            passages=cache.embed_passages(model, pool.texts, progress=context.progress),
             seed=seed,
         )
     elif negatives.kind == "random" or loss.needs_negatives:
@@ -200,17 +199,17 @@ def _rows(
 
 
 def _train_one(
+    context: TrainingContext,
     base: EmbeddingModel,
     rows: Sequence[TrainingRow],
     material: Material,
     options: TrainingOptions,
-    shop: Workshop,
 ) -> tuple[EmbeddingModel, TrainingReport]:
     dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
     key = training_key(base.fingerprint, rows, dev, options)
     kind = ADAPTER if options.method == ADAPTER else options.loss
     end = f"-{kind}-{key}"
-    target = shop.models / f"{_short(base.name, LONGEST_NAME - len(end))}{end}"
+    target = context.models / f"{_short(base.name, LONGEST_NAME - len(end))}{end}"
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
     elif options.method == ADAPTER:
@@ -221,8 +220,8 @@ def _train_one(
             dev=material.dev,
             target=target,
             options=options,
-            cache=shop.cache,
-            progress=shop.progress,
+            cache=context.cache,
+            progress=context.progress,
         )
     else:
         engine = EmbeddingFinetuneEngine(
@@ -231,14 +230,15 @@ def _train_one(
             dev=material.dev,
             target=target,
             options=options,
-            device=shop.device,
-            progress=shop.progress,
+            device=context.device,
+            progress=context.progress,
         )
         engine.finetune()
         report = engine.finished_report()
     # Also of what was trained before: it may have been killed before this line.
-    keep_seen(target, {*material.seen_documents, *seen_documents(base.folder)})
-    return EmbeddingModel(target.name, target, device=shop.device), report
+    before = training_documents(base.folder)
+    write_training_documents(target, {*material.training_documents, *before})
+    return EmbeddingModel(target.name, target, device=context.device), report
 
 
 def _short(name: str, longest: int) -> str:

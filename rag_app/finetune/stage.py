@@ -3,46 +3,23 @@
 import json
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rag_app.disk import refuse_unwritable, write_whole
-from rag_app.errors import PairsError
-from rag_app.evaluate.canary import (
-    Canary,
-    find_canary,
-    harm_on,
-    read_canary,
-    watch_canary,
-    why_no_canary,
-)
-from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, search_loss
+from rag_app.evaluate.canary import harm_on
 from rag_app.evaluate.scoring import Outcome
-from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
-from rag_app.finetune.data.material import Material, prepare, read_labelled
+from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.rows import cut_passages
-from rag_app.finetune.options import TrainingOptions, TrainingReport
-from rag_app.finetune.phases import Workshop, plan_phases, train_phases
+from rag_app.finetune.judge import index_tuned, judge
+from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.phases import TrainedModel, plan_phases, train_phases
+from rag_app.finetune.prepare import Prepared, prepare
 from rag_app.finetune.presets import QUICK, as_quick
-from rag_app.finetune.request import FinetuneRequest, FinetuneResult
+from rag_app.finetune.request import DataSummary, FinetuneRequest, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
-from rag_app.index import (
-    Catalog,
-    IndexInfo,
-    OpenIndex,
-    Passages,
-    VectorCache,
-    Workspace,
-    copy_chunks,
-    name_for,
-)
-from rag_app.models import EmbeddingModel
-from rag_app.pairs import Pair, Split
+from rag_app.index import Passages, Workspace
 from rag_app.progress import Progress, announce, silent
-
-if TYPE_CHECKING:
-    from rag_app.index import VectorIndex
 
 # Of a run, as its headings count them.
 STEPS = 4
@@ -51,201 +28,77 @@ STEPS = 4
 def finetune(
     workspace: Workspace, request: FinetuneRequest, *, progress: Progress = silent
 ) -> FinetuneResult:
-    """Tune, index, score, decide.
+    """Prepare, train, judge; promote the tuned index if it won.
 
     The base is the model that the index's model was tuned from, if it was tuned: running the same
     command again gives the same result, not a tuning of the tuned. A run that was killed goes on.
-    Under torchrun only the leading process may call this; the others call `training.follow`.
+    Under torchrun only the leading process may call this; the others call `run.follow`.
 
     Raises:
         PairsError, LeakError: the pairs cannot be used.
         IndexMissing, ModelError, TrainingError: as their names say.
     """
     try:
-        return _finetune(workspace, request, progress)
+        return _finetune(TrainingContext(workspace, progress), request)
     finally:
         send(None)
 
 
-def _finetune(workspace: Workspace, request: FinetuneRequest, progress: Progress) -> FinetuneResult:
+def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneResult:
     started = time.monotonic()
-    plan_phases(request.options, request.negatives)
+    plan_phases(request.options)
     refuse_unwritable(request.results, is_folder=True, make_parents=True)
-    catalog, cache = workspace.catalog, workspace.cache
-    base_index, base = _open_base(workspace, request.index, progress)
-    passages = base_index.passages()
-    announce(progress, 1, STEPS, "reading and splitting the pairs")
-    material = _gather(workspace, request, OpenIndex(base_index, base), passages, progress)
-    # Read before anything is trained, in case it cannot be.
-    canary = _canary(request, base, base_index, passages)
-    shop = Workshop(workspace.models, cache, workspace.device, progress)
-    announce(progress, 2, STEPS, "training")
-    tuned, training, options = _train(request, base, material, shop, canary)
-    announce(progress, 3, STEPS, "embedding the passages with the tuned model")
-    tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
-    tuned_passages = tuned_index.passages()
-    announce(progress, 4, STEPS, "scoring base and tuned on held-out questions")
-    comparison, on_training = (
-        compare_outcomes(
-            exact_outcomes(passages, base, questions, cache=cache, progress=progress),
-            exact_outcomes(tuned_passages, tuned, questions, cache=cache, progress=progress),
-            seed=request.options.seed,
-        )
-        for questions in (material.test, material.train)
-    )
-    watched = (
-        watch_canary(canary, base, tuned, cache=cache, seed=request.options.seed)
-        if canary
-        else None
-    )
-    verdict = guard(comparison.verdict, watched.differences) if watched else comparison.verdict
-    promoted = request.promote and verdict.decision == "promote"
+    announce(context.progress, 1, STEPS, "reading and splitting the pairs")
+    prepared = prepare(context, request)
+    announce(context.progress, 2, STEPS, "training")
+    trained = _train(context, request, prepared)
+    announce(context.progress, 3, STEPS, "embedding the passages with the tuned model")
+    tuned = index_tuned(context, prepared.base, trained.model)
+    announce(context.progress, 4, STEPS, "scoring base and tuned on held-out questions")
+    judgement = judge(context, prepared, tuned, seed=request.options.seed)
+    base = prepared.base
     result = FinetuneResult(
-        model=tuned.folder,
-        base_model=base.name,
-        index=tuned_index.name,
-        base_index=base_index.name,
-        promoted=promoted,
-        split=_counts(material.split),
-        rows=len(material.rows),
-        unmatched=material.unmatched,
-        echoes=material.echoes,
-        cut=cut_passages(material.rows, base, _read_tokens(options)),
-        comparison=comparison,
-        training_scores=on_training,
-        search_loss=search_loss(tuned_index, tuned, comparison.tuned_outcomes),
-        training=training,
-        options=options,
-        verdict=verdict,
-        canary=watched,
-        canary_skipped=""
-        if canary
-        else why_no_canary(base, base_index.info.chunking, passages.nodes),
-        titles=_titles(passages, comparison.tuned_outcomes),
+        model=tuned.model.folder,
+        base_model=base.model.name,
+        index=tuned.index.name,
+        base_index=base.index.name,
+        promoted=request.promote and judgement.verdict.decision == "promote",
+        data=_summary(prepared, trained.options),
+        training=trained.report,
+        options=trained.options,
+        query_map_dropped=trained.query_map_dropped,
+        judgement=judgement,
+        titles=_titles(prepared.passages, judgement.comparison.tuned_outcomes),
         seconds=time.monotonic() - started,
-        results=request.results / f"finetune-{tuned.name}",
+        results=request.results / f"finetune-{tuned.model.name}",
     )
     _keep(result, request)
-    if promoted:
-        catalog.active.use(tuned_index.name, instead_of=base_index.name)
+    if result.promoted:
+        context.workspace.catalog.active.use(tuned.index.name, instead_of=base.index.name)
     return result
 
 
-def _train(
-    request: FinetuneRequest,
-    base: EmbeddingModel,
-    material: Material,
-    shop: Workshop,
-    canary: Canary | None,
-) -> tuple[EmbeddingModel, TrainingReport, TrainingOptions]:
-    options = request.options
+def _train(context: TrainingContext, request: FinetuneRequest, prepared: Prepared) -> TrainedModel:
+    """Second step."""
+    options, base = request.options, prepared.base.model
     if request.preset == QUICK:
-        options = as_quick(options, material.rows, base)
-    harms = harm_on(canary, base, cache=shop.cache, seed=options.seed)
-    model, report = train_phases(base, material, options, request.negatives, shop, harms=harms)
-    return model, report, options
+        options = as_quick(options, prepared.material.rows, base)
+    harms = harm_on(prepared.canary, base, cache=context.cache, seed=options.seed)
+    return train_phases(context, base, prepared.material, options, harms=harms)
 
 
-def _read_tokens(options: TrainingOptions) -> int | None:
-    """Where training cuts texts; an adapter's are embedded as ever."""
-    return None if options.method == ADAPTER else options.max_tokens
-
-
-def _canary(
-    request: FinetuneRequest, base: EmbeddingModel, index: "VectorIndex", passages: Passages
-) -> Canary | None:
-    chunking = index.info.chunking
-    if request.canary:
-        return read_canary(request.canary, base, chunking)
-    return find_canary(base, chunking, passages.nodes)
-
-
-def _open_base(
-    workspace: Workspace, name: str | None, progress: Progress
-) -> tuple["VectorIndex", EmbeddingModel]:
-    """The index of the untuned model, brought in line with the named (or active) one."""
-    catalog = workspace.catalog
-    index = catalog.open(name)
-    base = workspace.load_model(index.info.base_model)
-    if index.info.model == index.info.base_model:
-        index.check_model(base)
-        return index, base
-    info = IndexInfo.of(base, index.info.chunking)
-    base_index = catalog.make(catalog.find(info) or name_for(catalog, info), info)
-    copy_chunks(index, base_index, model=base, cache=workspace.cache, progress=progress)
-    return base_index, base
-
-
-def _gather(
-    workspace: Workspace,
-    request: FinetuneRequest,
-    opened: OpenIndex,
-    passages: Passages,
-    progress: Progress,
-) -> Material:
-    labelled: list[Pair] = []
-    unmatched = 0
-    if request.pairs is not None:
-        labelled, unmatched = read_labelled(request.pairs, passages.nodes, columns=request.columns)
-    synthetic = (
-        _synthetic(workspace, request, opened, passages, progress)
-        if request.train_on != "labelled" or request.pairs is None
-        else []
+def _summary(prepared: Prepared, options: TrainingOptions) -> DataSummary:
+    material = prepared.material
+    split = material.split
+    # An adapter's texts are embedded as ever.
+    max_tokens = None if options.method == ADAPTER else options.max_tokens
+    return DataSummary(
+        split={"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
+        training_pairs=len(material.rows),
+        unmatched=material.unmatched,
+        self_answering=material.self_answering,
+        cut=cut_passages(material.rows, prepared.base.model, max_tokens),
     )
-    return prepare(
-        labelled,
-        synthetic,
-        train_on=request.train_on,
-        passages=passages,
-        model=opened.model,
-        options=request.split,
-        batch_size=request.options.batch_size,
-        seed=request.options.seed,
-        unmatched=unmatched,
-    )
-
-
-def _synthetic(
-    workspace: Workspace,
-    request: FinetuneRequest,
-    opened: OpenIndex,
-    passages: Passages,
-    progress: Progress,
-) -> Sequence[Pair]:
-    """Pairs from the questions written about this index; written now if there are none yet."""
-    from rag_app.questions import to_pairs, usable_questions, write_questions
-
-    storage, llm = workspace.storage, request.llm
-    questions = usable_questions(storage, llm, passages, opened.model)
-    if not questions:
-        write_questions(
-            opened, storage=storage, llm=llm, seed=request.options.seed, progress=progress
-        )
-        questions = usable_questions(storage, llm, passages, opened.model)
-    if not questions:
-        raise PairsError(
-            "no generated question was good enough to train on; name another language model with "
-            "--llm-base-url and --llm-model in `rag-app questions`, or labelled pairs with --pairs"
-        )
-    return to_pairs(questions)
-
-
-def _build_tuned(
-    catalog: Catalog,
-    base_index: "VectorIndex",
-    tuned: EmbeddingModel,
-    base: EmbeddingModel,
-    cache: VectorCache,
-    progress: Progress,
-) -> "VectorIndex":
-    info = IndexInfo.of(tuned, base_index.info.chunking, base_model=base.name)
-    index = catalog.make(name_for(catalog, info), info)
-    copy_chunks(base_index, index, model=tuned, cache=cache, progress=progress)
-    return index
-
-
-def _counts(split: Split) -> dict[str, int]:
-    return {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)}
 
 
 def _titles(passages: Passages, outcomes: Sequence[Outcome]) -> dict[str, str]:
@@ -260,7 +113,7 @@ def _titles(passages: Passages, outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 def _keep(result: FinetuneResult, request: FinetuneRequest) -> None:
     """Write outcomes, summary and model card."""
-    result.comparison.write(result.results)
+    result.judgement.comparison.write(result.results)
     write_whole(
         result.results / "finetune.json",
         json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",

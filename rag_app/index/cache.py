@@ -11,10 +11,10 @@ import numpy as np
 
 from rag_app.models.embedding import SLAB
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Vectors
+from rag_app.vectors import Vectors, passage_fingerprint
 
 if TYPE_CHECKING:
-    from rag_app.models import EmbeddingModel
+    from rag_app.vectors import Embedder
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vectors (
@@ -33,16 +33,16 @@ class VectorCache:
         self.path = storage / "cache" / "vectors.sqlite"
 
     def embed_passages(
-        self, model: "EmbeddingModel", texts: Sequence[str], *, progress: Progress = silent
+        self, model: "Embedder", texts: Sequence[str], *, progress: Progress = silent
     ) -> Vectors:
         """Vectors of the passages, from the cache or the model: (n_texts, dim) float32 unit length.
 
         What the model embeds is kept slab by slab, so that a killed run loses one slab.
         """
-        return self._embed(model.passage_fingerprint, model.embed_passages, texts, model, progress)
+        return self._embed(passage_fingerprint(model), model.embed_passages, texts, model, progress)
 
     def embed_queries(
-        self, model: "EmbeddingModel", texts: Sequence[str], *, progress: Progress = silent
+        self, model: "Embedder", texts: Sequence[str], *, progress: Progress = silent
     ) -> Vectors:
         """As `embed_passages`, for questions, whose vectors are kept apart."""
         key = f"{model.fingerprint}/query"
@@ -53,7 +53,7 @@ class VectorCache:
         key: str,
         embed: Callable[[Sequence[str]], Vectors],
         texts: Sequence[str],
-        model: "EmbeddingModel",
+        model: "Embedder",
         progress: Progress,
     ) -> Vectors:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from rag_app.chunks import Chunking
 from rag_app.errors import IndexMismatch
 
 if TYPE_CHECKING:
-    from rag_app.models import EmbeddingModel
+    from rag_app.vectors import Embedder
 
 DISTANCE = "cosine"
 
@@ -30,7 +30,7 @@ class IndexInfo:
 
     @classmethod
     def of(
-        cls, model: "EmbeddingModel", chunking: Chunking, *, base_model: str | None = None
+        cls, model: "Embedder", chunking: Chunking, *, base_model: str | None = None
     ) -> "IndexInfo":
         """Describe an index that this model and this chunking make."""
         return cls(
@@ -57,7 +57,7 @@ class IndexInfo:
         """How the index's documents are cut."""
         return Chunking(self.chunk_size, self.chunk_overlap, self.sentences)
 
-    def check_model(self, model: "EmbeddingModel", *, index: str) -> None:
+    def check_model(self, model: "Embedder", *, index: str) -> None:
         """Refuse a model that puts queries elsewhere than this index's vectors.
 
         A base and a tuned model have the same dimension, so only the fingerprint can tell.

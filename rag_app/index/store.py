@@ -22,7 +22,7 @@ from rag_app.index.info import IndexInfo
 from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
-    from rag_app.models import EmbeddingModel
+    from rag_app.vectors import Embedder
 
 # Chroma takes 5,461 rows at most in one call; its server likes far fewer.
 WRITE_BATCH = 250
@@ -112,7 +112,7 @@ class VectorIndex:
         """When it was made, an ISO 8601 time; None for an index of an earlier version."""
         return (self._collection.metadata or {}).get("made")
 
-    def check_model(self, model: "EmbeddingModel") -> None:
+    def check_model(self, model: "Embedder") -> None:
         """Raise IndexMismatch unless this model made the index."""
         self.info.check_model(model, index=self.name)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import SentenceChunker, document_hash, passage_text
+from rag_app.chunks import PassageModel, SentenceChunker, document_hash, passage_text
 from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
 from rag_app.index.store import ChunkRecord, VectorIndex
@@ -22,7 +22,6 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
 
-    from rag_app.models import EmbeddingModel
 
 # Documents written together; a killed run loses at most the work on one group.
 GROUP = 64
@@ -46,7 +45,7 @@ def sync_documents(
     *,
     roots: Sequence[Path],
     failed: Sequence[Path] = (),
-    model: "EmbeddingModel",
+    model: PassageModel,
     cache: VectorCache,
     progress: Progress = silent,
 ) -> SyncReport:
@@ -82,7 +81,7 @@ def copy_chunks(
     source: VectorIndex,
     target: VectorIndex,
     *,
-    model: "EmbeddingModel",
+    model: PassageModel,
     cache: VectorCache,
     progress: Progress = silent,
 ) -> None:
@@ -144,7 +143,7 @@ def _write_group(
     group: Sequence["Document"],
     indexed: dict[str, list[ChunkRecord]],
     chunker: SentenceChunker,
-    model: "EmbeddingModel",
+    model: PassageModel,
     cache: VectorCache,
     report: SyncReport,
     progress: Progress,

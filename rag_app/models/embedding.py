@@ -164,6 +164,10 @@ class EmbeddingModel:
         with torch.autocast(device, torch.bfloat16, enabled=has_bf16(device)):
             return self._embed(texts, "document", self.prompts.passage, "embed passages", progress)
 
+    def encode_plain(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
+        """What plain `encode` gives: no prompt, no map on questions; (n_texts, dimension)."""
+        return self._embed(texts, None, "", "embed", progress)
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each passage as the model sees it, prompt and special tokens included."""
         prompted = [self.prompts.passage + text for text in texts]
@@ -174,7 +178,7 @@ class EmbeddingModel:
         return knows_script(self.tokenizer, texts)
 
     def _embed(
-        self, texts: Sequence[str], task: str, prompt: str, step: str, progress: Progress
+        self, texts: Sequence[str], task: str | None, prompt: str, step: str, progress: Progress
     ) -> Vectors:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         # Longest first within the whole job: batches of equal length waste no padding.

@@ -10,9 +10,9 @@ from rag_app.pairs.matching import Matching, match_questions
 from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
-from rag_app.pairs.self_answering import without_echoes
+from rag_app.pairs.self_answering import without_self_answering
 from rag_app.pairs.split import MIN_PAIRS, Split, split_pairs
-from rag_app.pairs.training_documents import keep_seen, seen_documents
+from rag_app.pairs.training_documents import training_documents, write_training_documents
 
 __all__ = [
     "MIN_PAIRS",
@@ -31,14 +31,14 @@ __all__ = [
     "cluster_documents",
     "document_texts",
     "gold_chunks",
-    "keep_seen",
     "make_pair",
     "match_questions",
     "question_key",
     "read_questions",
     "refuse_output",
-    "seen_documents",
     "split_pairs",
-    "without_echoes",
+    "training_documents",
+    "without_self_answering",
     "write_pairs",
+    "write_training_documents",
 ]

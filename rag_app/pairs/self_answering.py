@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rag_app.pairs.pair import Pair, question_key
 
 
-def without_echoes(pairs: Sequence[Pair], texts: Mapping[str, str]) -> list[Pair]:
+def without_self_answering(pairs: Sequence[Pair], texts: Mapping[str, str]) -> list[Pair]:
     """Leave out pairs whose question is its own answer, but for case, blanks and closing marks.
 
     They teach nothing, and every model answers them, which makes scores too good.

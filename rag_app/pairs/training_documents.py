@@ -6,17 +6,17 @@ from pathlib import Path
 
 from rag_app.disk import write_whole
 
-SEEN_FILE = "seen_documents.json"
+SEEN_FILE = "training_documents.json"
 
 
-def keep_seen(model_folder: Path, document_ids: Iterable[str]) -> None:
+def write_training_documents(model_folder: Path, document_ids: Iterable[str]) -> None:
     """Write down the documents whose pairs trained the model or chose its checkpoint."""
     values = {"documents": sorted(document_ids)}
     text = json.dumps(values, ensure_ascii=False, indent=0) + "\n"
     write_whole(model_folder / SEEN_FILE, text)
 
 
-def seen_documents(model_folder: Path) -> frozenset[str]:
-    """What `keep_seen` wrote; nothing for a model that was not tuned here."""
+def training_documents(model_folder: Path) -> frozenset[str]:
+    """What `write_training_documents` wrote; nothing for a model that was not tuned here."""
     path = model_folder / SEEN_FILE
     return frozenset(json.loads(path.read_text("utf-8"))["documents"] if path.is_file() else ())

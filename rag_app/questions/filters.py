@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
     from rag_app.index import Passages
-    from rag_app.models import EmbeddingModel
-    from rag_app.vectors import Vectors
+    from rag_app.vectors import Embedder, Vectors
 
 NEAR_DUPLICATE_COSINE = 0.95
 # Questions taken from the text are its own words; that is no fault in them.
@@ -41,7 +40,7 @@ class Filtered:
 def filter_questions(
     questions: Sequence[GeneratedQuestion],
     passages: "Passages",
-    model: "EmbeddingModel",
+    model: "Embedder",
     *,
     top_k: int = 10,
 ) -> Filtered:

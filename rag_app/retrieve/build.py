@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from rag_app.index import Passages, VectorCache, VectorIndex
     from rag_app.llm.chat import ChatModel
-    from rag_app.models import EmbeddingModel
     from rag_app.models.cross_encoder import CrossEncoder
     from rag_app.retrieve.filters.where import Where
     from rag_app.retrieve.options import RetrievalOptions
     from rag_app.retrieve.trace import TracedRetriever
+    from rag_app.vectors import Embedder
 
 # A piece of larger context swallows its neighbours, so that more are fetched than returned.
 FEWEST_CANDIDATES = 20
@@ -66,7 +66,7 @@ class Searched:
     """
 
     index: "VectorIndex"
-    model: "EmbeddingModel"
+    model: "Embedder"
     passages: "Passages | None" = None
     cache: "VectorCache | None" = None
 

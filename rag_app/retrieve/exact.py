@@ -12,8 +12,8 @@ from rag_app.vectors import Vectors, nearest
 
 if TYPE_CHECKING:
     from rag_app.index import Passages, VectorCache
-    from rag_app.models import EmbeddingModel
     from rag_app.retrieve.filters.where import Where
+    from rag_app.vectors import Embedder
 
 
 class ExactRetriever(TracedRetriever):
@@ -27,7 +27,7 @@ class ExactRetriever(TracedRetriever):
     def __init__(
         self,
         passages: "Passages",
-        model: "EmbeddingModel",
+        model: "Embedder",
         *,
         top_k: int,
         cache: "VectorCache | None" = None,
@@ -55,7 +55,7 @@ class ExactRetriever(TracedRetriever):
 
 
 def embed_questions(
-    traces: Sequence[Trace], model: "EmbeddingModel", cache: "VectorCache | None"
+    traces: Sequence[Trace], model: "Embedder", cache: "VectorCache | None"
 ) -> Vectors:
     """Vectors of what is asked, (n_questions, dim); what reads like a passage, embedded as one."""
     vectors = np.empty((len(traces), model.dimension), np.float32)
@@ -70,7 +70,7 @@ def embed_questions(
 
 
 def _embedder(
-    model: "EmbeddingModel", cache: "VectorCache | None", *, as_passage: bool
+    model: "Embedder", cache: "VectorCache | None", *, as_passage: bool
 ) -> Callable[[Sequence[str]], Vectors]:
     if cache is None:
         return model.embed_passages if as_passage else model.embed_queries

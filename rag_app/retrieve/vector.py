@@ -10,8 +10,8 @@ from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
-    from rag_app.models import EmbeddingModel
     from rag_app.retrieve.filters.where import Where
+    from rag_app.vectors import Embedder
 
 
 class VectorRetriever(TracedRetriever):
@@ -28,7 +28,7 @@ class VectorRetriever(TracedRetriever):
     def __init__(
         self,
         index: "VectorIndex",
-        model: "EmbeddingModel",
+        model: "Embedder",
         *,
         top_k: int,
         where: "Where | None" = None,

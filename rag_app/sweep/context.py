@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import passage_text
+from rag_app.chunks import PassageModel, passage_text
 from rag_app.errors import LanguageModelError
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
 
 if TYPE_CHECKING:
-    from rag_app.models import EmbeddingModel
     from rag_app.pairs import Question
 # Passages of a ranking that are looked at: of short answers many go into a budget.
 DEPTH = 50
@@ -25,7 +24,7 @@ def budget_metric(budget_tokens: int) -> str:
 def score_with_budget(
     retriever: TracedRetriever,
     questions: "Sequence[Question]",
-    model: "EmbeddingModel",
+    model: "PassageModel",
     *,
     budget_tokens: int,
     progress: Progress = silent,
@@ -58,7 +57,7 @@ def _within(outcome: Outcome, tokens: Sequence[int], budget_tokens: int) -> floa
 class _Counting(TracedRetriever):
     """Passes rankings on and keeps the tokens of each of their passages."""
 
-    def __init__(self, retriever: TracedRetriever, model: "EmbeddingModel") -> None:
+    def __init__(self, retriever: TracedRetriever, model: "PassageModel") -> None:
         self._retriever = retriever
         self._model = model
         self.tokens: list[list[int]] = []

@@ -13,8 +13,8 @@ from rag_app.pairs import (
     Split,
     document_texts,
     question_key,
-    seen_documents,
     split_pairs,
+    training_documents,
 )
 from rag_app.pairs.split import MIN_PAIRS
 
@@ -59,7 +59,7 @@ def unseen(pairs: Sequence[Pair], model_folders: Sequence[Path]) -> list[Pair]:
     Raises:
         PairsError: nothing is left.
     """
-    seen = frozenset().union(*map(seen_documents, dict.fromkeys(model_folders)))
+    seen = frozenset().union(*map(training_documents, dict.fromkeys(model_folders)))
     trained = {question_key(pair.question) for pair in pairs if pair.document_id in seen}
     fresh = [pair for pair in pairs if question_key(pair.question) not in trained]
     if trained and not fresh:

@@ -18,8 +18,8 @@ from rag_app.sweep.weight import tune_weight
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rag_app.chunks import PassageModel
     from rag_app.index import VectorCache
-    from rag_app.models import EmbeddingModel
     from rag_app.progress import Progress
     from rag_app.sweep.grid import Setting
     from rag_app.sweep.indexes import Built, IndexBuilder
@@ -69,7 +69,7 @@ class Scorer:
         tools: Tools,
         cache: "VectorCache",
         budget_tokens: int,
-        counting: "EmbeddingModel",
+        counting: "PassageModel",
         progress: "Progress",
     ) -> None:
         self._builder = builder

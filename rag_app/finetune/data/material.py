@@ -24,7 +24,7 @@ from rag_app.pairs import (
     question_key,
     read_questions,
     split_pairs,
-    without_echoes,
+    without_self_answering,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Material:
         pool: passages that training may see besides: those of no dev or test document.
         train: the training pairs' own questions, for the score that shows what training on the
             test questions would have looked like.
-        echoes: pairs that were left out because the question repeats its answer.
+        self_answering: pairs that were left out because the question repeats its answer.
     """
 
     split: Split
@@ -65,10 +65,10 @@ class Material:
     test: list[Question]
     train: list[Question]
     unmatched: int
-    echoes: int
+    self_answering: int
 
     @property
-    def seen_documents(self) -> list[str]:
+    def training_documents(self) -> list[str]:
         """Documents that are trained on or choose the checkpoint, or are nearly the same."""
         clusters = self.split.clusters
         seen = {*self.row_clusters, *(clusters[pair.document_id] for pair in self.split.dev)}
@@ -96,7 +96,7 @@ def read_labelled(
     return matching.pairs, len(matching.unmatched)
 
 
-def prepare(
+def prepare_material(
     labelled: Sequence[Pair],
     synthetic: Sequence[Pair],
     *,
@@ -119,10 +119,10 @@ def prepare(
     """
     nodes = passages.nodes
     texts = document_texts(nodes)
-    own, written = without_echoes(labelled, texts), without_echoes(synthetic, texts)
+    own, written = without_self_answering(labelled, texts), without_self_answering(synthetic, texts)
     asked = own if labelled else written
-    echoes = len(labelled) + len(synthetic) - len(own) - len(written)
-    _require_enough(asked, unmatched=unmatched, echoes=echoes)
+    self_answering = len(labelled) + len(synthetic) - len(own) - len(written)
+    _require_enough(asked, unmatched=unmatched, self_answering=self_answering)
     split = split_pairs(
         asked,
         texts,
@@ -154,17 +154,17 @@ def prepare(
         test=build_questions(split.test, nodes, split.clusters),
         train=build_questions(train, nodes, split.clusters),
         unmatched=unmatched,
-        echoes=echoes,
+        self_answering=self_answering,
     )
 
 
-def _require_enough(pairs: Sequence[Pair], *, unmatched: int, echoes: int) -> None:
+def _require_enough(pairs: Sequence[Pair], *, unmatched: int, self_answering: int) -> None:
     """Say where the pairs of a file went, if too few of them are left."""
     gone = [
         f"{count} {why}"
         for count, why in (
             (unmatched, "have an answer that is not in the index"),
-            (echoes, "repeat the passage that answers them"),
+            (self_answering, "repeat the passage that answers them"),
         )
         if count
     ]

@@ -3,34 +3,17 @@
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from rag_app.finetune.options import TrainingRow
 from rag_app.vectors import Vectors, nearest
 
-NegativeKind = Literal["none", "random", "mined"]
-KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
-
 # A passage that scores above this share of the right one's score may be right as well: the
 # positive-aware margin of Moreira et al. 2024, "NV-Retriever", arXiv 2407.15831, section 3.
 POSITIVE_SHARE = 0.95
 # Nearest passages that negatives are chosen from.
 DEPTH = 50
-
-
-@dataclass(frozen=True)
-class NegativeOptions:
-    """Which negatives rows get.
-
-    Fields:
-        kind: "none": only the other passages of the batch.
-        per_pair: negatives of each pair.
-    """
-
-    kind: NegativeKind = "none"
-    per_pair: int = 1
 
 
 @dataclass(frozen=True)

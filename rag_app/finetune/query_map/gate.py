@@ -1,6 +1,6 @@
 """Where a collection's questions are at home, so that a map made for them leaves others alone.
 
-A map that tells the passages of one business apart does nothing for questions from elsewhere but
+A map that tells the passages of one business apart does nothing for out-of-domain questions but
 harm. How near a question is to the passages is its product with one vector: their mean times the
 inverse of their second moments, a linear discriminant whose other class is spread evenly.
 """

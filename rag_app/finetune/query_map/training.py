@@ -2,7 +2,7 @@
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
-training begins at a share of whitening. Questions from elsewhere are left alone, see `Home`.
+training begins at a share of whitening. Out-of-domain questions are left alone, see `Home`.
 """
 
 import math

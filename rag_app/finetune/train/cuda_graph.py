@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rag_app.finetune.train.packed import gains_by_packing, is_packed
-from rag_app.finetune.train.packed_columns import holds_prompts, join_columns, texts_of
+from rag_app.finetune.train.packed_columns import holds_prompts, pack_columns, texts_of
 from rag_app.finetune.train.processes import world_size
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Joined = dict[str, Any]
 LossOf = Callable[[Joined, Sequence[int]], torch.Tensor]
 
 
-def gains_by_replay(model: "SentenceTransformer") -> bool:
+def gains_by_cuda_graph(model: "SentenceTransformer") -> bool:
     """Whether a model trains faster so: a small one, on a GPU, on packed texts, by one process."""
     device = model.device.type
     if device != "cuda" or world_size() > 1 or not gains_by_packing(device):
@@ -57,7 +57,7 @@ class _Graph:
     loss: torch.Tensor
 
 
-class Replay:
+class CudaGraphStep:
     """Steps of one training as graphs, made when a size comes for the second time.
 
     All graphs share their memory: what a step leaves is gone with the next, the weights and the
@@ -90,7 +90,7 @@ class Replay:
         Returns:
             the loss; None if nothing was done.
         """
-        joined = join_columns(columns, STEP)
+        joined = pack_columns(columns, STEP)
         # Left to itself pooling counts on the device, and waits.
         lengths = joined["cu_seq_lens_q"].diff().numpy()
         joined["seq_idx"] = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]

@@ -16,7 +16,11 @@ from transformers import TrainerCallback
 from rag_app.errors import TrainingError
 from rag_app.finetune.train.denoising import DenoisingLoss
 from rag_app.finetune.train.methods import freeze_word_embeddings
-from rag_app.finetune.train.packed_columns import can_join, embed_at_once, embed_joined
+from rag_app.finetune.train.packed_columns import (
+    can_pack_columns,
+    embed_at_once,
+    embed_packed_columns,
+)
 from rag_app.finetune.train.processes import world_size
 
 if TYPE_CHECKING:
@@ -62,7 +66,7 @@ class LossEntry:
     in_pieces: bool = False
 
 
-class JoinedLoss:
+class PackedColumnsLoss:
     """A loss of sentence-transformers with one pass for all columns where texts are packed.
 
     Theirs would pad questions to the length of passages, and so takes a pass for each column.
@@ -74,21 +78,23 @@ class JoinedLoss:
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> "Tensor":
         """The loss of a batch."""
         columns = list(sentence_features)
-        if not can_join(self.model, columns):
+        if not can_pack_columns(self.model, columns):
             loss: Tensor = super().forward(columns, labels)  # type: ignore[misc]
             return loss
         return self.compute_loss_from_embeddings(embed_at_once(self.model, columns), labels)
 
     def of_joined(self, joined: dict[str, Any], counts: Sequence[int]) -> "Tensor":
         """The loss of a batch that is joined already, of so many texts in each column."""
-        return self.compute_loss_from_embeddings(embed_joined(self.model, joined, counts), None)
+        return self.compute_loss_from_embeddings(
+            embed_packed_columns(self.model, joined, counts), None
+        )
 
 
-class JoinedRankingLoss(JoinedLoss, MultipleNegativesRankingLoss):
+class JoinedRankingLoss(PackedColumnsLoss, MultipleNegativesRankingLoss):
     """MultipleNegativesRankingLoss with one pass."""
 
 
-class JoinedTripletLoss(JoinedLoss, TripletLoss):
+class JoinedTripletLoss(PackedColumnsLoss, TripletLoss):
     """TripletLoss with one pass."""
 
 

@@ -22,10 +22,10 @@ def embed_at_once(
         (texts, dimension) of each column.
     """
     fill = 1 if columns[0]["input_ids"].is_cuda else WHOLE
-    return embed_joined(model, join_columns(columns, fill), texts_of(columns))
+    return embed_packed_columns(model, pack_columns(columns, fill), texts_of(columns))
 
 
-def can_join(model: torch.nn.Module, columns: Sequence[dict[str, Any]]) -> bool:
+def can_pack_columns(model: torch.nn.Module, columns: Sequence[dict[str, Any]]) -> bool:
     """Whether columns may pass together: packed, for a model whose vectors hold all of a text."""
     return all("cu_seq_lens_q" in column for column in columns) and holds_prompts(model)
 
@@ -43,15 +43,15 @@ def texts_of(columns: Sequence[dict[str, torch.Tensor]]) -> tuple[int, ...]:
     return tuple(len(column["cu_seq_lens_q"]) - 1 for column in columns)
 
 
-def embed_joined(
+def embed_packed_columns(
     model: torch.nn.Module, joined: dict[str, Any], counts: Sequence[int]
 ) -> list[torch.Tensor]:
-    """(texts, dimension) of each column, from what `join_columns` made of so many texts."""
+    """(texts, dimension) of each column, from what `pack_columns` made of so many texts."""
     vectors = model(dict(joined))["sentence_embedding"][: sum(counts)]
     return list(vectors.split(counts))
 
 
-def join_columns(columns: Sequence[dict[str, torch.Tensor]], multiple: int) -> dict[str, Any]:
+def pack_columns(columns: Sequence[dict[str, torch.Tensor]], multiple: int) -> dict[str, Any]:
     """The texts of several columns one after another.
 
     Arguments:

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from transformers import TrainerCallback
 
-from rag_app.finetune.train.cuda_graph import Replay, gains_by_replay
-from rag_app.finetune.train.losses import JoinedLoss
+from rag_app.finetune.train.cuda_graph import CudaGraphStep, gains_by_cuda_graph
+from rag_app.finetune.train.losses import PackedColumnsLoss
 from rag_app.finetune.train.processes import world_size
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class PairTrainer(SentenceTransformerTrainer):
     """
 
     written_at = -math.inf
-    replay: Replay | None = None
+    replay: CudaGraphStep | None = None
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing is gathered: for theirs, looking for examples takes longer than an epoch."""
@@ -48,8 +48,8 @@ class PairTrainer(SentenceTransformerTrainer):
     def create_optimizer(self, model: Any = None) -> Any:
         """The optimizer, whose steps a GPU may replay."""
         optimizer = super().create_optimizer(model)
-        if isinstance(self.loss, JoinedLoss) and gains_by_replay(self.model):
-            self.replay = Replay(self._loss_of, optimizer, most_norm=self.args.max_grad_norm)
+        if isinstance(self.loss, PackedColumnsLoss) and gains_by_cuda_graph(self.model):
+            self.replay = CudaGraphStep(self._loss_of, optimizer, most_norm=self.args.max_grad_norm)
         return optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], *counts: Any) -> "torch.Tensor":

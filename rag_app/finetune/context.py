@@ -1,0 +1,30 @@
+"""What every step of a tuning needs, in one small object."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag_app.index import VectorCache, Workspace
+from rag_app.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """Where models and vectors are kept, where models run, and who is told of progress."""
+
+    workspace: Workspace
+    progress: Progress = silent
+
+    @property
+    def models(self) -> Path:
+        """Folder that models are written to."""
+        return self.workspace.models
+
+    @property
+    def cache(self) -> VectorCache:
+        """Vectors that are known already."""
+        return self.workspace.cache
+
+    @property
+    def device(self) -> str:
+        """Where models run."""
+        return self.workspace.device
