@@ -140,6 +140,77 @@ def f():
 
 
 @pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (
+            "<p>10<sup>6</sup> users, 5 m<sup>2</sup>, x<sup>2</sup>, 10<sup>-3</sup>",
+            "10^6 users, 5 m^2, x^2, 10^-3",
+        ),
+        ("<p>$500<sup>1</sup> a year (net)<sup>2</sup>", "$500 [1] a year (net) [2]"),
+        (
+            "<p>It costs 210<sup>1</sup> or 12<sup><a href=#n>3</a></sup>",
+            "It costs 210 [1] or 12 [3]",
+        ),
+        ("<p>the 1<sup>st</sup> of H<sub>2</sub>O<sup>TM</sup>", "the 1st of H2OTM"),
+        ("<p>within <del>30</del> <ins>14</ins> <s>working</s> days", "within 14 days"),
+        (
+            "<p>Put <name> and <email> into the field <b>first</b>.",
+            "Put <name> and <email> into the field first.",
+        ),
+        (
+            "<p>Of <price>5 won</price>, <x-card>new</x-card> <o:p>and old</o:p>",
+            "Of 5 won, new and old",
+        ),
+    ],
+)
+def test_what_inline_tags_mean(tmp_path: Path, source: str, text: str) -> None:
+    assert text_of(tmp_path, "a.html", source) == text
+
+
+LONG = "Whereas recognition of the inherent dignity of all members of the human family is needed, "
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        # Within the main content nothing is dropped for its name.
+        (
+            "<main><h1>Fees</h1><aside><p>Half for students.</p></aside></main><aside>Ad</aside>",
+            "# Fees\n\nHalf for students.",
+        ),
+        ("<section><header><h2>Hours</h2></header><p>Nine.</p></section>", "## Hours\n\nNine."),
+        (
+            "<article><p>Text.</p><footer>1 Note</footer></article><footer>2024</footer>",
+            "Text.\n\n1 Note",
+        ),
+        # What pandoc writes above the text of a page.
+        (
+            "<body><header id=title-block-header><h1>Handbook</h1></header><p>Text.</p></body>",
+            "# Handbook\n\nText.",
+        ),
+        (
+            f"<header><p>{LONG}</p></header><article><p>One.</p></article>",
+            f"{LONG.strip()}\n\nOne.",
+        ),
+        ("<header><h1>Shop</h1><p>Fair!</p></header><main><p>Text.</p></main>", "Text."),
+        ("<header>Shop <nav>Home</nav></header><div>Text.</div><footer>2024</footer>", "Text."),
+    ],
+)
+def test_only_what_is_around_the_main_content_is_boilerplate(
+    tmp_path: Path, source: str, text: str
+) -> None:
+    assert text_of(tmp_path, "a.html", source) == text
+
+
+@pytest.mark.timeout(60)
+def test_many_unclosed_comments_of_html_take_no_time(tmp_path: Path) -> None:
+    source = "<p>a <!-- gone -->b" + "<!--" * 500_000 + " text"
+    text = text_of(tmp_path, "a.html", source)
+    assert text.startswith("a b<!--<!--")
+    assert text.endswith("<!-- text")
+
+
+@pytest.mark.parametrize(
     ("charset", "encoding"),
     [
         ("euc-kr", "cp949"),

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rag_app.documents.content import Content
+from rag_app.documents.html_inline import mark_inline
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
@@ -13,10 +14,15 @@ from rag_app.text.normalise import decode, normalise
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
-_FURNITURE = (
+# What no page shows as text, and what leads to other pages.
+_NEVER = (
     *("script", "style", "noscript", "template", "svg", "iframe", "select", "datalist"),
-    *("head", "nav", "header", "footer", "aside"),
+    *("head", "nav"),
 )
+# Around the main content they are the site's; within it they belong to it.
+_AROUND = ("header", "footer", "aside")
+_MAIN = ("main", "article", "section")
+_LEAST_PROSE = 60
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = (
     *("p", "div", "section", "article", "main", "blockquote", "pre", "ul", "ol", "dl", "dt", "dd"),
@@ -55,7 +61,7 @@ def read_html(source: Source) -> list[Content]:
     markup = _decode_page(source.read_bytes())
     soup = _parse(markup)
     title, dates = _title(soup), _dates(soup)
-    text = _to_text(soup)
+    text = _to_text(soup, markup)
     if not text and markup.strip():
         raise DocumentError("holds no text outside scripts and menus; save it from a browser")
     return [Content(text, kind="html", title=title, dates=dates)]
@@ -70,7 +76,7 @@ def strip_tags(text: str) -> str:
     except DocumentError:
         # It only looked like HTML, and one odd cell is no reason to refuse its table.
         return text
-    return _to_text(soup, keep_lines=True)
+    return _to_text(soup, text, keep_lines=True)
 
 
 def _decode_page(data: bytes) -> str:
@@ -103,12 +109,18 @@ def _parse(markup: str) -> "BeautifulSoup":
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
         try:
-            soup = BeautifulSoup(markup, "html.parser")
+            soup = BeautifulSoup(_without_open_comments(markup), "html.parser")
         except ParserRejectedMarkup as error:
             reason = str(error).splitlines()[-1].strip()
             raise DocumentError(f"is not HTML ({reason}); mend it: tidy -m FILE") from error
     _refuse_depth(soup)
     return soup
+
+
+def _without_open_comments(markup: str) -> str:
+    """Write comments that nothing closes as text; for each html.parser would read to the end."""
+    end = markup.rfind("-->") + 1
+    return markup[:end] + markup[end:].replace("<!--", "&lt;!--")
 
 
 def _refuse_depth(soup: "BeautifulSoup") -> None:
@@ -135,13 +147,15 @@ def _dates(soup: "BeautifulSoup") -> list[str]:
     return [found[name] for name in _DATES if name in found]
 
 
-def _to_text(soup: "BeautifulSoup", *, keep_lines: bool = False) -> str:
+def _to_text(soup: "BeautifulSoup", markup: str, *, keep_lines: bool = False) -> str:
     """Write marks into the tree, then take its text.
 
     Arguments:
+        markup: what the tree was made of.
         keep_lines: line ends in the markup are the author's, as in a table cell.
     """
-    _drop_furniture(soup)
+    _drop_boilerplate(soup)
+    mark_inline(soup, markup)
     if not keep_lines:
         _fold_blanks(soup)
     _part_cells(soup)
@@ -151,11 +165,26 @@ def _to_text(soup: "BeautifulSoup", *, keep_lines: bool = False) -> str:
     return normalise(_tidy(soup.get_text()))
 
 
-def _drop_furniture(soup: "BeautifulSoup") -> None:
-    for tag in soup.find_all(_FURNITURE):
-        # The header of an article is its heading; that of the page is its banner.
-        if tag.name != "header" or tag.find_parent(["article", "main"]) is None:
+def _drop_boilerplate(soup: "BeautifulSoup") -> None:
+    for tag in soup.find_all(_NEVER):
+        tag.extract()
+    marked = soup.find(["main", "article"]) is not None
+    for tag in soup.find_all(_AROUND):
+        if tag.find_parent(_MAIN) is None and not _opens_page(tag, marked=marked):
             tag.extract()
+
+
+def _opens_page(tag: "Tag", *, marked: bool) -> bool:
+    """Whether a header is a title block or a preamble, not the site's banner.
+
+    Arguments:
+        marked: the page says where its content is; then only a paragraph of some length tells.
+    """
+    if tag.name != "header":
+        return False
+    if any(len(paragraph.get_text()) >= _LEAST_PROSE for paragraph in tag.find_all("p")):
+        return True
+    return not marked and tag.find([*_HEADINGS, "p"]) is not None
 
 
 def _fold_blanks(soup: "BeautifulSoup") -> None:
