@@ -274,7 +274,7 @@ def test_who_tunes_a_tuned_model_inherits_what_it_has_seen(
     known = replace(MATERIAL, split=Split([], [], [], {name: name for name in SUBJECTS}))
     tuned = EmbeddingModel("tuned", folder, device="cpu")
     again, _ = search(tuned, tmp_path, [], material=known)
-    assert training_documents(again.model.folder) == {"elsewhere", *SUBJECTS[:48]}
+    assert training_documents(again.model) == {"elsewhere", *SUBJECTS[:48]}
 
 
 def test_a_search_goes_on_where_the_time_ended(

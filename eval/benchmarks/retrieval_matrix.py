@@ -134,7 +134,7 @@ def open_bench(
     passages = index.passages()
     labelled = read_questions(corpus.questions)
     pairs = match_questions(labelled, passages.nodes).pairs
-    seen = training_documents(loaded.folder)
+    seen = training_documents(loaded)
     if wanted != corpus.model and not seen:
         raise SystemExit(f"nobody knows what {wanted} was trained on; tune it again")
     fresh = [pair for pair in pairs if pair.document_id not in seen]

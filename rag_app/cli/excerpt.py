@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rag_app.models import EmbeddingModel
     from rag_app.text.sentences import Span
+    from rag_app.vectors import Embedder
 
 # Characters: three to four lines of a terminal.
 LONGEST = 300
@@ -21,7 +21,7 @@ class Excerpt:
     after: str
 
 
-def excerpts(question: str, passages: Sequence[str], model: "EmbeddingModel") -> list[Excerpt]:
+def excerpts(question: str, passages: Sequence[str], model: "Embedder") -> list[Excerpt]:
     """An excerpt of each passage; all sentences are embedded at once."""
     from rag_app.text.sentences import split_by_rules
 

@@ -13,7 +13,8 @@ def show_trace(run: Run, session: "Session") -> None:
     if session.last is None or session.trace is None:
         run.say("nothing was asked yet")
         return
-    prompt = session.model.prompts.query
+    prompts = getattr(session.model, "prompts", None)
+    prompt = prompts.query if prompts else ""
     run.say(
         f"asked {session.trace.question!r} of index {session.index.name} ({session.model.name}, "
         f"{session.index.count()} chunks), retriever {session.retrieval.spec}"

@@ -17,8 +17,7 @@ from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
-from rag_app.index import Passages, VectorCache, VectorIndex, Workspace
-from rag_app.models import EmbeddingModel
+from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
     Pair,
     build_questions,
@@ -48,7 +47,7 @@ class Subject:
 
     name: str
     index: VectorIndex
-    model: EmbeddingModel
+    model: IndexModel
     passages: Passages
     cache: VectorCache
 
@@ -57,7 +56,7 @@ class Subject:
         """Whether the model was trained by `finetune`."""
         own = self.index.info
         return (self.model.name == own.model != own.base_model) or bool(
-            training_documents(self.model.folder)
+            training_documents(self.model)
         )
 
     def retriever(
@@ -181,7 +180,7 @@ def evaluate_indexes(
     runs: list[EvaluatedRun] = []
     for subject in subjects:
         questions = build_questions(pairs, subject.passages.nodes, clusters)
-        seen = training_documents(subject.model.folder)
+        seen = training_documents(subject.model)
         trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
         for each in options:
             retriever = Recorded(subject.retriever(each, tools))

@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from rag_app.index import VectorCache, Workspace
+from rag_app.index import OpenIndex, VectorCache, Workspace
+from rag_app.models import EmbeddingModel
 from rag_app.progress import Progress, silent
+
+# An index whose model has weights to be tuned.
+TunableIndex: TypeAlias = OpenIndex[EmbeddingModel]
 
 
 @dataclass(frozen=True)

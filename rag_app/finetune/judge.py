@@ -14,14 +14,14 @@ from rag_app.evaluate.comparison import (
 )
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.verdict import Verdict, guard
-from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.context import TrainingContext, TunableIndex
 from rag_app.index import IndexInfo, OpenIndex, Passages, copy_chunks, name_for
+from rag_app.models import EmbeddingModel
 from rag_app.models.plain import PlainEncode
 from rag_app.pairs import Question
 
 if TYPE_CHECKING:
     from rag_app.finetune.prepare import Prepared
-    from rag_app.models import EmbeddingModel
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Judgement:
     ann_recall: float
 
 
-def index_tuned(context: TrainingContext, base: OpenIndex, tuned: "EmbeddingModel") -> OpenIndex:
+def index_tuned(
+    context: TrainingContext, base: TunableIndex, tuned: EmbeddingModel
+) -> TunableIndex:
     """The index of the tuned model beside that of the base, with the same chunks; resumes."""
     catalog = context.workspace.catalog
     info = IndexInfo.of(tuned, base.index.info.chunking, base_model=base.model.name)
@@ -57,7 +59,7 @@ def index_tuned(context: TrainingContext, base: OpenIndex, tuned: "EmbeddingMode
 
 
 def judge(
-    context: TrainingContext, prepared: "Prepared", tuned: OpenIndex, *, seed: int
+    context: TrainingContext, prepared: "Prepared", tuned: TunableIndex, *, seed: int
 ) -> Judgement:
     """Score the base and the tuned model on the same questions, and decide."""
     base, material = prepared.base.model, prepared.material
@@ -93,7 +95,7 @@ def judge(
 
 
 def _plain_scores(
-    tuned: "EmbeddingModel", passages: Passages, questions: Sequence[Question], *, seed: int
+    tuned: EmbeddingModel, passages: Passages, questions: Sequence[Question], *, seed: int
 ) -> dict[str, Estimate] | None:
     plain = PlainEncode(tuned)
     if plain.is_the_same:

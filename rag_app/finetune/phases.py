@@ -236,7 +236,7 @@ def _train_one(
         engine.finetune()
         report = engine.finished_report()
     # Also of what was trained before: it may have been killed before this line.
-    before = training_documents(base.folder)
+    before = training_documents(base)
     write_training_documents(target, {*material.training_documents, *before})
     return EmbeddingModel(target.name, target, device=context.device), report
 

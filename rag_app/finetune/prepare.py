@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rag_app.errors import PairsError
 from rag_app.evaluate.canary import Canary, find_canary, read_canary
-from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.context import TrainingContext, TunableIndex
 from rag_app.finetune.data.material import Material, prepare_material, read_labelled
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.index import IndexInfo, OpenIndex, Passages, Workspace, copy_chunks, name_for
@@ -23,7 +23,7 @@ class Prepared:
         canary: out-of-domain questions; None where there are none.
     """
 
-    base: OpenIndex
+    base: TunableIndex
     passages: Passages
     material: Material
     canary: Canary | None
@@ -42,7 +42,7 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
     return Prepared(base, passages, material, _canary(request, base, passages))
 
 
-def open_base(workspace: Workspace, name: str | None, *, progress: Progress) -> OpenIndex:
+def open_base(workspace: Workspace, name: str | None, *, progress: Progress) -> TunableIndex:
     """The index of the untuned model, brought in line with the named (or active) one."""
     catalog = workspace.catalog
     index = catalog.open(name)
@@ -57,7 +57,10 @@ def open_base(workspace: Workspace, name: str | None, *, progress: Progress) -> 
 
 
 def _material(
-    context: TrainingContext, request: FinetuneRequest, base: OpenIndex, passages: Passages
+    context: TrainingContext,
+    request: FinetuneRequest,
+    base: TunableIndex,
+    passages: Passages,
 ) -> Material:
     labelled: list[Pair] = []
     unmatched = 0
@@ -79,7 +82,10 @@ def _material(
 
 
 def _synthetic(
-    context: TrainingContext, request: FinetuneRequest, base: OpenIndex, passages: Passages
+    context: TrainingContext,
+    request: FinetuneRequest,
+    base: TunableIndex,
+    passages: Passages,
 ) -> Sequence[Pair]:
     """Pairs from the questions written about this index; written now if there are none yet."""
     from rag_app.questions import to_pairs, usable_questions, write_questions
@@ -98,7 +104,7 @@ def _synthetic(
     return to_pairs(questions)
 
 
-def _canary(request: FinetuneRequest, base: OpenIndex, passages: Passages) -> Canary | None:
+def _canary(request: FinetuneRequest, base: TunableIndex, passages: Passages) -> Canary | None:
     """Read before anything is trained, in case it cannot be."""
     chunking = base.index.info.chunking
     if request.canary:

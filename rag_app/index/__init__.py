@@ -5,7 +5,7 @@ from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog
 from rag_app.index.info import IndexInfo
 from rag_app.index.names import index_name, name_for
-from rag_app.index.opening import OpenIndex, Workspace
+from rag_app.index.opening import IndexModel, OpenIndex, Workspace
 from rag_app.index.store import ChunkRecord, Passages, VectorIndex
 from rag_app.index.sync import SyncReport, copy_chunks, sync_documents
 
@@ -14,6 +14,7 @@ __all__ = [
     "Catalog",
     "ChunkRecord",
     "IndexInfo",
+    "IndexModel",
     "OpenIndex",
     "Passages",
     "SyncReport",

@@ -13,8 +13,7 @@ from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from rag_app.documents import Failure
-    from rag_app.index import IndexInfo, OpenIndex, SyncReport, Workspace
-    from rag_app.models import EmbeddingModel
+    from rag_app.index import IndexInfo, IndexModel, OpenIndex, SyncReport, Workspace
 
 # Failed files that are named where nothing could be read.
 _EXAMPLES = 3
@@ -187,7 +186,7 @@ def _nothing_read(failures: Sequence["Failure"]) -> str:
 
 def open_target(
     workspace: "Workspace", options: IndexOptions, *, index_name: str | None = None
-) -> "OpenIndex":
+) -> "OpenIndex[IndexModel]":
     """The index that is meant, and its model; made if need be.
 
     Raises:
@@ -206,12 +205,14 @@ def open_target(
     return opened
 
 
-def _make_target(workspace: "Workspace", options: IndexOptions, name: str | None) -> "OpenIndex":
+def _make_target(
+    workspace: "Workspace", options: IndexOptions, name: str | None
+) -> "OpenIndex[IndexModel]":
     from rag_app.index import IndexInfo, OpenIndex, name_for
     from rag_app.models.weights import DEFAULT_MODEL
 
     chunking = options.chunking()
-    model = workspace.load_model(options.model or _active_base(workspace) or DEFAULT_MODEL)
+    model = workspace.index_model(options.model or _active_base(workspace) or DEFAULT_MODEL)
     info = IndexInfo.of(model, chunking)
     made = workspace.catalog.make(name or name_for(workspace.catalog, info), info)
     return OpenIndex(made, model)
@@ -233,7 +234,7 @@ def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | Non
     return active if meant and options.differs_from(info) is None else None
 
 
-def _cut_chunks(model: "EmbeddingModel", sync: "SyncReport") -> list[str]:
+def _cut_chunks(model: "IndexModel", sync: "SyncReport") -> list[str]:
     """A warning if chunks are longer than the model reads."""
     if not sync.truncated_chunks:
         return []

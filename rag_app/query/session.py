@@ -9,9 +9,8 @@ from rag_app.answer.conversation import REMEMBERED, Turn, joined, standalone
 from rag_app.errors import ConfigError, LanguageModelError, RagAppError
 
 if TYPE_CHECKING:
-    from rag_app.index import VectorIndex, Workspace
+    from rag_app.index import IndexModel, VectorIndex, Workspace
     from rag_app.llm.chat import ChatModel
-    from rag_app.models import EmbeddingModel
     from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace
     from rag_app.retrieve.pipeline import Pipeline
 
@@ -31,7 +30,7 @@ class Session:
 
     workspace: "Workspace"
     index: "VectorIndex"
-    model: "EmbeddingModel"
+    model: "IndexModel"
     llm: "ChatModel | None"
     top_k: int
     retrieval: "RetrievalOptions"

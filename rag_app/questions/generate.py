@@ -30,8 +30,8 @@ from rag_app.text.language import guess_language
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-    from rag_app.index import OpenIndex, Passages
-    from rag_app.models import EmbeddingModel
+    from rag_app.index import IndexModel, OpenIndex, Passages
+    from rag_app.vectors import Embedder
 
 # Chunks whose prompts are held in memory at once.
 SLAB = 512
@@ -74,7 +74,7 @@ class QuestionsReport:
 
 
 def write_questions(
-    opened: "OpenIndex",
+    opened: "OpenIndex[IndexModel]",
     *,
     storage: Path,
     llm: LanguageModelOptions = LanguageModelOptions(),
@@ -136,7 +136,7 @@ def write_questions(
 
 
 def usable_questions(
-    storage: Path, llm: LanguageModelOptions, passages: "Passages", model: "EmbeddingModel"
+    storage: Path, llm: LanguageModelOptions, passages: "Passages", model: "Embedder"
 ) -> list[GeneratedQuestion]:
     """Stored questions for these passages that pass the filters; nothing is written.
 

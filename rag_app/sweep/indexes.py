@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.documents import Columns, Source, read_sources
 from rag_app.errors import DocumentError, IndexBroken
-from rag_app.index import IndexInfo, Passages, Workspace, index_name, sync_documents
-from rag_app.models import EmbeddingModel
+from rag_app.index import IndexInfo, IndexModel, Passages, Workspace, index_name, sync_documents
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Built:
     """
 
     index: "VectorIndex"
-    model: EmbeddingModel
+    model: IndexModel
     passages: Passages
     seconds: float | None
     megabytes: float | None
@@ -60,13 +59,13 @@ class IndexBuilder:
         self._progress = progress
         self._documents = documents_of(source, columns, progress=progress)
         self._paths = {Path(document.metadata["path"]) for document in self._documents}
-        self._models: dict[str, EmbeddingModel] = {}
+        self._models: dict[str, IndexModel] = {}
         self._built: dict[tuple[str, Chunking], Built] = {}
 
-    def model(self, name: str) -> EmbeddingModel:
+    def model(self, name: str) -> IndexModel:
         """The model of this name, loaded once."""
         if name not in self._models:
-            self._models[name] = self._workspace.load_model(name)
+            self._models[name] = self._workspace.index_model(name)
         return self._models[name]
 
     def build(self, model_name: str, chunking: "Chunking") -> Built:
@@ -76,7 +75,7 @@ class IndexBuilder:
             self._built[key] = self._build(self.model(model_name), chunking)
         return self._built[key]
 
-    def _build(self, model: EmbeddingModel, chunking: "Chunking") -> Built:
+    def _build(self, model: IndexModel, chunking: "Chunking") -> Built:
         started = time.monotonic()
         index = self._target(IndexInfo.of(model, chunking, base_model=self._base_of(model)))
         gone = {Path(record.path) for record in self._others(index)}
@@ -122,7 +121,7 @@ class IndexBuilder:
         files = (path for path in (index.folder / "chroma").rglob("*") if path.is_file())
         return round(sum(path.stat().st_size for path in files) / 2**20, 1)
 
-    def _base_of(self, model: EmbeddingModel) -> str | None:
+    def _base_of(self, model: IndexModel) -> str | None:
         """The model that this one was tuned from, as another index of it says."""
         infos = [self._source.info, *(index.info for index in self._readable())]
         return next(

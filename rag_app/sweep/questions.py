@@ -1,6 +1,6 @@
 """The questions that settings are compared by: found, fresh to every model, split in two."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,13 +53,13 @@ def find_pairs(
     return find_labelled(questions, here.passages, columns=columns)
 
 
-def unseen(pairs: Sequence[Pair], model_folders: Sequence[Path]) -> list[Pair]:
+def unseen(pairs: Sequence[Pair], models: Iterable[object]) -> list[Pair]:
     """Leave out what one of the models was trained on; a question of several answers, whole.
 
     Raises:
         PairsError: nothing is left.
     """
-    seen = frozenset().union(*map(training_documents, dict.fromkeys(model_folders)))
+    seen = frozenset().union(*map(training_documents, dict.fromkeys(models)))
     trained = {question_key(pair.question) for pair in pairs if pair.document_id in seen}
     fresh = [pair for pair in pairs if question_key(pair.question) not in trained]
     if trained and not fresh:

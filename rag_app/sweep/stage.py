@@ -189,7 +189,7 @@ def sweep(
         llm=request.llm,
         columns=request.columns,
     )
-    fresh = unseen(pairs, [builder.model(setting.model).folder for setting in every])
+    fresh = unseen(pairs, [builder.model(setting.model) for setting in every])
     split = split_questions(fresh, here, seed=request.seed, test_share=request.test_share)
     metric = request.metric or _metric(every, request.budget_tokens)
     scorer = Scorer(
