@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # Of a document's metadata only this is embedded with a chunk: it says what the chunk is about.
 EMBEDDED_KEY = "title"
 PAGE_STARTS = "page_starts"
+# What a chunk's metadata has besides its document's.
+CHUNK_KEYS = ("document_hash", "chunk_index", "chunk_count", "page")
 SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
 
 

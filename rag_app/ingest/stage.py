@@ -12,7 +12,7 @@ from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from rag_app.documents import Failure
+    from rag_app.documents import Failure, ReadResult
     from rag_app.index import IndexInfo, IndexModel, OpenIndex, SyncReport, Workspace
 
 # Failed files that are named where nothing could be read.
@@ -108,13 +108,45 @@ def ingest(
         ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
     """
     from rag_app.documents import read_documents
-    from rag_app.index import sync_documents
-    from rag_app.models.scripts import script_warning
 
     started = time.monotonic()
     reading = read_documents(
         paths, question_column=columns.question, answer_column=columns.answer, progress=progress
     )
+    report = ingest_reading(
+        workspace,
+        reading,
+        roots=paths,
+        index_name=index_name,
+        options=options,
+        use=use,
+        progress=progress,
+        tell=tell,
+    )
+    return replace(report, seconds=time.monotonic() - started)
+
+
+def ingest_reading(
+    workspace: "Workspace",
+    reading: "ReadResult",
+    *,
+    roots: Sequence[Path] = (),
+    index_name: str | None = None,
+    options: IndexOptions = IndexOptions(),
+    use: bool = False,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
+) -> IngestReport:
+    """As `ingest`, of documents that are read already.
+
+    Arguments:
+        roots: the files and folders that were read: what the index holds of them and is not among
+            the documents is removed.
+    """
+    from rag_app.index import sync_documents
+    from rag_app.models.scripts import script_warning
+
+    started = time.monotonic()
     catalog = workspace.catalog
     active, before = catalog.active, catalog.names()
     is_first = active.current() is None and index_name not in before
@@ -138,7 +170,7 @@ def ingest(
     sync = sync_documents(
         index,
         reading.documents,
-        roots=paths,
+        roots=roots,
         failed=[failure.path for failure in reading.failures],
         model=model,
         cache=workspace.cache,

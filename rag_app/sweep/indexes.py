@@ -3,18 +3,20 @@
 import itertools
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from rag_app.chunks import CHUNK_KEYS, EMBEDDED_KEY, chunks_by_document, overlay
 from rag_app.documents import Columns, Source, read_sources
+from rag_app.documents.given import KIND
 from rag_app.errors import DocumentError, IndexBroken
 from rag_app.index import IndexInfo, IndexModel, Passages, Workspace, index_name, sync_documents
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from llama_index.core.schema import Document
+    from llama_index.core.schema import Document, TextNode
 
     from rag_app.chunks import Chunking
     from rag_app.index import ChunkRecord, VectorIndex
@@ -58,7 +60,10 @@ class IndexBuilder:
         self._source = source
         self._progress = progress
         self._documents = documents_of(source, columns, progress=progress)
-        self._paths = {Path(document.metadata["path"]) for document in self._documents}
+        # What a program handed over has no file.
+        paths = (str(document.metadata["path"]) for document in self._documents)
+        self._paths = {Path(path) for path in paths if path}
+        self._ids = {document.node_id for document in self._documents}
         self._models: dict[str, IndexModel] = {}
         self._built: dict[tuple[str, Chunking], Built] = {}
 
@@ -78,7 +83,7 @@ class IndexBuilder:
     def _build(self, model: IndexModel, chunking: "Chunking") -> Built:
         started = time.monotonic()
         index = self._target(IndexInfo.of(model, chunking, base_model=self._base_of(model)))
-        gone = {Path(record.path) for record in self._others(index)}
+        gone = {Path(record.path) for record in self._others(index) if record.path}
         report = sync_documents(
             index,
             self._documents,
@@ -109,11 +114,19 @@ class IndexBuilder:
                 continue
 
     def _holds_others(self, index: "VectorIndex") -> bool:
-        return any(Path(record.path).exists() for record in self._others(index))
+        return any(not other.path or Path(other.path).exists() for other in self._others(index))
 
     def _others(self, index: "VectorIndex") -> "list[ChunkRecord]":
-        """What an index holds of files that the source does not have."""
-        return [record for record in index.records() if Path(record.path) not in self._paths]
+        """What an index holds that is not of the source's files or documents."""
+        return [
+            record
+            for record in index.records()
+            if (
+                Path(record.path) not in self._paths
+                if record.path
+                else record.document_id not in self._ids
+            )
+        ]
 
     def _megabytes(self, index: "VectorIndex") -> float | None:
         if self._catalog.chroma_url:
@@ -134,10 +147,14 @@ def documents_of(
 ) -> "Sequence[Document]":
     """Read the documents of an index again, from where they were read.
 
+    Those that a program handed over are put together from their chunks.
+
     Raises:
         DocumentError: one is gone, or cannot be read.
     """
-    records = index.records()
+    handed_over = given_again(index.nodes())
+    known = {document.node_id for document in handed_over}
+    records = [record for record in index.records() if record.document_id not in known]
     files = sorted({(_file_id(record), record.path) for record in records})
     sources = [Source(Path(path), name, columns.question, columns.answer) for name, path in files]
     reading = read_sources(sources, progress=progress)
@@ -152,7 +169,30 @@ def documents_of(
             f"{gone[0]} is no longer in {wanted[gone[0]]}; run `rag-app ingest` on its folder, "
             "then sweep again"
         )
-    return [document for document in reading.documents if document.node_id in wanted]
+    read = [document for document in reading.documents if document.node_id in wanted]
+    return [*handed_over, *read]
+
+
+def given_again(nodes: "Iterable[TextNode]") -> "list[Document]":
+    """The documents that a program handed over, from their chunks."""
+    from llama_index.core.schema import Document
+
+    groups = chunks_by_document([node for node in nodes if node.metadata.get("kind") == KIND])
+    documents = []
+    for document_id, chunks in groups.items():
+        first = chunks[0]
+        metadata = {key: v for key, v in first.metadata.items() if key not in CHUNK_KEYS}
+        unread = sorted(key for key in metadata if key != EMBEDDED_KEY)
+        documents.append(
+            Document(
+                id_=document_id,
+                text=overlay(chunks),
+                metadata=metadata,
+                excluded_embed_metadata_keys=unread,
+                excluded_llm_metadata_keys=unread,
+            )
+        )
+    return documents
 
 
 def _file_id(record: "ChunkRecord") -> str:
