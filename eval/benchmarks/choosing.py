@@ -45,17 +45,17 @@ from gemma import (
     training_texts,
     write_answers,
 )
-from held_out import show
+from held_out import index_options, show
 
 from rag_app.answer.answer import answer, answer_prompt
 from rag_app.answer.citations import SUPPORT, check_citations, support
+from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.evaluate.statistics import estimate, summarise
-from rag_app.index import Catalog, VectorCache, VectorIndex
-from rag_app.models import load_named
+from rag_app.index import VectorIndex
 from rag_app.pairs import (
     Pair,
     Split,
@@ -167,14 +167,13 @@ def settings_for(size: Size) -> Settings:
 
 def open_bench(size: Size, index: VectorIndex) -> Bench:
     """Split as `finetune` does, and draw the questions to ask."""
-    settings = settings_for(size)
+    workspace = workspace_of(settings_for(size))
     passages = index.passages()
     texts = document_texts(passages.nodes)
     labelled = read_questions(load("sample-en").questions)
     split = split_pairs(match_questions(labelled, passages.nodes).pairs, texts, seed=SEED)
-    searched = Searched(
-        index, load_named(index.info.model, settings), passages, VectorCache(settings.storage)
-    )
+    model = workspace.load_model(index.info.model)
+    searched = Searched(index, model, passages, workspace.cache)
     asked = {
         "training": _drawn(split.train, size.training_questions),
         "test": _drawn(split.test, size.test_questions),
@@ -194,8 +193,9 @@ def measure_retrieval(size: Size) -> dict[str, Any]:
     shutil.rmtree(size.folder / "storage", ignore_errors=True)
     shutil.copytree(load("sample-en").documents, size.documents, dirs_exist_ok=True)
     settings = settings_for(size)
-    report = ingest([size.documents], settings, progress=show)
-    index = Catalog(settings.storage).open(report.index)
+    workspace, options = workspace_of(settings), index_options(settings)
+    report = ingest(workspace, [size.documents], options=options, progress=show)
+    index = workspace.catalog.open(report.index)
     bench = open_bench(size, index)
     size.material.write_text(json.dumps(material(bench)), "utf-8")
     return {
@@ -220,9 +220,12 @@ def measure_embedding(size: Size) -> dict[str, Any]:
         pairs=load("sample-en").questions,
         options=TrainingOptions(**DEFAULT, seed=SEED, epochs=size.epochs),
         promote=False,
+        llm=language_model_of(settings),
+        results=settings.results,
     )
-    result = finetune(settings, request, progress=show)
-    index = Catalog(settings.storage).open(result.index)
+    workspace = workspace_of(settings)
+    result = finetune(workspace, request, progress=show)
+    index = workspace.catalog.open(result.index)
     return {
         "build_seconds": result.seconds,
         "training_seconds": result.training.seconds,
@@ -238,17 +241,18 @@ def take_in_change(size: Size, index_name: str) -> float:
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(size)
+    workspace, options = workspace_of(settings), index_options(settings)
     name, before, after = EDITED
     article = size.documents / name
     # Not the copy's, which a run that was stopped may have left edited.
     text = (load("sample-en").documents / name).read_text("utf-8")
     article.write_text(text.replace(before, after), "utf-8")
-    report = ingest([size.documents], settings, index_name=index_name)
+    report = ingest(workspace, [size.documents], index_name=index_name, options=options)
     article.write_text(text, "utf-8")
-    nodes = Catalog(settings.storage).open(index_name).passages().nodes
+    nodes = workspace.catalog.open(index_name).passages().nodes
     if not any(after in node.text for node in nodes):
         raise SystemExit(f"{article} was edited, and index {index_name} does not hold the edit")
-    ingest([size.documents], settings, index_name=index_name)
+    ingest(workspace, [size.documents], index_name=index_name, options=options)
     return report.seconds
 
 
