@@ -24,12 +24,12 @@ from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
 from rag_app.cli.app import build_app
+from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
-from rag_app.index import Catalog
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.endpoint import Endpoint
-from rag_app.query.session import Session, open_with_model
+from rag_app.query.session import Session
 from rag_app.retrieve import RetrievalOptions
 
 # Typer itself takes pydantic to write a help page.
@@ -590,19 +590,19 @@ def test_a_model_that_only_continues_text_answers_if_it_is_asked_to(
     shop: Path, follows: bool, settings: dict[str, str], answers: bool
 ) -> None:
     chosen = Settings(storage=shop, **settings)
-    catalog = Catalog(shop)
-    index, model = open_with_model(catalog, chosen, None)
+    workspace = workspace_of(chosen)
+    opened = workspace.open()
     endpoint = Endpoint(base_url="http://localhost:1/v1", model="base")
     with ChatModel(endpoint, follows_instructions=follows) as llm:
         session = Session(
-            catalog=catalog,
-            settings=chosen,
-            index=index,
-            model=model,
+            workspace=workspace,
+            index=opened.index,
+            model=opened.model,
             llm=llm,
             top_k=3,
             retrieval=RetrievalOptions(),
             tools=make_tools(chosen, llm),
+            draft=language_model_of(chosen).named,
         )
         assert (session.writer is llm) is answers
         if not answers:

@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from rag_app.config import DEFAULT_MODEL, Settings, load_settings
+from rag_app.chunks import Chunking
+from rag_app.cli.app import build_app
+from rag_app.config import Settings, load_settings
 from rag_app.errors import ConfigError
+from rag_app.ingest.stage import IndexOptions
 from rag_app.sweep.grid import read_grid
 
 
@@ -25,7 +29,11 @@ def toml(folder: Path, text: str, name: str = "rag_app.toml") -> Path:
 def test_defaults_hold_where_nothing_is_said() -> None:
     settings = load_settings(environment={})
     assert settings == Settings()
-    assert (settings.model, settings.chunk_size, settings.chunk_overlap) == (DEFAULT_MODEL, 256, 32)
+    options = IndexOptions(
+        settings.model, settings.chunk_size, settings.chunk_overlap, settings.sentences
+    )
+    assert options == IndexOptions()  # what is None, the index or the default decides
+    assert options.chunking() == Chunking(256, 32, "rules")
     assert settings.model_fields_set == set()
 
 
@@ -113,10 +121,19 @@ def test_a_value_out_of_range_is_named_with_what_was_found(key: str, value: obje
 
 
 def test_half_of_a_chunk_may_overlap_and_no_more() -> None:
-    flags = {"chunk_size": 100, "chunk_overlap": 50}
-    assert load_settings(flags=flags, environment={}).chunk_overlap == 50
+    assert IndexOptions(chunk_size=100, chunk_overlap=50).chunking().chunk_overlap == 50
     with pytest.raises(ConfigError, match=r"more than half of chunk_size 100.*--chunk-overlap"):
-        load_settings(flags={**flags, "chunk_overlap": 51}, environment={})
+        IndexOptions(chunk_size=100, chunk_overlap=51).chunking()
+
+
+def test_an_overlap_of_more_than_half_of_a_chunk_is_told_at_the_command_line() -> None:
+    Path("note.txt").write_text("Refunds take three days.", "utf-8")
+    flags = ["--chunk-size", "100", "--chunk-overlap", "51"]
+    done = CliRunner().invoke(build_app(), ["ingest", "note.txt", *flags])
+    assert done.exit_code == 2
+    said = " ".join(done.stderr.split())
+    assert "chunk_overlap is 51, more than half of chunk_size 100" in said
+    assert not Path("storage/active.json").exists()
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:

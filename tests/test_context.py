@@ -22,7 +22,7 @@ TEXT = "One is here.  Two is here. Three is here.\n\n\nFour is here. Five is her
 
 
 def cut(*documents: Document, size: int = 5, overlap: int = 0) -> list[TextNode]:
-    chunker = SentenceChunker.for_model(WordModel(), Chunking(size, overlap))  # type: ignore[arg-type]
+    chunker = SentenceChunker.for_model(WordModel(), Chunking(size, overlap))
     nodes: list[TextNode] = chunker.get_nodes_from_documents(documents)
     return nodes
 

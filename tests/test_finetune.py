@@ -19,7 +19,6 @@ from safetensors.numpy import load_file
 from tiny import MAX_TOKENS, make_tiny_model
 
 from rag_app.chunks import passage_text
-from rag_app.config import Settings
 from rag_app.errors import PairsError, TrainingError
 from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
 from rag_app.finetune.data.material import Material, SplitOptions, TrainOn, prepare, read_labelled
@@ -502,7 +501,7 @@ def material_of(
         synthetic,
         train_on=train_on,
         passages=passages,
-        model=WordModel(),  # type: ignore[arg-type]
+        model=WordModel(),
         options=options or SplitOptions(),
         batch_size=8,
         seed=13,
@@ -660,7 +659,7 @@ def test_labelled_questions_are_matched_and_the_rest_counted(
     passages: Passages, tmp_path: Path
 ) -> None:
     path = write_questions(tmp_path / "q.jsonl", [*DOCUMENTS[:5], "lost.md"])
-    pairs, unmatched = read_labelled(path, Settings(), passages.nodes)
+    pairs, unmatched = read_labelled(path, passages.nodes)
     assert documents_of(pairs) == set(DOCUMENTS[:5])
     assert unmatched == 1
 
@@ -668,7 +667,7 @@ def test_labelled_questions_are_matched_and_the_rest_counted(
 def test_answers_that_are_mostly_elsewhere_are_an_error(passages: Passages, tmp_path: Path) -> None:
     path = write_questions(tmp_path / "q.jsonl", [DOCUMENTS[0], "lost.md", "gone.md"])
     with pytest.raises(PairsError) as caught:
-        read_labelled(path, Settings(), passages.nodes)
+        read_labelled(path, passages.nodes)
     message = str(caught.value)
     assert message.startswith(f"2 of 3 answers in {path} are not in the index (such as 'lost.md')")
     assert "rag-app ingest PATH" in message

@@ -18,13 +18,12 @@ from tiny import make_tiny_model, one_thread
 from typer.testing import CliRunner
 
 from rag_app.cli.app import build_app
-from rag_app.config import Settings
 from rag_app.errors import TrainingError
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.request import FinetuneRequest, FinetuneResult
 from rag_app.finetune.stage import finetune
-from rag_app.index import Catalog
-from rag_app.ingest.stage import ingest
+from rag_app.index import Workspace
+from rag_app.ingest.stage import IndexOptions, ingest
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +41,8 @@ OPTIONS = TrainingOptions(epochs=30, batch_size=8, learning_rate=3e-3, max_token
 class Shop:
     """A storage with an index of the documents, and the questions about them."""
 
-    settings: Settings
+    workspace: Workspace
+    results: Path
     questions: Path
     base_index: str
 
@@ -53,11 +53,13 @@ class Shop:
         def progress(step: str, done: int, total: int, note: str = "") -> None:
             steps.append(step)
 
-        request = FinetuneRequest(pairs=self.questions, options=OPTIONS, **options)
-        return finetune(self.settings, request, progress=progress), steps
+        request = FinetuneRequest(
+            pairs=self.questions, options=OPTIONS, results=self.results, **options
+        )
+        return finetune(self.workspace, request, progress=progress), steps
 
     def active(self) -> str | None:
-        return Catalog(self.settings.storage).active.current()
+        return self.workspace.catalog.active.current()
 
 
 def write_documents(folder: Path) -> Path:
@@ -87,13 +89,13 @@ def write_questions(path: Path) -> Path:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
-    settings = Settings(
-        storage=folder / "storage", results=folder / "results", model="tiny", device="cpu"
-    )
-    make_tiny_model(settings.storage / "models" / "tiny", words=WORDS)
-    report = ingest([write_documents(folder / "docs")], settings)
+    workspace = Workspace(folder / "storage", device="cpu")
+    make_tiny_model(workspace.models / "tiny", words=WORDS)
+    documents = write_documents(folder / "docs")
+    index = ingest(workspace, [documents], options=IndexOptions(model="tiny")).index
     with one_thread():
-        yield Shop(settings, write_questions(folder / "questions.jsonl"), report.index)
+        questions = write_questions(folder / "questions.jsonl")
+        yield Shop(workspace, folder / "results", questions, index)
 
 
 @pytest.fixture(scope="module")
@@ -150,12 +152,12 @@ def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
         "comparison.json",
         "finetune.json",
     }
-    assert measured.results == shop.settings.results / f"finetune-{measured.model.name}"
+    assert measured.results == shop.results / f"finetune-{measured.model.name}"
     for name in ("base.jsonl", "tuned.jsonl"):
         assert len((measured.results / name).read_text("utf-8").splitlines()) == 24
     kept = json.loads((measured.results / "finetune.json").read_text("utf-8"))
     assert numbers(measured) == {name: kept[name] for name in numbers(measured)}
-    models = {path.name for path in (shop.settings.storage / "models").iterdir()}
+    models = {path.name for path in (shop.workspace.storage / "models").iterdir()}
     assert models == {"tiny", "tiny.bert", measured.model.name}
     assert re.fullmatch(r"tiny-mnrl-[0-9a-f]{8}", measured.model.name)
 
@@ -177,7 +179,7 @@ def test_only_measuring_leaves_the_base_in_service(shop: Shop, measured: Finetun
     assert measured.promoted is False
     assert measured.base_index == shop.base_index
     assert shop.active() == shop.base_index
-    assert measured.index in Catalog(shop.settings.storage).names()
+    assert measured.index in shop.workspace.catalog.names()
 
 
 def test_the_same_command_again_gives_the_same_and_trains_nothing(
@@ -197,16 +199,14 @@ def test_the_same_command_again_gives_the_same_and_trains_nothing(
     assert numbers(again) == numbers(measured)
     assert again.base_model == "tiny"
     assert shop.active() == measured.index
-    assert Catalog(shop.settings.storage).active.rollback() == shop.base_index
+    assert shop.workspace.catalog.active.rollback() == shop.base_index
 
 
 def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: FinetuneResult) -> None:
-    from rag_app.query.session import open_with_model
-
-    index, model = open_with_model(Catalog(shop.settings.storage), shop.settings, measured.index)
-    assert model.name == measured.model.name
-    assert index.info.base_model == "tiny"
-    assert index.count() == len(DOCUMENTS)
+    opened = shop.workspace.open(measured.index, model="tiny")
+    assert opened.model.name == measured.model.name
+    assert opened.index.info.base_model == "tiny"
+    assert opened.index.count() == len(DOCUMENTS)
 
 
 def test_a_tuning_that_changed_nothing_is_not_promoted(
@@ -215,9 +215,11 @@ def test_a_tuning_that_changed_nothing_is_not_promoted(
     before = shop.active()
     # One step of nearly nothing changes nothing, which is no reason to switch.
     request = FinetuneRequest(
-        pairs=shop.questions, options=replace(OPTIONS, epochs=1, learning_rate=1e-9)
+        pairs=shop.questions,
+        options=replace(OPTIONS, epochs=1, learning_rate=1e-9),
+        results=shop.results,
     )
-    result = finetune(shop.settings, request)
+    result = finetune(shop.workspace, request)
     assert result.comparison.verdict.decision == "hold"
     assert result.promoted is False
     assert shop.active() == before
@@ -237,7 +239,7 @@ def test_quick_leaves_epochs_that_are_given(
 ) -> None:
     requests: list[FinetuneRequest] = []
 
-    def note(_: Settings, request: FinetuneRequest, **__: Any) -> None:
+    def note(_: Workspace, request: FinetuneRequest, **__: Any) -> None:
         requests.append(request)
         raise TrainingError("noted")
 

@@ -38,11 +38,11 @@ def catalog(tmp_path: Path) -> Catalog:
 
 
 def info_of(model: WordModel, size: int = 16) -> IndexInfo:
-    return IndexInfo.of(model, Chunking(size, 4))  # type: ignore[arg-type]
+    return IndexInfo.of(model, Chunking(size, 4))
 
 
 def nodes_of(texts: list[str], model: WordModel) -> list[TextNode]:
-    chunker = SentenceChunker.for_model(model, Chunking(16, 4))  # type: ignore[arg-type]
+    chunker = SentenceChunker.for_model(model, Chunking(16, 4))
     documents = [Document(id_=f"d{i}", text=text) for i, text in enumerate(texts)]
     return list(chunker.get_nodes_from_documents(documents))
 
@@ -155,13 +155,13 @@ def test_another_model_of_the_same_dimension_is_refused_by_name(
     index: VectorIndex, model: WordModel
 ) -> None:
     tuned = WordModel("tuned", seed=1)
-    index.check_model(model)  # type: ignore[arg-type]
+    index.check_model(model)
     with pytest.raises(IndexMismatch) as caught:
-        index.check_model(tuned)  # type: ignore[arg-type]
+        index.check_model(tuned)
     for part in ("'words'", model.fingerprint, "tuned", tuned.fingerprint, "--model"):
         assert part in str(caught.value)
     with pytest.raises(IndexMismatch):
-        VectorRetriever(index, tuned, top_k=1)  # type: ignore[arg-type]
+        VectorRetriever(index, tuned, top_k=1)
 
 
 # The lock
@@ -274,7 +274,7 @@ def test_a_collection_that_something_else_made_is_broken_too(
 
 
 def test_a_name_says_what_made_the_index(model: WordModel) -> None:
-    made = IndexInfo.of(WordModel("org/My Model_v2"), Chunking(128, 16, "kiwi"))  # type: ignore[arg-type]
+    made = IndexInfo.of(WordModel("org/My Model_v2"), Chunking(128, 16, "kiwi"))
     assert re.fullmatch(r"my-model-v2-128-[0-9a-f]{6}", index_name(made))
     assert re.fullmatch(r"words-16-[0-9a-f]{6}", index_name(info_of(model)))
     # What is cut otherwise has another name.
@@ -285,7 +285,7 @@ def test_a_name_says_what_made_the_index(model: WordModel) -> None:
 def test_names_are_short_and_cut_between_words() -> None:
     model = WordModel("sentence-transformers/all-MiniLM-L6-v2-adapter-5e6f7a8b")
     base = "sentence-transformers/all-MiniLM-L6-v2"
-    tuned = IndexInfo.of(model, Chunking(256, 32), base_model=base)  # type: ignore[arg-type]
+    tuned = IndexInfo.of(model, Chunking(256, 32), base_model=base)
     assert re.fullmatch(r"all-minilm-l6-tuned-256-[0-9a-f]{6}", index_name(tuned))
     assert re.fullmatch(r"all-minilm-l6-v2-256-[0-9a-f]{6}", index_name(replace(tuned, model=base)))
     odd = replace(tuned, model="x" * 99, base_model="x" * 99)
@@ -306,8 +306,8 @@ def test_base_and_tuned_are_those_like_the_index_in_service(
     tuned = WordModel("tuned", seed=1)
     for size in (16, 32):
         chunking = Chunking(size, 4)
-        catalog.make(f"plain-{size}", IndexInfo.of(model, chunking))  # type: ignore[arg-type]
-        info = IndexInfo.of(tuned, chunking, base_model=model.name)  # type: ignore[arg-type]
+        catalog.make(f"plain-{size}", IndexInfo.of(model, chunking))
+        info = IndexInfo.of(tuned, chunking, base_model=model.name)
         catalog.make(f"better-{size}", info)
     with pytest.raises(IndexMissing, match="'tuned' could be any of the indexes better-16, better"):
         catalog.open("tuned")

@@ -13,10 +13,9 @@ from conftest import MINILM, ROOT
 from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
-from rag_app.config import Settings
 from rag_app.errors import DocumentError, IndexMismatch, ModelError
-from rag_app.index import Catalog, IndexInfo, VectorIndex
-from rag_app.ingest.stage import IngestReport, ingest, open_target
+from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace
+from rag_app.ingest.stage import IndexOptions, IngestReport, ingest, open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
 from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED
 from rag_app.retrieve import VectorRetriever
@@ -59,8 +58,8 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(docs: Path, storage: Path, *, name: str | None = None, use: bool = False, **given: Any):  # type: ignore[no-untyped-def]
-    settings = Settings(storage=storage, device="cpu", **given)
-    return ingest([docs], settings, index_name=name, use=use)
+    workspace = Workspace(storage, device="cpu")
+    return ingest(workspace, [docs], index_name=name, options=IndexOptions(**given), use=use)
 
 
 def test_the_first_ingest_reports_and_goes_into_service(docs: Path, storage: Path) -> None:
@@ -142,9 +141,8 @@ def test_the_base_models_name_means_the_tuned_index_in_service(
     catalog = Catalog(storage)
     catalog.make("tuned", IndexInfo.of(model, Chunking(256, 32), base_model=MINILM))
     catalog.active.use("tuned")
-    settings = Settings(storage=storage, device="cpu", model=MINILM)
-    index, found = open_target(catalog, settings)
-    assert (index.name, found.fingerprint) == ("tuned", model.fingerprint)
+    opened = open_target(Workspace(storage, device="cpu"), IndexOptions(model=MINILM))
+    assert (opened.index.name, opened.model.fingerprint) == ("tuned", model.fingerprint)
     assert run(docs, storage).index == "tuned"
 
 
@@ -326,14 +324,14 @@ from pathlib import Path
 from rag_app.environment import prepare_environment
 
 prepare_environment(offline=True)
-from rag_app.config import Settings
+from rag_app.index import Workspace
 from rag_app.ingest.stage import ingest
 
 def progress(step, done, total, note=""):
     if step == "index" and done > 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-ingest([Path(sys.argv[1])], Settings(storage=Path(sys.argv[2]), device="cpu"), progress=progress)
+ingest(Workspace(Path(sys.argv[2]), device="cpu"), [Path(sys.argv[1])], progress=progress)
 """
 
 

@@ -209,7 +209,7 @@ KOREAN = "환불은 열흘 걸립니다."
 
 def add(index: VectorIndex, documents: list[Document]) -> None:
     model = WordModel()
-    chunker = SentenceChunker.for_model(model, index.info.chunking)  # type: ignore[arg-type]
+    chunker = SentenceChunker.for_model(model, index.info.chunking)
     nodes = chunker.get_nodes_from_documents(documents)
     index.write(nodes, model.embed_passages([node.text for node in nodes]))
 
@@ -220,7 +220,7 @@ def document(number: int, text: str, **metadata: str) -> Document:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> VectorIndex:
-    info = IndexInfo.of(WordModel(), Chunking(16, 0))  # type: ignore[arg-type]
+    info = IndexInfo.of(WordModel(), Chunking(16, 0))
     return Catalog(tmp_path / "storage").make("words", info)
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure, in_capitals, pieces
 
+from rag_app.cli.given import language_model_of
 from rag_app.config import Settings
 from rag_app.errors import ConfigError, LanguageModelError
 from rag_app.llm import local as local_llm
 from rag_app.llm.chat import ChatModel
-from rag_app.llm.choose import open_language_model
+from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.llm.endpoint import Endpoint
 
 
@@ -294,13 +295,13 @@ def test_llama_index_talks_to_the_same_endpoint() -> None:
 
 def test_settings_choose_the_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_llm, "GEMMA_PACKAGE", "no_such_package")
-    assert open_language_model(Settings(llm="none", llm_base_url="http://x/v1")) is None
-    assert open_language_model(Settings(llm="auto")) is None
+    assert open_language_model(LanguageModelOptions("none", base_url="http://x/v1")) is None
+    assert open_language_model(LanguageModelOptions("auto")) is None
     with FakeEndpoint() as fake:
         settings = Settings(
             llm="auto", llm_base_url=fake.url, llm_model="qwen", llm_api_key="k", llm_concurrency=2
         )
-        llm = open_language_model(settings)
+        llm = open_language_model(language_model_of(settings))
         assert llm is not None
         with llm:
             assert llm.complete(["a"], max_tokens=5) == ["A"]
@@ -309,17 +310,17 @@ def test_settings_choose_the_language_model(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("options", "words"),
     [
-        (Settings(llm="endpoint", llm_model="m"), "RAG_APP_LLM_BASE_URL"),
-        (Settings(llm="endpoint", llm_base_url="localhost:1/v1"), "RAG_APP_LLM_BASE_URL"),
-        (Settings(llm="endpoint", llm_base_url="http://x/v1"), "RAG_APP_LLM_MODEL"),
-        (Settings(llm="auto", llm_model="gpt-4o"), "RAG_APP_LLM_BASE_URL"),
+        (LanguageModelOptions("endpoint", model="m"), "RAG_APP_LLM_BASE_URL"),
+        (LanguageModelOptions("endpoint", base_url="localhost:1/v1"), "RAG_APP_LLM_BASE_URL"),
+        (LanguageModelOptions("endpoint", base_url="http://x/v1"), "RAG_APP_LLM_MODEL"),
+        (LanguageModelOptions("auto", model="gpt-4o"), "RAG_APP_LLM_BASE_URL"),
     ],
 )
-def test_a_missing_setting_is_named(settings: Settings, words: str) -> None:
+def test_a_missing_setting_is_named(options: LanguageModelOptions, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        open_language_model(settings)
+        open_language_model(options)
 
 
 def test_a_missing_package_names_what_to_install(
@@ -327,4 +328,4 @@ def test_a_missing_package_names_what_to_install(
 ) -> None:
     monkeypatch.setattr(local_llm, "GEMMA_PACKAGE", "no_such_package")
     with pytest.raises(LanguageModelError, match=r"pip install 'rag-app\[local-llm\]'"):
-        open_language_model(Settings(llm="local", storage=tmp_path))
+        open_language_model(LanguageModelOptions("local", models=tmp_path / "models"))

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from rag_app.config import Settings
 from rag_app.errors import LanguageModelError, StorageError
 from rag_app.llm import local as local_llm
 from rag_app.llm.chat import ChatModel
-from rag_app.llm.choose import open_language_model
+from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.llm.local import LocalServer, gemma_gguf, has_chat_template, usable_cores
 
 needs_gemma = pytest.mark.skipif(
@@ -106,7 +105,7 @@ def test_what_is_no_gguf_is_refused(tmp_path: Path, content: bytes | None) -> No
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(LanguageModelError, match=r"model\.gguf.*--llm-model"):
-        open_language_model(Settings(llm="auto", llm_model=str(path), storage=tmp_path))
+        open_language_model(LanguageModelOptions(model=str(path)))
 
 
 @needs_llama
@@ -115,7 +114,7 @@ def test_a_gguf_that_cannot_be_loaded_is_named(
 ) -> None:
     path = gguf(tmp_path / "cut_off.gguf")
     with pytest.raises(LanguageModelError, match=r"cut_off\.gguf.*--llm none"):
-        open_language_model(Settings(llm="local", llm_model=str(path), storage=tmp_path))
+        open_language_model(LanguageModelOptions("local", model=str(path)))
     assert capfd.readouterr().err == ""
 
 
@@ -130,7 +129,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gemma(storage: Path) -> Iterator[ChatModel]:
-    llm = open_language_model(Settings(llm="local", llm_concurrency=2, storage=storage))
+    options = LanguageModelOptions("local", concurrency=2, models=storage / "models")
+    llm = open_language_model(options)
     assert llm is not None
     with llm:
         yield llm
@@ -190,7 +190,8 @@ def test_the_server_passes_the_text_through_and_answers_only_to_us(storage: Path
 @needs_gemma
 def test_one_slot_gives_the_same_texts_again(storage: Path) -> None:
     def write(seed: int) -> list[str]:
-        llm = open_language_model(Settings(llm="local", llm_concurrency=1, storage=storage))
+        options = LanguageModelOptions("local", concurrency=1, models=storage / "models")
+        llm = open_language_model(options)
         assert llm is not None
         with llm:
             prompts = ["Once upon a time", "Once upon a time there was"]

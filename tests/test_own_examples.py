@@ -11,16 +11,15 @@ from tiny import make_tiny_model
 from typer.testing import CliRunner
 
 from rag_app.cli.app import build_app
-from rag_app.config import Settings
 from rag_app.errors import PairsError
+from rag_app.pairs import read_questions
 from rag_app.questions.examples import ENGLISH, KOREAN, Example
-from rag_app.questions.own_examples import LETTERS, MOST, read_examples
+from rag_app.questions.own_examples import LETTERS, MOST, Examples, read_examples
 from rag_app.questions.prompts import PROMPT_VERSION, PromptWriter
 from rag_app.questions.rarity import Rarity
 from rag_app.questions.writers import ModelWriter
 
 RARITY = Rarity([REFUND, FREIGHT])
-SETTINGS = Settings()
 
 
 def write(folder: Path, *rows: tuple[str, str]) -> Path:
@@ -30,9 +29,13 @@ def write(folder: Path, *rows: tuple[str, str]) -> Path:
     return path
 
 
+def examples_in(path: Path, rarity: Rarity) -> Examples:
+    return read_examples(read_questions(path), rarity, source=str(path))
+
+
 def test_the_topic_is_what_question_and_answer_share(tmp_path: Path) -> None:
     path = write(tmp_path, ("pls when will refunds be\nin my account", REFUND))
-    assert read_examples(path, SETTINGS, RARITY) == {
+    assert examples_in(path, RARITY) == {
         "en": (Example(REFUND, "Refunds, account", "pls when will refunds be in my account", ()),)
     }
 
@@ -40,7 +43,7 @@ def test_the_topic_is_what_question_and_answer_share(tmp_path: Path) -> None:
 def test_of_a_long_answer_the_sentence_that_answers_is_shown(tmp_path: Path) -> None:
     long = " ".join(f"Sentence number {i} is about nothing at all." for i in range(40))
     path = write(tmp_path, ("do zebras bite people", f"{long} Zebras bite strangers. {long}"))
-    [[example]] = read_examples(path, SETTINGS, Rarity([long])).values()
+    [[example]] = examples_in(path, Rarity([long])).values()
     assert "Zebras bite strangers." in example.passage
     assert len(example.passage) <= LETTERS
 
@@ -48,13 +51,13 @@ def test_of_a_long_answer_the_sentence_that_answers_is_shown(tmp_path: Path) -> 
 def test_the_first_of_each_language(tmp_path: Path) -> None:
     english = [(f"question number {i} about the freight", FREIGHT) for i in range(MOST + 3)]
     path = write(tmp_path, *english, ("환불 언제 들어와요", KOREAN_TEXT))
-    found = read_examples(path, SETTINGS, RARITY)
+    found = examples_in(path, RARITY)
     assert [example.question for example in found["en"]] == [q for q, _ in english[:MOST]]
     assert [example.question for example in found["ko"]] == ["환불 언제 들어와요"]
 
 
 def test_they_stand_in_the_place_of_ours_where_there_are_some(tmp_path: Path) -> None:
-    own = read_examples(write(tmp_path, ("lorries, when", FREIGHT)), SETTINGS, RARITY)
+    own = examples_in(write(tmp_path, ("lorries, when", FREIGHT)), RARITY)
     writer = PromptWriter(RARITY, follows_instructions=False, examples=own)
     [english] = writer.prompts(make_node(REFUND), [0])
     assert english.startswith(f"Passage: {FREIGHT}\nTopic: ")
@@ -66,7 +69,7 @@ def test_they_stand_in_the_place_of_ours_where_there_are_some(tmp_path: Path) ->
 
 def test_other_examples_are_another_version_of_the_prompt(tmp_path: Path) -> None:
     one, other = (
-        read_examples(write(tmp_path, (question, FREIGHT)), SETTINGS, RARITY)
+        examples_in(write(tmp_path, (question, FREIGHT)), RARITY)
         for question in ("lorries, when", "when do lorries come")
     )
     versions = [
@@ -79,11 +82,11 @@ def test_other_examples_are_another_version_of_the_prompt(tmp_path: Path) -> Non
 
 
 def test_evidence_is_an_answer_and_a_document_alone_is_none(tmp_path: Path) -> None:
-    assert len(read_examples(ROOT / "data/en/questions.jsonl", SETTINGS, RARITY)["en"]) == MOST
+    assert len(examples_in(ROOT / "data/en/questions.jsonl", RARITY)["en"]) == MOST
     path = tmp_path / "bare.jsonl"
     path.write_text(json.dumps({"question": "what now", "document": "a.md"}), "utf-8")
     with pytest.raises(PairsError, match=r"no question in .*bare\.jsonl has the text"):
-        read_examples(path, SETTINGS, RARITY)
+        examples_in(path, RARITY)
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

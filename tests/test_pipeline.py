@@ -3,6 +3,7 @@
 import datetime as dt
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ from conftest import MINILM, ROOT
 from fakes import ScriptedChat
 from tiny import make_tiny_cross_encoder
 
-from rag_app.config import Settings
 from rag_app.errors import ConfigError, ModelError
-from rag_app.index import Catalog
-from rag_app.ingest.stage import ingest
+from rag_app.index import Catalog, Workspace
+from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
@@ -94,7 +94,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file = f"{category}/{name}.md"
             shutil.copy(ROOT / "data" / "en" / file, folder / "docs" / file)
     storage = folder / "storage"
-    ingest([folder / "docs"], Settings(storage=storage, device="cpu", chunk_size=64))
+    workspace = Workspace(storage, device="cpu")
+    ingest(workspace, [folder / "docs"], options=IndexOptions(chunk_size=64))
     make_tiny_cross_encoder(storage / "models" / "judge", words=["parcel", "free", "password"])
     return storage
 
@@ -111,13 +112,13 @@ def memory(chroma: Searched) -> Searched:
 
 @pytest.fixture(scope="module")
 def tools(storage: Path) -> Tools:
-    settings = Settings(storage=storage, device="cpu")
-    judge = load_cross_encoder("judge", settings)
+    load = partial(load_cross_encoder, storage=storage, device="cpu")
+    judge = load("judge")
     return Tools(
         storage=storage,
         today=TODAY,
         llm=None,
-        load_encoder=lambda name: judge if name == "judge" else load_cross_encoder(name, settings),
+        load_encoder=lambda name: judge if name == "judge" else load(name),
     )
 
 

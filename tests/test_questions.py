@@ -25,12 +25,11 @@ from typer.testing import CliRunner, Result
 
 from rag_app.chunks import passage_text
 from rag_app.cli.app import build_app
-from rag_app.config import Settings
 from rag_app.errors import LanguageModelError, StorageError
-from rag_app.index import Catalog, Passages
-from rag_app.ingest.stage import ingest, load_settings_model
+from rag_app.index import Passages, Workspace
+from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.llm import local as local_llm
-from rag_app.llm.choose import open_language_model
+from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import read_questions
 from rag_app.questions import (
@@ -509,21 +508,27 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, tiny: Path) -> Settings:
+def workspace(tmp_path: Path, tiny: Path) -> Workspace:
     folder = tmp_path / "documents"
     folder.mkdir()
     for name, text in {"refund": REFUND, "freight": FREIGHT, "hours": HOURS}.items():
         (folder / f"{name}.md").write_text(text, "utf-8")
-    made = Settings(
-        storage=tmp_path / "storage", model=str(tiny), chunk_size=64, chunk_overlap=0, llm="none"
-    )
-    ingest([folder], made)
+    made = Workspace(tmp_path / "storage")
+    ingest(made, [folder], options=IndexOptions(str(tiny), 64, 0))
     return made
 
 
-def at_endpoint(settings: Settings, endpoint: FakeEndpoint, **more: Any) -> Settings:
-    changes = {"llm": "endpoint", "llm_base_url": endpoint.url, "llm_model": "gemma", **more}
-    return settings.model_copy(update=changes)
+NO_MODEL = LanguageModelOptions("none")
+
+
+def at_endpoint(endpoint: FakeEndpoint, **more: Any) -> LanguageModelOptions:
+    return LanguageModelOptions("endpoint", base_url=endpoint.url, model="gemma", **more)
+
+
+def write(
+    workspace: Workspace, llm: LanguageModelOptions = NO_MODEL, **more: Any
+) -> QuestionsReport:
+    return write_questions(workspace.open(), storage=workspace.storage, llm=llm, **more)
 
 
 def sold_where(request: Request) -> Reply:
@@ -536,12 +541,12 @@ def accounted(report: QuestionsReport) -> int:
     return report.kept + sum(report.dropped.values())
 
 
-def test_a_language_model_writes_once_and_only_what_is_missing(settings: Settings) -> None:
+def test_a_language_model_writes_once_and_only_what_is_missing(workspace: Workspace) -> None:
     with FakeEndpoint(sold_where) as endpoint:
-        chosen = at_endpoint(settings, endpoint)
-        first = write_questions(chosen, per_chunk=1)
-        again = write_questions(chosen, per_chunk=1)
-        more = write_questions(chosen, per_chunk=3)
+        chosen = at_endpoint(endpoint)
+        first = write(workspace, chosen, per_chunk=1)
+        again = write(workspace, chosen, per_chunk=1)
+        more = write(workspace, chosen, per_chunk=3)
         sent = [request.prompt for request in endpoint.requests]
     assert (first.chunks, first.asked, first.resumed) == (3, 3, 0)
     assert (again.asked, again.resumed, again.kept) == (0, 3, first.kept)
@@ -553,91 +558,92 @@ def test_a_language_model_writes_once_and_only_what_is_missing(settings: Setting
     assert more.by_language_model
 
 
-def test_a_limit_is_a_sample_that_a_larger_one_contains(settings: Settings) -> None:
+def test_a_limit_is_a_sample_that_a_larger_one_contains(workspace: Workspace) -> None:
     with FakeEndpoint(sold_where) as endpoint:
-        chosen = at_endpoint(settings, endpoint)
-        assert write_questions(chosen, per_chunk=1, limit=1).asked == 1
-        report = write_questions(chosen, per_chunk=1, limit=2)
+        chosen = at_endpoint(endpoint)
+        assert write(workspace, chosen, per_chunk=1, limit=1).asked == 1
+        report = write(workspace, chosen, per_chunk=1, limit=2)
     assert (report.chunks, report.asked, report.resumed) == (2, 1, 1)
 
 
-def test_what_was_written_before_a_failure_is_kept(settings: Settings) -> None:
+def test_what_was_written_before_a_failure_is_kept(workspace: Workspace) -> None:
     def once(request: Request) -> Reply:
         broken = len(endpoint.requests) > 1
         return failure(400, "out of order") if broken else sold_where(request)
 
     with FakeEndpoint(once) as endpoint:
-        chosen = at_endpoint(settings, endpoint, llm_concurrency=1)
+        chosen = at_endpoint(endpoint, concurrency=1)
         with pytest.raises(LanguageModelError):
-            write_questions(chosen, per_chunk=1)
+            write(workspace, chosen, per_chunk=1)
     with FakeEndpoint(sold_where) as endpoint:
-        report = write_questions(at_endpoint(settings, endpoint), per_chunk=1)
+        report = write(workspace, at_endpoint(endpoint), per_chunk=1)
     assert (report.asked, report.resumed) == (2, 1)
 
 
-def test_another_prompt_version_asks_again(settings: Settings) -> None:
+def test_another_prompt_version_asks_again(workspace: Workspace) -> None:
     with FakeEndpoint(sold_where) as endpoint:
-        chosen = at_endpoint(settings, endpoint)
-        write_questions(chosen, per_chunk=1)
-        store = QuestionStore(settings.storage, "gemma")
+        chosen = at_endpoint(endpoint)
+        write(workspace, chosen, per_chunk=1)
+        store = QuestionStore(workspace.storage, "gemma")
         old = store.path.read_text("utf-8").replace(
             f'"prompt_version": "{PROMPT_VERSION}"', '"prompt_version": "v0"'
         )
         store.path.write_text(old, "utf-8")
-        report = write_questions(chosen, per_chunk=1)
+        report = write(workspace, chosen, per_chunk=1)
     assert (report.asked, accounted(report)) == (3, 3)
 
 
-def test_chunks_that_left_the_index_are_ignored_and_kept_in_the_file(settings: Settings) -> None:
-    with QuestionStore(settings.storage, HEADINGS).writing() as append:
+def test_chunks_that_left_the_index_are_ignored_and_kept_in_the_file(workspace: Workspace) -> None:
+    with QuestionStore(workspace.storage, HEADINGS).writing() as append:
         append(record("gone", "where did it go?", generator=HEADINGS))
-    report = write_questions(settings, per_chunk=1)
+    report = write(workspace, per_chunk=1)
     assert accounted(report) == 3
-    assert "gone" in QuestionStore(settings.storage, HEADINGS).load()
+    assert "gone" in QuestionStore(workspace.storage, HEADINGS).load()
 
 
-def test_without_a_language_model_the_text_asks(settings: Settings) -> None:
-    report = write_questions(settings)
+def test_without_a_language_model_the_text_asks(workspace: Workspace) -> None:
+    report = write(workspace)
     assert report.generator == HEADINGS
     assert not report.by_language_model
     assert (report.asked, accounted(report)) == (6, 6)
     assert "copied" not in report.dropped
 
 
-def usable(settings: Settings) -> list[GeneratedQuestion]:
-    index = Catalog(settings.storage).open()
-    return usable_questions(settings, index, load_settings_model(settings, index), index.passages())
+def usable(workspace: Workspace) -> list[GeneratedQuestion]:
+    opened = workspace.open()
+    passages = opened.index.passages()
+    return usable_questions(workspace.storage, NO_MODEL, passages, opened.model)
 
 
-def test_finetune_gets_what_was_kept_of_whoever_wrote(settings: Settings) -> None:
-    assert usable(settings) == []
+def test_finetune_gets_what_was_kept_of_whoever_wrote(workspace: Workspace) -> None:
+    assert usable(workspace) == []
     with FakeEndpoint(sold_where) as endpoint:
-        report = write_questions(at_endpoint(settings, endpoint))
-    assert usable(settings) == report.questions  # by gemma, though the settings say none
-    own = write_questions(settings)
-    assert usable(settings) == own.questions
+        report = write(workspace, at_endpoint(endpoint))
+    assert usable(workspace) == report.questions  # by gemma, though no model is asked for
+    own = write(workspace)
+    assert usable(workspace) == own.questions
 
 
-def test_the_generator_is_known_without_starting_it(tmp_path: Path) -> None:
+def test_the_generator_is_known_without_starting_it() -> None:
     def name(**values: Any) -> str:
-        return generator_name(Settings(storage=tmp_path, **values))
+        return generator_name(LanguageModelOptions(**values))
 
     url = "http://localhost:1/v1"
-    assert name(llm="none") == HEADINGS
-    assert name(llm_base_url=url, llm_model="org/m") == "org/m"
-    assert name(llm="local", llm_model="/w/small.gguf") == "small"
+    assert name(kind="none") == HEADINGS
+    assert name(base_url=url, model="org/m") == "org/m"
+    assert name(kind="local", model="/w/small.gguf") == "small"
     assert (name() == HEADINGS) != local_llm.installed()
 
 
-def run_app(settings: Settings, *arguments: str) -> Result:
+def run_app(workspace: Workspace, *arguments: str) -> Result:
     return CliRunner().invoke(
-        build_app(), ["questions", "--storage", str(settings.storage), *arguments]
+        build_app(), ["questions", "--storage", str(workspace.storage), *arguments]
     )
 
 
-def test_the_command_says_what_was_kept_and_who_wrote(settings: Settings, tmp_path: Path) -> None:
+def test_the_command_says_what_was_kept_and_who_wrote(workspace: Workspace, tmp_path: Path) -> None:
     out = tmp_path / "pairs.jsonl"
-    done = run_app(settings, "--llm", "none", "--per-chunk", "1", "--out", str(out), "--json")
+    done = run_app(workspace, "--llm", "none", "--per-chunk", "1", "--out", str(out), "--json")
     assert done.exit_code == 0, done.stderr
     values = json.loads(done.stdout)
     expected = {"generator", "index", "chunks", "asked", "resumed", "kept", "dropped"}
@@ -645,7 +651,7 @@ def test_the_command_says_what_was_kept_and_who_wrote(settings: Settings, tmp_pa
     assert (values["generator"], values["chunks"], values["asked"]) == (HEADINGS, 3, 3)
     assert len(read_questions(out)) == values["kept"]
     assert "no language model wrote these questions" in " ".join(done.stderr.split())
-    shown = run_app(settings, "--llm", "none", "--per-chunk", "1", "--quiet")
+    shown = run_app(workspace, "--llm", "none", "--per-chunk", "1", "--quiet")
     assert "3 chunks, 3 of them had theirs; 0 asked" in shown.stdout
 
 
@@ -681,7 +687,9 @@ def test_what_could_not_be_written_ends_with_2(
 @pytest.mark.slow
 @pytest.mark.skipif(not local_llm.installed(), reason=f"no local model; {local_llm.INSTALL}")
 def test_the_local_model_writes_questions(tmp_path: Path) -> None:
-    chosen = Settings(storage=tmp_path, llm="local", llm_timeout=500, llm_concurrency=1)
+    chosen = LanguageModelOptions(
+        "local", timeout_seconds=500, concurrency=1, models=tmp_path / "models"
+    )
     nodes = [make_node(text, document=f"{i}.md") for i, text in enumerate([REFUND, FREIGHT, HOURS])]
     written: dict[int, list[str]] = {}
     model = open_language_model(chosen)

@@ -10,7 +10,6 @@ from conftest import MINILM
 from llama_index.core.schema import NodeWithScore, TextNode
 from tiny import make_tiny_cross_encoder, make_tiny_model
 
-from rag_app.config import Settings
 from rag_app.errors import ModelError
 from rag_app.models import find_weights
 from rag_app.models.cross_encoder import CrossEncoder, load_cross_encoder
@@ -117,9 +116,8 @@ def test_a_real_cross_encoder_scores_pairs(judge: CrossEncoder) -> None:
 
 def test_by_name_under_storage_and_by_folder(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "models" / "acme__judge")
-    settings = Settings(storage=tmp_path, device="cpu")
     scores = [
-        load_cross_encoder(name, settings).score(QUESTION, PASSAGES).tolist()
+        load_cross_encoder(name, storage=tmp_path, device="cpu").score(QUESTION, PASSAGES).tolist()
         for name in ("acme/judge", str(folder))
     ]
     assert scores[0] == scores[1]
@@ -127,7 +125,7 @@ def test_by_name_under_storage_and_by_folder(folder: Path, tmp_path: Path) -> No
 
 def refusal(name: str | Path, storage: Path) -> str:
     with pytest.raises(ModelError) as refused:
-        load_cross_encoder(str(name), Settings(storage=storage, device="cpu"))
+        load_cross_encoder(str(name), storage=storage, device="cpu")
     return str(refused.value)
 
 

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rag_app.cli.app import build_app
+from rag_app.cli.given import retrieval_of
 from rag_app.config import Settings
 from rag_app.errors import ConfigError
 from rag_app.retrieve import RetrievalOptions
@@ -150,12 +151,16 @@ def test_what_is_no_retriever_is_refused(spec: str) -> None:
 
 def test_from_settings() -> None:
     settings = Settings(retriever="hybrid:0.5+latest", fetch_k=7, rewrites=2, where="a = 1")
-    assert RetrievalOptions.from_settings(settings) == RetrievalOptions(
+    options = RetrievalOptions(
         "hybrid", hybrid_weight=0.5, recency="latest", fetch_k=7, rewrites=2, where="a = 1"
     )
-    assert RetrievalOptions.from_settings(Settings()) == PLAIN
+    assert retrieval_of(settings) == options
+    assert options == RetrievalOptions.parse(
+        "hybrid:0.5+latest", fetch_k=7, rewrites=2, where="a = 1"
+    )
+    assert retrieval_of(Settings()) == RetrievalOptions.parse() == PLAIN
     with pytest.raises(ConfigError, match="unknown retriever 'magic'"):
-        RetrievalOptions.from_settings(Settings(retriever="magic"))
+        retrieval_of(Settings(retriever="magic"))
 
 
 def test_a_bad_retriever_in_the_settings_file(

@@ -31,9 +31,9 @@ def model() -> WordModel:
 
 
 def make_index(storage: Path, model: WordModel, texts: list[str]) -> VectorIndex:
-    info = IndexInfo.of(model, Chunking(16, 0))  # type: ignore[arg-type]
+    info = IndexInfo.of(model, Chunking(16, 0))
     index = Catalog(storage).make("words", info)
-    chunker = SentenceChunker.for_model(model, info.chunking)  # type: ignore[arg-type]
+    chunker = SentenceChunker.for_model(model, info.chunking)
     documents = [Document(id_=f"d{i:02}", text=text) for i, text in enumerate(texts)]
     if texts:
         index.write(chunker.get_nodes_from_documents(documents), model.embed_passages(texts))
@@ -78,8 +78,8 @@ def test_more_questions_than_a_batch() -> None:
 
 
 def test_exact_and_approximate_agree_on_fifty_chunks(index: VectorIndex, model: WordModel) -> None:
-    exact = ExactRetriever(index.passages(), model, top_k=10)  # type: ignore[arg-type]
-    vector = VectorRetriever(index, model, top_k=10)  # type: ignore[arg-type]
+    exact = ExactRetriever(index.passages(), model, top_k=10)
+    vector = VectorRetriever(index, model, top_k=10)
     for question in QUESTIONS:
         left, right = exact.retrieve(question), vector.retrieve(question)
         assert [hit.node.text for hit in left] == [hit.node.text for hit in right]
@@ -90,8 +90,8 @@ def test_many_questions_at_once_are_answered_as_one_by_one(
     index: VectorIndex, model: WordModel
 ) -> None:
     for retriever in (
-        ExactRetriever(index.passages(), model, top_k=3),  # type: ignore[arg-type]
-        VectorRetriever(index, model, top_k=3),  # type: ignore[arg-type]
+        ExactRetriever(index.passages(), model, top_k=3),
+        VectorRetriever(index, model, top_k=3),
     ):
         many = retriever.retrieve_many(QUESTIONS)
         assert [len(hits) for hits in many] == [3, 3, 3, 3]
@@ -101,13 +101,13 @@ def test_many_questions_at_once_are_answered_as_one_by_one(
 
 
 def test_all_chunks_when_more_are_asked_for(index: VectorIndex, model: WordModel) -> None:
-    exact = ExactRetriever(index.passages(), model, top_k=80)  # type: ignore[arg-type]
-    vector = VectorRetriever(index, model, top_k=80)  # type: ignore[arg-type]
+    exact = ExactRetriever(index.passages(), model, top_k=80)
+    vector = VectorRetriever(index, model, top_k=80)
     assert len(exact.retrieve("one")) == len(vector.retrieve("one")) == 50
 
 
 def test_an_empty_index_finds_nothing(tmp_path: Path, model: WordModel) -> None:
     empty = make_index(tmp_path, model, [])
-    exact = ExactRetriever(empty.passages(), model, top_k=5)  # type: ignore[arg-type]
-    vector = VectorRetriever(empty, model, top_k=5)  # type: ignore[arg-type]
+    exact = ExactRetriever(empty.passages(), model, top_k=5)
+    vector = VectorRetriever(empty, model, top_k=5)
     assert exact.retrieve_many(["x", "y"]) == vector.retrieve_many(["x", "y"]) == [[], []]

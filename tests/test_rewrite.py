@@ -309,7 +309,7 @@ def test_questions_and_passages_are_told_apart(tmp_path: Path, cached: bool) -> 
     model = TwoSided()
     cache = VectorCache(tmp_path) if cached else None
     traces = [Trace("one"), Trace("two", as_passage=True), Trace("three"), Trace("one", True)]
-    vectors = embed_questions(traces, model, cache)  # type: ignore[arg-type]
+    vectors = embed_questions(traces, model, cache)
     plain = WordModel().embed_passages([trace.question for trace in traces])
     assert vectors == pytest.approx(plain * [[-1], [1], [-1], [1]])
 

@@ -43,7 +43,7 @@ def cut(
     overlap: int = 0,
     model: WordModel | EmbeddingModel | None = None,
 ) -> list[TextNode]:
-    chunker = SentenceChunker.for_model(model or WordModel(), Chunking(size, overlap))  # type: ignore[arg-type]
+    chunker = SentenceChunker.for_model(model or WordModel(), Chunking(size, overlap))
     return list(chunker.get_nodes_from_documents([source]))
 
 

@@ -15,12 +15,11 @@ from test_documents_pages import pdf
 from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
-from rag_app.config import Settings
 from rag_app.errors import ConfigError, DocumentError
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
-from rag_app.index import Catalog, IndexInfo, Passages
-from rag_app.ingest.stage import ingest
+from rag_app.index import IndexInfo, Passages, Workspace
+from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.pairs import Pair, Question, make_pair
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools
@@ -435,7 +434,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, tiny: str) -> Settings:
+def workspace(tmp_path: Path, tiny: str) -> Workspace:
     """Documents of three kinds, ingested; others that were never ingested lie beside them."""
     docs = tmp_path / "docs"
     # A folder may be called as the files in it.
@@ -443,25 +442,24 @@ def settings(tmp_path: Path, tiny: str) -> Settings:
     (docs / "a.md" / "a.md").write_text("# Parcels\n\nThey go by rail. They come by boat.", "utf-8")
     (docs / "faq.csv").write_text(ROWS, "utf-8")
     (docs / "manual.pdf").write_bytes(pdf(["Press the button."], ["Then wait for the light."]))
-    settings = Settings(storage=tmp_path / "storage", model=tiny, chunk_size=32, chunk_overlap=0)
-    ingest([docs], settings)
+    workspace = Workspace(tmp_path / "storage")
+    ingest(workspace, [docs], options=IndexOptions(tiny, 32, 0))
     (docs / "stray.md").write_text("# Stray\n\nNobody asked for this.", "utf-8")
     (docs / "faq.csv").write_text(ROWS + "Who?,Nobody asked for this either.\n", "utf-8")
-    return settings
+    return workspace
 
 
-def builder_of(settings: Settings) -> IndexBuilder:
-    catalog = Catalog(settings.storage)
-    return IndexBuilder(settings, catalog, catalog.open())
+def builder_of(workspace: Workspace) -> IndexBuilder:
+    return IndexBuilder(workspace, workspace.catalog.open())
 
 
 def documents(built: Built) -> set[str]:
     return {str(node.ref_doc_id) for node in built.passages.nodes}
 
 
-def test_an_index_is_built_of_the_documents_of_another(settings: Settings) -> None:
-    built = builder_of(settings).build(settings.model, SMALL)
-    before = Catalog(settings.storage).open().passages().nodes
+def test_an_index_is_built_of_the_documents_of_another(workspace: Workspace, tiny: str) -> None:
+    built = builder_of(workspace).build(tiny, SMALL)
+    before = workspace.catalog.open().passages().nodes
     assert documents(built) == {str(node.ref_doc_id) for node in before}
     assert {name.split("#")[0] for name in documents(built)} == {
         "docs/a.md/a.md",
@@ -480,16 +478,16 @@ def test_an_index_is_built_of_the_documents_of_another(settings: Settings) -> No
     assert built.megabytes is not None
 
 
-def test_a_second_build_embeds_nothing(settings: Settings) -> None:
-    first = builder_of(settings).build(settings.model, SMALL)
-    cache = settings.storage / "cache" / "vectors.sqlite"
+def test_a_second_build_embeds_nothing(workspace: Workspace, tiny: str) -> None:
+    first = builder_of(workspace).build(tiny, SMALL)
+    cache = workspace.storage / "cache" / "vectors.sqlite"
     with sqlite3.connect(cache) as connection:
         connection.execute("DELETE FROM vectors")
     connection.close()
-    builder = builder_of(settings)
-    again = builder.build(settings.model, SMALL)
+    builder = builder_of(workspace)
+    again = builder.build(tiny, SMALL)
     assert again.seconds is None
-    assert builder.build(settings.model, SMALL) is again
+    assert builder.build(tiny, SMALL) is again
     assert again.index.name == first.index.name
     assert [n.node_id for n in again.passages.nodes] == [n.node_id for n in first.passages.nodes]
     with sqlite3.connect(cache) as connection:
@@ -497,66 +495,70 @@ def test_a_second_build_embeds_nothing(settings: Settings) -> None:
     connection.close()
 
 
-def test_what_is_there_is_not_built_again(settings: Settings) -> None:
-    catalog = Catalog(settings.storage)
-    built = builder_of(settings).build(settings.model, catalog.open().info.chunking)
+def test_what_is_there_is_not_built_again(workspace: Workspace, tiny: str) -> None:
+    catalog = workspace.catalog
+    built = builder_of(workspace).build(tiny, catalog.open().info.chunking)
     assert (built.index.name, built.seconds) == (catalog.active.current(), None)
     assert catalog.names() == [built.index.name]
 
 
-def test_a_document_that_is_gone(settings: Settings, tmp_path: Path) -> None:
+def test_a_document_that_is_gone(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "docs" / "a.md" / "a.md"
     path.unlink()
     with pytest.raises(DocumentError, match="run `rag-app ingest` on its folder, then") as caught:
-        builder_of(settings)
+        builder_of(workspace)
     assert str(caught.value).startswith(f"{path} cannot be opened")
 
 
-def test_a_row_that_is_gone(settings: Settings, tmp_path: Path) -> None:
+def test_a_row_that_is_gone(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "docs" / "faq.csv"
     path.write_text(ROWS.replace("nine", "ten"), "utf-8")
-    before = Catalog(settings.storage).open().count()
+    before = workspace.catalog.open().count()
     with pytest.raises(DocumentError) as caught:
-        builder_of(settings)
+        builder_of(workspace)
     assert re.fullmatch(
         rf"docs/faq\.csv#\w+ is no longer in {re.escape(str(path))}; run `rag-app ingest` on its "
         "folder, then sweep again",
         str(caught.value),
     )
-    assert Catalog(settings.storage).open().count() == before
+    assert workspace.catalog.open().count() == before
 
 
-def test_an_index_of_other_documents_is_left_alone(settings: Settings, tmp_path: Path) -> None:
+def test_an_index_of_other_documents_is_left_alone(
+    workspace: Workspace, tiny: str, tmp_path: Path
+) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("Something else.", "utf-8")
-    small = settings.model_copy(update={"chunk_size": 16})
-    other = ingest([tmp_path / "more"], small).index
-    built = builder_of(settings).build(settings.model, SMALL)
+    options = IndexOptions(tiny, SMALL.chunk_size, SMALL.chunk_overlap)
+    other = ingest(workspace, [tmp_path / "more"], options=options).index
+    built = builder_of(workspace).build(tiny, SMALL)
     assert built.index.name == f"{other}-2"
     assert "more/b.txt" not in documents(built)
-    kept = Catalog(settings.storage).open(other)
+    kept = workspace.catalog.open(other)
     assert {record.document_id for record in kept.records()} == {"more/b.txt"}
-    assert builder_of(settings).build(settings.model, SMALL).index.name == f"{other}-2"
+    assert builder_of(workspace).build(tiny, SMALL).index.name == f"{other}-2"
 
 
 def test_a_document_that_was_removed_since_the_last_sweep(
-    settings: Settings, tmp_path: Path
+    workspace: Workspace, tiny: str, tmp_path: Path
 ) -> None:
-    first = builder_of(settings).build(settings.model, SMALL)
+    first = builder_of(workspace).build(tiny, SMALL)
     (tmp_path / "docs" / "manual.pdf").unlink()
     (tmp_path / "docs" / "stray.md").unlink()
-    ingest([tmp_path / "docs"], settings)
-    built = builder_of(settings).build(settings.model, SMALL)
+    ingest(workspace, [tmp_path / "docs"], options=IndexOptions(tiny, 32, 0))
+    built = builder_of(workspace).build(tiny, SMALL)
     assert built.index.name == first.index.name
     assert documents(first) - documents(built) == {"docs/manual.pdf"}
 
 
-def test_an_index_that_a_killed_run_left_without_its_collection(settings: Settings) -> None:
-    catalog = Catalog(settings.storage)
+def test_an_index_that_a_killed_run_left_without_its_collection(
+    workspace: Workspace, tiny: str
+) -> None:
+    catalog = workspace.catalog
     info = catalog.open().info
     catalog._client("broken")
     assert "broken" in catalog.names()
-    built = builder_of(settings).build(settings.model, SMALL)
+    built = builder_of(workspace).build(tiny, SMALL)
     assert built.seconds is not None
     assert built.index.info == IndexInfo(
         **{**info.to_metadata(), "chunk_size": 16, "chunk_overlap": 0}  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from test_cli import HEAVY, check_error, name_of, python, run_app, run_json
 from tiny import make_tiny_model, one_thread
 from typer.testing import Result
 
+from rag_app.cli.given import workspace_of
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
 from rag_app.index import Catalog
@@ -369,8 +370,11 @@ def test_only_measuring_writes_no_settings(shop: Shop) -> None:
 def run_stage(shop: Shop, progress: Any) -> SweepResult:
     settings = Settings(storage=shop.storage, results=shop.folder / "results", device="cpu")
     grid = Grid(chunk_sizes=(32, 64), chunk_overlaps=(0,), retrievers=("vector", "keyword"))
-    request = SweepRequest(grid=grid, questions=shop.questions, metric="hit_rate@1")
-    return sweep(settings, request, tools=make_tools(settings, None), progress=progress)
+    request = SweepRequest(
+        grid=grid, questions=shop.questions, metric="hit_rate@1", results=settings.results
+    )
+    tools = make_tools(settings, None)
+    return sweep(workspace_of(settings), request, tools=tools, progress=progress)
 
 
 def test_killed_and_run_again(shop: Shop) -> None:

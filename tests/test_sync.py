@@ -256,7 +256,7 @@ def test_more_documents_than_a_group_and_more_chunks_than_a_batch(
         index,
         read_documents([docs]).documents,
         roots=[docs],
-        model=model,  # type: ignore[arg-type]
+        model=model,
         cache=VectorCache(tmp_path),
         progress=lambda step, done, total, note="": (
             seen.append((done, total)) if step == "index" else None
@@ -280,7 +280,7 @@ def test_a_copy_holds_the_same_chunks_in_the_other_models_space(
     sync(index, folder, model)
     tuned = WordModel("tuned", seed=1)
     target = make_index(tmp_path / "storage", tuned, "tuned")
-    copy_chunks(index, target, model=tuned, cache=VectorCache(tmp_path))  # type: ignore[arg-type]
+    copy_chunks(index, target, model=tuned, cache=VectorCache(tmp_path))
     copied, original = target.passages(), index.passages()
     assert [node.node_id for node in copied.nodes] == [node.node_id for node in original.nodes]
     assert [node.metadata for node in copied.nodes] == [node.metadata for node in original.nodes]
@@ -296,11 +296,11 @@ def test_a_copy_resumes_and_drops_what_the_source_lost(
     sync(index, folder, model)
     tuned = WordModel("tuned", seed=1)
     target = make_index(tmp_path / "storage", tuned, "tuned")
-    copy_chunks(index, target, model=tuned, cache=VectorCache(tmp_path / "1"))  # type: ignore[arg-type]
+    copy_chunks(index, target, model=tuned, cache=VectorCache(tmp_path / "1"))
     target.delete([target.passages().nodes[1].node_id])
     (folder / "three.md").unlink()
     sync(index, folder, model)
     tuned.embedded.clear()
-    copy_chunks(index, target, model=tuned, cache=VectorCache(tmp_path / "2"))  # type: ignore[arg-type]
+    copy_chunks(index, target, model=tuned, cache=VectorCache(tmp_path / "2"))
     assert tuned.embedded == [f"one\n{PARTS['b']}"]
     assert texts(target) == texts(index) == [PARTS[letter] for letter in "abcd"]

@@ -504,7 +504,7 @@ def make_index(folder: Path, rows: list[dict[str, Any]]) -> VectorIndex:
         source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"document {n % 7}")}
         node = TextNode(id_=str(n), text=f"word{n}", metadata=row, relationships=source)
         nodes.append(node)
-    index = Catalog(folder).make("words", IndexInfo.of(model, Chunking(16, 4)))  # type: ignore[arg-type]
+    index = Catalog(folder).make("words", IndexInfo.of(model, Chunking(16, 4)))
     index.write(nodes, model.embed_passages([node.text for node in nodes]))
     return index
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from corpora import CORPORA, E5, RESULTS, SHARED, WORK, Corpus, load, write_results
-from held_out import settings_for, show
+from held_out import index_options, settings_for, show
 
+from rag_app.cli.given import language_model_of, retrieval_of, workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.retrieve import Tools
 from rag_app.sweep.grid import Grid
@@ -52,9 +53,16 @@ def long_documents() -> Corpus:
         return corpus
     settings = settings_for(corpus, SEED)
     small = settings.model_copy(update={"chunk_size": LONG_SIZES[0], "chunk_overlap": 0})
-    report = ingest([corpus.documents], small, progress=show)
+    workspace = workspace_of(small)
+    report = ingest(workspace, [corpus.documents], options=index_options(small), progress=show)
     written = write_questions(
-        small, index_name=report.index, per_chunk=1, limit=ASKED, progress=show
+        workspace.open(report.index, model=small.model),
+        storage=small.storage,
+        llm=language_model_of(small),
+        per_chunk=1,
+        limit=ASKED,
+        seed=small.seed,
+        progress=show,
     )
     print(f"{LONG}: {written.kept} questions kept, dropped {written.dropped}", flush=True)
     write_pairs(corpus.questions, to_pairs(written.questions), written.nodes)
@@ -66,16 +74,21 @@ def measure(corpus: Corpus) -> dict[str, Any]:
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
-    report = ingest([corpus.documents], settings, use=True, progress=show)
+    workspace, options = workspace_of(settings), index_options(settings)
+    report = ingest(workspace, [corpus.documents], options=options, use=True, progress=show)
     sizes = LONG_SIZES if corpus.name == LONG else SHORT_SIZES
     request = SweepRequest(
         grid=Grid(chunk_sizes=sizes, retrievers=RETRIEVERS),
         questions=corpus.questions,
         index=report.index,
         promote=False,
+        retrieval=retrieval_of(settings),
+        llm=language_model_of(settings),
+        seed=settings.seed,
+        results=settings.results,
     )
     tools = Tools(storage=settings.storage, today=TODAY, llm=None, load_encoder=no_encoder)
-    values = sweep(settings, request, tools=tools, progress=show).to_json()
+    values = sweep(workspace, request, tools=tools, progress=show).to_json()
     return {"model": corpus.model, **values, "results": Path(values["results"]).name}
 
 

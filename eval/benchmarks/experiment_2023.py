@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from corpora import CORPORA, MINILM, RESULTS, WORK, Corpus, load, write_results
+from held_out import index_options
 
+from rag_app.cli.given import workspace_of
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
 from rag_app.finetune.data.negatives import NegativeOptions
@@ -145,14 +147,16 @@ def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, 
     from rag_app.evaluate.statistics import summarise
     from rag_app.finetune.data.material import SplitOptions, prepare, read_labelled
     from rag_app.finetune.train.memory import peak_memory_mb
-    from rag_app.index import Catalog, Passages, VectorCache
+    from rag_app.index import Passages
     from rag_app.ingest.stage import ingest, open_target
 
     settings = settings_for(corpus, device)
-    ingest([corpus.documents], settings)
-    index, base = open_target(Catalog(settings.storage), settings)
+    workspace, options = workspace_of(settings), index_options(settings)
+    ingest(workspace, [corpus.documents], options=options)
+    opened = open_target(workspace, options)
+    index, base = opened.index, opened.model
     passages = index.passages()
-    labelled, _ = read_labelled(corpus.questions, settings, passages.nodes)
+    labelled, _ = read_labelled(corpus.questions, passages.nodes)
     material = prepare(
         labelled[:PAIRS],
         [],
@@ -163,7 +167,7 @@ def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, 
         batch_size=row.batch_size,
         seed=SEED,
     )
-    cache = VectorCache(settings.storage)
+    cache = workspace.cache
     if device == "cuda":
         import torch
 

@@ -10,12 +10,16 @@ import argparse
 import json
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
 
+from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
+
+if TYPE_CHECKING:
+    from rag_app.ingest.stage import IndexOptions
 
 SHOWN = ("hit_rate@1", "hit_rate@2", "hit_rate@3", "hit_rate@5", "mrr@10")
 NAME = "held_out"
@@ -23,6 +27,8 @@ NAME = "held_out"
 
 def settings_for(corpus: Corpus, seed: int) -> Settings:
     """A storage of its own for each corpus, and the default chunk size."""
+    from rag_app.chunks import Chunking
+
     folder = WORK / corpus.name
     settings = load_settings(
         flags={
@@ -33,7 +39,16 @@ def settings_for(corpus: Corpus, seed: int) -> Settings:
         }
     )
     # Named, it is meant: another size may be in service.
-    return settings.model_copy(update={"chunk_size": settings.chunk_size})
+    return settings.model_copy(update={"chunk_size": settings.chunk_size or Chunking.chunk_size})
+
+
+def index_options(settings: Settings) -> "IndexOptions":
+    """How the settings want an index to be made."""
+    from rag_app.ingest.stage import IndexOptions
+
+    return IndexOptions(
+        settings.model, settings.chunk_size, settings.chunk_overlap, settings.sentences
+    )
 
 
 def ready(
@@ -47,13 +62,23 @@ def ready(
     """Ingest the documents and, if they are trained on, write questions, unless that is done."""
     from rag_app.ingest.stage import ingest
 
-    report = ingest([corpus.documents], settings, progress=show)
+    workspace, options = workspace_of(settings), index_options(settings)
+    report = ingest(workspace, [corpus.documents], options=options, progress=show)
     print(f"{corpus.name}: {report.chunks} chunks in {report.seconds:.0f} s")
     if kind == "labelled":
         return
+    from rag_app.pairs import read_questions
     from rag_app.questions import write_questions
 
-    written = write_questions(settings, per_chunk=per_chunk, examples=examples, progress=show)
+    written = write_questions(
+        workspace.open(model=settings.model),
+        storage=settings.storage,
+        llm=language_model_of(settings),
+        per_chunk=per_chunk,
+        examples=read_questions(examples) if examples else (),
+        seed=settings.seed,
+        progress=show,
+    )
     print(f"{corpus.name}: {written.kept} questions kept, dropped {written.dropped}")
 
 
@@ -70,8 +95,10 @@ def measure(corpus: Corpus, kind: str, seed: int, epochs: int) -> dict[str, Any]
         train_on=kind,  # type: ignore[arg-type]
         options=TrainingOptions(**DEFAULT, seed=seed, epochs=epochs),
         promote=False,
+        llm=language_model_of(settings),
+        results=settings.results,
     )
-    result = finetune(settings, request, progress=show)
+    result = finetune(workspace_of(settings), request, progress=show)
     values = result.to_json()
     for absolute in ("model", "results"):
         values[absolute] = Path(values[absolute]).name

@@ -46,13 +46,12 @@ def main() -> None:
     parser.add_argument("--stop", action="store_true", help="end LlamaIndex's answers at a line")
     arguments = parser.parse_args()
     prepare_environment()
-    from rag_app.config import Settings
-    from rag_app.llm.choose import open_language_model
+    from rag_app.llm.choose import LanguageModelOptions, open_language_model
 
     nodes = passages(arguments.passages)
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(storage=Path(folder), llm="local", llm_timeout=600)
-        model = open_language_model(settings)
+        options = LanguageModelOptions("local", timeout_seconds=600, models=Path(folder) / "models")
+        model = open_language_model(options)
         if model is None:
             raise SystemExit("skipped: no local language model is installed")
         with model:

@@ -17,23 +17,23 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from corpora import CORPORA, RESULTS, Corpus, load, write_results
-from held_out import settings_for, show
+from held_out import index_options, settings_for, show
 from outcomes import SHOWN, KeptOutcomes, changes, interval
 from stock_retrievers import STOCK, Stock
 
+from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.evaluate.statistics import summarise
-from rag_app.index import Catalog, Passages, VectorCache
+from rag_app.index import Catalog, Passages
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.choose import open_language_model
-from rag_app.models import load_named
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import (
     Pair,
@@ -91,7 +91,12 @@ class Bench:
             storage=self.settings.storage,
             today=TODAY,
             llm=self.llm,
-            load_encoder=lambda name: load_cross_encoder(name, self.settings),
+            load_encoder=partial(
+                load_cross_encoder,
+                storage=self.settings.storage,
+                offline=self.settings.offline,
+                device=self.settings.device,
+            ),
         )
 
     @cached_property
@@ -124,13 +129,14 @@ def open_bench(
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
-    name = ingest([corpus.documents], settings, progress=show).index
-    catalog = Catalog(settings.storage)
+    workspace, options = workspace_of(settings), index_options(settings)
+    name = ingest(workspace, [corpus.documents], options=options, progress=show).index
+    catalog = workspace.catalog
     wanted = model or corpus.model
     if wanted != corpus.model:
         name = next(name for name in catalog.names() if catalog.open(name).info.model == wanted)
     index = catalog.open(name)
-    loaded = load_named(wanted, settings)
+    loaded = workspace.load_model(wanted)
     passages = index.passages()
     labelled = read_questions(corpus.questions)
     pairs = match_questions(labelled, passages.nodes).pairs
@@ -148,7 +154,7 @@ def open_bench(
     return Bench(
         corpus=corpus,
         settings=settings,
-        searched=Searched(index, loaded, passages, VectorCache(settings.storage)),
+        searched=Searched(index, loaded, passages, workspace.cache),
         dev=questions(split.train),
         test=questions(split.test),
         depends_on=_depends_on(corpus, passages),
@@ -337,7 +343,8 @@ def run(
     """Measure what is missing of one corpus."""
     with contextlib.ExitStack() as stack:
         llm = None
-        if wanted.llm and (opened := open_language_model(settings_for(corpus, SEED))):
+        writer = language_model_of(settings_for(corpus, SEED))
+        if wanted.llm and (opened := open_language_model(writer)):
             llm = stack.enter_context(opened)
         for model in [corpus.model, *(_tuned_model(corpus) if wanted.tuned else [])]:
             rows = done.setdefault(model, {})

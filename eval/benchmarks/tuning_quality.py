@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpora import CORPORA, RESULTS, WORK, Corpus, canary_folder, load, write_results
-from held_out import ready, settings_for, show
+from held_out import index_options, ready, settings_for, show
 from outcomes import KeptOutcomes, changes, interval, scores
 from stock_engine import train_llama_index
 
 from rag_app.chunks import passage_text
+from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import Canary, harm_on, read_canary, watch_canary
@@ -40,7 +41,7 @@ from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, train_phases
 from rag_app.finetune.presets import BEST, DEFAULT, QUICK, as_quick, search_best
 from rag_app.finetune.train.methods import ADAPTER
-from rag_app.index import Catalog, Passages, VectorCache
+from rag_app.index import Passages, VectorCache
 from rag_app.ingest.stage import open_target
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair
@@ -134,21 +135,23 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         # Questions of one writer share a file, and the last ones count.
         settings = settings.model_copy(update={"storage": examples.parent / "storage"})
     ready(corpus, settings, kind, per_chunk=way.per_chunk, examples=examples)
-    index, base = open_target(Catalog(settings.storage), settings)
+    opened = open_target(workspace_of(settings), index_options(settings))
+    index, base = opened.index, opened.model
     passages = index.passages()
-    labelled, _ = read_labelled(corpus.questions, settings, passages.nodes)
+    labelled, _ = read_labelled(corpus.questions, passages.nodes)
     written: Sequence[Pair] = []
     if kind != LABELLED:
         from rag_app.questions import filter_questions, stored_questions, to_pairs
 
-        questions = _first_of_each_chunk(stored_questions(settings, passages), way.per_chunk)
+        stored = stored_questions(settings.storage, language_model_of(settings), passages)
+        questions = _first_of_each_chunk(stored, way.per_chunk)
         if way.filters:
             questions = filter_questions(questions, passages, base).kept
         written = to_pairs(questions)
     material = prepare(
         labelled,
         written,
-        train_on=kind,  # type: ignore[arg-type]
+        train_on=kind,
         passages=passages,
         model=base,
         options=SplitOptions(),
