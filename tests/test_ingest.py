@@ -256,9 +256,7 @@ def test_a_folder_of_nothing_that_can_be_read_makes_no_index(
 ) -> None:
     table = tmp_path / "faq.csv"
     table.write_text("ask,reply\nq,a\n", "utf-8")
-    with pytest.raises(
-        DocumentError, match=r"faq\.csv has no columns question and answer, but"
-    ):
+    with pytest.raises(DocumentError, match=r"faq\.csv has no columns question and answer, but"):
         run(table, storage)
     bad = tmp_path / "bad"
     bad.mkdir()

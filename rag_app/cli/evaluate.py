@@ -77,7 +77,7 @@ def evaluate(
     with open_tools(settings, request.retrievers) as tools:
         runs, unmatched = evaluate_stage(settings, request, tools=tools, progress=run.progress)
     if unmatched:
-        run.warn(f"{unmatched} questions were left out: their answers are not in the index")
+        run.warn(str(unmatched))
     for one in {(one.name, one.model): one for one in runs}.values():
         if one.seen:
             run.warn(
@@ -95,4 +95,10 @@ def evaluate(
                 f"{one.name} {one.retriever} against the first: {one.against_first.verdict}",
                 soft_wrap=True,
             )
-    run.result({"runs": [one.to_json() for one in runs], "unmatched": unmatched})
+    run.result(
+        {
+            "runs": [one.to_json() for one in runs],
+            "unmatched": unmatched.count,
+            "unmatched_example": unmatched.example,
+        }
+    )

@@ -249,7 +249,7 @@ def _map_on_questions(training: "TrainingReport") -> str:
 
 def _show_left_out(run: Run, result: "FinetuneResult") -> None:
     if result.unmatched:
-        run.warn(f"{result.unmatched} questions were left out: their answers are not in the index")
+        run.warn(str(result.unmatched))
     if result.echoes:
         run.warn(
             f"{result.echoes} questions were left out: they repeat the passage that answers them, "

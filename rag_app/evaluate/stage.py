@@ -20,6 +20,7 @@ from rag_app.index import Catalog, Passages, VectorCache, VectorIndex
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.pairs import (
     Pair,
+    Unmatched,
     build_questions,
     cluster_documents,
     document_texts,
@@ -139,11 +140,11 @@ def evaluate(
     *,
     tools: Tools,
     progress: Progress = silent,
-) -> tuple[list[EvaluatedRun], int]:
+) -> tuple[list[EvaluatedRun], Unmatched]:
     """Score every index (or every model, over the active index's chunks) with every retriever.
 
     Returns:
-        the runs, and how many questions had no answer in the first index.
+        the runs, and the questions that had no answer in the first index.
     Raises:
         ConfigError: an unknown retriever, or the index's own search asked of a model without one.
         PairsError: the questions cannot be read, or none of their answers is in the index.
@@ -231,8 +232,10 @@ def _subjects(
     return subjects
 
 
-def find_labelled(settings: "Settings", path: Path, passages: Passages) -> tuple[list[Pair], int]:
-    """Labelled questions with their answers' places, and how many have no answer in the index.
+def find_labelled(
+    settings: "Settings", path: Path, passages: Passages
+) -> tuple[list[Pair], Unmatched]:
+    """Labelled questions with their answers' places, and those without an answer in the index.
 
     Raises:
         PairsError: the file cannot be read, or none of its answers is in the index.
@@ -246,4 +249,4 @@ def find_labelled(settings: "Settings", path: Path, passages: Passages) -> tuple
             f"none of the {len(questions)} answers in {path} is in the index; "
             "ingest the documents they come from: `rag-app ingest PATH`"
         )
-    return matching.pairs, len(matching.unmatched)
+    return matching.pairs, matching.left_out

@@ -11,6 +11,7 @@ from rag_app.finetune.data.negatives import NegativeOptions
 from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.presets import DEFAULT, Tried
+from rag_app.pairs import Unmatched
 
 NO_OPINION = "none"
 
@@ -57,7 +58,7 @@ class FinetuneResult:
     promoted: bool
     split: dict[str, int]
     rows: int
-    unmatched: int
+    unmatched: Unmatched
     echoes: int
     doubted: int
     cut: CutPassages
@@ -85,7 +86,8 @@ class FinetuneResult:
             "reason": self.verdict.reason,
             "split": self.split,
             "training_pairs": self.rows,
-            "unmatched": self.unmatched,
+            "unmatched": self.unmatched.count,
+            "unmatched_example": self.unmatched.example,
             "echoes": self.echoes,
             "doubted": self.doubted,
             "cut_passages": asdict(self.cut),

@@ -23,7 +23,7 @@ from rag_app.finetune.train.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.models.cross_encoder import load_cross_encoder
-from rag_app.pairs import Pair, Split
+from rag_app.pairs import Pair, Split, Unmatched
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _gather(
     progress: Progress,
 ) -> Material:
     labelled: list[Pair] = []
-    unmatched = 0
+    unmatched = Unmatched()
     if request.pairs is not None:
         labelled, unmatched = read_labelled(request.pairs, settings, passages.nodes)
     synthetic = (

@@ -6,7 +6,7 @@ from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.inputs import QADataset, Questions, as_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
-from rag_app.pairs.matching import Matching, match_questions
+from rag_app.pairs.matching import Matching, Unmatched, match_questions
 from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
@@ -25,6 +25,7 @@ __all__ = [
     "Question",
     "Questions",
     "Split",
+    "Unmatched",
     "as_questions",
     "build_questions",
     "check_leaks",

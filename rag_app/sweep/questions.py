@@ -9,6 +9,7 @@ from rag_app.evaluate.stage import find_labelled
 from rag_app.pairs import (
     Pair,
     Split,
+    Unmatched,
     document_texts,
     question_key,
     seen_documents,
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 def find_pairs(
     settings: "Settings", questions: Path | None, source: "VectorIndex", here: "Built"
-) -> tuple[list[Pair], int]:
-    """Questions with their answers' places, and how many have no answer in the index.
+) -> tuple[list[Pair], Unmatched]:
+    """Questions with their answers' places, and those without an answer in the index.
 
     Arguments:
         questions: labelled ones; None: those that were written for the source.
@@ -42,7 +43,7 @@ def find_pairs(
                 "there are no questions to compare settings by; name labelled ones: "
                 "`rag-app sweep --questions FILE`, or write some: `rag-app questions`"
             )
-        return list(to_pairs(written)), 0
+        return list(to_pairs(written)), Unmatched()
     return find_labelled(settings, questions, here.passages)
 
 

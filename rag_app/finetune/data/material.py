@@ -16,6 +16,7 @@ from rag_app.pairs import (
     Pair,
     Question,
     Split,
+    Unmatched,
     build_questions,
     check_leaks,
     document_texts,
@@ -65,7 +66,7 @@ class Material:
     dev: DevSet | None
     test: list[Question]
     train: list[Question]
-    unmatched: int
+    unmatched: Unmatched
     echoes: int
     doubted: int
 
@@ -79,8 +80,8 @@ class Material:
 
 def read_labelled(
     path: Path, settings: "Settings", nodes: Sequence["TextNode"]
-) -> tuple[list[Pair], int]:
-    """Labelled pairs of a file that stand in the index, and how many do not.
+) -> tuple[list[Pair], Unmatched]:
+    """Labelled pairs of a file that stand in the index, and those that do not.
 
     Raises:
         PairsError: the file cannot be read, or most of its answers are not in the index.
@@ -97,7 +98,7 @@ def read_labelled(
             f"(such as {answer!r}); ingest the documents they come from first: "
             f"`rag-app ingest {path if example.passage else 'PATH'}`"
         )
-    return matching.pairs, len(matching.unmatched)
+    return matching.pairs, matching.left_out
 
 
 def prepare(
@@ -110,7 +111,7 @@ def prepare(
     options: SplitOptions,
     batch_size: int,
     seed: int,
-    unmatched: int = 0,
+    unmatched: Unmatched | None = None,
     believe: Callable[[Sequence[Pair]], list[Pair]] = list,
 ) -> Material:
     """Split by document, choose what is trained on, and check that nothing leaks.
@@ -130,7 +131,8 @@ def prepare(
     own, written = without_echoes(labelled, texts), without_echoes(synthetic, texts)
     asked = own if labelled else written
     echoes = len(labelled) + len(synthetic) - len(own) - len(written)
-    _require_enough(asked, unmatched=unmatched, echoes=echoes)
+    unmatched = unmatched or Unmatched()
+    _require_enough(asked, unmatched=unmatched.count, echoes=echoes)
     split = split_pairs(
         asked,
         texts,
