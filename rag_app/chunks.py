@@ -45,6 +45,10 @@ class Chunking:
     sentences: str = "rules"
 
 
+# Of documents that are passages already.
+WHOLE_PASSAGES = Chunking(chunk_size=1_000_000, chunk_overlap=0)
+
+
 class SentenceChunker(NodeParser):
     """Packs whole sentences into chunks of at most `chunk_size` tokens.
 

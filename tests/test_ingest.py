@@ -266,7 +266,8 @@ def test_a_folder_of_nothing_that_can_be_read_makes_no_index(
         run(bad, storage)
     assert (Catalog(storage).names(), Catalog(storage).active.current()) == ([], None)
     first = run(docs, storage)
-    for given in ({}, {"chunk_size": 64, "chunk_overlap": 16}):
+    other: dict[str, Any] = {"chunk_size": 64, "chunk_overlap": 16}
+    for given in ({}, other):
         with pytest.raises(DocumentError, match="has no columns question and answer"):
             run(table, storage, **given)
     assert Catalog(storage).names() == [first.index]

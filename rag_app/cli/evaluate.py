@@ -50,7 +50,11 @@ def evaluate(
     answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
     chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
 ) -> None:
-    """Score retrieval on questions whose answers are known; the first run is the one to beat."""
+    """Score retrieval on questions whose answers are known; the first run is the one to beat.
+
+    A JSON dataset or a BEIR folder brings its own passages: if the index in service does not hold
+    them, they are indexed by themselves, and the model in service is scored beside its base.
+    """
     settings = run.settings(
         question_column=question_column,
         answer_column=answer_column,
@@ -75,7 +79,9 @@ def evaluate(
         results=out,
     )
     with open_tools(settings, request.retrievers) as tools:
-        runs, unmatched = evaluate_stage(settings, request, tools=tools, progress=run.progress)
+        runs, unmatched = evaluate_stage(
+            settings, request, tools=tools, progress=run.progress, tell=run.note
+        )
     if unmatched:
         run.warn(str(unmatched))
     for one in {(one.name, one.model): one for one in runs}.values():

@@ -26,6 +26,10 @@ def finetune(
         str | None, typer.Option(help="labelled, synthetic or both. [labelled with --pairs]")
     ] = None,
     index: Annotated[str | None, typer.Option(help="Index to start from. [in service]")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model to tune, where the pairs bring their passages (JSON, BEIR)."),
+    ] = None,
     loss: Annotated[
         str | None, typer.Option(help="mnrl, triplet, dae, or several in turn: dae,mnrl. [mnrl]")
     ] = None,
@@ -151,6 +155,7 @@ def finetune(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]
         index=index,
+        model=model,
         options=TrainingOptions(**{**DEFAULT, **options}, seed=settings.seed),
         split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
         negatives=NegativeOptions(negatives, negatives_per_pair, rounds),  # type: ignore[arg-type]
@@ -161,7 +166,7 @@ def finetune(
         canary=canary,
         promote=not no_promote,
     )
-    result = finetune_stage(settings, request, progress=run.progress)
+    result = finetune_stage(settings, request, progress=run.progress, tell=run.note)
     _show(run, result)
     run.result(result.to_json())
 

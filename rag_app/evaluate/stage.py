@@ -4,7 +4,7 @@ import itertools
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +25,11 @@ from rag_app.pairs import (
     cluster_documents,
     document_texts,
     match_questions,
+    open_dataset,
     question_key,
     read_questions,
     seen_documents,
+    tuned_from,
 )
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
@@ -140,9 +142,16 @@ def evaluate(
     *,
     tools: Tools,
     progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[EvaluatedRun], Unmatched]:
     """Score every index (or every model, over the active index's chunks) with every retriever.
 
+    Questions that bring their own passages are asked of an index of those, where no index was named
+    and the one in service does not hold them: by the models that were named, else by the model in
+    service and the one it was tuned from.
+
+    Arguments:
+        tell: called with a sentence about an index that is made for that.
     Returns:
         the runs, and the questions that had no answer in the first index.
     Raises:
@@ -153,7 +162,9 @@ def evaluate(
     if request.results:
         refuse_unwritable(request.results, is_folder=True, make_parents=True)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    subjects = _subjects(settings, catalog, request, progress)
+    subjects = _dataset_subjects(settings, catalog, request, progress, tell) or _subjects(
+        settings, catalog, request, progress
+    )
     pairs, unmatched = find_labelled(settings, request.questions, subjects[0].passages)
     clusters = cluster_documents(document_texts(subjects[0].passages.nodes))
     runs: list[EvaluatedRun] = []
@@ -221,15 +232,66 @@ def _subjects(
         index.check_model(model)
         subjects.append(Subject(index.name, index, model, index.passages(), cache))
     if request.models:
-        index = catalog.open()
-        nodes = index.passages().nodes
-        texts = [passage_text(node) for node in nodes]
-        for name in request.models:
-            model = load_named(name, settings)
-            vectors = cache.embed_passages(model, texts, progress=progress)
-            short = name.rstrip("/").rsplit("/", 1)[-1]
-            subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
+        subjects += _over_chunks(settings, catalog.open(), request.models, cache, progress)
     return subjects
+
+
+def _over_chunks(
+    settings: "Settings",
+    index: VectorIndex,
+    models: Sequence[str],
+    cache: VectorCache,
+    progress: Progress,
+) -> list[Subject]:
+    """Models over the chunks of one index."""
+    subjects = []
+    nodes = index.passages().nodes
+    texts = [passage_text(node) for node in nodes]
+    for name in models:
+        model = load_named(name, settings)
+        vectors = cache.embed_passages(model, texts, progress=progress)
+        short = name.rstrip("/").rsplit("/", 1)[-1]
+        subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
+    return subjects
+
+
+def _dataset_subjects(
+    settings: "Settings",
+    catalog: Catalog,
+    request: EvaluateRequest,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> list[Subject]:
+    """The base and the tuned model, or those named, over the passages that the questions bring.
+
+    None, where an index was named, or the questions bring no passages that are not in service.
+    """
+    if request.indexes:
+        return []
+    named = request.models[0] if request.models else None
+    dataset = open_dataset(
+        catalog,
+        settings,
+        request.questions,
+        model=named,
+        whichever_model=True,
+        progress=progress,
+        tell=tell,
+    )
+    if dataset is None:
+        return []
+    index, model = dataset
+    base = index.info.base_model
+    models = request.models or [*filter(None, (base, tuned_from(catalog, settings, base)))]
+    approximate = any(
+        options.retriever == APPROXIMATE for options in _retrievers(settings, request)
+    )
+    if approximate and len(models) > 1:
+        raise ConfigError(
+            f"--retriever vector asks an index, and that of {request.questions.name} is of "
+            f"{model.name} alone; use --index {index.name}, or --retriever exact"
+        )
+    return _over_chunks(settings, index, models, VectorCache(settings.storage), progress)
 
 
 def find_labelled(

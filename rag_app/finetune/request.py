@@ -25,12 +25,15 @@ class FinetuneRequest:
             name of a cross-encoder.
         preset: "quick" or "best" instead of what the options say of method and epochs.
         minutes: that preset "best" may search.
+        model: what to tune, where the pairs bring their own passages; without one, that of the
+            settings, or of the index in service.
         canary: questions from elsewhere with their passages; the sample data unless named.
     """
 
     pairs: Path | None = None
     train_on: TrainOn = "labelled"
     index: str | None = None
+    model: str | None = None
     options: TrainingOptions = field(default_factory=lambda: TrainingOptions(**DEFAULT))
     split: SplitOptions = field(default_factory=SplitOptions)
     negatives: NegativeOptions = field(default_factory=NegativeOptions)

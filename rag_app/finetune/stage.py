@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from rag_app.chunks import WHOLE_PASSAGES, Chunking
 from rag_app.disk import refuse_unwritable, write_whole
-from rag_app.errors import PairsError
+from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
 from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, search_loss
 from rag_app.evaluate.verdict import guard
@@ -23,8 +24,11 @@ from rag_app.finetune.train.processes import send
 from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.models.cross_encoder import load_cross_encoder
-from rag_app.pairs import Pair, Split, Unmatched
+from rag_app.pairs import Pair, Split, Unmatched, in_service, open_dataset
 from rag_app.progress import Progress, silent
+
+# How the canary is cut where the passages are whole.
+USUAL_CHUNKING = Chunking(256, 32)
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
@@ -32,31 +36,45 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    settings: "Settings", request: FinetuneRequest, *, progress: Progress = silent
+    settings: "Settings",
+    request: FinetuneRequest,
+    *,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> FinetuneResult:
     """Tune, index, score, decide.
 
     The base is the model that the index's model was tuned from, if it was tuned: running the same
     command again gives the same result, not a tuning of the tuned. A run that was killed goes on.
+    Pairs that bring their own passages are tuned on over an index of those, unless an index was
+    named or the one in service holds them; it goes into service if nothing is.
     Under torchrun only the leading process may call this; the others call `training.follow`.
 
+    Arguments:
+        tell: called with a sentence about an index that is made for the pairs.
     Raises:
         PairsError, LeakError: the pairs cannot be used.
         IndexMissing, ModelError, TrainingError: as their names say.
     """
     try:
-        return _finetune(settings, request, progress)
+        return _finetune(settings, request, progress, tell)
     finally:
         send(None)
 
 
-def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress) -> FinetuneResult:
+def _finetune(
+    settings: "Settings",
+    request: FinetuneRequest,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> FinetuneResult:
     started = time.monotonic()
     plan_phases(request.options, request.negatives)
     refuse_unwritable(settings.results, is_folder=True, make_parents=True)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     cache = VectorCache(settings.storage)
-    base_index, base = _open_base(catalog, settings, request.index, cache, progress)
+    dataset = _open_dataset(catalog, settings, request, progress, tell)
+    base_index, base = dataset or _open_base(catalog, settings, request, cache, progress)
     passages = base_index.passages()
     material = _gather(settings, request, base_index, base, passages, cache, progress)
     # Read before anything is trained, in case it cannot be.
@@ -76,7 +94,8 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     )
     watched = watch_canary(canary, base, tuned, cache=cache, seed=settings.seed) if canary else None
     verdict = guard(comparison.verdict, watched.differences) if watched else comparison.verdict
-    promoted = request.promote and verdict.decision == "promote"
+    wanted = request.promote and (dataset is None or _is_in_service(catalog, base_index))
+    promoted = wanted and verdict.decision == "promote"
     result = FinetuneResult(
         model=tuned.folder,
         base_model=base.name,
@@ -133,29 +152,73 @@ def _read_tokens(options: TrainingOptions) -> int | None:
 def _canary(
     request: FinetuneRequest, base: EmbeddingModel, index: "VectorIndex", passages: Passages
 ) -> Canary | None:
-    chunking = index.info.chunking
+    whole = index.info.chunking == WHOLE_PASSAGES
+    chunking = USUAL_CHUNKING if whole else index.info.chunking
     if request.canary:
         return read_canary(request.canary, base, chunking)
     return find_canary(base, chunking, passages.nodes)
 
 
+def _open_dataset(
+    catalog: Catalog,
+    settings: "Settings",
+    request: FinetuneRequest,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> tuple["VectorIndex", EmbeddingModel] | None:
+    """The index of the passages that the pairs bring, in service if nothing is; None: another."""
+    if request.pairs is None or request.index is not None:
+        return None
+    dataset = open_dataset(
+        catalog, settings, request.pairs, model=request.model, progress=progress, tell=tell
+    )
+    if dataset and catalog.active.current() is None:
+        catalog.active.use(dataset[0].name)
+    return dataset
+
+
+def _is_in_service(catalog: Catalog, index: "VectorIndex") -> bool:
+    """Whether the index in service holds the very chunks of this one, by whatever model."""
+    active = in_service(catalog)
+    return active is None or (
+        active.name == index.name or set(active.chunk_ids()) == set(index.chunk_ids())
+    )
+
+
 def _open_base(
     catalog: Catalog,
     settings: "Settings",
-    name: str | None,
+    request: FinetuneRequest,
     cache: VectorCache,
     progress: Progress,
 ) -> tuple["VectorIndex", EmbeddingModel]:
     """The index of the untuned model, brought in line with the named (or active) one."""
-    index = catalog.open(name)
+    index = catalog.open(request.index)
+    if request.model not in (None, index.info.base_model, index.info.model):
+        raise ConfigError(
+            f"--model is {request.model!r}, but index {index.name!r} was made with "
+            f"{index.info.base_model}; leave --model out, or run `rag-app ingest --model "
+            f"{request.model} PATH` and name that index with --index"
+        )
     base = load_named(index.info.base_model, settings)
     if index.info.model == index.info.base_model:
         index.check_model(base)
         return index, base
     info = IndexInfo.of(base, index.info.chunking)
-    base_index = catalog.make(catalog.find(info) or index_name(info), info)
+    base_index = catalog.make(_untuned_name(catalog, index, info), info)
     copy_chunks(index, base_index, model=base, cache=cache, progress=progress)
     return base_index, base
+
+
+def _untuned_name(catalog: Catalog, index: "VectorIndex", info: IndexInfo) -> str:
+    """Name of the untuned model's index that belongs to a tuned one, whether it is there or not."""
+    if info.chunking != WHOLE_PASSAGES:
+        return catalog.find(info) or index_name(info)
+    # Each dataset has an index of its own, and all of them are made alike.
+    chunks = set(index.chunk_ids())
+    others = (catalog.open(name) for name in catalog.names())
+    same = (one.name for one in others if one.info == info and set(one.chunk_ids()) == chunks)
+    return next(same, f"{index.name[:90]}-untuned")
 
 
 def _gather(

@@ -3,6 +3,7 @@
 from rag_app.index.active import ActivePointer
 from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog, index_name
+from rag_app.index.corpus import CorpusIndex, find_corpus, index_corpus
 from rag_app.index.info import IndexInfo
 from rag_app.index.store import ChunkRecord, Passages, VectorIndex
 from rag_app.index.sync import SyncReport, copy_chunks, sync_documents
@@ -11,12 +12,15 @@ __all__ = [
     "ActivePointer",
     "Catalog",
     "ChunkRecord",
+    "CorpusIndex",
     "IndexInfo",
     "Passages",
     "SyncReport",
     "VectorCache",
     "VectorIndex",
     "copy_chunks",
+    "find_corpus",
+    "index_corpus",
     "index_name",
     "sync_documents",
 ]

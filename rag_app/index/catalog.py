@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rag_app.chunks import WHOLE_PASSAGES
 from rag_app.errors import ConfigError, IndexBroken, IndexMissing
 from rag_app.index.active import ActivePointer
 from rag_app.index.info import DISTANCE, IndexInfo
@@ -155,5 +156,6 @@ def index_name(info: IndexInfo) -> str:
     """A name that says what made the index: model, chunk size, fingerprint."""
     model = re.sub(r"[^a-zA-Z0-9]+", "-", info.model.rsplit("/", 1)[-1]).strip("-").lower()[:40]
     marks = "" if info.sentences == "rules" else f"-{info.sentences}"
-    size = f"{info.chunk_size}-{info.chunk_overlap}"
+    whole = info.chunking == WHOLE_PASSAGES
+    size = "whole" if whole else f"{info.chunk_size}-{info.chunk_overlap}"
     return f"{model}-{size}{marks}-{info.fingerprint[:6]}"

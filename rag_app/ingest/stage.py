@@ -207,10 +207,15 @@ def _check_making(index: "VectorIndex", settings: "Settings") -> None:
 
 def _active_if_meant(catalog: "Catalog", settings: "Settings") -> str | None:
     """The index in service, unless a setting was given that it was not made with."""
+    from rag_app.chunks import WHOLE_PASSAGES
+
     active = catalog.active.current()
     if active is None:
         return None
     info = catalog.open(active).info
+    if info.chunking == WHOLE_PASSAGES:
+        # It holds the passages of a dataset; documents are to be cut.
+        return None
     same = all(
         getattr(info, key) == getattr(settings, key) for key in MAKING[1:] if given(settings, key)
     )

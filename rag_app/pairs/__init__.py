@@ -1,5 +1,7 @@
 """Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
 
+from rag_app.pairs.corpus import corpus_documents, holds_corpus, read_corpus
+from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
 from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.export import WRITERS, refuse_output, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
@@ -30,16 +32,22 @@ __all__ = [
     "build_questions",
     "check_leaks",
     "cluster_documents",
+    "corpus_documents",
     "document_texts",
     "gold_chunks",
+    "holds_corpus",
+    "in_service",
     "keep_seen",
     "make_pair",
     "match_questions",
+    "open_dataset",
     "question_key",
+    "read_corpus",
     "read_questions",
     "refuse_output",
     "seen_documents",
     "split_pairs",
+    "tuned_from",
     "without_echoes",
     "write_pairs",
 ]
