@@ -95,6 +95,10 @@ class Chunking:
             raise ConfigError(f"sentences is {self.sentences!r}; it takes one of: {known}")
 
 
+# Of documents that are passages already.
+WHOLE_PASSAGES = Chunking(chunk_size=1_000_000, chunk_overlap=0)
+
+
 class SentenceChunker(NodeParser):
     """Packs whole sentences into chunks of at most `chunk_size` tokens.
 

@@ -661,7 +661,11 @@ def test_labelled_questions_are_matched_and_the_rest_counted(
     path = write_questions(tmp_path / "q.jsonl", [*DOCUMENTS[:5], "lost.md"])
     pairs, unmatched = read_labelled(path, passages.nodes)
     assert documents_of(pairs) == set(DOCUMENTS[:5])
-    assert unmatched == 1
+    assert (unmatched.count, unmatched.of) == (1, 6)
+    assert str(unmatched) == (
+        "1 of 6 questions left out, since their answers are not in the index, such as that to "
+        "'what about lost.md' ('lost.md')"
+    )
 
 
 def test_answers_that_are_mostly_elsewhere_are_an_error(passages: Passages, tmp_path: Path) -> None:

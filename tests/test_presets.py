@@ -28,7 +28,7 @@ from rag_app.finetune.presets import (
 from rag_app.finetune.train.methods import weights_of_layers
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import Split, training_documents, write_training_documents
+from rag_app.pairs import Split, Unmatched, training_documents, write_training_documents
 
 LEARNS = Candidate("full", 5e-3)
 # Too slow to change a rank.
@@ -44,7 +44,7 @@ MATERIAL = Material(
     dev=DEV,
     test=[],
     train=[],
-    unmatched=0,
+    unmatched=Unmatched(),
     self_answering=0,
     doubted=0,
 )

@@ -74,7 +74,11 @@ def evaluate(
     chroma_url: ChromaUrl = None,
     seed: Seed = None,
 ) -> None:
-    """Score retrieval on questions with known answers; the first run is the baseline."""
+    """Score retrieval on questions with known answers; the first run is the baseline.
+
+    A JSON dataset or a BEIR folder brings its own passages: if the index in service does not hold
+    them, they are indexed by themselves, and the model in service is scored beside its base.
+    """
     settings = run.settings(
         question_column=question_column,
         answer_column=answer_column,
@@ -102,10 +106,10 @@ def evaluate(
     )
     with open_tools(settings, request.retrievers) as tools:
         runs, unmatched = evaluate_indexes(
-            workspace_of(settings), request, tools=tools, progress=run.progress
+            workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
     if unmatched:
-        run.warn(f"{unmatched} questions were left out: their answers are not in the index")
+        run.warn(str(unmatched))
     for one in {(one.name, one.model): one for one in runs}.values():
         if one.seen:
             run.warn(
@@ -116,7 +120,13 @@ def evaluate(
         for warning, count in one.warnings.items():
             run.warn(f"{one.retriever}, {count} of {len(one.outcomes)} questions: {warning}")
     _show(run, runs)
-    run.result({"runs": [one.to_json() for one in runs], "unmatched": unmatched})
+    run.result(
+        {
+            "runs": [one.to_json() for one in runs],
+            "unmatched": unmatched.count,
+            "unmatched_example": unmatched.example,
+        }
+    )
 
 
 def _show(run: Run, runs: "Sequence[EvaluatedRun]") -> None:

@@ -33,6 +33,10 @@ def finetune(
         str | None, typer.Option(help="labelled, synthetic or both. [labelled with --pairs]")
     ] = None,
     index: Annotated[str | None, typer.Option(help="Index to start from. [in service]")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model to tune, where the pairs bring their passages (JSON, BEIR)."),
+    ] = None,
     loss: Annotated[
         str | None, typer.Option(help="mnrl, triplet, dae, or several in turn: dae,mnrl. [mnrl]")
     ] = None,
@@ -145,6 +149,7 @@ def finetune(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]
         index=index,
+        model=model,
         options=TrainingOptions(
             **{**DEFAULT, **options},
             negatives=NegativeOptions(negatives, negatives_per_pair),  # type: ignore[arg-type]
@@ -159,7 +164,7 @@ def finetune(
         llm=language_model_of(settings),
         results=settings.results,
     )
-    result = finetune_stage(workspace_of(settings), request, progress=run.progress)
+    result = finetune_stage(workspace_of(settings), request, progress=run.progress, tell=run.note)
     _show(run, result)
     run.result(result.to_json())
 
@@ -256,7 +261,7 @@ def _query_adapter(result: "FinetuneResult") -> str:
 def _show_left_out(run: Run, result: "FinetuneResult") -> None:
     data = result.data
     if data.unmatched:
-        run.warn(f"{data.unmatched} questions were left out: their answers are not in the index")
+        run.warn(str(data.unmatched))
     if data.self_answering:
         run.warn(
             f"{data.self_answering} questions were left out: they repeat the passage that answers "

@@ -225,7 +225,7 @@ def _metric(name: str | None, budget: int) -> str | None:
 
 def _show(run: Run, result: "SweepResult") -> None:
     if result.unmatched:
-        run.warn(f"{result.unmatched} questions were left out: their answers are not in the index")
+        run.warn(str(result.unmatched))
     if result.seen:
         run.warn(
             f"{result.seen} questions were left out: a tuned model was trained on their documents"

@@ -4,7 +4,7 @@ import itertools
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,16 @@ from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
     Pair,
+    Unmatched,
     build_questions,
     cluster_documents,
     document_texts,
     match_questions,
+    open_dataset,
     question_key,
     read_questions,
     training_documents,
+    tuned_from,
 )
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
@@ -160,11 +163,18 @@ def evaluate_indexes(
     *,
     tools: Tools,
     progress: Progress = silent,
-) -> tuple[list[EvaluatedRun], int]:
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[list[EvaluatedRun], Unmatched]:
     """Score every index (or every model, over the active index's chunks) with every retriever.
 
+    Questions that bring their own passages are asked of an index of those, where no index was named
+    and the one in service does not hold them: by the models that were named, else by the model in
+    service and the one it was tuned from.
+
+    Arguments:
+        tell: called with a sentence about an index that is made for that.
     Returns:
-        the runs, and how many questions had no answer in the first index.
+        the runs, and the questions that had no answer in the first index.
     Raises:
         ConfigError: an unknown retriever, or the index's own search asked of a model without one.
         PairsError: the questions cannot be read, or none of their answers is in the index.
@@ -172,7 +182,9 @@ def evaluate_indexes(
     options = _retrievers(request)
     if request.results:
         refuse_unwritable(request.results, is_folder=True, make_parents=True)
-    subjects = _subjects(workspace, request, progress)
+    subjects = _dataset_subjects(workspace, request, progress, tell) or _subjects(
+        workspace, request, progress
+    )
     pairs, unmatched = find_labelled(
         request.questions, subjects[0].passages, columns=request.columns
     )
@@ -253,20 +265,62 @@ def _subjects(workspace: Workspace, request: EvaluateRequest, progress: Progress
         subjects.append(Subject(index.name, index, model, index.passages(), cache))
     if request.models:
         index = workspace.catalog.open()
-        nodes = index.passages().nodes
-        texts = [passage_text(node) for node in nodes]
-        for name in request.models:
-            model = workspace.load_model(name)
-            vectors = cache.embed_passages(model, texts, progress=progress)
-            short = name.rstrip("/").rsplit("/", 1)[-1]
-            subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
+        subjects += _over_chunks(workspace, index, request.models, progress)
     return subjects
+
+
+def _over_chunks(
+    workspace: Workspace, index: VectorIndex, models: Sequence[str], progress: Progress
+) -> list[Subject]:
+    """Models over the chunks of one index."""
+    subjects = []
+    cache, nodes = workspace.cache, index.passages().nodes
+    texts = [passage_text(node) for node in nodes]
+    for name in models:
+        model = workspace.index_model(name)
+        vectors = cache.embed_passages(model, texts, progress=progress)
+        short = name.rstrip("/").rsplit("/", 1)[-1]
+        subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
+    return subjects
+
+
+def _dataset_subjects(
+    workspace: Workspace,
+    request: EvaluateRequest,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> list[Subject]:
+    """The base and the tuned model, or those named, over the passages that the questions bring.
+
+    None, where an index was named, or the questions bring no passages that are not in service.
+    """
+    if request.indexes:
+        return []
+    dataset = open_dataset(
+        workspace,
+        request.questions,
+        model=request.models[0] if request.models else None,
+        whichever_model=True,
+        progress=progress,
+        tell=tell,
+    )
+    if dataset is None:
+        return []
+    base = dataset.index.info.base_model
+    models = request.models or [*filter(None, (base, tuned_from(workspace, base)))]
+    approximate = any(options.retriever == APPROXIMATE for options in _retrievers(request))
+    if approximate and len(models) > 1:
+        raise ConfigError(
+            f"--retriever vector asks an index, and that of {request.questions.name} is of "
+            f"{dataset.model.name} alone; use --index {dataset.index.name}, or --retriever exact"
+        )
+    return _over_chunks(workspace, dataset.index, models, progress)
 
 
 def find_labelled(
     path: Path, passages: Passages, *, columns: Columns = Columns()
-) -> tuple[list[Pair], int]:
-    """Labelled questions with their answers' places, and how many have no answer in the index.
+) -> tuple[list[Pair], Unmatched]:
+    """Labelled questions with their answers' places, and those without an answer in the index.
 
     Raises:
         PairsError: the file cannot be read, or none of its answers is in the index.
@@ -278,4 +332,4 @@ def find_labelled(
             f"none of the {len(questions)} answers in {path} is in the index; "
             "ingest the documents they come from: `rag-app ingest PATH`"
         )
-    return matching.pairs, len(matching.unmatched)
+    return matching.pairs, matching.left_out

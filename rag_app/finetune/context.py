@@ -1,5 +1,6 @@
 """What every step of a tuning needs, in one small object."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -14,10 +15,16 @@ TunableIndex: TypeAlias = OpenIndex[EmbeddingModel]
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """Where models and vectors are kept, where models run, and who is told of progress."""
+    """Where models and vectors are kept, where models run, and who is told of what.
+
+    Fields:
+        progress: of long work.
+        tell: called with a sentence for the user.
+    """
 
     workspace: Workspace
     progress: Progress = silent
+    tell: Callable[[str], None] = lambda _: None
 
     @property
     def models(self) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
-from rag_app.evaluate.canary import watch_canary, why_no_canary
+from rag_app.evaluate.canary import watch_canary
 from rag_app.evaluate.comparison import (
     Comparison,
     compare_outcomes,
@@ -77,18 +77,13 @@ def judge(
     watched = (
         watch_canary(canary, base, tuned.model, cache=context.cache, seed=seed) if canary else None
     )
-    skipped = (
-        ""
-        if canary
-        else why_no_canary(base, prepared.base.index.info.chunking, prepared.passages.nodes)
-    )
     verdict = guard(comparison.verdict, watched.differences) if watched else comparison.verdict
     return Judgement(
         comparison=comparison,
         training_scores=training_scores,
         plain=_plain_scores(tuned.model, passages, material.test, seed=seed),
         canary=watched,
-        canary_skipped=skipped,
+        canary_skipped=prepared.canary_skipped,
         verdict=verdict,
         ann_recall=1 - search_loss(tuned.index, tuned.model, comparison.tuned_outcomes),
     )

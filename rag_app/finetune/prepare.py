@@ -3,14 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_app.errors import PairsError
-from rag_app.evaluate.canary import Canary, find_canary, read_canary
+from rag_app.chunks import WHOLE_PASSAGES, Chunking
+from rag_app.errors import ConfigError, PairsError
+from rag_app.evaluate.canary import Canary, find_canary, read_canary, why_no_canary
 from rag_app.finetune.context import TrainingContext, TunableIndex
 from rag_app.finetune.data.material import Material, prepare_material, read_labelled
 from rag_app.finetune.request import FinetuneRequest
-from rag_app.index import IndexInfo, OpenIndex, Passages, Workspace, copy_chunks, name_for
-from rag_app.pairs import Pair
-from rag_app.progress import Progress
+from rag_app.index import (
+    Catalog,
+    IndexInfo,
+    OpenIndex,
+    Passages,
+    VectorIndex,
+    copy_chunks,
+    name_for,
+)
+from rag_app.pairs import Pair, Unmatched, in_service, open_dataset
 
 
 @dataclass(frozen=True)
@@ -21,12 +29,17 @@ class Prepared:
         base: the index of the untuned model.
         passages: all of its chunks.
         canary: out-of-domain questions; None where there are none.
+        canary_skipped: why there are none.
+        may_be_replaced: what is in service holds the same chunks, so that the tuned index may take
+            its place.
     """
 
     base: TunableIndex
     passages: Passages
     material: Material
     canary: Canary | None
+    canary_skipped: str = ""
+    may_be_replaced: bool = True
 
 
 def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
@@ -36,24 +49,74 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
         PairsError, LeakError: the pairs cannot be used, or the canary cannot be read.
         IndexMissing, ModelError: as their names say.
     """
-    base = open_base(context.workspace, request.index, progress=context.progress)
+    catalog = context.workspace.catalog
+    dataset = _open_dataset(context, request)
+    base = dataset or open_base(context, request)
     passages = base.index.passages()
     material = _material(context, request, base, passages)
-    return Prepared(base, passages, material, _canary(request, base, passages))
+    canary, skipped = _canary(request, base, passages)
+    replaces = dataset is None or _holds_the_same(in_service(catalog), base.index)
+    return Prepared(base, passages, material, canary, skipped, may_be_replaced=replaces)
 
 
-def open_base(workspace: Workspace, name: str | None, *, progress: Progress) -> TunableIndex:
-    """The index of the untuned model, brought in line with the named (or active) one."""
-    catalog = workspace.catalog
-    index = catalog.open(name)
-    base = workspace.load_model(index.info.base_model)
-    if index.info.model == index.info.base_model:
+def _open_dataset(context: TrainingContext, request: FinetuneRequest) -> TunableIndex | None:
+    """The index of the passages that the pairs bring, in service if nothing is; None: another."""
+    if request.pairs is None or request.index is not None:
+        return None
+    dataset = open_dataset(
+        context.workspace,
+        request.pairs,
+        model=request.model,
+        progress=context.progress,
+        tell=context.tell,
+    )
+    active = context.workspace.catalog.active
+    if dataset and active.current() is None:
+        active.use(dataset.index.name)
+    return dataset
+
+
+def _holds_the_same(active: VectorIndex | None, index: VectorIndex) -> bool:
+    """Whether the index in service holds the very chunks of this one, by whatever model."""
+    return active is None or (
+        active.name == index.name or set(active.chunk_ids()) == set(index.chunk_ids())
+    )
+
+
+def open_base(context: TrainingContext, request: FinetuneRequest) -> TunableIndex:
+    """The index of the untuned model, brought in line with the named (or active) one.
+
+    Raises:
+        ConfigError: another model is to be tuned than the one that made the index.
+    """
+    workspace, catalog = context.workspace, context.workspace.catalog
+    index = catalog.open(request.index)
+    own = index.info.base_model
+    if request.model not in (None, own, index.info.model):
+        raise ConfigError(
+            f"--model is {request.model!r}, but index {index.name!r} was made with {own}; leave "
+            f"--model out, or run `rag-app ingest --model {request.model} PATH` and name that "
+            "index with --index"
+        )
+    base = workspace.load_model(own)
+    if index.info.model == own:
         index.check_model(base)
         return OpenIndex(index, base)
     info = IndexInfo.of(base, index.info.chunking)
-    base_index = catalog.make(catalog.find(info) or name_for(catalog, info), info)
-    copy_chunks(index, base_index, model=base, cache=workspace.cache, progress=progress)
+    base_index = catalog.make(_untuned_name(catalog, index, info), info)
+    copy_chunks(index, base_index, model=base, cache=workspace.cache, progress=context.progress)
     return OpenIndex(base_index, base)
+
+
+def _untuned_name(catalog: Catalog, index: VectorIndex, info: IndexInfo) -> str:
+    """Name of the untuned model's index that belongs to a tuned one, whether it is there or not."""
+    if info.chunking != WHOLE_PASSAGES:
+        return catalog.find(info) or name_for(catalog, info)
+    # Each dataset has an index of its own, and all of them are made alike.
+    chunks = set(index.chunk_ids())
+    others = (catalog.open(name) for name in catalog.names())
+    same = (one.name for one in others if one.info == info and set(one.chunk_ids()) == chunks)
+    return next(same, f"{index.name[:90]}-untuned")
 
 
 def _material(
@@ -63,7 +126,7 @@ def _material(
     passages: Passages,
 ) -> Material:
     labelled: list[Pair] = []
-    unmatched = 0
+    unmatched = Unmatched()
     if request.pairs is not None:
         labelled, unmatched = read_labelled(request.pairs, passages.nodes, columns=request.columns)
     wanted = request.train_on != "labelled" or request.pairs is None
@@ -104,9 +167,13 @@ def _synthetic(
     return to_pairs(questions)
 
 
-def _canary(request: FinetuneRequest, base: TunableIndex, passages: Passages) -> Canary | None:
-    """Read before anything is trained, in case it cannot be."""
-    chunking = base.index.info.chunking
+def _canary(
+    request: FinetuneRequest, base: TunableIndex, passages: Passages
+) -> tuple[Canary | None, str]:
+    """Read before anything is trained, in case it cannot be; and why there is none."""
+    whole = base.index.info.chunking == WHOLE_PASSAGES
+    chunking = Chunking() if whole else base.index.info.chunking
     if request.canary:
-        return read_canary(request.canary, base.model, chunking)
-    return find_canary(base.model, chunking, passages.nodes)
+        return read_canary(request.canary, base.model, chunking), ""
+    found = find_canary(base.model, chunking, passages.nodes)
+    return found, "" if found else why_no_canary(base.model, chunking, passages.nodes)

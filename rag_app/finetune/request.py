@@ -12,6 +12,7 @@ from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.presets import DEFAULT
 from rag_app.llm.choose import LanguageModelOptions
+from rag_app.pairs import Unmatched
 
 if TYPE_CHECKING:
     import pandas
@@ -24,6 +25,8 @@ class FinetuneRequest:
     """What to tune on and how.
 
     Fields:
+        model: what to tune, where the pairs bring their own passages; without one, that of the
+            index in service.
         preset: "quick" instead of what the options say of epochs.
         canary: out-of-domain questions with their passages; the sample data unless named.
         columns: of a table of pairs.
@@ -34,6 +37,7 @@ class FinetuneRequest:
     pairs: Path | None = None
     train_on: TrainOn = "labelled"
     index: str | None = None
+    model: str | None = None
     options: TrainingOptions = field(default_factory=lambda: TrainingOptions(**DEFAULT))
     split: SplitOptions = field(default_factory=SplitOptions)
     preset: str | None = None
@@ -58,7 +62,7 @@ class DataSummary:
 
     split: dict[str, int]
     training_pairs: int
-    unmatched: int
+    unmatched: Unmatched
     self_answering: int
     cut: CutPassages
 
@@ -107,7 +111,8 @@ class FinetuneResult:
             "reason": self.verdict.reason,
             "split": data.split,
             "training_pairs": data.training_pairs,
-            "unmatched": data.unmatched,
+            "unmatched": data.unmatched.count,
+            "unmatched_example": data.unmatched.example,
             "self_answering": data.self_answering,
             "cut_passages": asdict(data.cut),
             "n": compared["n"],

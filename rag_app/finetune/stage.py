@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.evaluate.canary import harm_on
@@ -26,20 +26,28 @@ STEPS = 4
 
 
 def finetune(
-    workspace: Workspace, request: FinetuneRequest, *, progress: Progress = silent
+    workspace: Workspace,
+    request: FinetuneRequest,
+    *,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> FinetuneResult:
     """Prepare, train, judge; promote the tuned index if it won.
 
     The base is the model that the index's model was tuned from, if it was tuned: running the same
     command again gives the same result, not a tuning of the tuned. A run that was killed goes on.
+    Pairs that bring their own passages are tuned on over an index of those, unless an index was
+    named or the one in service holds them; it goes into service if nothing is.
     Under torchrun only the leading process may call this; the others call `run.follow`.
 
+    Arguments:
+        tell: called with a sentence about an index that is made for the pairs.
     Raises:
         PairsError, LeakError: the pairs cannot be used.
         IndexMissing, ModelError, TrainingError: as their names say.
     """
     try:
-        return _finetune(TrainingContext(workspace, progress), request)
+        return _finetune(TrainingContext(workspace, progress, tell), request)
     finally:
         send(None)
 
@@ -62,7 +70,9 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
         base_model=base.model.name,
         index=tuned.index.name,
         base_index=base.index.name,
-        promoted=request.promote and judgement.verdict.decision == "promote",
+        promoted=request.promote
+        and prepared.may_be_replaced
+        and judgement.verdict.decision == "promote",
         data=_summary(prepared, trained.options),
         training=trained.report,
         options=trained.options,

@@ -3,6 +3,7 @@
 from rag_app.index.active import ActivePointer
 from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog
+from rag_app.index.corpus import CorpusIndex, find_corpus, index_corpus
 from rag_app.index.info import IndexInfo
 from rag_app.index.names import index_name, name_for
 from rag_app.index.opening import IndexModel, OpenIndex, Workspace
@@ -13,6 +14,7 @@ __all__ = [
     "ActivePointer",
     "Catalog",
     "ChunkRecord",
+    "CorpusIndex",
     "IndexInfo",
     "IndexModel",
     "OpenIndex",
@@ -22,6 +24,8 @@ __all__ = [
     "VectorIndex",
     "Workspace",
     "copy_chunks",
+    "find_corpus",
+    "index_corpus",
     "index_name",
     "name_for",
     "sync_documents",

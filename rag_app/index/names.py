@@ -4,6 +4,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from rag_app.chunks import WHOLE_PASSAGES
 from rag_app.errors import IndexBroken, IndexMissing
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def index_name(info: "IndexInfo") -> str:
     parts = (info.fingerprint, info.chunk_size, info.chunk_overlap, info.sentences)
     digest = hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:6]
     mark = "" if info.model == info.base_model else f"-{TUNED}"
-    end = f"{mark}-{info.chunk_size}-{digest}"
+    size = "whole" if info.chunking == WHOLE_PASSAGES else info.chunk_size
+    end = f"{mark}-{size}-{digest}"
     return short_model_name(info.base_model, LONGEST - len(end)) + end
 
 

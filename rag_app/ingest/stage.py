@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.chunks import Chunking
+from rag_app.chunks import WHOLE_PASSAGES, Chunking
 from rag_app.documents import Columns
 from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.progress import Progress, silent
@@ -262,6 +262,9 @@ def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | Non
     if active is None:
         return None
     info = workspace.catalog.open(active).info
+    if info.chunking == WHOLE_PASSAGES:
+        # It holds the passages of a dataset; documents are to be cut.
+        return None
     meant = options.model in (None, info.model, info.base_model)
     return active if meant and options.differs_from(info) is None else None
 

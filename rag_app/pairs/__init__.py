@@ -1,12 +1,14 @@
 """Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
 
+from rag_app.pairs.corpus import corpus_documents, holds_corpus, read_corpus
+from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
 from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.export import WRITERS, refuse_output, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.inputs import QADataset, Questions, as_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
-from rag_app.pairs.matching import Matching, match_questions
+from rag_app.pairs.matching import Matching, Unmatched, match_questions
 from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
@@ -25,19 +27,26 @@ __all__ = [
     "Question",
     "Questions",
     "Split",
+    "Unmatched",
     "as_questions",
     "build_questions",
     "check_leaks",
     "cluster_documents",
+    "corpus_documents",
     "document_texts",
     "gold_chunks",
+    "holds_corpus",
+    "in_service",
     "make_pair",
     "match_questions",
+    "open_dataset",
     "question_key",
+    "read_corpus",
     "read_questions",
     "refuse_output",
     "split_pairs",
     "training_documents",
+    "tuned_from",
     "without_self_answering",
     "write_pairs",
     "write_training_documents",

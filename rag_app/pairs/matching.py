@@ -17,6 +17,27 @@ if TYPE_CHECKING:
 # below the second number does if it stands in two documents, a longer one is a copy there.
 MIN_LETTERS = 10
 MIN_LETTERS_COPIED = 20
+# Characters of a question, and of its answer, in messages.
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """How many questions of a file have no answer in the index, with one of them."""
+
+    count: int = 0
+    of: int = 0
+    example: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __str__(self) -> str:
+        """What the user should know of it."""
+        return (
+            f"{self.count} of {self.of} questions left out, since their answers are not in the "
+            f"index, such as that to {self.example}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +46,17 @@ class Matching:
 
     pairs: list[Pair]
     unmatched: list[LabelledQuestion]
+    of: int = 0
+
+    @property
+    def left_out(self) -> Unmatched:
+        """The questions without an answer, counted, with the first of them."""
+        if not self.unmatched:
+            return Unmatched(0, self.of)
+        first = self.unmatched[0]
+        answer = first.document or first.passage or ""
+        example = f"{_cut(first.question)} ({_cut(answer)})"
+        return Unmatched(len(self.unmatched), self.of, example)
 
 
 def match_questions(
@@ -40,6 +72,7 @@ def match_questions(
     Arguments:
         chunks: every chunk of the index.
     """
+    questions = list(questions)
     places = Places(chunks)
     found: dict[tuple[str, str], dict[Place, LabelledQuestion]] = defaultdict(dict)
     unmatched = []
@@ -50,7 +83,11 @@ def match_questions(
         else:
             found[question.question, place.document_id].setdefault(place, question)
     pairs = [pair for same in found.values() for pair in _merge(same, places)]
-    return Matching(pairs, unmatched)
+    return Matching(pairs, unmatched, of=len(questions))
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def _merge(same: dict[Place, LabelledQuestion], places: Places) -> list[Pair]:

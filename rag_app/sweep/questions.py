@@ -11,6 +11,7 @@ from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import (
     Pair,
     Split,
+    Unmatched,
     document_texts,
     question_key,
     split_pairs,
@@ -29,8 +30,8 @@ def find_pairs(
     storage: Path,
     llm: LanguageModelOptions,
     columns: Columns,
-) -> tuple[list[Pair], int]:
-    """Questions with their answers' places, and how many have no answer in the index.
+) -> tuple[list[Pair], Unmatched]:
+    """Questions with their answers' places, and those without an answer in the index.
 
     Arguments:
         questions: labelled ones; None: those that were written for the index.
@@ -49,7 +50,7 @@ def find_pairs(
                 "there are no questions to compare settings by; name labelled ones: "
                 "`rag-app sweep --questions FILE`, or write some: `rag-app questions`"
             )
-        return list(to_pairs(written)), 0
+        return list(to_pairs(written)), Unmatched()
     return find_labelled(questions, here.passages, columns=columns)
 
 

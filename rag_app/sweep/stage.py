@@ -17,6 +17,7 @@ from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.index import Workspace
 from rag_app.llm.choose import LanguageModelOptions
+from rag_app.pairs import Unmatched
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
 from rag_app.sweep.choice import Choice, choose
@@ -112,7 +113,7 @@ class SweepResult:
     dropped: list[Candidate]
     choice: Choice
     split: dict[str, int]
-    unmatched: int
+    unmatched: Unmatched
     seen: int
     promoted: bool
     seconds: float
@@ -124,7 +125,8 @@ class SweepResult:
         return {
             "metric": self.metric,
             "split": self.split,
-            "unmatched": self.unmatched,
+            "unmatched": self.unmatched.count,
+            "unmatched_example": self.unmatched.example,
             "trained_on": self.seen,
             "runs": [row.to_json(self.choice, self.metric) for row in self.rows],
             "dropped": [

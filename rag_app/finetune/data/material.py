@@ -17,6 +17,7 @@ from rag_app.pairs import (
     Pair,
     Question,
     Split,
+    Unmatched,
     build_questions,
     check_leaks,
     document_texts,
@@ -64,7 +65,7 @@ class Material:
     dev: DevSet | None
     test: list[Question]
     train: list[Question]
-    unmatched: int
+    unmatched: Unmatched
     self_answering: int
 
     @property
@@ -77,8 +78,8 @@ class Material:
 
 def read_labelled(
     path: Path, nodes: Sequence["TextNode"], *, columns: Columns = Columns()
-) -> tuple[list[Pair], int]:
-    """Labelled pairs of a file that stand in the index, and how many do not.
+) -> tuple[list[Pair], Unmatched]:
+    """Labelled pairs of a file that stand in the index, and those that do not.
 
     Raises:
         PairsError: the file cannot be read, or most of its answers are not in the index.
@@ -93,7 +94,7 @@ def read_labelled(
             f"(such as {answer!r}); ingest the documents they come from first: "
             f"`rag-app ingest {path if example.passage else 'PATH'}`"
         )
-    return matching.pairs, len(matching.unmatched)
+    return matching.pairs, matching.left_out
 
 
 def prepare_material(
@@ -106,7 +107,7 @@ def prepare_material(
     options: SplitOptions,
     batch_size: int,
     seed: int,
-    unmatched: int = 0,
+    unmatched: Unmatched | None = None,
 ) -> Material:
     """Split by document, choose what is trained on, and check that nothing leaks.
 
@@ -122,7 +123,8 @@ def prepare_material(
     own, written = without_self_answering(labelled, texts), without_self_answering(synthetic, texts)
     asked = own if labelled else written
     self_answering = len(labelled) + len(synthetic) - len(own) - len(written)
-    _require_enough(asked, unmatched=unmatched, self_answering=self_answering)
+    unmatched = unmatched or Unmatched()
+    _require_enough(asked, unmatched=unmatched.count, self_answering=self_answering)
     split = split_pairs(
         asked,
         texts,

@@ -1,0 +1,120 @@
+"""Which index a file of questions is asked of, where it brings its own passages."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_app.errors import IndexBroken, IndexMissing, ModelError
+from rag_app.index import (
+    Catalog,
+    OpenIndex,
+    VectorIndex,
+    Workspace,
+    find_corpus,
+    index_corpus,
+)
+from rag_app.models import EmbeddingModel
+from rag_app.models.scripts import fitting_model
+from rag_app.models.weights import DEFAULT_MODEL, find_weights
+from rag_app.pairs.corpus import holds_corpus, read_corpus
+from rag_app.pairs.formats import read_questions
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
+
+def open_dataset(
+    workspace: Workspace,
+    path: Path,
+    *,
+    model: str | None = None,
+    whichever_model: bool = False,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
+) -> OpenIndex[EmbeddingModel] | None:
+    """The index of the passages that a file of questions brings, and its model.
+
+    It is found again by its content. None goes into service here.
+
+    Arguments:
+        model: what to make it with; without one, the untuned model of the index in service, or one
+            that knows the passages' script.
+        whichever_model: the index in service will do if it holds the passages, though another
+            model than that made it.
+        tell: called with a sentence about an index that is made.
+    Returns:
+        None, where the file brings no passages, or the index in service holds them.
+    Raises:
+        PairsError: the file cannot be read.
+        ModelError, IndexLocked, IndexBroken: as their names say.
+    """
+    documents = read_corpus(path)
+    if documents is None:
+        return None
+    catalog = workspace.catalog
+    active = in_service(catalog)
+    name, why = (model, None) if model else _model_for(workspace, documents, active)
+    loaded = workspace.load_model(name)
+    is_there = find_corpus(catalog, documents, loaded) is not None
+    if active and not is_there:
+        fits = whichever_model or name in (active.info.base_model, active.info.model)
+        if fits and holds_corpus(read_questions(path), active.passages().nodes):
+            return None
+    if why:
+        tell(why)
+    found = index_corpus(
+        catalog,
+        documents,
+        loaded,
+        name=path.stem if path.is_file() else path.name,
+        cache=workspace.cache,
+        progress=progress,
+    )
+    if found.made:
+        cut = f"; {found.cut} of them are longer than the {loaded.max_tokens} tokens that it reads"
+        tell(
+            f"{path} brings its own {len(documents)} passages: index {found.index.name} is made "
+            f"of them with {name}, each whole{cut if found.cut else ''}"
+        )
+    return OpenIndex(found.index, loaded)
+
+
+def in_service(catalog: Catalog) -> VectorIndex | None:
+    """The index in service; None where there is none that can be opened."""
+    try:
+        return catalog.open()
+    except (IndexMissing, IndexBroken):
+        return None
+
+
+def tuned_from(workspace: Workspace, base: str) -> str | None:
+    """The model that was tuned from this one: the one in service, else the one tuned last."""
+    active = in_service(workspace.catalog)
+    infos = [active.info] if active else []
+    tuned = [info.model for info in infos if info.base_model == base != info.model]
+    return next(iter(tuned), None) or _last_tuned(workspace, base)
+
+
+def _last_tuned(workspace: Workspace, base: str) -> str | None:
+    catalog = workspace.catalog
+    saved: dict[str, float] = {}
+    for name in catalog.names():
+        try:
+            info = catalog.open(name).info
+            if info.base_model == base != info.model:
+                folder = find_weights(info.model, storage=workspace.storage)
+                saved[info.model] = folder.stat().st_mtime
+        except (IndexMissing, IndexBroken, ModelError):
+            continue  # Half-made, or its weights were removed: there is nothing to compare.
+    return max(saved, key=lambda model: saved[model], default=None)
+
+
+def _model_for(
+    workspace: Workspace, documents: "Sequence[Document]", active: VectorIndex | None
+) -> tuple[str, str | None]:
+    """The model for passages where none was named, and why, if that should be said."""
+    if active:
+        return active.info.base_model, None
+    texts = [document.text for document in documents]
+    return fitting_model(texts, DEFAULT_MODEL, storage=workspace.storage, offline=workspace.offline)
