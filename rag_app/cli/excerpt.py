@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from rag_app.models import EmbeddingModel
     from rag_app.sentences import Span
 
-# Characters: three to four lines of a terminal.
+# Characters: three to four lines of a terminal. Of the English sample's answers 74 % stand whole in
+# the excerpt of their passage; chosen by shared words 60 %, in its first 300 characters 51 %.
 LONGEST = 300
 
 
