@@ -23,7 +23,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     storage: Path = Field(Path("storage"), description="folder for indexes, models and questions")
-    results: Path = Field(Path("eval/results"), description="folder for what was measured")
+    results: Path = Field(
+        default_factory=lambda known: known["storage"] / "results",
+        description="folder for what was measured [STORAGE/results]",
+    )
     model: str = Field(DEFAULT_MODEL, description="embedding model: a name or a folder")
     chunk_size: int = Field(
         256, ge=16, le=8192, description="tokens of a chunk, as the model sees it"
@@ -128,6 +131,8 @@ def _refuse_unknown(values: Mapping[str, Any], *, where: str) -> None:
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
+        if problem["type"] == "default_factory_not_called":  # It needs what is wrong itself.
+            continue
         key = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{key}: {message} (found {problem['input']!r})" if key else message)

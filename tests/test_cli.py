@@ -1,5 +1,6 @@
 """The command line as a user or a program sees it: output, errors, exit codes, the REPL."""
 
+import datetime as dt
 import errno
 import json
 import os
@@ -252,7 +253,7 @@ def test_evaluate_with_an_unknown_retriever(shop: Path) -> None:
         "--retriever",
         "magic",
         kind="ConfigError",
-        says="'magic' is no retriever: 'magic' is not one of exact, vector, keyword, hybrid, ranks",
+        says="unknown retriever 'magic'; it is one of exact, vector, keyword, hybrid, ranks",
     )
 
 
@@ -326,7 +327,7 @@ def test_what_ingest_prints(storage: Path, docs: Path) -> None:
     arguments = ("ingest", docs, "--storage", storage, "--model", "tiny", "--quiet")
     first = run_app(*arguments)
     index = name_of(storage)
-    assert re.fullmatch(r"tiny-256-32-[0-9a-f]{6}", index)
+    assert re.fullmatch(r"tiny-256-[0-9a-f]{6}", index)
     assert ingested(first) == (
         "3 added, 0 changed, 0 unchanged, 0 removed, 1 failed, 1 skipped\n"
         f"index {index}: 3 chunks, tiny, N s\n"
@@ -399,8 +400,47 @@ def test_indexes_are_listed_switched_rolled_back_and_removed(shop: Path, docs: P
 def test_what_index_list_prints(shop: Path) -> None:
     lines = run_app("index", "list", "--storage", shop).stdout.splitlines()
     rows = [line.split() for line in lines if line.strip(" ─")]
-    assert rows[0] == "index model chunk size documents chunks in service".split()  # noqa: SIM905
-    assert rows[1:] == [[name_of(shop), "tiny", "256/32", "3", "3", "yes"]]
+    assert rows[0] == "index model chunk size chunks made MRR@10".split()  # noqa: SIM905
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    assert rows[1] == ["*", name_of(shop), "tiny,", "base", "256/32", "3", today]
+    assert lines[-1].startswith("* in service. `rag-app index use NAME` switches")
+
+
+def test_index_list_shows_what_finetune_measured(shop: Path) -> None:
+    name = name_of(shop)
+    kept = shop / "results" / "finetune-tiny-mnrl-1" / "finetune.json"
+    kept.parent.mkdir(parents=True)
+    scores = {"base": {"mrr@10": {"mean": 0.5}}, "tuned": {"mrr@10": {"mean": 0.75}}}
+    kept.write_text(json.dumps({"index": name, "base_index": "other", **scores}), "utf-8")
+    torn = shop / "results" / "finetune-torn" / "finetune.json"
+    torn.parent.mkdir()
+    torn.write_text("{", "utf-8")
+    [index] = run_json("index", "list", "--storage", shop)["indexes"]
+    assert index["mrr@10"] == 0.75
+    shown = run_app("index", "list", "--storage", shop).stdout
+    row = next(line for line in shown.splitlines() if name in line)
+    assert row.endswith(" .750")
+
+
+def test_a_part_of_an_index_name_is_enough(shop: Path, docs: Path) -> None:
+    first = name_of(shop)
+    small = ("--model", "tiny", "--chunk-size", "32", "--chunk-overlap", "8")
+    run_app("ingest", docs, "--storage", shop, *small)
+    second = next(name for name in listed(shop) if name != first)
+    assert len(second) <= 30
+    assert run_json("index", "use", "tiny-32", "--storage", shop) == {"active": second}
+    assert run_json("index", "use", "base", "--storage", shop) == {"active": second}
+    check_error(
+        "index",
+        "use",
+        "tiny",
+        "--storage",
+        shop,
+        kind="IndexMissing",
+        says=f"'tiny' could be any of the indexes {first}, {second}; write more of the name",
+    )
+    check_error("index", "use", "tuned", "--storage", shop, kind="IndexMissing", says="known: ")
+    assert run_json("index", "remove", "tiny-256", "--storage", shop) == {"removed": first}
 
 
 def test_index_list_without_an_index(storage: Path) -> None:
@@ -451,15 +491,20 @@ def test_one_question_for_people(shop: Path) -> None:
     done = run_app("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none")
     assert done.exit_code == 0
     intro, *lines = done.stdout.strip("\n").splitlines()
-    assert intro == "no language model answers, so here are the passages:"
+    assert intro == "no language model answers, so here are excerpts of the passages:"
     heads = [line for line in lines if line.startswith("[")]
     assert len(heads) == 3
     for n, head in enumerate(heads, 1):
         assert re.fullmatch(
             rf"\[{n}\] 0\.\d{{3}}  [A-Z][a-z ]+  \(docs/[a-z]+\.md, characters \d+-\d+\)", head
         )
-    # Whole, with their lines.
-    assert "    # Refunds\n    Refunds are paid within five working days.\n" in done.stdout
+    assert "    # Refunds Refunds are paid within five working days.\n" in done.stdout
+    whole = run_app(
+        *("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none", "--full")
+    )
+    assert "\nno language model answers, so here are the passages:\n" in whole.stdout
+    # With their lines.
+    assert "    # Refunds\n    Refunds are paid within five working days.\n" in whole.stdout
 
 
 @pytest.mark.parametrize(
@@ -502,7 +547,7 @@ def test_a_question_that_is_none(shop: Path, question: str) -> None:
 
 
 def test_a_conversation(shop: Path) -> None:
-    typed = "/k 2\nwhen are refunds paid\n/sources\n/why\n/model\n\n/k many\n/nonsense\n/help\n"
+    typed = "/k 2\nwhen are refunds paid\n/sources\n/why\n/model\n\n/k many\n/k\n/nonsense\n/help\n"
     done = run_app("query", "--storage", shop, "--llm", "none", typed=typed + "/quit\nnot asked\n")
     assert done.exit_code == 0
     index = name_of(shop)
@@ -511,18 +556,18 @@ def test_a_conversation(shop: Path) -> None:
     assert told[1:] == [
         "error: /k takes a number from 1 to 100, not 'many'",
         "error: there is no command /nonsense; known: /k, /model, /sources, "
-        "/why, /retriever, /where, /forget, /help",
+        "/why, /retriever, /where, /forget, /help, /quit",
     ]
     lines = done.stdout.splitlines()
     assert lines[0] == "2 passages from now on"
-    assert lines[2] == "no language model answers, so here are the passages:"
+    assert lines[2] == "no language model answers, so here are excerpts of the passages:"
     # Passages whole, under the same heads as before, each with its file.
     heads = [line for line in lines if re.match(r"\[\d\] 0\.", line)]
     assert len(heads) == 4
     assert heads[:2] == heads[2:]
     assert sum(line.startswith(str(shop.parent / "docs")) for line in lines) == 2
     why = lines.index(
-        f"asked 'when are refunds paid' as '' + question, of {index} (tiny, 3 chunks) by vector"
+        f"asked 'when are refunds paid' of index {index} (tiny, 3 chunks), retriever vector"
     )
     model = lines.index(f"* {index}")
     explained = "\n".join(lines[why + 1 : model])
@@ -532,7 +577,8 @@ def test_a_conversation(shop: Path) -> None:
             rf"{n}\. docs/\w+\.md characters \d+-\d+\n +vector +rank {n} +score 0\.\d{{4}}",
             explained,
         )
-    assert [line.split()[0] for line in lines[model + 1 :]] == [
+    assert lines[model + 1] == "2 passages; /k N shows another number"
+    assert [line.split()[0] for line in lines[model + 2 :]] == [
         "/k",
         "/model",
         "/sources",
@@ -546,6 +592,29 @@ def test_a_conversation(shop: Path) -> None:
     assert "not asked" not in done.stdout
 
 
+def test_a_question_that_nothing_is_near(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none")
+    assert "weak match" not in run_app(*asked).stdout
+    plain = run_json(*asked)
+    monkeypatch.setattr("rag_app.retrieve.weak.unrelated_cosine", lambda _: 1.5)
+    assert re.search(
+        r"^weak match: no passage is near the question \(cosine \.\d{3}; passages of different "
+        r"documents here reach 1\.50\); the documents may not answer it$",
+        run_app(*asked).stdout,
+        re.MULTILINE,
+    )
+    assert "weak match" not in run_app(*asked, "--retriever", "keyword").stdout
+    # What programs read stays as it is.
+    assert run_json(*asked) == plain
+
+
+@pytest.mark.parametrize("leave", ["exit", "quit", "/exit", " /quit "])
+def test_ways_to_leave(shop: Path, leave: str) -> None:
+    typed = f"{leave}\nnot asked\n"
+    done = run_app("query", "--storage", shop, "--llm", "none", typed=typed)
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
 def test_a_conversation_asks_another_index(shop: Path, docs: Path) -> None:
     first = name_of(shop)
     small = ("--model", "tiny", "--chunk-size", "32", "--chunk-overlap", "8")
@@ -556,7 +625,7 @@ def test_a_conversation_asks_another_index(shop: Path, docs: Path) -> None:
     assert done.exit_code == 0
     assert "error: there is no index 'nope'" in done.stderr
     assert f"* {second}" in done.stdout
-    assert f"of {second} (tiny, " in done.stdout
+    assert f"of index {second} (tiny, " in done.stdout
     # Which index is in service did not change.
     assert name_of(shop) == first
 
@@ -603,7 +672,7 @@ def test_a_follow_up_without_a_language_model(shop: Path) -> None:
     both = "when are refunds paid and parcels?"
     assert done.stdout.count("understood as:") == 1
     assert f"understood as: {both} (with the last question)\n" in done.stdout
-    assert f"asked '{both}' as" in done.stdout
+    assert f"asked '{both}' of index" in done.stdout
     assert "forgotten; the next question stands alone\n" in done.stdout
 
 

@@ -43,6 +43,21 @@ def test_the_file_beats_the_default_the_environment_the_file_and_a_flag_them_all
     assert settings.model_fields_set == {"chunk_size", "chunk_overlap", "top_k", "seed"}
 
 
+def test_results_lie_in_the_storage_unless_another_folder_is_named(tmp_path: Path) -> None:
+    assert load_settings(environment={}).results == Path("storage/results")
+    settings = load_settings(flags={"storage": Path("own")}, environment={})
+    assert settings.results == Path("own/results")
+    # A default is none that was named.
+    assert settings.model_fields_set == {"storage"}
+    named = {"RAG_APP_RESULTS": "measured", "RAG_APP_STORAGE": "own"}
+    assert load_settings(environment=named).results == Path("measured")
+    # One message for one fault.
+    with pytest.raises(ConfigError) as refused:
+        load_settings(flags={"storage": 3}, environment={})
+    assert str(refused.value).startswith("a setting is not usable: storage: ")
+    assert "results" not in str(refused.value)
+
+
 def test_a_named_file_is_read_instead_of_the_one_that_lies_here(tmp_path: Path) -> None:
     toml(tmp_path, "top_k = 7\nseed = 1\n")
     named = toml(tmp_path, "top_k = 8\n", "other.toml")

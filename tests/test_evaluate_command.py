@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ from tiny import make_tiny_cross_encoder, make_tiny_model
 from typer.testing import CliRunner, Result
 
 from rag_app.cli.app import build_app
+from rag_app.cli.labels import run_labels
 from rag_app.cli.run import table
+from rag_app.cli.scores import COMPARED, comparison_table, runs_table
+from rag_app.evaluate.comparison import compare
 from rag_app.evaluate.invariants import check_invariants
-from rag_app.evaluate.scoring import read_outcomes
+from rag_app.evaluate.scoring import METRICS, Outcome, read_outcomes
+from rag_app.evaluate.stage import EvaluatedRun
+from rag_app.evaluate.statistics import Estimate
 from rag_app.pairs import keep_seen
 
 # Two chunks each; a question asks with words of the first, and the second answers.
@@ -115,12 +121,67 @@ def test_what_is_printed(shop: Path) -> None:
     done = evaluate(shop, *RETRIEVERS)
     lines = [line.split() for line in done.stdout.splitlines() if line.strip(" ─")]
     assert lines[0] == ["3", "questions"]
-    assert [line[1] for line in lines[2:5]] == ["keyword", "hybrid:0.5", "keyword+window:1"]
-    assert [line[1:5] for line in lines[5:]] == [
-        ["hybrid:0.5", "against", "the", "first:"],
-        ["keyword+window:1", "against", "the", "first:"],
+    assert lines[1] == ["run", "hit@1", "hit@5", "MRR@10", "nDCG@10"]
+    # One index and one model: only the retrievers tell the runs apart.
+    assert [line[0] for line in lines[2:5]] == ["keyword", "hybrid:0.5", "keyword+window:1"]
+    assert lines[2][1:4] == [".000", "[.00,", ".00]"]
+    assert lines[4][1:4] == ["1.00", "[1.0,", "1.0]"]
+    index = lines[5][1].rstrip(",")
+    assert [" ".join(line) for line in lines[5:8]] == [
+        f"keyword: {index}, keyword (the baseline)",
+        f"hybrid:0.5: {index}, hybrid:0.5",
+        f"keyword+window:1: {index}, keyword+window:1",
+    ]
+    assert [line[:3] for line in lines[8:]] == [
+        ["hybrid:0.5", "against", "keyword:"],
+        ["keyword+window:1", "against", "keyword:"],
     ]
     assert done.stderr == ""
+
+
+def labels(*runs: tuple[str, str, str, bool], longest: int = 11) -> list[str]:
+    """Labels of runs, each given by index, model, retriever, and whether it is tuned."""
+    made = [EvaluatedRun(*run[:3], {}, [], 0.0, run[3], 0, {}) for run in runs]
+    return [label.short for label in run_labels(made, longest=longest)]
+
+
+def test_runs_are_called_by_what_differs() -> None:
+    base, tuned = ("minilm-256-a1", "minilm", "exact", False), ("minilm-t", "t", "exact", True)
+    assert labels(base, tuned) == ["base", "tuned"]
+    assert labels(base, longest=13) == ["minilm-256-a1"]
+    small = ("minilm-128-b2", "minilm", "exact", False)
+    assert labels(base, small) == ["256-a1", "128-b2"]
+    assert labels(base, (*base[:2], "keyword", False)) == ["exact", "keyword"]
+    hybrid = (*tuned[:2], "hybrid:0.7+latest", True)
+    assert labels(base, hybrid, longest=30) == ["base exact", "tuned hybrid:0.7+latest"]
+    # What does not fit is numbered, and so is what is called alike.
+    assert labels(base, hybrid) == ["run 1", "run 2"] == labels(base, base)
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_tables_fit_the_terminal_and_nothing_is_cut(width: int) -> None:
+    one = Estimate(1.0, 0.96, 1.0)
+    scores = {
+        metric: one if metric == "hit_rate@5" else Estimate(0.573, 0.523, 0.622)
+        for metric in METRICS
+    }
+    outcomes = [
+        Outcome(str(n), f"q{n}", "c", [["a"]], ["a"], [1.0], 1, dict.fromkeys(METRICS, 1.0))
+        for n in range(5)
+    ]
+    for made in (
+        runs_table([("base", scores), ("tuned", scores), ("hybrid:0.70", scores)], title="96"),
+        comparison_table(compare(outcomes, outcomes, seed=1), title="5 held-out questions"),
+    ):
+        console = Console(width=width, file=io.StringIO())
+        console.print(made)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        assert max(map(len, lines)) <= width
+        assert not any("…" in line for line in lines)
+        # One line a row: nothing is folded either.
+        rows = [line for line in lines if re.match(r"base|tuned|hybrid|hit@|MRR|nDCG", line)]
+        assert len(rows) in (3, len(COMPARED))
+        assert all(line.count("[") == line.count("]") >= 3 for line in rows)
 
 
 def test_a_filter_is_part_of_what_is_scored(shop: Path) -> None:
@@ -175,6 +236,18 @@ def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path)
         "them say nothing about new ones\n"
     )
     assert done.stderr.count("warning: ") == 1
+    # What it was trained on does not judge it.
+    judged = runs[1]["against_first"]
+    assert judged["verdict"] is None
+    assert judged["reason"] == (
+        "2 of 3 questions are training questions of one of the two models; judge it on questions "
+        "that training never saw"
+    )
+    assert set(judged["differences"]["mrr@10"]) >= {"mean", "low", "high", "p"}
+    said = evaluate(shop, *models).stdout
+    assert said.splitlines()[0].rstrip() == "3 questions, 2 of them training questions"
+    assert f"tuned against base: no verdict: {judged['reason']}\n" in said
+    assert "promote" not in said
     # Two models of one name: nothing is written over.
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["tiny-exact-2.jsonl", "tiny-exact.jsonl"]
@@ -233,8 +306,8 @@ def test_questions_that_a_language_model_rewrites(
     [
         (
             ("--retriever", "magic"),
-            "'magic' is no retriever: 'magic' is not one of exact, vector, keyword, hybrid, ranks; "
-            "write one such as vector, keyword, hybrid:0.7 or hybrid:0.7+latest+window:1",
+            "unknown retriever 'magic'; it is one of exact, vector, keyword, hybrid, ranks, as in "
+            "hybrid:0.7+latest+window:1",
         ),
         (
             ("--retriever", "exact", "--retriever", "keyword+hyde", "--llm", "none"),

@@ -1,7 +1,9 @@
 """Indexes: what they say of themselves, what they find, and how they are kept apart."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from rag_app.errors import (
     IndexMismatch,
     IndexMissing,
 )
-from rag_app.index import Catalog, IndexInfo, VectorIndex, index_name
+from rag_app.index import Catalog, IndexInfo, VectorIndex, index_name, name_for
 from rag_app.index import chunk_cache as held
 from rag_app.retrieve import VectorRetriever
 
@@ -273,5 +275,46 @@ def test_a_collection_that_something_else_made_is_broken_too(
 
 def test_a_name_says_what_made_the_index(model: WordModel) -> None:
     made = IndexInfo.of(WordModel("org/My Model_v2"), Chunking(128, 16, "kiwi"))  # type: ignore[arg-type]
-    assert index_name(made) == f"my-model-v2-128-16-kiwi-{made.fingerprint[:6]}"
-    assert index_name(info_of(model)) == f"words-16-4-{model.fingerprint[:6]}"
+    assert re.fullmatch(r"my-model-v2-128-[0-9a-f]{6}", index_name(made))
+    assert re.fullmatch(r"words-16-[0-9a-f]{6}", index_name(info_of(model)))
+    # What is cut otherwise has another name.
+    others = [replace(made, chunk_overlap=8), replace(made, sentences="rules")]
+    assert len({index_name(info) for info in (made, *others)}) == 3
+
+
+def test_names_are_short_and_cut_between_words() -> None:
+    model = WordModel("sentence-transformers/all-MiniLM-L6-v2-adapter-5e6f7a8b")
+    base = "sentence-transformers/all-MiniLM-L6-v2"
+    tuned = IndexInfo.of(model, Chunking(256, 32), base_model=base)  # type: ignore[arg-type]
+    assert re.fullmatch(r"all-minilm-l6-tuned-256-[0-9a-f]{6}", index_name(tuned))
+    assert re.fullmatch(r"all-minilm-l6-v2-256-[0-9a-f]{6}", index_name(replace(tuned, model=base)))
+    odd = replace(tuned, model="x" * 99, base_model="x" * 99)
+    assert len(index_name(odd)) == 30
+
+
+def test_an_index_of_a_former_name_is_found_again(catalog: Catalog, model: WordModel) -> None:
+    info = info_of(model)
+    assert name_for(catalog, info) == index_name(info)
+    former = f"words-16-4-{model.fingerprint[:6]}"
+    catalog.make(former, info)
+    assert name_for(catalog, info) == former
+
+
+def test_base_and_tuned_are_those_like_the_index_in_service(
+    catalog: Catalog, model: WordModel
+) -> None:
+    tuned = WordModel("tuned", seed=1)
+    for size in (16, 32):
+        chunking = Chunking(size, 4)
+        catalog.make(f"plain-{size}", IndexInfo.of(model, chunking))  # type: ignore[arg-type]
+        info = IndexInfo.of(tuned, chunking, base_model=model.name)  # type: ignore[arg-type]
+        catalog.make(f"better-{size}", info)
+    with pytest.raises(IndexMissing, match="'tuned' could be any of the indexes better-16, better"):
+        catalog.open("tuned")
+    catalog.active.use("plain-32")
+    assert (catalog.open("tuned").name, catalog.open("base").name) == ("better-32", "plain-32")
+    catalog.active.use("better-16")
+    assert (catalog.open("tuned").name, catalog.open("base").name) == ("better-16", "plain-16")
+    # A name comes before an alias.
+    catalog.make("base", info_of(model))
+    assert catalog.open("base").name == "base"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -643,7 +644,22 @@ def test_the_command_says_what_was_kept_and_who_wrote(settings: Settings, tmp_pa
     assert len(read_questions(out)) == values["kept"]
     assert "no language model wrote these questions" in " ".join(done.stderr.split())
     shown = run_app(settings, "--llm", "none", "--per-chunk", "1", "--quiet")
-    assert "3 chunks, 3 of them had theirs; 0 asked" in shown.stdout
+    assert "all 3 chunks had their questions already; none generated" in shown.stdout
+    assert "`rag-app questions --show` lists them" in shown.stdout
+
+
+def test_the_command_lists_what_was_generated(settings: Settings) -> None:
+    none = run_app(settings, "--show")
+    assert none.exit_code == 0, none.stderr
+    assert re.fullmatch(r"no questions for index \S+ yet; run `rag-app questions`\n", none.stdout)
+    told = run_app(settings, "--llm", "none", "--per-chunk", "1", "--quiet").stdout
+    assert re.search(r"all 3 chunks were new, 3 questions generated in \d+ s", told)
+    listed = json.loads(run_app(settings, "--show", "--json").stdout)
+    shown = run_app(settings, "--show").stdout.splitlines()
+    assert len(listed["questions"]) > 0
+    for question in listed["questions"]:
+        assert f"    {question['question']}" in shown
+        assert any(line.endswith(f"({question['document_id']})") for line in shown)
 
 
 @pytest.mark.slow

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from typer.testing import CliRunner
+
+from rag_app.cli.app import build_app
 
 README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = [
@@ -59,3 +62,21 @@ def test_make_targets_of_the_readme_exist(target: str) -> None:
         ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_ends_with_commands_that_work() -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    said = [line for line in done.stdout.splitlines() if line.startswith("echo '  ")]
+    assert len(said) >= 5
+    for line in said:
+        text = line.removeprefix("echo '").rstrip("'")
+        # What it does stands behind the command.
+        program, *arguments = re.split(r"\s{3,}", text.strip())[0].split()
+        assert program == ".venv/bin/rag-app"
+        read = CliRunner().invoke(build_app(), [*arguments, "--help"])
+        assert read.exit_code == 0
+        known = re.findall(r"--[a-z-]+", read.stdout)
+        assert {one for one in arguments if one.startswith("--")} <= set(known)
+    assert any("query --storage storage/demo" in line for line in said)

@@ -102,26 +102,25 @@ def test_what_a_form_needs(spec: str, candidates: bool, asks: bool) -> None:
     assert (options.candidates, options.asks_model) == (candidates, asks)
 
 
-RETRIEVER = (
-    "is not one of exact, vector, keyword, hybrid, ranks; write one such as vector, keyword, "
-    "hybrid:0.7 or hybrid:0.7+latest+window:1"
-)
-STEP = (
-    "is not one of multi_query, hyde, decompose, rerank, latest, cutoff, half-life, mmr, window, "
-    "parent; write one such as vector, keyword, hybrid:0.7 or hybrid:0.7+latest+window:1"
+RETRIEVERS = "it is one of exact, vector, keyword, hybrid, ranks, as in hybrid:0.7+latest+window:1"
+STEPS = (
+    "it is one of multi_query, hyde, decompose, rerank, latest, cutoff, half-life, mmr, window, "
+    "parent, as in hybrid:0.7+latest+window:1"
 )
 SHARE = "takes a number from 0 to 1"
 CHUNKS = "takes a number of chunks from 1 to 100"
 REFUSED = {
-    "": f"'' {RETRIEVER}",
-    "magic": f"'magic' {RETRIEVER}",
-    "Vector": f"'Vector' {RETRIEVER}",
-    "latest": f"'latest' {RETRIEVER}",
+    "": f"unknown retriever ''; {RETRIEVERS}",
+    "magic": f"unknown retriever 'magic'; {RETRIEVERS}",
+    "hybird": "unknown retriever 'hybird', did you mean hybrid?",
+    "Vector:0.7": "unknown retriever 'Vector' in 'Vector:0.7', did you mean vector?",
+    "latest": f"unknown retriever 'latest'; {RETRIEVERS}",
     "vector latest": "vector takes no value",
     "vector:3": "vector takes no value",
-    "vector+": f"'' {STEP}",
-    "vector+magic": f"'magic' {STEP}",
-    "vector+keyword": f"'keyword' {STEP}",
+    "vector+": f"unknown step '' in 'vector+'; {STEPS}",
+    "vector+magic": f"unknown step 'magic' in 'vector+magic'; {STEPS}",
+    "vector+lates": "unknown step 'lates' in 'vector+lates', did you mean latest?",
+    "vector+keyword": f"unknown step 'keyword' in 'vector+keyword'; {STEPS}",
     "hybrid:1.1": f"hybrid {SHARE}",
     "hybrid:-0.1": f"hybrid {SHARE}",
     "hybrid:nan": f"hybrid {SHARE}",
@@ -143,7 +142,10 @@ REFUSED = {
 def test_what_is_no_retriever_is_refused(spec: str) -> None:
     with pytest.raises(ConfigError) as refused:
         PLAIN.with_spec(spec)
-    assert str(refused.value) == f"{spec!r} is no retriever: {REFUSED[spec]}"
+    said = REFUSED[spec]
+    assert str(refused.value) == (
+        said if said.startswith("unknown") else f"retriever {spec!r}: {said}"
+    )
 
 
 def test_from_settings() -> None:
@@ -152,7 +154,7 @@ def test_from_settings() -> None:
         "hybrid", hybrid_weight=0.5, recency="latest", fetch_k=7, rewrites=2, where="a = 1"
     )
     assert RetrievalOptions.from_settings(Settings()) == PLAIN
-    with pytest.raises(ConfigError, match="'magic' is no retriever"):
+    with pytest.raises(ConfigError, match="unknown retriever 'magic'"):
         RetrievalOptions.from_settings(Settings(retriever="magic"))
 
 
@@ -162,7 +164,7 @@ def test_a_bad_retriever_in_the_settings_file(
     monkeypatch.chdir(tmp_path)
     Path("rag_app.toml").write_text('retriever = "hybrid:70"\n', "utf-8")
     done = CliRunner().invoke(build_app(), ["evaluate", "q.jsonl", "--json"])
-    said = f"'hybrid:70' is no retriever: hybrid {SHARE}"
+    said = f"retriever 'hybrid:70': hybrid {SHARE}"
     assert (done.exit_code, done.stderr) == (2, f"error: {said}\n")
     assert json.loads(done.stdout) == {"error": said, "kind": "ConfigError"}
 

@@ -165,7 +165,7 @@ def test_models_are_named_where_they_differ() -> None:
     best = Candidate(other, present.built, outcomes(20), outcomes(20), milliseconds=10)
     words = "256 tokens (overlap 32), vector"
     assert chosen(present, best).reason.startswith(f"tuned, {words}: +100.0 points ")
-    assert f"over the present model, {words}; " in chosen(present, best).reason
+    assert f"over the current model, {words}; " in chosen(present, best).reason
 
 
 def test_nothing_wins_and_words_say_so() -> None:
@@ -173,20 +173,23 @@ def test_nothing_wins_and_words_say_so() -> None:
     stays = chosen(present, candidate("keyword", dev=10, test=20))
     assert (stays.wins, stays.best) == (False, present)
     assert stays.reason == (
-        "nothing beats what is there: 256 tokens (overlap 32), vector is best on the questions "
-        "that choose"
+        "your current setting stays: 256 tokens (overlap 32), vector is best on the tuning "
+        "questions"
     )
     unsure = chosen(candidate("vector", dev=0, test=0), candidate("keyword", dev=1, test=2))
     assert unsure.wins is False
     assert unsure.reason.startswith(
-        "nothing certainly beats what is there. Best on the questions that choose is "
+        "no setting is significantly better than your current one. Best on the tuning questions: "
         "256 tokens (overlap 32), keyword: +10.0 points hit_rate@1 [+0.0, "
     )
     shown = 100 * unsure.changes["model 256/32 keyword"].smallest_detectable
-    assert unsure.reason.endswith(f"so many questions show a difference from {shown:.1f} points on")
+    assert unsure.reason.endswith(f": 20 questions can only detect {shown:.1f} points or more")
     worse = chosen(candidate("vector", dev=0, test=20), candidate("keyword", dev=1, test=0))
     assert worse.wins is False
-    assert worse.reason.startswith("nothing beats what is there: 256 tokens (overlap 32), keyword")
+    assert worse.reason.startswith(
+        "no setting is better than your current one. Best on the tuning questions: 256 tokens "
+        "(overlap 32), keyword"
+    )
     assert "-100.0 points" in worse.reason
 
 

@@ -260,32 +260,32 @@ def test_what_a_sweep_prints(shop: Shop) -> None:
     before = name_of(shop.storage)
     done = shop.sweep(*SIZES)
     lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip(" ─")]
-    assert lines[0] == "20 questions chose by hit_rate@1, 20 others report:"
+    assert lines[0] == "settings tuned on 20 questions by hit@1, scored on 20 others:"
     assert cells(lines[1]) == [
         "tokens/overlap",
-        "hit_rate@1",
-        "hit_rate@3",
-        "mrr@10",
-        "hit_rate@1024t",
+        "hit@1",
+        "hit@3",
+        "MRR@10",
+        "hit@1024t",
     ]
     assert [cells(line)[0] for line in lines[2:4]] == ["32/0 vector", "64/0 keyword"]
-    assert cells(lines[3])[1:] == ["1.000"] * 4
+    assert cells(lines[3])[1:] == ["1.00"] * 4
     assert cells(lines[6]) == [
         "tokens/overlap",
-        "hit_rate@1, change",
+        "hit@1, change",
         "p",
         "chunks",
         "MB",
         "ms",
     ]
-    assert cells(lines[7])[:2] == ["32/0 vector", "(present)"]
-    assert re.fullmatch(r"\+\d\.\d{3} \[\+\d\.\d{3}, \+1\.000\]", cells(lines[8])[1])
+    assert cells(lines[7])[:2] == ["32/0 vector", "(current)"]
+    assert re.fullmatch(r"\+(\.\d{3}|1\.00) \[\+(\.\d{3}|1\.00), \+1\.00\]", cells(lines[8])[1])
     assert cells(lines[8])[2:4] == ["<.001", "40"]
-    assert lines[11] == "p: adjusted for the number of settings (Holm); ms: of one question"
+    assert lines[11] == "p: Holm-adjusted for the number of settings; ms: latency per question"
     assert lines[12].startswith("recommended: 64 tokens (overlap 0), keyword: +")
     assert " points hit_rate@1 [+" in lines[12]
-    assert "over the present 32 tokens (overlap 0), vector; " in lines[12]
-    assert lines[13] == "every question: eval/results/sweep"
+    assert "over the current 32 tokens (overlap 0), vector; " in lines[12]
+    assert lines[13] == f"every question: {shop.storage / 'results' / 'sweep'}"
     assert lines[14] == (
         f"index {name_of(shop.storage)} is in service and rag_app.toml has the setting; to go "
         f"back: `rag-app index use {before}`, and take model, chunk_size, chunk_overlap, "
@@ -326,7 +326,7 @@ def test_halving_says_what_was_dropped(shop: Shop) -> None:
     dropped = [line for line in done.stdout.splitlines() if line.startswith("dropped ")]
     assert dropped
     for line in dropped:
-        assert re.fullmatch(r"dropped after \d+ questions: \S+ \S+ \(hit_rate@1 0\.\d{3}\)", line)
+        assert re.fullmatch(r"dropped after \d+ questions: \S+ \S+ \(hit@1 \.\d{3}\)", line)
     assert dropped[0].startswith("dropped after 10 questions: ")
     rows = [cells(line)[0] for line in done.stdout.splitlines()]
     assert {"32/0 vector", "64/0 keyword"} <= set(rows)
@@ -345,7 +345,7 @@ def test_nothing_wins_and_nothing_changes(shop: Shop) -> None:
     before = name_of(shop.storage)
     ids = Catalog(shop.storage).open(before).chunk_ids()
     done = shop.sweep("--chunk-sizes", "32,64", "--retriever", "vector", *COMPARE)
-    assert "nothing beats what is there: 32 tokens (overlap 0), keyword+window:1 is best" in (
+    assert "your current setting stays: 32 tokens (overlap 0), keyword+window:1 is best" in (
         done.stdout
     )
     assert "recommended" not in done.stdout
@@ -489,7 +489,7 @@ def test_questions_that_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (("--chunk-overlaps", "-1"), "ConfigError", "--chunk-overlaps is '-1'; it takes numbers"),
         (("--chunk-overlaps", "200"), "ConfigError", "200, more than half of chunk_size 128"),
         (("--grid", "none.toml"), "ConfigError", "none.toml cannot be read as a grid"),
-        (("--retriever", "magic"), "ConfigError", "'magic' is no retriever"),
+        (("--retriever", "magic"), "ConfigError", "unknown retriever 'magic'"),
         (("--retriever", "vector+hyde"), "ConfigError", "hyde asks a language model"),
         (("--today", "soon"), "ConfigError", "--today is 'soon'; write a date such as"),
         (("--model", "nobody/nothing"), "ModelError", "'nobody/nothing' was not found"),

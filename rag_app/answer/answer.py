@@ -69,6 +69,11 @@ class Answer:
     understood_as: str | None = None
 
     @property
+    def asked(self) -> str:
+        """What was searched for: the question, or what a conversation made of it."""
+        return self.understood_as or self.question
+
+    @property
     def cited(self) -> list[int]:
         """The numbers of the citations that it uses."""
         return self.checked.cited

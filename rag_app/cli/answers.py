@@ -1,18 +1,22 @@
 """Answers on a terminal: as they are written, then as they were checked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rag_app.cli.run import Run, shown
+from rag_app.cli.run import Run
+from rag_app.text.normalise import visible
 
 if TYPE_CHECKING:
     from rag_app.answer.answer import Answer, Citation
     from rag_app.answer.judge import Judgement
+    from rag_app.cli.excerpt import Excerpt
 
-# Characters of a passage beside an answer. Where the passages are the answer they are shown whole:
-# of the English sample's five the first 300 characters hold half of the answers, the whole 8 in 10.
+# Characters of a passage beside an answer.
 SNIPPET = 300
+
+# Question, passages -> an excerpt of each.
+Excerpts = Callable[[str, Sequence[str]], "list[Excerpt]"]
 
 
 @contextmanager
@@ -28,8 +32,6 @@ def streamed(run: Run) -> Iterator[Callable[[str], None] | None]:
     from rich.live import Live
     from rich.text import Text
 
-    from rag_app.text.normalise import visible
-
     text = Text(style="dim")
     with Live(text, console=run.out, transient=True, auto_refresh=False) as live:
 
@@ -40,11 +42,12 @@ def streamed(run: Run) -> Iterator[Callable[[str], None] | None]:
         yield on_text
 
 
-def show_answer(run: Run, found: "Answer", *, nothing: str) -> None:
+def show_answer(run: Run, found: "Answer", *, nothing: str, excerpts: "Excerpts | None") -> None:
     """Print an answer, what its check found, and the passages.
 
     Arguments:
         nothing: why there is no passage, if there is none.
+        excerpts: shortens the passages where no model answers; None shows them whole.
     """
     if found.text is not None:
         run.say(f"\n{found.text}\n")
@@ -52,17 +55,35 @@ def show_answer(run: Run, found: "Answer", *, nothing: str) -> None:
         if run.as_json:
             return
     elif found.citations:
-        run.out.print("\nno language model answers, so here are the passages:")
+        shortened = "excerpts of the passages" if excerpts else "the passages"
+        run.say(f"\nno language model answers, so here are {shortened}:")
     if not found.citations:
         run.say(f"nothing found: {nothing}")
+    elif found.text is None and excerpts is not None:
+        _show_excerpts(run, found, excerpts)
+    else:
+        _show_passages(run, found)
+
+
+def _show_passages(run: Run, found: "Answer") -> None:
     for citation in found.citations:
-        run.out.print(f"[bold]{shown(head(citation))}[/bold]", soft_wrap=True)
+        run.say(head(citation), style="bold")
         if found.text is None:
             lines = filter(str.strip, citation.text.splitlines())
             run.say("\n".join(f"    {line}" for line in lines))
         else:
             snippet = " ".join(citation.text.split())
             run.say(f"    {snippet if len(snippet) <= SNIPPET else snippet[:SNIPPET] + ' …'}")
+
+
+def _show_excerpts(run: Run, found: "Answer", excerpts: "Excerpts") -> None:
+    """The sentence that is nearest to the question is bold."""
+    texts = [visible(citation.text) for citation in found.citations]
+    for citation, part in zip(found.citations, excerpts(found.asked, texts), strict=True):
+        run.say(head(citation), style="bold")
+        before = f"    {part.before}"
+        marked = (len(before), len(before) + len(part.sentence))
+        run.say_marked(f"{before}{part.sentence}{part.after}", marked=marked)
 
 
 def head(citation: "Citation") -> str:
@@ -89,10 +110,9 @@ def _show_findings(run: Run, found: "Answer") -> None:
     findings = {"no passage supports:": found.unsupported, "no passage says:": found.misquoted}
     for finding, texts in findings.items():
         for text in texts:
-            run.out.print(f"[yellow]{finding}[/yellow] {shown(text)}", soft_wrap=True)
+            run.say(text, label=finding)
     if found.draft:
-        run.out.print(
-            f"[yellow]a draft by {shown(str(found.model))}, a small model that is often wrong; "
-            "read the passages:[/yellow]",
-            soft_wrap=True,
+        run.say(
+            "read the passages",
+            label=f"a draft by {found.model}, a small model that is often wrong:",
         )

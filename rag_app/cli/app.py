@@ -1,25 +1,51 @@
 """The table of commands."""
 
+from collections.abc import Sequence
+from typing import Annotated
+
 import typer
 
-from rag_app.cli.evaluate import evaluate
-from rag_app.cli.finetune import finetune
-from rag_app.cli.index import index_app
-from rag_app.cli.ingest import ingest
-from rag_app.cli.query import query
-from rag_app.cli.questions import questions
-from rag_app.cli.sweep import sweep
+from rag_app.cli import evaluate, finetune, index, ingest, query, questions, sweep
+from rag_app.cli.usage import ReportingGroup
+
+STAGES = (ingest, questions, finetune, evaluate, sweep, query)
 
 
 def build_app() -> typer.Typer:
     """All commands; none of them imports a heavy library before it runs."""
     app = typer.Typer(
-        help="Tune retrieval on your own documents, and know whether it helped.",
+        cls=ReportingGroup,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for function in (ingest, questions, finetune, evaluate, sweep, query):
-        app.command()(function)
-    app.add_typer(index_app, name="index")
+    app.callback()(_main)
+    for stage in STAGES:
+        name = stage.__name__.rpartition(".")[2]
+        app.command(epilog=examples(stage.EXAMPLES))(getattr(stage, name))
+    app.add_typer(index.index_app, name="index")
     return app
+
+
+def examples(lines: Sequence[str]) -> str:
+    """Example commands as the last lines of a help page."""
+    return "\n\n".join(["Examples:", *lines])
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from rag_app import __version__
+
+        typer.echo(f"rag-app {__version__}")
+        raise typer.Exit
+
+
+def _main(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Tune retrieval on your own documents, and know whether it helped."""

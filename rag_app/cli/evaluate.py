@@ -1,60 +1,84 @@
 """`evaluate`: indexes, models and retrievers side by side on one file of questions."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_app.cli.retrieval import (
+from rag_app.cli.flags import (
+    AnswerColumn,
+    ChromaUrl,
     FetchK,
     Llm,
     LlmBaseUrl,
     LlmModel,
+    QuestionColumn,
     Rewrites,
+    Seed,
     Today,
     Where,
-    open_tools,
-    read_day,
 )
+from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
+
+if TYPE_CHECKING:
+    from rag_app.evaluate.stage import EvaluatedRun
+
+EXAMPLES = (
+    "rag-app evaluate questions.jsonl",
+    "rag-app evaluate questions.jsonl --index base --index tuned",
+    "rag-app evaluate faq.csv --retriever exact --retriever hybrid:0.7",
+)
 
 
 @command
 def evaluate(
     run: Run,
     questions: Annotated[
-        Path, typer.Argument(help="Questions with answers: CSV, TSV, XLSX, JSONL, JSON or BEIR.")
+        Path,
+        typer.Argument(
+            help="Questions with their answers: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder."
+        ),
     ],
     index: Annotated[
-        list[str] | None, typer.Option(help="Index; give it again for more. [in service]")
+        list[str] | None,
+        typer.Option(help="Index to score; repeat the option to compare several. [in service]"),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Model, over the chunks of the index in service.")
+        list[str] | None,
+        typer.Option(
+            help="Embedding model to score on the chunks of the index in service; repeatable."
+        ),
     ] = None,
     retriever: Annotated[
         list[str] | None,
         typer.Option(
-            help="exact, vector (the index's own search), keyword, hybrid:0.7, or with steps: "
-            "hybrid:0.7+latest; again for more. [exact]"
+            help="exact, vector (approximate search), keyword (BM25), hybrid:0.7, or with steps: "
+            "hybrid:0.7+latest; repeatable. [exact]"
         ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write every question's outcome to.")
     ] = None,
     where: Where = None,
     fetch_k: FetchK = None,
-    rewrites: Rewrites = None,
     today: Today = None,
+    rewrites: Rewrites = None,
     llm: Llm = None,
     llm_base_url: LlmBaseUrl = None,
     llm_model: LlmModel = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for every question's outcome.")] = None,
-    question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
-    answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
-    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
+    question_column: QuestionColumn = None,
+    answer_column: AnswerColumn = None,
+    chroma_url: ChromaUrl = None,
+    seed: Seed = None,
 ) -> None:
-    """Score retrieval on questions whose answers are known; the first run is the one to beat."""
+    """Score retrieval on questions with known answers; the first run is the baseline."""
     settings = run.settings(
         question_column=question_column,
         answer_column=answer_column,
         chroma_url=chroma_url,
+        seed=seed,
         where=where,
         fetch_k=fetch_k,
         rewrites=rewrites,
@@ -63,7 +87,6 @@ def evaluate(
         llm_base_url=llm_base_url,
         llm_model=llm_model,
     )
-    from rag_app.cli.scores import runs_table
     from rag_app.evaluate.stage import EvaluateRequest
     from rag_app.evaluate.stage import evaluate as evaluate_stage
 
@@ -87,12 +110,23 @@ def evaluate(
     for one in runs:
         for warning, count in one.warnings.items():
             run.warn(f"{one.retriever}, {count} of {len(one.outcomes)} questions: {warning}")
-    named = [(f"{one.name} {one.retriever}", one.scores) for one in runs]
-    run.out.print(runs_table(named, title=f"{len(runs[0].outcomes)} questions"))
-    for one in runs[1:]:
-        if one.against_first:
-            run.out.print(
-                f"{one.name} {one.retriever} against the first: {one.against_first.verdict}",
-                soft_wrap=True,
-            )
+    _show(run, runs)
     run.result({"runs": [one.to_json() for one in runs], "unmatched": unmatched})
+
+
+def _show(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
+    from rag_app.cli.labels import LONGEST, run_labels
+    from rag_app.cli.scores import runs_table
+
+    labels = run_labels(runs, longest=LONGEST + max(run.out.width - 80, 0))
+    named = [(label.short, one.scores) for label, one in zip(labels, runs, strict=True)]
+    asked, seen = len(runs[0].outcomes), max(one.seen for one in runs)
+    title = f"{asked} questions" + (f", {seen} of them training questions" if seen else "")
+    run.out.print(runs_table(named, title=title), "")
+    for number, label in enumerate(labels):
+        baseline = " (the baseline)" if number == 0 and len(runs) > 1 else ""
+        run.say(f"{label.short}: {label.meaning}{baseline}")
+    for one, label in zip(runs[1:], labels[1:], strict=True):
+        if one.against_first:
+            said = f"no verdict: {one.no_verdict}" if one.no_verdict else one.against_first.verdict
+            run.say(f"{label.short} against {labels[0].short}: {said}")

@@ -13,10 +13,11 @@ def show_trace(run: Run, session: "Session") -> None:
     if session.last is None or session.trace is None:
         run.say("nothing was asked yet")
         return
+    prompt = session.model.prompts.query
     run.say(
-        f"asked {session.trace.question!r} as {session.model.prompts.query!r} + question, "
-        f"of {session.index.name} ({session.model.name}, {session.index.count()} chunks) "
-        f"by {session.retrieval.spec}"
+        f"asked {session.trace.question!r} of index {session.index.name} ({session.model.name}, "
+        f"{session.index.count()} chunks), retriever {session.retrieval.spec}"
+        + (f", with the query prompt {prompt!r}" if prompt else "")
     )
     if session.retrieval.where is not None:
         run.say(f"only where {session.retrieval.where}")

@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_app.cli.flags import COMMON, DATA, AnswerColumn, ChromaUrl, QuestionColumn, Seed
 from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
     from rag_app.finetune.options import TrainingReport
     from rag_app.finetune.request import FinetuneResult
 
+EXAMPLES = (
+    "rag-app finetune --pairs faq.csv",
+    "rag-app finetune --pairs questions.jsonl --train-on both --preset quick",
+    "rag-app finetune --pairs pairs.jsonl --loss dae,mnrl --method lora --no-promote",
+)
+TRAINING, NEGATIVES = "Training", "Negatives"
 TRAIN_ON = ("labelled", "synthetic", "both")
 
 
@@ -20,57 +27,109 @@ def finetune(
     run: Run,
     pairs: Annotated[
         Path | None,
-        typer.Option(help="Labelled pairs: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder."),
+        typer.Option(
+            help="Labelled question/passage pairs: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder. "
+            "[generated questions]"
+        ),
     ] = None,
     train_on: Annotated[
-        str | None, typer.Option(help="labelled, synthetic or both. [labelled with --pairs]")
+        str | None,
+        typer.Option(help="labelled, synthetic or both. [labelled with --pairs, else synthetic]"),
     ] = None,
-    index: Annotated[str | None, typer.Option(help="Index to start from. [in service]")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="quick: one or two epochs, minutes on a CPU.")
+    ] = None,
+    index: Annotated[
+        str | None, typer.Option(help="Index to start from; its base model is tuned. [in service]")
+    ] = None,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Only measure: put nothing into service.")
+    ] = False,
     loss: Annotated[
-        str | None, typer.Option(help="mnrl, triplet, dae, or several in turn: dae,mnrl. [mnrl]")
+        str | None,
+        typer.Option(
+            help="mnrl, triplet, dae (denoising), or several one after the other: dae,mnrl. [mnrl]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
-            help="full, lora, top (last layers), adapter (a map on questions), or two in turn. "
-            "[full,adapter]"
+            help="full (all weights), lora, adapter (a linear map on query vectors), or weights "
+            "and adapter: lora,adapter. [full,adapter]",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="quick: in minutes; or best: search on dev within --minutes.")
-    ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="For --preset best.")] = 30.0,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs. [5]")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the training pairs. [5]", rich_help_panel=TRAINING),
+    ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help="Pairs in a batch, or auto: falls with the memory. [32]")
+        str | None,
+        typer.Option(
+            help="Pairs in a batch; auto: halved where memory is short. [32]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     mini_batch: Annotated[
-        int | None, typer.Option(min=1, help="Pairs that pass through the model at once. [32]")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Pairs in one forward pass (gradient caching). [32]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0.0, help="At its peak. [5e-5]")
+        float | None,
+        typer.Option(min=0.0, help="Peak learning rate. [5e-5]", rich_help_panel=TRAINING),
     ] = None,
     scale: Annotated[
-        float | None, typer.Option(min=0.1, help="1/temperature of mnrl. [the model family's]")
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Scale (1/temperature) of the MNRL loss. [the model family's]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=16, help="Training cuts texts here. [where the model does]")
+        int | None,
+        typer.Option(
+            min=16,
+            help="Maximum sequence length in training. [the model's]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     top_layers: Annotated[
         int | None, typer.Option(min=1, help="Layers that --method top trains. [2]")
     ] = None,
     blend: Annotated[
         str | None,
-        typer.Option(help="Share of the tuned weights, the base's the rest; auto: by dev. [0.5]"),
+        typer.Option(
+            help="Weight interpolation: share of the tuned weights, the rest is the base's. [0.5]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     whitening: Annotated[
         str | None,
-        typer.Option(help="Share of it that an adapter begins with; auto: by dev. [1]"),
+        typer.Option(
+            help="How far the query adapter starts from whitening (1) or identity (0). [1]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     negatives: Annotated[
-        str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")
+        str,
+        typer.Option(
+            help="Negatives besides those of the batch: none, random or mined (hard).",
+            rich_help_panel=NEGATIVES,
+        ),
     ] = "none",
-    negatives_per_pair: Annotated[int, typer.Option(min=1, help="Of these.")] = 1,
+    negatives_per_pair: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Random or mined negatives for each pair.", rich_help_panel=NEGATIVES
+        ),
+    ] = 1,
     rounds: Annotated[
         int, typer.Option(min=1, help="Times that mined negatives are chosen anew.")
     ] = 1,
@@ -80,20 +139,36 @@ def finetune(
             help="On labels: none, agreement (of BM25 and the model), or a cross-encoder."
         ),
     ] = "none",
+    dev_share: Annotated[
+        float,
+        typer.Option(help="Share of the pairs that chooses the checkpoint.", rich_help_panel=DATA),
+    ] = 0.1,
+    test_share: Annotated[
+        float,
+        typer.Option(help="Share of the pairs held out for the verdict.", rich_help_panel=DATA),
+    ] = 0.3,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Metadata key whose documents stay in one part of the split. [each document]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     canary: Annotated[
         Path | None,
-        typer.Option(help="Questions and passages from elsewhere. [the sample data]"),
+        typer.Option(
+            help="Out-of-domain questions with passages: a model that certainly gets worse on "
+            "them is not promoted. [the sample data]",
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    dev_share: Annotated[float, typer.Option(help="Pairs that choose the checkpoint.")] = 0.1,
-    test_share: Annotated[float, typer.Option(help="Pairs that give the verdict.")] = 0.3,
-    group_by: Annotated[
-        str | None, typer.Option(help="Metadata key: its documents stay on one side.")
+    question_column: QuestionColumn = None,
+    answer_column: AnswerColumn = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=COMMON)
     ] = None,
-    question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
-    answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Only measure.")] = False,
+    chroma_url: ChromaUrl = None,
+    seed: Seed = None,
 ) -> None:
     """Train on question/passage pairs, score before and after on held-out questions, and put the
     tuned index into service if it won.
@@ -113,6 +188,7 @@ def finetune(
         answer_column=answer_column,
         device=device,
         chroma_url=chroma_url,
+        seed=seed,
     )
     from rag_app.errors import ConfigError
     from rag_app.finetune.data.material import SplitOptions
@@ -192,59 +268,61 @@ def _number(flag: str, text: str, kind: type[float], least: float, most: float =
 
 
 def _show(run: Run, result: "FinetuneResult") -> None:
-    from rag_app.cli.scores import comparison_table
+    from rag_app.cli.changes import show_changes
+    from rag_app.cli.scores import comparison_table, figure
 
     _show_left_out(run, result)
     for tried in result.tried:
-        run.out.print(
+        run.say(
             f"tried {tried.candidate}, {tried.epochs} epochs, blend {tried.blend:g}: "
             f"dev MRR@10 {tried.dev_mrr:.3f} ({tried.seconds:.0f} s)"
             + (", chosen" if tried.chosen else "")
-            + (", but it loses on questions from elsewhere" if tried.harmful else ""),
-            soft_wrap=True,
+            + (", but it loses on out-of-domain questions" if tried.harmful else "")
         )
     split, training = result.split, result.training
-    run.out.print(
+    run.say(
         f"trained on {result.rows} pairs in {training.seconds:.0f} s ({training.device}, "
-        f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB), "
-        f"best epoch {training.best_epoch}" + _map_on_questions(training),
-        soft_wrap=True,
+        f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB); "
+        + _best_epoch(training)
+        + _query_adapter(training)
     )
-    run.out.print(
-        f"split by document: {split['train']} train, {split['dev']} dev, {split['test']} test"
-    )
-    run.out.print(
-        comparison_table(result.comparison, title=f"{result.comparison.n} held-out questions")
-    )
+    run.say(f"split by document: {split['train']} train, {split['dev']} dev, {split['test']} test")
+    title = f"{result.comparison.n} held-out questions"
+    run.out.print(comparison_table(result.comparison, title=title), "")
     seen = result.training_scores
-    run.out.print(
-        f"on the {seen.n} training questions themselves (no measure of quality): hit_rate@1 "
-        f"{seen.base['hit_rate@1'].mean:.3f} -> {seen.tuned['hit_rate@1'].mean:.3f}",
-        soft_wrap=True,
+    before, after = (each["hit_rate@1"].mean for each in (seen.base, seen.tuned))
+    run.say(
+        f"on the {seen.n} training questions themselves, which is no measure of quality: hit@1 "
+        f"{figure(before)} -> {figure(after)}"
     )
-    for flip in result.comparison.to_json()["flips"]:
-        run.out.print(
-            f"first {flip['k']}: {flip['fixed']} questions fixed, {flip['broken']} broken"
-        )
     _show_canary(run, result)
-    run.out.print(f"approximate search loses {result.search_loss:.1%} of the exact top 10")
-    run.out.print(f"[bold]{result.verdict}[/bold]", soft_wrap=True)
-    run.out.print(f"model {result.model}", soft_wrap=True)
-    run.out.print(f"every question: {result.results}", soft_wrap=True)
-    run.out.print(
+    run.say(f"ANN recall@10: {100 * (1 - result.search_loss):.3g} % of what exact search finds")
+    show_changes(run, result)
+    run.say(str(result.verdict), style="bold")
+    run.say(f"model: {result.model}")
+    run.say(f"every question: {result.results}")
+    run.say(
         f"index {result.index} is in service; `rag-app index rollback` takes it back"
         if result.promoted
-        else f"index {result.index} is not in service; `rag-app index use` puts it there",
-        soft_wrap=True,
+        else f"index {result.index} is not in service; `rag-app index use {result.index}` puts it "
+        "there"
     )
 
 
-def _map_on_questions(training: "TrainingReport") -> str:
+def _best_epoch(training: "TrainingReport") -> str:
+    if training.best_epoch == 0:
+        return "no epoch beat the starting point"
+    return f"best epoch: {training.best_epoch}"
+
+
+def _query_adapter(training: "TrainingReport") -> str:
     if training.map_did_harm:
-        return ", no map on questions: it did certain harm to questions from elsewhere"
+        return ", query adapter: off (it did significant harm on out-of-domain questions)"
     if training.whitening is None:
         return ""
-    return f", map on questions: whitening {training.whitening:g}"
+    shares = {0.0: "no whitening", 1.0: "full whitening"}
+    share = shares.get(training.whitening, f"whitening {training.whitening:g}")
+    return f", query adapter: on ({share})"
 
 
 def _show_left_out(run: Run, result: "FinetuneResult") -> None:
@@ -256,7 +334,7 @@ def _show_left_out(run: Run, result: "FinetuneResult") -> None:
             "which teaches nothing and makes scores too good; ask in other words"
         )
     if result.doubted:
-        run.out.print(f"a second opinion took {result.doubted} pairs out of training")
+        run.say(f"a second opinion took {result.doubted} pairs out of training")
     cut = result.cut
     if cut.count:
         mend = (
@@ -271,13 +349,15 @@ def _show_left_out(run: Run, result: "FinetuneResult") -> None:
 
 
 def _show_canary(run: Run, result: "FinetuneResult") -> None:
+    from rag_app.cli.scores import figure, signed
+
     if result.canary is None:
-        run.out.print("no canary: no questions from elsewhere; name some with --canary")
+        run.say(f"canary skipped: {result.canary_skipped}; name out-of-domain data with --canary")
         return
     before, after = result.canary.base["mrr@10"], result.canary.tuned["mrr@10"]
     change = result.canary.differences["mrr@10"]
-    run.out.print(
-        f"canary, {result.canary.n} questions from elsewhere: mrr@10 {before.mean:.3f} -> "
-        f"{after.mean:.3f} ({change.mean:+.3f} \\[{change.low:+.3f}, {change.high:+.3f}])",
-        soft_wrap=True,
+    run.say(
+        f"canary, {result.canary.n} out-of-domain questions, which tuning should not harm: MRR@10 "
+        f"{figure(before.mean)} -> {figure(after.mean)} ({signed(change.mean)} "
+        f"[{signed(change.low)}, {signed(change.high)}])"
     )

@@ -1,97 +1,131 @@
 """`index`: which indexes there are, and which one is in service."""
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.run import Run, command, table
+from rag_app.cli.flags import ChromaUrl
+from rag_app.cli.run import Run, command, shown, table
+
+if TYPE_CHECKING:
+    from rag_app.config import Settings
+    from rag_app.index import Catalog
 
 index_app = typer.Typer(help="List indexes, switch, roll back, remove.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="Name of an index.")]
-ChromaUrl = Annotated[str | None, typer.Option(help="A Chroma server.")]
+Name = Annotated[
+    str,
+    typer.Argument(help="Name of an index, a beginning that no other index has, base or tuned."),
+]
+# Columns of a terminal from which on there is room for the models' names.
+ROOM_FOR_MODELS = 100
 
 
-@index_app.command("list")
-@command
-def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
-    """Show every index, what made it, and which one is in service."""
+def _catalog(run: Run, chroma_url: str | None = None) -> "tuple[Catalog, Settings]":
     from rag_app.index import Catalog
 
     settings = run.settings(chroma_url=chroma_url)
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
+    return Catalog(settings.storage, chroma_url=settings.chroma_url), settings
+
+
+@index_app.command(
+    "list", epilog="Examples:\n\nrag-app index list\n\nrag-app index list --json --storage DIR"
+)
+@command
+def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
+    """Show every index: its model, when it was made, how `finetune` scored it, which is in use."""
+    catalog, settings = _catalog(run, chroma_url)
     active = catalog.active.current()
-    rows = []
-    for name in catalog.names():
-        index = catalog.open(name)
-        documents = len({record.document_id for record in index.records()})
-        rows.append((index, documents))
-    headers = ("index", "model", "chunk size", "documents", "chunks", "in service")
-    run.out.print(
-        table(
-            headers,
-            [
-                (
-                    index.name,
-                    index.info.model,
-                    f"{index.info.chunk_size}/{index.info.chunk_overlap}",
-                    str(documents),
-                    str(index.count()),
-                    "yes" if index.name == active else "",
-                )
-                for index, documents in rows
-            ],
-        )
-        if rows
-        else "no index yet; run `rag-app ingest PATH`"
-    )
-    run.result(
+    scores = _finetune_scores(settings.results)
+    rows = [
         {
-            "active": active,
-            "indexes": [
-                {
-                    "name": index.name,
-                    **index.info.to_metadata(),
-                    "documents": documents,
-                    "chunks": index.count(),
-                }
-                for index, documents in rows
-            ],
+            "name": index.name,
+            **index.info.to_metadata(),
+            "made": index.made,
+            "documents": len({record.document_id for record in index.records()}),
+            "chunks": index.count(),
+            "mrr@10": scores.get(index.name),
         }
-    )
+        for index in map(catalog.open, catalog.names())
+    ]
+    if rows:
+        run.out.print(_table(rows, active, with_models=run.out.width >= ROOM_FOR_MODELS), "")
+        run.say("* in service. `rag-app index use NAME` switches; a beginning of the name will do")
+        if scores:
+            run.say("MRR@10: on the held-out questions of the last `finetune` that scored it")
+    else:
+        run.say("no index yet; run `rag-app ingest PATH`")
+    run.result({"active": active, "indexes": rows})
 
 
-@index_app.command("use")
+def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool) -> Any:
+    from rag_app.cli.scores import figure
+
+    heads = ["  index", "model", "chunk size", "chunks", "made", "MRR@10"]
+    lines = []
+    for row in rows:
+        tuned = row["model"] != row["base_model"]
+        kind = "tuned" if tuned else "base"
+        name = str(row["base_model"]).rsplit("/", 1)[-1]
+        score = row["mrr@10"]
+        lines.append(
+            (
+                f"{'*' if row['name'] == active else ' '} {row['name']}",
+                shown(f"{name}, {kind}" if with_models else kind),
+                f"{row['chunk_size']}/{row['chunk_overlap']}",
+                str(row["chunks"]),
+                (row["made"] or "")[:10],
+                "" if score is None else figure(score),
+            )
+        )
+    return table(heads, lines)
+
+
+def _finetune_scores(results: Path) -> dict[str, float]:
+    """Index name -> held-out MRR@10 of the latest `finetune` that scored it."""
+    scores: dict[str, float] = {}
+    files = results.glob("finetune-*/finetune.json")
+    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns):
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            scores[values["base_index"]] = values["base"]["mrr@10"]["mean"]
+            scores[values["index"]] = values["tuned"]["mrr@10"]["mean"]
+        except (ValueError, KeyError, TypeError):
+            # Of another version, or torn: the list needs no score.
+            continue
+    return scores
+
+
+@index_app.command(
+    "use", epilog="Examples:\n\nrag-app index use tuned\n\nrag-app index use all-minilm-l6-v2-256"
+)
 @command
 def use_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
     """Put an index into service."""
-    from rag_app.index import Catalog
-
-    settings = run.settings(chroma_url=chroma_url)
-    catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    catalog.active.use(catalog.open(name).name)
-    run.out.print(f"{name} is in service; `rag-app index rollback` takes it back")
-    run.result({"active": name})
+    catalog, _ = _catalog(run, chroma_url)
+    whole = catalog.open(name).name
+    catalog.active.use(whole)
+    run.say(f"{whole} is in service; `rag-app index rollback` takes it back")
+    run.result({"active": whole})
 
 
-@index_app.command("rollback")
+@index_app.command("rollback", epilog="Example:\n\nrag-app index rollback")
 @command
 def rollback_index(run: Run) -> None:
     """Put the index that was in service before back into service."""
-    from rag_app.index import Catalog
-
-    name = Catalog(run.settings().storage).active.rollback()
-    run.out.print(f"{name} is in service again")
+    name = _catalog(run)[0].active.rollback()
+    run.say(f"{name} is in service again")
     run.result({"active": name})
 
 
-@index_app.command("remove")
+@index_app.command("remove", epilog="Example:\n\nrag-app index remove all-minilm-l6-v2-128")
 @command
 def remove_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
     """Delete an index that is not in service."""
-    from rag_app.index import Catalog
-
-    settings = run.settings(chroma_url=chroma_url)
-    Catalog(settings.storage, chroma_url=settings.chroma_url).remove(name)
-    run.out.print(f"{name} is removed")
-    run.result({"removed": name})
+    catalog, _ = _catalog(run, chroma_url)
+    whole = catalog.open(name).name
+    catalog.remove(whole)
+    run.say(f"{whole} is removed")
+    run.result({"removed": whole})

@@ -5,25 +5,51 @@ from typing import Annotated
 
 import typer
 
+from rag_app.cli.flags import DATA, AnswerColumn, ChromaUrl, QuestionColumn
 from rag_app.cli.run import Run, command
 
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
 SHOWN_FAILURES = 20
 
 
+EXAMPLES = (
+    "rag-app ingest docs/ faq.csv",
+    "rag-app ingest docs/ --chunk-size 512 --use",
+    "rag-app ingest 문서/ --model intfloat/multilingual-e5-small",
+)
+
+
 @command
 def ingest(
     run: Run,
     paths: Annotated[list[Path], typer.Argument(help="Files and folders of documents.")],
-    model: Annotated[str | None, typer.Option(help="Embedding model: a name or a folder.")] = None,
-    chunk_size: Annotated[int | None, typer.Option(help="Tokens of a chunk. [256]")] = None,
-    chunk_overlap: Annotated[int | None, typer.Option(help="Tokens chunks share. [32]")] = None,
-    sentences: Annotated[str | None, typer.Option(help="rules, or kiwi for Korean.")] = None,
-    question_column: Annotated[str | None, typer.Option(help="In FAQ tables. [question]")] = None,
-    answer_column: Annotated[str | None, typer.Option(help="In FAQ tables. [answer]")] = None,
-    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
-    index: Annotated[str | None, typer.Option(help="Name of the index to write.")] = None,
-    use: Annotated[bool, typer.Option("--use", help="Put the index into service.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Embedding model: a name or a folder. [all-MiniLM-L6-v2, English]"),
+    ] = None,
+    chunk_size: Annotated[
+        int | None, typer.Option(help="Chunk size in tokens of the model. [256]")
+    ] = None,
+    chunk_overlap: Annotated[
+        int | None, typer.Option(help="Tokens that neighbouring chunks share. [32]")
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(help="Name of the index to write. [made from model and chunk size]"),
+    ] = None,
+    use: Annotated[
+        bool, typer.Option("--use", help="Put the index into service afterwards.")
+    ] = False,
+    question_column: QuestionColumn = None,
+    answer_column: AnswerColumn = None,
+    sentences: Annotated[
+        str | None,
+        typer.Option(
+            help="Sentence splitter: rules, or kiwi (Korean morphology). [rules]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    chroma_url: ChromaUrl = None,
 ) -> None:
     """Read documents (md, txt, html, pdf, csv, tsv, jsonl, xlsx) into an index.
 

@@ -21,19 +21,32 @@ class ProgressLines:
 
     def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` are done."""
+        if not total:
+            self._say(step, note)
+            return
         now = time.monotonic()
         if step != self.step or done < self.offset:
             self.step, self.started, self.offset, self.last_line = step, now, done, now
         line = f"{step} {done}/{total}{self._left(now, done, total)}{'  ' + note if note else ''}"
         if self.console.is_terminal:
+            from rich.cells import set_cell_size
+
             width = self.console.width - 1
-            self.console.file.write("\r" + line[:width].ljust(width))
+            self.console.file.write("\r" + set_cell_size(line, width))
             if done >= total:
                 self.console.file.write("\r" + " " * width + "\r")
             self.console.file.flush()
         elif now - self.last_line >= SECONDS_BETWEEN_LOG_LINES:
             self.last_line = now
             self.console.print(line, markup=False)
+
+    def _say(self, step: str, note: str) -> None:
+        """A line that stays."""
+        from rag_app.cli.run import print_wrapped
+
+        # A step that goes on under its name begins its count anew.
+        self.step = ""
+        print_wrapped(self.console, f"{step}  {note}" if note else step, style="bold")
 
     def _left(self, now: float, done: int, total: int) -> str:
         if done <= self.offset or done >= total:

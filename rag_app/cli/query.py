@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,10 @@ import typer
 
 from rag_app.cli.answers import head, show_answer, show_judgement, streamed
 from rag_app.cli.explain import show_trace
-from rag_app.cli.retrieval import (
+from rag_app.cli.flags import (
+    LANGUAGE_MODEL,
+    SEARCH,
+    ChromaUrl,
     FetchK,
     Llm,
     LlmBaseUrl,
@@ -18,49 +22,91 @@ from rag_app.cli.retrieval import (
     Rewrites,
     Today,
     Where,
-    make_tools,
-    read_day,
 )
-from rag_app.cli.run import Run, command, shown
+from rag_app.cli.retrieval import make_tools, read_day
+from rag_app.cli.run import Run, command
+from rag_app.cli.scores import figure
 from rag_app.errors import ConfigError, RagAppError
 
 if TYPE_CHECKING:
     from rag_app.query.session import Session
 
 
+EXAMPLES = (
+    "rag-app query",
+    'rag-app query -q "how long do refunds take"',
+    'rag-app query -q "환불은 며칠 걸리나요" --retriever hybrid:0.7 --k 3 --full',
+)
+LEAVE = ("exit", "quit", "/exit", "/quit")
+
+
 @command
 def query(
     run: Run,
-    question: Annotated[str | None, typer.Option("-q", "--question", help="Ask once.")] = None,
+    question: Annotated[
+        str | None, typer.Option("-q", "--question", help="Ask this question once, without a REPL.")
+    ] = None,
     top_k: Annotated[int | None, typer.Option("--k", help="Passages to show. [5]")] = None,
-    index: Annotated[str | None, typer.Option(help="Index to ask. [in service]")] = None,
-    model: Annotated[str | None, typer.Option(help="Must be the index's own model.")] = None,
-    llm: Llm = None,
-    llm_base_url: LlmBaseUrl = None,
-    llm_model: LlmModel = None,
-    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show passages whole instead of excerpts.")
+    ] = False,
     retriever: Annotated[
         str | None,
         typer.Option(
-            help="vector, keyword or hybrid:0.7, and steps: +latest, +multi_query, +hyde, "
-            "+decompose, +mmr, +window:1, +parent:4, +rerank:NAME. [vector]"
+            help="vector, keyword (BM25) or hybrid:0.7, with steps such as +latest, +multi_query, "
+            "+hyde, +window:1, +parent:4, +rerank:NAME. [vector]"
         ),
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(help="Index to ask: a name, its beginning, base or tuned. [in service]"),
     ] = None,
     where: Where = None,
     recency: Annotated[
-        str | None, typer.Option(help="latest, cutoff 365d, or half-life 90d.")
+        str | None,
+        typer.Option(
+            help="Prefer newer documents: latest, cutoff 365d or half-life 90d.",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
-    rewrite: Annotated[
-        str | None, typer.Option(help="multi_query, hyde or decompose, by the language model.")
+    rerank: Annotated[
+        str | None,
+        typer.Option(help="Cross-encoder that reranks: a name or folder.", rich_help_panel=SEARCH),
     ] = None,
-    rerank: Annotated[str | None, typer.Option(help="Cross-encoder: a name or a folder.")] = None,
     fetch_k: FetchK = None,
-    rewrites: Rewrites = None,
     today: Today = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Embedding model; must be the one that made the index.", rich_help_panel=SEARCH
+        ),
+    ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say how passages were found.")
+        bool,
+        typer.Option(
+            "--explain", help="Show each retrieval step and its scores.", rich_help_panel=SEARCH
+        ),
     ] = False,
-    judge: Annotated[bool, typer.Option("--judge", help="The model judges its answers.")] = False,
+    llm: Llm = None,
+    llm_base_url: LlmBaseUrl = None,
+    llm_model: LlmModel = None,
+    rewrite: Annotated[
+        str | None,
+        typer.Option(
+            help="Rewrite the question with the language model: multi_query or hyde.",
+            rich_help_panel=LANGUAGE_MODEL,
+        ),
+    ] = None,
+    rewrites: Rewrites = None,
+    judge: Annotated[
+        bool,
+        typer.Option(
+            "--judge",
+            help="Have the language model judge faithfulness and relevance.",
+            rich_help_panel=LANGUAGE_MODEL,
+        ),
+    ] = False,
+    chroma_url: ChromaUrl = None,
 ) -> None:
     """Ask your documents: passages with their places, and an answer with checked citations where
     there is a language model."""
@@ -104,7 +150,7 @@ def query(
             tools=make_tools(settings, chat),
         )
         session.retriever()
-        asking = _Asking(run, session, judge=judge, explain=explain)
+        asking = _Asking(run, session, judge=judge, explain=explain, full=full)
         if question is not None:
             asking.ask(question)
         else:
@@ -123,15 +169,26 @@ class _Asking:
     session: "Session"
     judge: bool
     explain: bool
+    full: bool
 
     def ask(self, question: str) -> None:
         """Ask and print."""
         from rag_app.answer.judge import judge
+        from rag_app.cli.excerpt import excerpts
 
         run, session = self.run, self.session
         with streamed(run) as on_text:
             found = session.ask(question, on_text=on_text, tell=run.say)
-        show_answer(run, found, nothing=session.why_nothing())
+        weak = session.weak_match()
+        if weak is not None:
+            run.say(
+                f"no passage is near the question (cosine {figure(weak[0])}; passages of "
+                f"different documents here reach {figure(weak[1])}); the documents may not "
+                "answer it",
+                label="weak match:",
+            )
+        shorten = None if self.full else partial(excerpts, model=session.model)
+        show_answer(run, found, nothing=session.why_nothing(), excerpts=shorten)
         values = found.to_json()
         if self.judge:
             judgement = judge(found, session.llm)
@@ -150,7 +207,7 @@ def _converse(asking: _Asking, history: Path) -> None:
         f"language model: {_language_model(session)}; /help shows commands"
     )
     for line in _lines(history):
-        if line.split()[:1] in (["/quit"], ["/exit"]):
+        if line.strip() in LEAVE:
             return
         try:
             _obey(asking, line)
@@ -175,7 +232,7 @@ def _obey(asking: _Asking, line: str) -> None:
     if word in COMMANDS:
         COMMANDS[word](asking.run, asking.session, rest.strip())
     elif word.startswith("/"):
-        raise ConfigError(f"there is no command {word}; known: {', '.join(COMMANDS)}")
+        raise ConfigError(f"there is no command {word}; known: {', '.join([*COMMANDS, '/quit'])}")
     elif word:
         asking.ask(line)
 
@@ -186,9 +243,14 @@ def _lines(history: Path) -> Iterator[str]:
         yield from sys.stdin
         return
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.history import FileHistory
 
-    prompt: PromptSession[str] = PromptSession(history=FileHistory(str(history)))
+    prompt: PromptSession[str] = PromptSession(
+        history=FileHistory(str(history)),
+        completer=WordCompleter([*COMMANDS, "/quit"], sentence=True),
+        complete_while_typing=False,
+    )
     while True:
         try:
             yield prompt.prompt("ask> ")
@@ -201,16 +263,19 @@ def _lines(history: Path) -> Iterator[str]:
 def _help(run: Run, _session: "Session", _: str) -> None:
     """Show this."""
     for name, function in COMMANDS.items():
-        run.out.print(f"{name:<12}{(function.__doc__ or '').strip()}")
-    run.out.print(f"{'/quit':<12}Leave; so does Ctrl-D.")
+        run.say(f"{name:<12}{(function.__doc__ or '').strip()}")
+    run.say(f"{'/quit':<12}Leave; so do exit, quit and Ctrl-D.")
 
 
 def _set_k(run: Run, session: "Session", value: str) -> None:
-    """Show N passages: /k 10."""
+    """Show how many passages are shown; /k 10 shows ten."""
+    if not value:
+        run.say(f"{session.top_k} passages; /k N shows another number")
+        return
     if not value.isdigit() or not 1 <= int(value) <= 100:
         raise ConfigError(f"/k takes a number from 1 to 100, not {value!r}")
     session.top_k = int(value)
-    run.out.print(f"{value} passages from now on")
+    run.say(f"{value} passages from now on")
 
 
 def _switch(run: Run, session: "Session", name: str) -> None:
@@ -228,7 +293,7 @@ def _sources(run: Run, session: "Session", _: str) -> None:
         run.say("nothing was asked yet")
         return
     for citation in session.last.citations:
-        run.out.print(f"[bold]{shown(head(citation))}[/bold]", soft_wrap=True)
+        run.say(head(citation), style="bold")
         run.say(f"{citation.path}\n{citation.text}\n")
 
 

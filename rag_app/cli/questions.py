@@ -1,40 +1,59 @@
 """`questions`: synthetic questions for the chunks of an index."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag_app.cli.flags import DATA, ChromaUrl, Llm, LlmBaseUrl, LlmModel, Seed
 from rag_app.cli.run import Run, command, table
 
 if TYPE_CHECKING:
+    from rag_app.config import Settings
     from rag_app.questions import QuestionsReport
+
+
+EXAMPLES = (
+    "rag-app questions --per-chunk 1",
+    "rag-app questions --show",
+    "rag-app questions --llm-base-url http://localhost:8000/v1 --llm-model qwen3",
+)
+# Of a passage's title or first line, beside a question.
+LONGEST_TITLE = 60
 
 
 @command
 def questions(
     run: Run,
-    index: Annotated[str | None, typer.Option(help="Name of the index. [in service]")] = None,
-    per_chunk: Annotated[int, typer.Option(min=1, help="Questions for each chunk.")] = 2,
-    llm: Annotated[str | None, typer.Option(help="auto, none, local or endpoint. [auto]")] = None,
-    llm_base_url: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible endpoint, up to /v1.")
-    ] = None,
-    llm_model: Annotated[
-        str | None, typer.Option(help="The model's name there, or a GGUF file.")
-    ] = None,
+    per_chunk: Annotated[
+        int, typer.Option(min=1, help="Questions to generate for each chunk.")
+    ] = 2,
+    show: Annotated[
+        bool, typer.Option("--show", help="List the questions generated so far; generate none.")
+    ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many chunks, spread over the index.")
+        int | None,
+        typer.Option(min=1, help="Most chunks to generate for, spread over the index. [all]"),
     ] = None,
     examples: Annotated[
         Path | None,
-        typer.Option(help="Your own questions with answers: the first eight set the style."),
+        typer.Option(
+            help="File of your own questions with answers, whose first eight set the style."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the kept pairs: .jsonl, .csv, .json or a BEIR folder."),
+        typer.Option(help="Write the kept pairs to a .jsonl, .csv or .json file or a BEIR folder."),
     ] = None,
-    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
+    index: Annotated[
+        str | None, typer.Option(help="Index to generate for. [in service]", rich_help_panel=DATA)
+    ] = None,
+    llm: Llm = None,
+    llm_base_url: LlmBaseUrl = None,
+    llm_model: LlmModel = None,
+    chroma_url: ChromaUrl = None,
+    seed: Seed = None,
 ) -> None:
     """Write questions that the chunks answer, for `finetune` to train on.
 
@@ -42,8 +61,15 @@ def questions(
     find their own passage, copy it, leak the prompt or repeat each other are dropped and counted.
     """
     settings = run.settings(
-        llm=llm, llm_base_url=llm_base_url, llm_model=llm_model, chroma_url=chroma_url
+        llm=llm,
+        llm_base_url=llm_base_url,
+        llm_model=llm_model,
+        chroma_url=chroma_url,
+        seed=seed,
     )
+    if show:
+        _list(run, settings, index)
+        return
     from rag_app.pairs import write_pairs
     from rag_app.questions import to_pairs, write_questions
 
@@ -82,11 +108,43 @@ def _show(run: Run, report: "QuestionsReport", out: Path | None) -> None:
         )
     rows = [("kept", str(report.kept)), *((why, str(n)) for why, n in report.dropped.items())]
     run.out.print(table((f"by {report.generator}", "questions"), rows))
-    run.out.print(
-        f"index {report.index}: {report.chunks} chunks, {report.resumed} of them had theirs; "
-        f"{report.asked} asked, {report.questions_per_second:.1f} a second, "
-        f"{report.seconds:.1f} s in all",
-        soft_wrap=True,
-    )
+    run.say(f"index {report.index}: {_asked(report)}")
     if out:
-        run.out.print(f"{report.kept} pairs written to {out}", soft_wrap=True)
+        run.say(f"{report.kept} pairs written to {out}")
+    run.say("`rag-app questions --show` lists them; `rag-app finetune` trains on them")
+
+
+def _asked(report: "QuestionsReport") -> str:
+    new = report.chunks - report.resumed
+    if not new:
+        return f"all {report.chunks} chunks had their questions already; none generated"
+    were = (
+        f"all {new} chunks were new"
+        if not report.resumed
+        else (f"{new} of {report.chunks} chunks were new")
+    )
+    return f"{were}, {report.asked} questions generated in {report.seconds:.0f} s"
+
+
+def _list(run: Run, settings: "Settings", name: str | None) -> None:
+    """Print what was generated for an index and kept, under the passages that answer it."""
+    from rag_app.index import Catalog
+    from rag_app.models import load_named
+    from rag_app.questions import usable_questions
+
+    index = Catalog(settings.storage, chroma_url=settings.chroma_url).open(name)
+    model = load_named(index.info.model, settings)
+    passages = index.passages()
+    kept = usable_questions(settings, index, model, passages)
+    nodes = {node.node_id: node for node in passages.nodes}
+    last = ""
+    for question in kept:
+        node = nodes[question.chunk_id]
+        if question.chunk_id != last:
+            title = str(node.metadata.get("title") or node.text.strip().splitlines()[0])
+            run.say(f"{title[:LONGEST_TITLE]}  ({question.document_id})", style="bold")
+            last = question.chunk_id
+        run.say(f"    {question.question}")
+    if not kept:
+        run.say(f"no questions for index {index.name} yet; run `rag-app questions`")
+    run.result({"index": index.name, "questions": [asdict(question) for question in kept]})

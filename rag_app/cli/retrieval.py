@@ -1,11 +1,9 @@
-"""Flags of retrieval that several commands share, and the tools that retrieval needs."""
+"""The tools that retrieval needs, as the command line makes them."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from rag_app.errors import ConfigError
 
@@ -13,18 +11,6 @@ if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.llm.chat import ChatModel
     from rag_app.retrieve import Tools
-
-Where = Annotated[
-    str | None, typer.Option(help="Filter, as in: category = billing and date >= 2023-06.")
-]
-FetchK = Annotated[
-    int | None, typer.Option(help="Candidates that hybrid and steps choose from. [100]")
-]
-Rewrites = Annotated[int | None, typer.Option(help="Questions that multi_query writes. [3]")]
-Llm = Annotated[str | None, typer.Option(help="auto, none, local or endpoint.")]
-LlmBaseUrl = Annotated[str | None, typer.Option(help="OpenAI-compatible, to /v1.")]
-LlmModel = Annotated[str | None, typer.Option(help="Its name there, or a GGUF.")]
-Today = Annotated[str | None, typer.Option(help="The day that ages are counted from. [today]")]
 
 
 def read_day(text: str | None) -> dt.date | None:

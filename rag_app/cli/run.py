@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_app.cli.flags import COMMON
 from rag_app.disk import disk_is_full
 from rag_app.errors import RagAppError, StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from rag_app.config import Settings
     from rag_app.progress import Progress
 
+Span = tuple[int, int]
 USER_ERROR = 2
 PIPE_WIDTH = 220
 INTERRUPTED = 130
@@ -34,13 +37,30 @@ DISK_ERRORS = {
 
 COMMON_OPTIONS: dict[str, Any] = {
     "storage": Annotated[
-        Path | None, typer.Option(help="Folder for indexes, models and questions. [storage]")
+        Path | None,
+        typer.Option(
+            help="Folder for indexes, models, questions and results. [storage]",
+            rich_help_panel=COMMON,
+        ),
     ],
-    "config": Annotated[Path | None, typer.Option(help="Settings file. [./rag_app.toml]")],
-    "seed": Annotated[int | None, typer.Option(help="Same seed, same numbers. [13]")],
-    "as_json": Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")],
-    "quiet": Annotated[bool, typer.Option(help="No progress.")],
-    "debug": Annotated[bool, typer.Option(help="Show the traceback of an error.")],
+    "config": Annotated[
+        Path | None, typer.Option(help="Settings file. [./rag_app.toml]", rich_help_panel=COMMON)
+    ],
+    "as_json": Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object on standard output, all else on standard error.",
+            rich_help_panel=COMMON,
+        ),
+    ],
+    "quiet": Annotated[
+        bool, typer.Option("--quiet", help="Show no progress.", rich_help_panel=COMMON)
+    ],
+    "debug": Annotated[
+        bool,
+        typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=COMMON),
+    ],
 }
 COMMON_DEFAULTS: dict[str, Any] = {"as_json": False, "quiet": False, "debug": False}
 
@@ -57,11 +77,10 @@ class Run:
         *,
         storage: Path | None,
         config: Path | None,
-        seed: int | None,
         as_json: bool,
         quiet: bool,
     ) -> None:
-        self._flags = {"storage": storage, "seed": seed}
+        self._storage = storage
         self._config = config
         self.as_json = as_json
         self.quiet = quiet
@@ -71,7 +90,9 @@ class Run:
         from rag_app.config import load_settings
         from rag_app.environment import prepare_environment
 
-        settings = load_settings(flags={**self._flags, **flags}, config_file=self._config)
+        settings = load_settings(
+            flags={"storage": self._storage, **flags}, config_file=self._config
+        )
         prepare_environment(offline=settings.offline)
         return settings
 
@@ -111,19 +132,27 @@ class Run:
     def note(self, text: str) -> None:
         """A sentence for the user, on standard error."""
         if not self.quiet:
-            self.err.print(shown(text), soft_wrap=True)
+            print_wrapped(self.err, text)
 
-    def say(self, text: str) -> None:
-        """A line of the result, as it stands, on standard output."""
-        self.out.print(shown(text), soft_wrap=True)
+    def say(self, text: str, *, style: str = "", label: str = "") -> None:
+        """A line of the result, on standard output; a label before it is yellow."""
+        print_wrapped(self.out, text, style=style, label=label, color="yellow")
+
+    def say_marked(self, text: str, *, marked: "Span") -> None:
+        """As `say`, with a part of the text in bold."""
+        print_wrapped(self.out, text, marked=marked)
+
+    def show(self, command: str) -> None:
+        """A command to copy: on a line of its own, which the terminal alone may break."""
+        self.out.print(f"  {shown(command)}", soft_wrap=True)
 
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error."""
-        self.err.print(f"[red]error:[/red] {shown(str(error))}", soft_wrap=True)
+        print_wrapped(self.err, str(error), label="error:", color="red")
 
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
-        self.err.print(f"[yellow]warning:[/yellow] {shown(text)}", soft_wrap=True)
+        print_wrapped(self.err, text, label="warning:", color="yellow")
 
     def result(self, values: dict[str, Any]) -> None:
         """The result as JSON, if it was asked for."""
@@ -143,7 +172,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except RagAppError as error:
             _fail(run, error, debug=debug)
         except KeyboardInterrupt:
-            run.err.print("stopped; nothing is lost, the same command goes on from here")
+            print_wrapped(run.err, "stopped; nothing is lost, the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             trouble = _disk_trouble(error)
@@ -166,8 +195,65 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         _show_brackets(parameter.annotation)
     wrapper.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in [*keyword, *common]}
+    wrapper.__doc__ = _flowing(inspect.cleandoc(function.__doc__ or ""))
     del wrapper.__wrapped__
     return wrapper
+
+
+def _flowing(text: str) -> str:
+    """Each paragraph on one line: Typer would keep the breaks of the source."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def print_wrapped(
+    console: "Console",
+    text: str,
+    *,
+    label: str = "",
+    color: str = "",
+    style: str = "",
+    marked: "Span" = (0, 0),
+) -> None:
+    """Print text by someone else: the one place that breaks lines.
+
+    On a terminal lines are broken between words and go on under their own indent; a word that is
+    longer than the terminal is wide stays whole. In a pipe or a file lines stay as they are.
+
+    Arguments:
+        label: a word before the text, in `color`.
+        style: of the text, as Rich names it.
+        marked: characters of the text that are bold.
+    """
+    from rich.text import Text
+
+    from rag_app.text.normalise import visible
+
+    whole = Text()
+    if label:
+        whole.append(f"{label} ", style=color)
+    whole.append(visible(text), style=style)
+    whole.stylize("bold", *marked)
+    for line in whole.split("\n", allow_blank=True) or [whole]:
+        lines = _broken(line, console.width) if console.is_terminal else [line]
+        for part in lines:
+            part.rstrip()
+            console.print(part, soft_wrap=True)
+
+
+def _broken(line: "Text", width: int) -> "list[Text]":
+    """A line in pieces that fit, broken at blanks; each piece begins with the line's indent."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    indent = re.match(r"\s*", line.plain)[0]  # type: ignore[index]
+    breaks, used = [], cell_len(indent)
+    for word in re.finditer(r"\S+\s*", line.plain):
+        if used + cell_len(word[0].rstrip()) > width and used > cell_len(indent):
+            breaks.append(word.start())
+            used = cell_len(indent)
+        used += cell_len(word[0])
+    first, *others = line.divide(breaks)
+    return [first, *(Text(indent).append_text(other) for other in others)]
 
 
 def shown(text: str) -> str:
@@ -187,17 +273,22 @@ def _show_brackets(annotation: Any) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:
-    """A plain table: the first column to the left, the others to the right."""
+    """A plain table: the first column to the left, the others to the right; nothing is cut."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left")
+    made = Table(
+        box=SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for position, header in enumerate(headers):
-        # A name that is cut short may be the name of two.
-        first = position == 0
-        made.add_column(
-            header, justify="left" if first else "right", overflow="fold" if first else "ellipsis"
-        )
+        # What is cut short may be the name of two, or half a number.
+        made.add_column(header, justify="right" if position else "left", overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made

@@ -9,20 +9,30 @@ if TYPE_CHECKING:
     from rag_app.evaluate.comparison import Comparison
     from rag_app.evaluate.statistics import Estimate
 
-SHOWN = ("hit_rate@1", "hit_rate@2", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
+COMPARED = (
+    "hit_rate@1",
+    "hit_rate@2",
+    "hit_rate@3",
+    "hit_rate@5",
+    "hit_rate@10",
+    "mrr@10",
+    "ndcg@10",
+)
+SHOWN = ("hit_rate@1", "hit_rate@5", "mrr@10", "ndcg@10")
+HEADS = {"hit_rate": "hit", "mrr": "MRR", "ndcg": "nDCG"}
 
 
 def comparison_table(comparison: "Comparison", *, title: str) -> Any:
-    """One metric a row: base, tuned, difference with interval, p."""
+    """One metric a row: base, tuned, difference with interval, p; 77 columns wide at most."""
     rows = []
-    for name in SHOWN:
+    for name in COMPARED:
         change = comparison.differences[name]
         rows.append(
             (
-                name,
+                head(name),
                 cell(comparison.base[name]),
                 cell(comparison.tuned[name]),
-                f"{change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}]",
+                f"{signed(change.mean)} [{signed(change.low)}, {signed(change.high)}]",
                 p_value(change.p),
             )
         )
@@ -30,16 +40,34 @@ def comparison_table(comparison: "Comparison", *, title: str) -> Any:
 
 
 def runs_table(runs: Sequence[tuple[str, Mapping[str, "Estimate"]]], *, title: str) -> Any:
-    """One run a row, one metric a column."""
-    rows = [(name, *(cell(scores[metric]) for metric in SHOWN)) for name, scores in runs]
-    return table(("run", *SHOWN), rows, title=title)
+    """One run a row, one metric a column; with labels of 11 characters 80 columns wide."""
+    rows = [(name, *(cell(scores[metric], digits=2) for metric in SHOWN)) for name, scores in runs]
+    return table(("run", *map(head, SHOWN)), rows, title=title)
 
 
-def cell(score: "Estimate") -> str:
-    """Mean with its interval."""
-    return f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"
+def head(metric: str) -> str:
+    """A metric as the field writes it: hit@5, MRR@10, nDCG@10."""
+    name, _, depth = metric.partition("@")
+    return f"{HEADS.get(name, name)}@{depth}"
+
+
+def cell(score: "Estimate", *, digits: int = 3) -> str:
+    """Mean with its interval, the interval with this many digits."""
+    interval = f"[{figure(score.low, digits=digits)}, {figure(score.high, digits=digits)}]"
+    return f"{figure(score.mean)} {interval}"
+
+
+def figure(value: float, *, digits: int = 3) -> str:
+    """.573 for 0.573 and 1.00 for 1, which is as wide."""
+    text = f"{value:.{digits}f}"
+    return text[1:] if text.startswith("0") else text[:-1]
+
+
+def signed(value: float) -> str:
+    """+.083 or -.012."""
+    return ("-" if value < 0 else "+") + figure(abs(value))
 
 
 def p_value(p: float) -> str:
     """p with as many digits as ten thousand resamples allow."""
-    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+    return "<.001" if p < 0.001 else figure(p)

@@ -5,18 +5,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.retrieval import (
+from rag_app.cli.flags import (
+    AnswerColumn,
+    ChromaUrl,
     FetchK,
     Llm,
     LlmBaseUrl,
     LlmModel,
+    QuestionColumn,
     Rewrites,
+    Seed,
     Today,
     Where,
-    open_tools,
-    read_day,
 )
+from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command, shown, table
+from rag_app.cli.scores import figure, head, p_value, signed
 from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,59 +31,109 @@ if TYPE_CHECKING:
 SHOWN = ("hit_rate@1", "hit_rate@3", "mrr@10")
 
 
+EXAMPLES = (
+    "rag-app sweep --questions questions.jsonl",
+    "rag-app sweep --chunk-sizes 128,256,512 --retriever vector --retriever hybrid:auto",
+    "rag-app sweep --no-promote",
+)
+CHOICE = "Choice"
+
+
 @command
 def sweep(
     run: Run,
     questions: Annotated[
-        Path | None, typer.Option(help="Labelled questions. [those that were written]")
+        Path | None,
+        typer.Option(help="Questions with their answers. [those of `rag-app questions`]"),
     ] = None,
     chunk_sizes: Annotated[
-        str | None, typer.Option(help="Tokens, with commas. [128,256,512,1024]")
-    ] = None,
-    chunk_overlaps: Annotated[
-        str | None, typer.Option(help="Tokens, with commas. [an eighth of each size]")
-    ] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="Model; again for more. [the index's own]")
+        str | None,
+        typer.Option(help="Chunk sizes in tokens, comma-separated. [128,256,512,1024]"),
     ] = None,
     retriever: Annotated[
         list[str] | None,
-        typer.Option(help="As in query; again for more. [vector, keyword, hybrid:auto]"),
+        typer.Option(
+            help="Retriever, as in `rag-app query`; repeatable. [vector, keyword, hybrid:auto]"
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Embedding model; repeatable. [the current index's]"),
+    ] = None,
+    no_promote: Annotated[
+        bool,
+        typer.Option(
+            "--no-promote", help="Only measure: put nothing into service, write no settings."
+        ),
+    ] = False,
+    chunk_overlaps: Annotated[
+        str | None,
+        typer.Option(
+            help="Overlaps in tokens, comma-separated. [an eighth of each size]",
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
     grid: Annotated[
         Path | None,
-        typer.Option(help="TOML: chunk_sizes, chunk_overlaps, models, retrievers, each a list."),
+        typer.Option(
+            help="TOML file with lists named chunk_sizes, chunk_overlaps, models, retrievers.",
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
-    index: Annotated[str | None, typer.Option(help="The one to beat. [in service]")] = None,
-    budget: Annotated[
-        int, typer.Option(min=64, help="Tokens of context, to compare sizes at equal cost.")
-    ] = 1024,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            help="Index whose setting is the baseline. [in service]", rich_help_panel=CHOICE
+        ),
+    ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="What chooses. [hit_rate@1024t, or mrr@10 at equal sizes]")
+        str | None,
+        typer.Option(
+            help="Metric to choose by. [hit_rate@1024t, or mrr@10 where all chunk sizes are equal]",
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
-    halving: Annotated[
-        bool, typer.Option("--halving", help="Drop hopeless settings early.")
-    ] = False,
+    budget: Annotated[
+        int,
+        typer.Option(
+            min=64,
+            help="Token budget of the retrieved context, to compare chunk sizes at equal cost.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = 1024,
     test_share: Annotated[
-        float, typer.Option(min=0.1, max=0.9, help="Of the questions; the others choose.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=0.9,
+            help="Share of the questions that score; the others tune.",
+            rich_help_panel=CHOICE,
+        ),
     ] = 0.5,
-    no_promote: Annotated[
-        bool, typer.Option("--no-promote", help="Only measure; write no settings.")
+    halving: Annotated[
+        bool,
+        typer.Option(
+            "--halving",
+            help="Successive halving: drop the worse settings early.",
+            rich_help_panel=CHOICE,
+        ),
     ] = False,
     where: Where = None,
     fetch_k: FetchK = None,
-    rewrites: Rewrites = None,
     today: Today = None,
+    rewrites: Rewrites = None,
     llm: Llm = None,
     llm_base_url: LlmBaseUrl = None,
     llm_model: LlmModel = None,
-    question_column: Annotated[str | None, typer.Option(help="In tables. [question]")] = None,
-    answer_column: Annotated[str | None, typer.Option(help="In tables. [answer]")] = None,
-    chroma_url: Annotated[str | None, typer.Option(help="A Chroma server.")] = None,
+    question_column: QuestionColumn = None,
+    answer_column: AnswerColumn = None,
+    chroma_url: ChromaUrl = None,
+    seed: Seed = None,
 ) -> None:
     """Compare chunk sizes, models and retrievers on your questions; put the winner into service.
 
-    Half of the questions choose, the other half report. Each chunk size is embedded once and kept.
+    Settings are tuned on half of the questions and scored on the other half. Each chunk size is
+    embedded once and kept.
     """
     settings = run.settings(
         where=where,
@@ -92,6 +146,7 @@ def sweep(
         question_column=question_column,
         answer_column=answer_column,
         chroma_url=chroma_url,
+        seed=seed,
     )
     from rag_app.sweep.stage import SweepRequest
     from rag_app.sweep.stage import sweep as sweep_stage
@@ -173,13 +228,16 @@ def _show(run: Run, result: "SweepResult") -> None:
     for one in result.dropped:
         run.say(
             f"dropped after {len(one.dev)} questions: {_name(one, result)} "
-            f"({result.metric} {one.mean(result.metric):.3f})"
+            f"({head(result.metric)} {figure(one.mean(result.metric))})"
         )
     split = result.split
-    run.say(f"{split['dev']} questions chose by {result.metric}, {split['test']} others report:")
+    run.say(
+        f"settings tuned on {split['dev']} questions by {head(result.metric)}, "
+        f"scored on {split['test']} others:"
+    )
     # Two tables, since one would be wider than a terminal.
-    run.out.print(_scores(result))
-    run.out.print(_changes(result))
+    run.out.print(_scores(result), "")
+    run.out.print(_changes(result), "")
     _explain(run, result)
     run.say(f"recommended: {result.choice.reason}" if result.choice.wins else result.choice.reason)
     run.say(f"every question: {result.results}")
@@ -204,11 +262,11 @@ def _scores(result: "SweepResult") -> Any:
     rows = [
         (
             shown(_name(row.candidate, result)),
-            *(f"{row.scores[metric].mean:.3f}" for metric in metrics),
+            *(figure(row.scores[metric].mean) for metric in metrics),
         )
         for row in result.rows
     ]
-    return table((_header(result), *metrics), rows)
+    return table((_header(result), *map(head, metrics)), rows)
 
 
 def _changes(result: "SweepResult") -> Any:
@@ -225,27 +283,27 @@ def _changes(result: "SweepResult") -> Any:
                 f"{one.milliseconds or 0:.0f}",
             )
         )
-    return table((_header(result), f"{result.metric}, change", "p", "chunks", "MB", "ms"), rows)
+    return table(
+        (_header(result), f"{head(result.metric)}, change", "p", "chunks", "MB", "ms"), rows
+    )
 
 
 def _change(row: "Row", result: "SweepResult") -> tuple[str, str]:
-    from rag_app.cli.scores import p_value
-
     name = row.candidate.setting.name
     change = result.choice.changes.get(name)
     if change is None:
-        return "(present)", ""
-    interval = f"[{change.low:+.3f}, {change.high:+.3f}]"
-    return f"{change.mean:+.3f} {interval}", p_value(result.choice.adjusted[name])
+        return "(current)", ""
+    interval = f"[{signed(change.low)}, {signed(change.high)}]"
+    return f"{signed(change.mean)} {interval}", p_value(result.choice.adjusted[name])
 
 
 def _explain(run: Run, result: "SweepResult") -> None:
     if result.metric.endswith("t"):
         run.say(
-            f"{result.metric}: the answer is among the first passages, as many as fit into "
+            f"{head(result.metric)}: the answer is among the top passages that fit into "
             f"{result.metric.rpartition('@')[2][:-1]} tokens"
         )
-    run.say("p: adjusted for the number of settings (Holm); ms: of one question")
+    run.say("p: Holm-adjusted for the number of settings; ms: latency per question")
 
 
 def _header(result: "SweepResult") -> str:

@@ -1,4 +1,4 @@
-"""A canary: questions from elsewhere, to see that gains at home do not cost what the model knew."""
+"""A canary: out-of-domain questions, to see that tuning does not cost what the model knew."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from rag_app.pairs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from llama_index.core.schema import TextNode
 
@@ -73,16 +73,36 @@ def find_canary(
 ) -> Canary | None:
     """The sample data of a language that the model reads and that is not what is being tuned on."""
     own = {passage_text(node) for node in passages}
-    for language in ("en", "ko"):
-        folder = next((root / language for root in _SAMPLES if (root / language).is_dir()), None)
-        if folder is None:
-            continue
-        canary = read_canary(folder, model, chunking)
+    for canary in _samples(model, chunking):
         texts = [passage_text(node) for node in canary.nodes]
-        shared = sum(text in own for text in texts) / len(texts)
-        if shared <= MOST_SHARED and model.knows_script_of(texts):
+        if _shared(canary, own) <= MOST_SHARED and model.knows_script_of(texts):
             return canary
     return None
+
+
+def why_no_canary(
+    model: "EmbeddingModel", chunking: Chunking, passages: "Sequence[TextNode]"
+) -> str:
+    """Why `find_canary` found none."""
+    own = {passage_text(node) for node in passages}
+    samples = list(_samples(model, chunking))
+    if any(_shared(canary, own) > MOST_SHARED for canary in samples):
+        return "it is the data you trained on"
+    if samples:
+        return "the model does not read the script of the sample data"
+    return "the sample data is not there"
+
+
+def _samples(model: "EmbeddingModel", chunking: Chunking) -> "Iterator[Canary]":
+    for language in ("en", "ko"):
+        folder = next((root / language for root in _SAMPLES if (root / language).is_dir()), None)
+        if folder is not None:
+            yield read_canary(folder, model, chunking)
+
+
+def _shared(canary: Canary, own: set[str]) -> float:
+    texts = [passage_text(node) for node in canary.nodes]
+    return sum(text in own for text in texts) / len(texts)
 
 
 def watch_canary(

@@ -53,6 +53,14 @@ class Subject:
     passages: Passages
     cache: VectorCache
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the model was trained by `finetune`."""
+        own = self.index.info
+        return (self.model.name == own.model != own.base_model) or bool(
+            seen_documents(self.model.folder)
+        )
+
     def retriever(
         self, options: RetrievalOptions, tools: Tools, *, top_k: int = LARGEST_K
     ) -> TracedRetriever:
@@ -86,9 +94,11 @@ class EvaluatedRun:
     """One subject under one retriever.
 
     Fields:
+        tuned: whether the model was trained by `finetune`.
         seen: questions about documents that the model was trained on.
         warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
+        no_verdict: why that comparison gives no verdict; empty if it does.
     """
 
     name: str
@@ -97,9 +107,11 @@ class EvaluatedRun:
     scores: dict[str, Estimate]
     outcomes: list[Outcome]
     seconds: float
+    tuned: bool
     seen: int
     warnings: dict[str, int]
     against_first: Comparison | None = None
+    no_verdict: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints for a run."""
@@ -118,6 +130,8 @@ class EvaluatedRun:
             values["against_first"] = {
                 key: compared[key] for key in ("differences", "verdict", "reason", "flips")
             }
+            if self.no_verdict:
+                values["against_first"] |= {"verdict": None, "reason": self.no_verdict}
         return values
 
 
@@ -171,15 +185,29 @@ def evaluate(
                     scores=summarise(outcomes, seed=settings.seed),
                     outcomes=outcomes,
                     seconds=seconds,
+                    tuned=subject.tuned,
                     seen=trained_on,
                     warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
                     against_first=compare(first, outcomes, seed=settings.seed) if first else None,
+                    no_verdict=_no_verdict(
+                        max([trained_on, *(r.seen for r in runs[:1])]), outcomes
+                    ),
                 )
             )
     if request.results:
         for name, run in zip(_file_names(runs), runs, strict=True):
             write_outcomes(request.results / f"{name}.jsonl", run.outcomes)
     return runs, unmatched
+
+
+def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:
+    """Why two runs are not judged on these questions, `seen` of which one was trained on."""
+    if not seen:
+        return ""
+    return (
+        f"{seen} of {len(outcomes)} questions are training questions of one of the two models; "
+        "judge it on questions that training never saw"
+    )
 
 
 def _file_names(runs: Sequence[EvaluatedRun]) -> list[str]:

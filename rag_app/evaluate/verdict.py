@@ -62,7 +62,7 @@ def certainly_fell(differences: Mapping[str, Difference]) -> bool:
 
 
 def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
-    """Hold what rose at home but certainly fell on questions from elsewhere.
+    """Hold what rose at home but certainly fell on out-of-domain questions.
 
     Arguments:
         canary: differences on those questions, by metric.
@@ -72,7 +72,7 @@ def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
         return verdict
     return Verdict(
         "hold",
-        f"{verdict.reason}; but on questions from elsewhere (the canary) it fell by "
+        f"{verdict.reason}; but on out-of-domain questions (canary) it fell by "
         f"{_score(-change.mean)} {_evidence(change)}: try a smaller --blend, "
         "--whitening or --learning-rate",
     )

@@ -26,14 +26,17 @@ from rag_app.finetune.query_map.training import train_adapter
 from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.train.losses import LOSSES, find_loss
 from rag_app.finetune.train.methods import ADAPTER, find_method
+from rag_app.index.names import short_model_name
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import keep_seen, seen_documents
-from rag_app.progress import Progress, silent
+from rag_app.progress import Progress, renamed, silent
 
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
 ADAPTER_LOSS = "mnrl"
+# Characters of a folder's name.
+LONGEST_NAME = 30
 
 # Whether a model is certainly worse than its base on questions from elsewhere.
 Harms = Callable[[EmbeddingModel], bool]
@@ -139,7 +142,9 @@ def train_phases(
             # What says nothing to weights must not train them anew.
             whitening=options.whitening if adapter else None,
         )
-        tuned, report = _train_one(model, rows, material, chosen, shop)
+        name = "train query adapter" if adapter else f"train weights, {phase.loss}"
+        watched = replace(shop, progress=renamed(shop.progress, "train", name))
+        tuned, report = _train_one(model, rows, material, chosen, watched)
         map_did_harm = adapter and bool(reports) and harms(tuned) and not harms(model)
         if not map_did_harm:
             model = tuned
@@ -206,7 +211,8 @@ def _train_one(
     dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
     key = training_key(base.fingerprint, rows, dev, options)
     kind = ADAPTER if options.method == ADAPTER else options.loss
-    target = shop.models / f"{_short(base.name)}-{kind}-{key}"
+    end = f"-{kind}-{key}"
+    target = shop.models / f"{_short(base.name, LONGEST_NAME - len(end))}{end}"
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
     elif options.method == ADAPTER:
@@ -237,8 +243,7 @@ def _train_one(
     return EmbeddingModel(target.name, target, device=shop.device), report
 
 
-def _short(name: str) -> str:
+def _short(name: str, longest: int) -> str:
     """The last part of a model's name, without what earlier phases added to it."""
-    last = name.rsplit("/", 1)[-1]
-    plain = re.sub(rf"(-({'|'.join([*LOSSES, ADAPTER])})-[0-9a-f]{{8}})+$", "", last)
-    return re.sub(r"[^a-zA-Z0-9]+", "-", plain).strip("-").lower()
+    plain = re.sub(rf"(-({'|'.join([*LOSSES, ADAPTER])})-[0-9a-f]{{8}})+$", "", name)
+    return short_model_name(plain, longest)

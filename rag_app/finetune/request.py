@@ -48,6 +48,8 @@ class FinetuneResult:
         unmatched, echoes: questions that were left out: their answers are not in the index, or
             they repeat them.
         cut: passages that training did not read to the end.
+        canary_skipped: why there is no canary; empty if there is one.
+        titles: of the passages that answer the held-out questions, by chunk id.
     """
 
     model: Path
@@ -65,6 +67,8 @@ class FinetuneResult:
     training_scores: Comparison
     verdict: Verdict
     canary: Comparison | None
+    canary_skipped: str
+    titles: dict[str, str]
     search_loss: float
     training: TrainingReport
     options: TrainingOptions

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
-from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
+from rag_app.evaluate.canary import (
+    Canary,
+    find_canary,
+    harm_on,
+    read_canary,
+    watch_canary,
+    why_no_canary,
+)
 from rag_app.evaluate.comparison import compare, exact_outcomes, search_loss
+from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.card import write_card
 from rag_app.finetune.data.material import Material, prepare, read_labelled
@@ -19,15 +27,18 @@ from rag_app.finetune.presets import BEST, QUICK, Search, as_quick, search_best
 from rag_app.finetune.request import NO_OPINION, FinetuneRequest, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
-from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, index_name
+from rag_app.index import Catalog, IndexInfo, Passages, VectorCache, copy_chunks, name_for
 from rag_app.models import EmbeddingModel, load_named
 from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import Pair, Split
-from rag_app.progress import Progress, silent
+from rag_app.progress import Progress, announce, silent
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.index import VectorIndex
+
+# Of a run, as its headings count them.
+STEPS = 4
 
 
 def finetune(
@@ -56,14 +67,18 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     cache = VectorCache(settings.storage)
     base_index, base = _open_base(catalog, settings, request.index, cache, progress)
     passages = base_index.passages()
+    announce(progress, 1, STEPS, "reading and splitting the pairs")
     material = _gather(settings, request, base_index, base, passages, cache, progress)
     # Read before anything is trained, in case it cannot be.
     canary = _canary(request, base, base_index, passages)
     shop = Workshop(settings.storage / "models", cache, settings.device, progress)
+    announce(progress, 2, STEPS, "training")
     trained = _train(request, base, material, shop, canary)
     tuned = trained.model
+    announce(progress, 3, STEPS, "embedding the passages with the tuned model")
     tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
     tuned_passages = tuned_index.passages()
+    announce(progress, 4, STEPS, "scoring base and tuned on held-out questions")
     comparison, on_training = (
         compare(
             exact_outcomes(passages, base, questions, cache=cache, progress=progress),
@@ -95,6 +110,10 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
         tried=trained.tried,
         verdict=verdict,
         canary=watched,
+        canary_skipped=""
+        if canary
+        else why_no_canary(base, base_index.info.chunking, passages.nodes),
+        titles=_titles(passages, comparison.tuned_outcomes),
         seconds=time.monotonic() - started,
         results=settings.results / f"finetune-{tuned.name}",
     )
@@ -151,7 +170,7 @@ def _open_base(
         index.check_model(base)
         return index, base
     info = IndexInfo.of(base, index.info.chunking)
-    base_index = catalog.make(catalog.find(info) or index_name(info), info)
+    base_index = catalog.make(catalog.find(info) or name_for(catalog, info), info)
     copy_chunks(index, base_index, model=base, cache=cache, progress=progress)
     return base_index, base
 
@@ -234,13 +253,23 @@ def _build_tuned(
     progress: Progress,
 ) -> "VectorIndex":
     info = IndexInfo.of(tuned, base_index.info.chunking, base_model=base.name)
-    index = catalog.make(index_name(info), info)
+    index = catalog.make(name_for(catalog, info), info)
     copy_chunks(base_index, index, model=tuned, cache=cache, progress=progress)
     return index
 
 
 def _counts(split: Split) -> dict[str, int]:
     return {"train": len(split.train), "dev": len(split.dev), "test": len(split.test)}
+
+
+def _titles(passages: Passages, outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Titles, or else first lines, of the passages that answer these questions."""
+    right = {chunk for outcome in outcomes for chunks in outcome.gold for chunk in chunks}
+    return {
+        node.node_id: str(node.metadata.get("title") or node.text.strip().partition("\n")[0])
+        for node in passages.nodes
+        if node.node_id in right
+    }
 
 
 def _keep(result: FinetuneResult, request: FinetuneRequest) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from rag_app.errors import ConfigError, IndexBroken, IndexMissing
 from rag_app.index.active import ActivePointer
 from rag_app.index.info import DISTANCE, IndexInfo
+from rag_app.index.names import resolve
 from rag_app.index.store import VectorIndex
 
 # More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
@@ -37,7 +39,7 @@ class Catalog:
         )
 
     def open(self, name: str | None = None) -> VectorIndex:
-        """Open an index, or the one in service.
+        """Open an index by what `rag_app.index.names.resolve` takes, or the one in service.
 
         Raises:
             IndexMissing: there is none by that name, or none in service.
@@ -49,13 +51,7 @@ class Catalog:
                 f"nothing has been ingested into {self.storage} yet; "
                 "run `rag-app ingest PATH` first"
             )
-        if name not in self.names():
-            known = ", ".join(self.names()) or "none"
-            raise IndexMissing(
-                f"there is no index {name!r} in {self.storage} (known: {known}); "
-                "run `rag-app ingest PATH`, or pick one with `rag-app index use NAME`"
-            )
-        return self._open(name)
+        return self._open(resolve(self, name))
 
     def make(self, name: str, info: IndexInfo) -> VectorIndex:
         """Open the index of this name, or make it.
@@ -79,7 +75,7 @@ class Catalog:
             name,
             embedding_function=None,
             configuration={"hnsw": HNSW},
-            metadata=info.to_metadata(),
+            metadata={**info.to_metadata(), "made": datetime.now(tz=UTC).isoformat("T", "seconds")},
         )
         return VectorIndex(name, collection, info, self.folder / name)
 
@@ -94,6 +90,7 @@ class Catalog:
             IndexMissing: there is none by that name.
             ConfigError: it is in service.
         """
+        name = resolve(self, name)
         if name == self.active.current():
             raise ConfigError(
                 f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
@@ -149,11 +146,3 @@ class Catalog:
                 f"no Chroma server answers at {self.chroma_url} ({error}); start one with "
                 "`chroma run`, or leave --chroma-url out"
             ) from error
-
-
-def index_name(info: IndexInfo) -> str:
-    """A name that says what made the index: model, chunk size, fingerprint."""
-    model = re.sub(r"[^a-zA-Z0-9]+", "-", info.model.rsplit("/", 1)[-1]).strip("-").lower()[:40]
-    marks = "" if info.sentences == "rules" else f"-{info.sentences}"
-    size = f"{info.chunk_size}-{info.chunk_overlap}"
-    return f"{model}-{size}{marks}-{info.fingerprint[:6]}"

@@ -107,6 +107,11 @@ class VectorIndex:
         self._held = HeldChunks(self._read, self.nodes, self._read_document, self.count)
         self.store = UpsertingChromaStore(chroma_collection=collection)
 
+    @property
+    def made(self) -> str | None:
+        """When it was made, an ISO 8601 time; None for an index of an earlier version."""
+        return (self._collection.metadata or {}).get("made")
+
     def check_model(self, model: "EmbeddingModel") -> None:
         """Raise IndexMismatch unless this model made the index."""
         self.info.check_model(model, index=self.name)

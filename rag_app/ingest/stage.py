@@ -138,12 +138,12 @@ def _make_target(
     catalog: "Catalog", settings: "Settings", name: str | None
 ) -> tuple["VectorIndex", "EmbeddingModel"]:
     from rag_app.chunks import Chunking
-    from rag_app.index import IndexInfo, index_name
+    from rag_app.index import IndexInfo, name_for
 
     model = load_settings_model(settings, None, following=_active_base(catalog))
     chunking = Chunking(settings.chunk_size, settings.chunk_overlap, settings.sentences)
     info = IndexInfo.of(model, chunking)
-    return catalog.make(name or index_name(info), info), model
+    return catalog.make(name or name_for(catalog, info), info), model
 
 
 def _check_making(index: "VectorIndex", settings: "Settings") -> None:

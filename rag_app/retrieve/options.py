@@ -9,6 +9,7 @@ last one counts.
 """
 
 import datetime as dt
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -201,12 +202,21 @@ def _part(part: str, known: Mapping[str, Reader], spec: str) -> Values:
     # "half-life 90d" is the setting's form, "half-life:90d" that of the other parts.
     name, argument = [*re.split(r"\s*[\s:]\s*", part.strip(), maxsplit=1), ""][:2]
     if name not in known:
-        raise ConfigError(
-            f"{spec!r} is no retriever: {name!r} is not one of {', '.join(known)}; "
-            "write one such as vector, keyword, hybrid:0.7 or hybrid:0.7+latest+window:1"
-        )
+        raise ConfigError(_unknown(name, known, spec))
     try:
         return known[name](argument)
     except ValueError as error:
         reason = str(error) if str(error).startswith("takes") else "takes a number from 0 to 1"
-        raise ConfigError(f"{spec!r} is no retriever: {name} {reason}") from None
+        raise ConfigError(f"retriever {spec!r}: {name} {reason}") from None
+
+
+def _unknown(name: str, known: Mapping[str, Reader], spec: str) -> str:
+    what = "retriever" if known is _RETRIEVERS else "step"
+    where = "" if name == spec else f" in {spec!r}"
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"unknown {what} {name!r}{where}, did you mean {near[0]}?"
+    return (
+        f"unknown {what} {name!r}{where}; it is one of {', '.join(known)}, as in "
+        "hybrid:0.7+latest+window:1"
+    )

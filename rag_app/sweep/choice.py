@@ -83,22 +83,23 @@ def _reason(
 ) -> str:
     if change is None:
         here = present.setting.words
-        return f"nothing beats what is there: {here} is best on the questions that choose"
+        return f"your current setting stays: {here} is best on the tuning questions"
     other_model = best.setting.model != present.setting.model
     name, here = (_in_words(one, with_model=other_model) for one in (best, present))
     slower = (best.milliseconds or 0.0) - (present.milliseconds or 0.0)
     price = f"{abs(slower):.0f} ms {'more' if slower >= 0 else 'less'} per question"
     points = f"{100 * change.mean:+.1f} points {metric}"
     interval = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-    found = f"{name}: {points} {interval} over the present {here}; {price}"
+    found = f"{name}: {points} {interval} over the current {here}; {price}"
     if wins:
         return found
     if change.high < 0:
-        return f"nothing beats what is there: {found}"
+        return f"no setting is better than your current one. Best on the tuning questions: {found}"
+    asked = len(best.test or [])
     return (
-        f"nothing certainly beats what is there. Best on the questions that choose is {found}. "
-        f"That could be chance: so many questions show a difference from "
-        f"{100 * change.smallest_detectable:.1f} points on"
+        "no setting is significantly better than your current one. Best on the tuning questions: "
+        f"{found}. That could be chance: {asked} questions can only detect "
+        f"{100 * change.smallest_detectable:.1f} points or more"
     )
 
 

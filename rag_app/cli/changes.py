@@ -1,0 +1,52 @@
+"""Held-out questions whose first passage became right or wrong, with the passage that answers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rag_app.cli.run import Run
+
+if TYPE_CHECKING:
+    from rag_app.evaluate.scoring import Outcome
+    from rag_app.finetune.request import FinetuneResult
+
+    Pairs = Sequence[tuple[Outcome, Outcome]]
+
+# Examples of each kind; all are counted, and kept in the results.
+SHOWN = 3
+DEPTHS = (1, 5)
+
+
+def show_changes(run: Run, result: "FinetuneResult") -> None:
+    """Print how many questions are newly right and newly wrong, and some of both."""
+    from rag_app.evaluate.scoring import pair_outcomes
+
+    comparison = result.comparison
+    pairs = pair_outcomes(comparison.base_outcomes, comparison.tuned_outcomes)
+    for depth in DEPTHS:
+        right, wrong = _newly_right(pairs, depth), _newly_right([p[::-1] for p in pairs], depth)
+        run.say(f"top-{depth}: {len(right)} newly right, {len(wrong)} newly wrong")
+        if depth == 1:
+            _show(run, "newly right", right, result)
+            _show(run, "newly wrong", [pair[::-1] for pair in wrong], result)
+
+
+def _newly_right(pairs: "Pairs", depth: int) -> "list[tuple[Outcome, Outcome]]":
+    return [
+        (before, after)
+        for before, after in pairs
+        if after.values[f"hit_rate@{depth}"] > before.values[f"hit_rate@{depth}"]
+    ]
+
+
+def _show(run: Run, title: str, pairs: "Pairs", result: "FinetuneResult") -> None:
+    """Those that moved farthest first."""
+    ordered = sorted(pairs, key=lambda pair: min(_place(pair[0]), _place(pair[1])))
+    moved = sorted(ordered, key=lambda pair: -abs(_place(pair[0]) - _place(pair[1])))
+    for before, after in moved[:SHOWN]:
+        answer = result.titles.get(after.gold[0][0], "") if after.gold[0] else ""
+        rank = f"rank {before.rank or 'none'} -> {after.rank or 'none'}"
+        run.say(f"  {title}: {after.question}\n      answered by: {answer} ({rank})")
+
+
+def _place(outcome: "Outcome") -> int:
+    return outcome.rank or 11

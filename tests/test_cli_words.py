@@ -1,0 +1,175 @@
+"""How the command line breaks lines, and tells what was typed wrongly."""
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from rag_app import __version__
+from rag_app.cli.app import build_app
+from rag_app.cli.finetune import _best_epoch, _query_adapter
+from rag_app.cli.progress import ProgressLines
+from rag_app.cli.run import print_wrapped
+from rag_app.finetune.options import TrainingReport
+from rag_app.progress import announce, renamed
+
+# On their way out of `finetune`.
+LEAVING = ("--minutes", "--top-layers", "--rounds", "--second-opinion")
+STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "sweep")
+LONG = "all-minilm-l6-v2-of-a-name-that-is-longer-than-the-terminal-is-wide"
+
+
+def run_app(*arguments: str) -> Result:
+    return CliRunner().invoke(build_app(), arguments)
+
+
+def printed(text: str, *, terminal: bool = True, label: str = "") -> list[str]:
+    console = Console(width=40, file=io.StringIO(), force_terminal=terminal, color_system=None)
+    print_wrapped(console, text, label=label)
+    return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+
+
+def test_lines_are_broken_between_words_and_keep_their_indent() -> None:
+    text = "    You have thirty days from delivery to send the thing back, unused, in its box"
+    lines = printed(f"title\n{text}\n\nend")
+    assert lines == [
+        "title",
+        "    You have thirty days from delivery",
+        "    to send the thing back, unused, in",
+        "    its box",
+        "",
+        "end",
+    ]
+
+
+def test_wide_letters_count_twice() -> None:
+    text = "  배송비는 주문 금액이 오만원 이상이면 무료이고 그렇지 않으면 삼천원입니다."
+    lines = printed(text)
+    assert " ".join(line.strip() for line in lines) == text.strip()
+    assert all(cell_len(line) <= 40 and line.startswith("  ") for line in lines)
+    assert len(lines) > 1
+
+
+def test_a_long_word_stays_whole_and_a_label_counts() -> None:
+    lines = printed(f"run `rag-app index use {LONG}` now [b]x[/b]", label="warning:")
+    assert lines == ["warning: run `rag-app index use", f"{LONG}`", "now [b]x[/b]"]
+
+
+def test_in_a_pipe_lines_stay_whole() -> None:
+    text = f"    {'word ' * 30}end"
+    assert printed(text, terminal=False) == [text]
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (("query", "--colour", "red"), "No such option: --colour"),
+        (("query", "--k", "many"), "'--k': Input should be a valid integer"),
+        (("ingest",), "see `rag-app ingest --help`"),
+        (("index", "show"), "No such command 'show'; see `rag-app index --help`"),
+        (("querry",), "Did you mean 'query'; see `rag-app --help`"),
+    ],
+)
+def test_what_is_typed_wrongly_is_one_line_and_json_if_asked(
+    typed: tuple[str, ...], says: str
+) -> None:
+    plain = run_app(*typed)
+    assert (plain.exit_code, plain.stdout) == (2, "")
+    assert plain.stderr.startswith("error: ")
+    assert plain.stderr.count("\n") == 1
+    assert says in plain.stderr
+    asked = run_app(*typed, "--json")
+    assert asked.exit_code == 2
+    values = json.loads(asked.stdout)
+    assert values == {
+        "error": plain.stderr.removeprefix("error: ").rstrip("\n"),
+        "kind": "UsageError",
+    }
+
+
+def test_version_and_short_help() -> None:
+    assert run_app("--version").stdout == f"rag-app {__version__}\n"
+    for stage in STAGES:
+        short, long = run_app(stage, "-h"), run_app(stage, "--help")
+        assert short.exit_code == 0
+        assert short.stdout == long.stdout
+        assert f"rag-app {stage} " in short.stdout.partition("Examples:")[2]
+        assert "--no-quiet" not in short.stdout
+    assert "--install-completion" in run_app("-h").stdout
+
+
+def test_a_seed_is_taken_only_where_it_does_something() -> None:
+    taken = {stage for stage in STAGES if "--seed" in run_app(stage, "-h").stdout}
+    assert taken == {"questions", "finetune", "evaluate", "sweep"}
+    assert "--seed" not in run_app("index", "remove", "-h").stdout
+
+
+def test_what_most_people_need_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for stage in STAGES:
+        first = run_app(stage, "-h").stdout.partition("─ Options ─")[2].partition("╰")[0]
+        names = [line.split()[1] for line in first.splitlines() if line.startswith("│ --")]
+        few = [name for name in names if name not in LEAVING]
+        assert 4 <= len(few) <= 6, (stage, names)  # five, and --help
+
+
+# What training did, in words
+
+REPORT = TrainingReport(1.0, 1.0, 1, "cpu", False, 3, [], [], whitening=1.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "best epoch: 3, query adapter: on (full whitening)"),
+        ({"best_epoch": 0}, "no epoch beat the starting point, query adapter: on (full whitening)"),
+        ({"whitening": 0.5}, "best epoch: 3, query adapter: on (whitening 0.5)"),
+        ({"whitening": 0.0}, "best epoch: 3, query adapter: on (no whitening)"),
+        ({"whitening": None}, "best epoch: 3"),
+        (
+            {"whitening": None, "map_did_harm": True},
+            "best epoch: 3, query adapter: off (it did significant harm on out-of-domain "
+            "questions)",
+        ),
+    ],
+)
+def test_what_training_made(changed: dict[str, Any], says: str) -> None:
+    report = replace(REPORT, **changed)
+    assert _best_epoch(report) + _query_adapter(report) == says
+
+
+# Progress
+
+
+def test_steps_have_headings_and_no_count_begins_anew_under_its_name() -> None:
+    console = Console(width=60, file=io.StringIO(), force_terminal=True, color_system=None)
+    progress = ProgressLines(console)
+    announce(progress, 2, 4, "training")
+    for name in ("weights", "query adapter"):
+        told = renamed(progress, "train", f"train {name}")
+        told("train", 1, 20, "loss 0.5")
+        told("embed", 1, 2)
+        told("train", 20, 20)
+    progress("train", 0, 0, "memory is short: batches of 16")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.startswith("2/4 training\n")
+    assert "train weights 1/20" in shown
+    assert "train query adapter 1/20" in shown
+    assert "embed 1/2" in shown
+    # A line without a count stays.
+    assert shown.endswith("train  memory is short: batches of 16\n")
+
+
+def test_a_long_korean_name_does_not_flood_the_screen() -> None:
+    console = Console(width=40, file=io.StringIO(), force_terminal=True, color_system=None)
+    ProgressLines(console)("read", 1, 3, "고객센터/" * 20)
+    [line] = console.file.getvalue().split("\r")[1:]  # type: ignore[attr-defined]
+    assert cell_len(line) == 39
