@@ -21,10 +21,10 @@ def announce(progress: Progress, number: int, of: int, name: str) -> None:
     progress(f"{number}/{of} {name}", 0, 0)
 
 
-def renamed(progress: Progress, step: str, name: str) -> Progress:
-    """Progress that tells of `step` under another name: two trainings in turn are no retry."""
+def renamed(progress: Progress, known: str, name: str) -> Progress:
+    """Tell of step `known` under another name: a second training in turn is no retry."""
 
-    def told(called: str, done: int, total: int, note: str = "") -> None:
-        progress(name if called == step else called, done, total, note)
+    def told(step: str, done: int, total: int, note: str = "") -> None:
+        progress(name if step == known else step, done, total, note)
 
     return told

@@ -11,7 +11,14 @@ from fakes import DIMENSION, WordModel
 
 from rag_app.chunks import Chunking, passage_text
 from rag_app.errors import PairsError
-from rag_app.evaluate.canary import Canary, find_canary, harm_on, read_canary, watch_canary
+from rag_app.evaluate.canary import (
+    Canary,
+    find_canary,
+    harm_on,
+    read_canary,
+    watch_canary,
+    why_no_canary,
+)
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import Verdict, guard
 from rag_app.index import VectorCache
@@ -154,6 +161,17 @@ def test_who_tunes_on_the_sample_gets_the_other_language(english: Canary) -> Non
     assert sample(READS_NO_KOREAN, english) is None
 
 
+def test_why_there_is_none_is_told(english: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
+    def why(model: Polyglot, own: Canary | None) -> str:
+        return why_no_canary(model, SAMPLE, own.nodes if own else [])  # type: ignore[arg-type]
+
+    assert why(READS_NO_KOREAN, english) == "it is the data you trained on"
+    reads_nothing = Polyglot(unknown="e다")
+    assert why(reads_nothing, None) == "the model does not read the script of the sample data"
+    monkeypatch.setattr("rag_app.evaluate.canary._SAMPLES", ())
+    assert why(READS_ALL, None) == "the sample data is not there"
+
+
 def test_a_few_passages_in_common_do_no_harm(english: Canary) -> None:
     tenth = len(english.nodes) // 10
     few = Canary("own", english.nodes[:tenth], [])
@@ -223,7 +241,7 @@ PROMOTED = Verdict("promote", "mrr@10 rose from .561 to .637")
 def test_what_fell_elsewhere_is_held() -> None:
     verdict = guard(PROMOTED, fell(-0.09, -0.01))
     assert str(verdict) == (
-        "hold: mrr@10 rose from .561 to .637; but on out-of-domain questions (the canary) it fell "
+        "hold: mrr@10 rose from .561 to .637; but on out-of-domain questions (canary) it fell "
         "by .050 (-.050 [-.090, -.010], p = .0002): try a smaller --blend, --whitening or "
         "--learning-rate"
     )

@@ -662,6 +662,22 @@ def test_a_conversation(shop: Path) -> None:
     assert "not asked" not in done.stdout
 
 
+def test_a_question_that_nothing_is_near(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none")
+    assert "weak match" not in run_app(*asked).stdout
+    plain = run_json(*asked)
+    monkeypatch.setattr("rag_app.retrieve.weak.unrelated_cosine", lambda _: 1.5)
+    assert re.search(
+        r"^weak match: no passage is near the question \(cosine \.\d{3}; passages of different "
+        r"documents here reach 1\.50\); the documents may not answer it$",
+        run_app(*asked).stdout,
+        re.MULTILINE,
+    )
+    assert "weak match" not in run_app(*asked, "--retriever", "keyword").stdout
+    # What programs read stays as it is.
+    assert run_json(*asked) == plain
+
+
 @pytest.mark.parametrize("leave", ["exit", "quit", "/exit", " /quit "])
 def test_ways_to_leave(shop: Path, leave: str) -> None:
     typed = f"{leave}\nnot asked\n"

@@ -2,6 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -10,10 +12,14 @@ from typer.testing import CliRunner, Result
 
 from rag_app import __version__
 from rag_app.cli.app import build_app
+from rag_app.cli.finetune import _best_epoch, _query_adapter
 from rag_app.cli.progress import ProgressLines
 from rag_app.cli.run import print_wrapped
+from rag_app.finetune.options import TrainingReport
 from rag_app.progress import announce, renamed
 
+# On their way out of `finetune`.
+LEAVING = ("--minutes", "--top-layers", "--rounds", "--second-opinion")
 STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "sweep")
 LONG = "all-minilm-l6-v2-of-a-name-that-is-longer-than-the-terminal-is-wide"
 
@@ -111,7 +117,33 @@ def test_what_most_people_need_comes_first(monkeypatch: pytest.MonkeyPatch) -> N
     for stage in STAGES:
         first = run_app(stage, "-h").stdout.partition("─ Options ─")[2].partition("╰")[0]
         names = [line.split()[1] for line in first.splitlines() if line.startswith("│ --")]
-        assert 4 <= len(names) <= 6, (stage, names)  # five, and --help
+        few = [name for name in names if name not in LEAVING]
+        assert 4 <= len(few) <= 6, (stage, names)  # five, and --help
+
+
+# What training did, in words
+
+REPORT = TrainingReport(1.0, 1.0, 1, "cpu", False, 3, [], [], whitening=1.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "best epoch: 3, query adapter: on (full whitening)"),
+        ({"best_epoch": 0}, "no epoch beat the starting point, query adapter: on (full whitening)"),
+        ({"whitening": 0.5}, "best epoch: 3, query adapter: on (whitening 0.5)"),
+        ({"whitening": 0.0}, "best epoch: 3, query adapter: on (no whitening)"),
+        ({"whitening": None}, "best epoch: 3"),
+        (
+            {"whitening": None, "map_did_harm": True},
+            "best epoch: 3, query adapter: off (it did significant harm on out-of-domain "
+            "questions)",
+        ),
+    ],
+)
+def test_what_training_made(changed: dict[str, Any], says: str) -> None:
+    report = replace(REPORT, **changed)
+    assert _best_epoch(report) + _query_adapter(report) == says
 
 
 # Progress

@@ -8,7 +8,7 @@ it never saw.
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from tiny import make_tiny_model, one_thread
 from typer.testing import CliRunner
 
 from rag_app.cli.app import build_app
+from rag_app.cli.changes import show_changes
+from rag_app.cli.run import Run
 from rag_app.errors import TrainingError
+from rag_app.evaluate.changes import flips
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.request import FinetuneRequest, FinetuneResult
 from rag_app.finetune.stage import finetune
@@ -98,11 +101,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield Shop(workspace, folder / "results", questions, index)
 
 
+def trained(steps: Iterable[str]) -> set[str]:
+    """The trainings among the steps."""
+    return {step for step in steps if step.startswith("train")}
+
+
 @pytest.fixture(scope="module")
 def measured(shop: Shop) -> FinetuneResult:
     """The first run, which only measures."""
     result, steps = shop.finetune(promote=False)
-    assert "train" in steps
+    assert trained(steps) == {"train weights, mnrl"}
+    headings = [step for step in dict.fromkeys(steps) if re.match(r"\d/4 ", step)]
+    assert [heading[0] for heading in headings] == ["1", "2", "3", "4"]
     return result
 
 
@@ -175,11 +185,35 @@ def test_the_model_card_has_the_table(measured: FinetuneResult) -> None:
     assert "Verdict: promote: mrr@10 rose from " in card
 
 
+def test_the_command_shows_which_questions_changed(
+    measured: FinetuneResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(storage=None, config=None, as_json=False, quiet=True)
+    show_changes(run, measured)
+    lines = capsys.readouterr().out.splitlines()
+    comparison = measured.comparison
+    for flip in flips(comparison.base_outcomes, comparison.tuned_outcomes):
+        assert f"top-{flip.k}: {flip.fixed} newly right, {flip.broken} newly wrong" in lines
+    [first, _] = flips(comparison.base_outcomes, comparison.tuned_outcomes)
+    shown = [line for line in lines if line.startswith("  newly right: ")]
+    assert len(shown) == min(first.fixed, 3) > 0
+    asked = {outcome.question for outcome in comparison.tuned_outcomes}
+    assert {line.removeprefix("  newly right: ") for line in shown} <= asked
+    answer = lines[lines.index(shown[0]) + 1]
+    found = re.fullmatch(r"      answered by: (.+) \(rank (\d+|none) -> 1\)", answer)
+    assert found
+    assert found[1] in measured.titles.values()
+    # A question newly right moved to the first place, and the farthest is first.
+    assert found[2] != "1"
+
+
 def test_only_measuring_leaves_the_base_in_service(shop: Shop, measured: FinetuneResult) -> None:
     assert measured.promoted is False
     assert measured.base_index == shop.base_index
     assert shop.active() == shop.base_index
     assert measured.index in shop.workspace.catalog.names()
+    assert len(measured.index) <= 30
+    assert len(measured.model.name) <= 30
 
 
 def test_the_same_command_again_gives_the_same_and_trains_nothing(
@@ -187,7 +221,7 @@ def test_the_same_command_again_gives_the_same_and_trains_nothing(
 ) -> None:
     weights = (measured.model / "model.safetensors").stat().st_mtime_ns
     promoted, steps = shop.finetune()
-    assert "train" not in steps
+    assert not trained(steps)
     assert numbers(promoted) == numbers(measured)
     assert (measured.model / "model.safetensors").stat().st_mtime_ns == weights
     assert promoted.promoted is True
@@ -195,7 +229,7 @@ def test_the_same_command_again_gives_the_same_and_trains_nothing(
 
     # The tuned index is in service now: tuning starts from the base model all the same.
     again, steps = shop.finetune()
-    assert "train" not in steps
+    assert not trained(steps)
     assert numbers(again) == numbers(measured)
     assert again.base_model == "tiny"
     assert shop.active() == measured.index

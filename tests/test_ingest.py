@@ -68,7 +68,7 @@ def test_the_first_ingest_reports_and_goes_into_service(docs: Path, storage: Pat
     assert report.sync.added == [f"docs/{name}" for name in ENGLISH]
     assert (report.model, report.active, report.failures) == (MINILM, True, [])
     assert report.skipped == [docs / "picture.png"]
-    assert report.index.startswith("all-minilm-l6-v2-256-32-")
+    assert report.index.startswith("all-minilm-l6-v2-256-")
     assert report.chunks == report.sync.written_chunks >= 3
     assert report.warnings == []
     assert report.seconds > 0
@@ -159,8 +159,13 @@ class Heard:
         self.events.append(step)
 
     def ingest(self, docs: Path, storage: Path, **given: Any) -> IngestReport:
-        settings = Settings(storage=storage, device="cpu", **given)
-        return ingest([docs], settings, tell=self.tell, progress=self.progress)
+        return ingest(
+            Workspace(storage, device="cpu"),
+            [docs],
+            options=IndexOptions(**given),
+            tell=self.tell,
+            progress=self.progress,
+        )
 
     @property
     def before_the_embedding(self) -> list[str]:

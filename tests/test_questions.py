@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -652,12 +653,27 @@ def test_the_command_says_what_was_kept_and_who_wrote(workspace: Workspace, tmp_
     assert len(read_questions(out)) == values["kept"]
     assert "no language model wrote these questions" in " ".join(done.stderr.split())
     shown = run_app(workspace, "--llm", "none", "--per-chunk", "1", "--quiet")
-    assert "3 chunks, 3 of them had theirs; 0 asked" in shown.stdout
+    assert "all 3 chunks had their questions already; none generated" in shown.stdout
+    assert "`rag-app questions --show` lists them" in shown.stdout
+
+
+def test_the_command_lists_what_was_generated(workspace: Workspace) -> None:
+    none = run_app(workspace, "--show")
+    assert none.exit_code == 0, none.stderr
+    assert re.fullmatch(r"no questions for index \S+ yet; run `rag-app questions`\n", none.stdout)
+    told = run_app(workspace, "--llm", "none", "--per-chunk", "1", "--quiet").stdout
+    assert re.search(r"all 3 chunks were new, 3 questions generated in \d+ s", told)
+    listed = json.loads(run_app(workspace, "--show", "--json").stdout)
+    shown = run_app(workspace, "--show").stdout.splitlines()
+    assert len(listed["questions"]) > 0
+    for question in listed["questions"]:
+        assert f"    {question['question']}" in shown
+        assert any(line.endswith(f"({question['document_id']})") for line in shown)
 
 
 @pytest.mark.parametrize("name", ["nope/x.jsonl", "pipe.jsonl", "pipe", "x.parquet"])
 def test_where_nothing_can_be_written_is_refused_before_the_work(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for pipe in ("pipe", "pipe.jsonl"):
         os.mkfifo(tmp_path / pipe)
@@ -666,20 +682,20 @@ def test_where_nothing_can_be_written_is_refused_before_the_work(
         raise AssertionError("questions were written first")
 
     monkeypatch.setattr("rag_app.questions.write_questions", refuse)
-    done = run_app(settings, "--llm", "none", "--out", str(tmp_path / name))
+    done = run_app(workspace, "--llm", "none", "--out", str(tmp_path / name))
     assert done.exit_code == 2, done.stderr
     assert f"error: {'cannot write ' if name == 'x.parquet' else ''}{tmp_path}" in done.stderr
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 def test_what_could_not_be_written_ends_with_2(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("rag_app.pairs.export.write_whole", fail)
-    done = run_app(settings, "--llm", "none", "--out", str(tmp_path / "x.jsonl"))
+    done = run_app(workspace, "--llm", "none", "--out", str(tmp_path / "x.jsonl"))
     assert done.exit_code == 2
     assert "x.jsonl cannot be written: Input/output error" in " ".join(done.stderr.split())
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.flags import AnswerColumn, ChromaUrl, QuestionColumn, Seed
+from rag_app.cli.flags import COMMON, DATA, AnswerColumn, ChromaUrl, QuestionColumn, Seed
 from rag_app.cli.given import columns_of, language_model_of, workspace_of
 from rag_app.cli.run import Run, command
 
@@ -19,6 +19,7 @@ EXAMPLES = (
     "rag-app finetune --pairs pairs.jsonl --loss dae,mnrl --method lora --no-promote",
 )
 SMALLEST_BATCH = 2
+TRAINING, NEGATIVES = "Training", "Negatives"
 TRAIN_ON = ("labelled", "synthetic", "both")
 
 
@@ -27,71 +28,145 @@ def finetune(
     run: Run,
     pairs: Annotated[
         Path | None,
-        typer.Option(help="Labelled pairs: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder."),
+        typer.Option(
+            help="Labelled question/passage pairs: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder. "
+            "[generated questions]"
+        ),
     ] = None,
     train_on: Annotated[
-        str | None, typer.Option(help="labelled, synthetic or both. [labelled with --pairs]")
+        str | None,
+        typer.Option(help="labelled, synthetic or both. [labelled with --pairs, else synthetic]"),
     ] = None,
-    index: Annotated[str | None, typer.Option(help="Index to start from. [in service]")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="quick: one or two epochs, minutes on a CPU.")
+    ] = None,
+    index: Annotated[
+        str | None, typer.Option(help="Index to start from; its base model is tuned. [in service]")
+    ] = None,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Only measure: put nothing into service.")
+    ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="Model to tune, where the pairs bring their passages (JSON, BEIR)."),
+        typer.Option(
+            help="Model to tune, where the pairs bring their own passages (JSON, BEIR).",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     loss: Annotated[
-        str | None, typer.Option(help="mnrl, triplet, dae, or several in turn: dae,mnrl. [mnrl]")
+        str | None,
+        typer.Option(
+            help="mnrl, triplet, dae (denoising), or several one after the other: dae,mnrl. [mnrl]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     method: Annotated[
         str | None,
         typer.Option(
-            help="full, lora, adapter (a map on questions alone), or one with it: lora,adapter. "
-            "[full,adapter]"
+            help="full (all weights), lora, adapter (a linear map on query vectors), or weights "
+            "and adapter: lora,adapter. [full,adapter]",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="quick: two epochs, in minutes.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs. [5]")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the training pairs. [5]", rich_help_panel=TRAINING),
+    ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help="Pairs in a batch, or auto: falls with the memory. [32]")
+        str | None,
+        typer.Option(
+            help="Pairs in a batch; auto: halved where memory is short. [32]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     mini_batch: Annotated[
-        int | None, typer.Option(min=1, help="Pairs that pass through the model at once. [32]")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Pairs in one forward pass (gradient caching). [32]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0.0, help="At its peak. [5e-5]")
+        float | None,
+        typer.Option(min=0.0, help="Peak learning rate. [5e-5]", rich_help_panel=TRAINING),
     ] = None,
     scale: Annotated[
-        float | None, typer.Option(min=0.1, help="1/temperature of mnrl. [the model family's]")
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Scale (1/temperature) of the MNRL loss. [the model family's]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=16, help="Training cuts texts here. [where the model does]")
+        int | None,
+        typer.Option(
+            min=16,
+            help="Maximum sequence length in training. [the model's]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     blend: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Share of the tuned weights, against the base's. [0.5]"
+            min=0.0,
+            max=1.0,
+            help="Weight interpolation: share of the tuned weights, the rest is the base's. [0.5]",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     whitening: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Share of whitening that the map begins with. [1]"),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="How far the query adapter starts from whitening (1) or identity (0). [1]",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     negatives: Annotated[
-        str, typer.Option(help="Besides the batch: none, random or mined (hard ones).")
+        str,
+        typer.Option(
+            help="Negatives besides those of the batch: none, random or mined (hard).",
+            rich_help_panel=NEGATIVES,
+        ),
     ] = "none",
-    negatives_per_pair: Annotated[int, typer.Option(min=1, help="Of these.")] = 1,
+    negatives_per_pair: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Random or mined negatives for each pair.", rich_help_panel=NEGATIVES
+        ),
+    ] = 1,
+    dev_share: Annotated[
+        float,
+        typer.Option(help="Share of the pairs that chooses the checkpoint.", rich_help_panel=DATA),
+    ] = 0.1,
+    test_share: Annotated[
+        float,
+        typer.Option(help="Share of the pairs held out for the verdict.", rich_help_panel=DATA),
+    ] = 0.3,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Metadata key whose documents stay in one part of the split. [each document]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     canary: Annotated[
         Path | None,
-        typer.Option(help="Questions and passages from elsewhere. [the sample data]"),
-    ] = None,
-    dev_share: Annotated[float, typer.Option(help="Pairs that choose the checkpoint.")] = 0.1,
-    test_share: Annotated[float, typer.Option(help="Pairs that give the verdict.")] = 0.3,
-    group_by: Annotated[
-        str | None, typer.Option(help="Metadata key: its documents stay on one side.")
+        typer.Option(
+            help="Out-of-domain questions with passages: a model that certainly gets worse on "
+            "them is not promoted. [the sample data]",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=COMMON)
+    ] = None,
     chroma_url: ChromaUrl = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Only measure.")] = False,
     seed: Seed = None,
 ) -> None:
     """Train on question/passage pairs, score before and after on held-out questions, and put the

@@ -26,6 +26,7 @@ from rag_app.cli.flags import (
 from rag_app.cli.given import language_model_of, retrieval_of, workspace_of
 from rag_app.cli.retrieval import make_tools, read_day
 from rag_app.cli.run import Run, command
+from rag_app.cli.scores import figure
 from rag_app.errors import ConfigError, RagAppError
 
 if TYPE_CHECKING:
@@ -178,6 +179,14 @@ class _Asking:
         run, session = self.run, self.session
         with streamed(run) as on_text:
             found = session.ask(question, on_text=on_text, tell=run.say)
+        weak = session.weak_match()
+        if weak is not None:
+            run.say(
+                f"no passage is near the question (cosine {figure(weak[0])}; passages of "
+                f"different documents here reach {figure(weak[1])}); the documents may not "
+                "answer it",
+                label="weak match:",
+            )
         shorten = None if self.full else partial(excerpts, model=session.model)
         show_answer(run, found, nothing=session.why_nothing(), excerpts=shorten)
         values = found.to_json()

@@ -20,11 +20,13 @@ class ReportingGroup(TyperGroup):
 
     as_json = False
 
-    def make_context(self, info_name: str | None, args: list[str], **options: Any) -> Any:
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
         """Read the arguments before the command's name."""
         self.as_json = "--json" in args
         with _reported(as_json=self.as_json):
-            return super().make_context(info_name, args, **options)
+            return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Read the command's arguments, and run it."""

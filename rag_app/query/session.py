@@ -41,6 +41,7 @@ class Session:
     draft: bool = False
     _built: "tuple[object, Pipeline] | None" = None
     _searched: "Searched | None" = None
+    _unrelated: "tuple[VectorIndex, float | None] | None" = None
 
     def ask(
         self,
@@ -130,6 +131,21 @@ class Session:
             )
             self._built = (made_of, built)
         return self._built[1]
+
+    def weak_match(self) -> tuple[float, float] | None:
+        """The last question's best cosine, and the higher one of unrelated passages.
+
+        None where the best passage is nearer than those, or where nothing tells.
+        """
+        from rag_app.retrieve.weak import nearest_cosine, unrelated_cosine
+
+        nearest = nearest_cosine(self.trace) if self.trace else None
+        if nearest is None:
+            return None
+        if self._unrelated is None or self._unrelated[0] is not self.index:
+            self._unrelated = (self.index, unrelated_cosine(self.index))
+        unrelated = self._unrelated[1]
+        return None if unrelated is None or nearest >= unrelated else (nearest, unrelated)
 
     def retrieve_by(self, retrieval: "RetrievalOptions") -> None:
         """Find passages another way from now on.
