@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import MINILM, ROOT
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 from fakes import WordModel
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
@@ -650,6 +650,14 @@ def test_the_command_says_what_was_kept_and_who_wrote(workspace: Workspace, tmp_
     assert "no language model wrote these questions" in " ".join(done.stderr.split())
     shown = run_app(workspace, "--llm", "none", "--per-chunk", "1", "--quiet")
     assert "3 chunks, 3 of them had theirs; 0 asked" in shown.stdout
+
+
+def test_a_model_in_the_environment_is_for_other_indexes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_APP_MODEL", MINILM)
+    done = run_app(workspace, "--llm", "none", "--per-chunk", "1")
+    assert done.exit_code == 0, done.stderr
 
 
 @pytest.mark.slow
