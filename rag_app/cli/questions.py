@@ -79,7 +79,7 @@ def questions(
         refuse_output(out)
     named = {"question_column": settings.question_column, "answer_column": settings.answer_column}
     report = write_questions(
-        workspace_of(settings).open(index, model=settings.model),
+        workspace_of(settings).open(index),
         storage=settings.storage,
         llm=language_model_of(settings),
         per_chunk=per_chunk,
