@@ -1,10 +1,13 @@
 """`index`: which indexes there are, and which one is in service."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rag_app.cli.run import Run, command, table
+
+if TYPE_CHECKING:
+    from rag_app.index import VectorIndex
 
 index_app = typer.Typer(help="List indexes, switch, roll back, remove.", no_args_is_help=True)
 
@@ -21,44 +24,41 @@ def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
     settings = run.settings(chroma_url=chroma_url)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     active = catalog.active.current()
-    rows = []
-    for name in catalog.names():
-        index = catalog.open(name)
-        documents = len({record.document_id for record in index.records()})
-        rows.append((index, documents))
+    listed = catalog.listed()
+    ready = [_described(one.index) for one in listed if one.index is not None]
+    others = [one for one in listed if one.index is None]
     headers = ("index", "model", "chunk size", "documents", "chunks", "in service")
-    run.out.print(
-        table(
-            headers,
-            [
-                (
-                    index.name,
-                    index.info.model,
-                    f"{index.info.chunk_size}/{index.info.chunk_overlap}",
-                    str(documents),
-                    str(index.count()),
-                    "yes" if index.name == active else "",
-                )
-                for index, documents in rows
-            ],
+    rows = [
+        (
+            one["name"],
+            one["model"],
+            f"{one['chunk_size']}/{one['chunk_overlap']}",
+            str(one["documents"]),
+            str(one["chunks"]),
+            "yes" if one["name"] == active else "",
         )
-        if rows
-        else "no index yet; run `rag-app ingest PATH`"
-    )
-    run.result(
-        {
-            "active": active,
-            "indexes": [
-                {
-                    "name": index.name,
-                    **index.info.to_metadata(),
-                    "documents": documents,
-                    "chunks": index.count(),
-                }
-                for index, documents in rows
-            ],
-        }
-    )
+        for one in ready
+    ]
+    rows += [(one.name, "", "", "", "", one.state.value) for one in others]
+    run.out.print(table(headers, rows) if rows else "no index yet; run `rag-app ingest PATH`")
+    for one in others:
+        run.note(one.mend)
+    result: dict[str, Any] = {"active": active, "indexes": ready}
+    if others:
+        result["unusable"] = [
+            {"name": one.name, "state": one.state.value, "mend": one.mend} for one in others
+        ]
+    run.result(result)
+
+
+def _described(index: "VectorIndex") -> dict[str, Any]:
+    documents = {record.document_id for record in index.records()}
+    return {
+        "name": index.name,
+        **index.info.to_metadata(),
+        "documents": len(documents),
+        "chunks": index.count(),
+    }
 
 
 @index_app.command("use")
@@ -69,18 +69,19 @@ def use_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
 
     settings = run.settings(chroma_url=chroma_url)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    catalog.active.use(catalog.open(name).name)
+    catalog.put_into_service(catalog.open(name).name)
     run.out.print(f"{name} is in service; `rag-app index rollback` takes it back")
     run.result({"active": name})
 
 
 @index_app.command("rollback")
 @command
-def rollback_index(run: Run) -> None:
+def rollback_index(run: Run, chroma_url: ChromaUrl = None) -> None:
     """Put the index that was in service before back into service."""
     from rag_app.index import Catalog
 
-    name = Catalog(run.settings().storage).active.rollback()
+    settings = run.settings(chroma_url=chroma_url)
+    name = Catalog(settings.storage, chroma_url=settings.chroma_url).active.rollback()
     run.out.print(f"{name} is in service again")
     run.result({"active": name})
 

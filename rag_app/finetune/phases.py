@@ -1,5 +1,6 @@
 """What is trained in turn: methods, losses, and rounds with hard negatives chosen anew."""
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from rag_app.finetune.query_map.training import train_adapter
 from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.train.losses import LOSSES, find_loss
 from rag_app.finetune.train.methods import ADAPTER, find_method
+from rag_app.finetune.training_lock import training_lock
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import keep_seen, seen_documents
 from rag_app.progress import Progress, silent
@@ -121,7 +123,23 @@ def train_phases(
 
     Returns:
         the last model, and one report of all phases.
+    Raises:
+        TrainingError: another process is training the same.
     """
+    key = training_key(base.fingerprint, material.rows, _texts(material), options)
+    asked = hashlib.sha256(f"{key}{negatives}".encode()).hexdigest()[:8]
+    with training_lock(shop.models, f".training-{asked}"):
+        return _train_phases(base, material, options, negatives, shop, harms)
+
+
+def _train_phases(
+    base: EmbeddingModel,
+    material: Material,
+    options: TrainingOptions,
+    negatives: NegativeOptions,
+    shop: Workshop,
+    harms: Harms,
+) -> tuple[EmbeddingModel, TrainingReport]:
     model = base
     reports: list[TrainingReport] = []
     map_did_harm = False
@@ -203,14 +221,34 @@ def _train_one(
     options: TrainingOptions,
     shop: Workshop,
 ) -> tuple[EmbeddingModel, TrainingReport]:
-    dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
-    key = training_key(base.fingerprint, rows, dev, options)
+    key = training_key(base.fingerprint, rows, _texts(material), options)
     kind = ADAPTER if options.method == ADAPTER else options.loss
     target = shop.models / f"{_short(base.name)}-{kind}-{key}"
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
-    elif options.method == ADAPTER:
-        report = train_adapter(
+    else:
+        # Another command may begin with the same phase.
+        with training_lock(shop.models, f".{target.name}"):
+            report = _train_into(target, base, rows, material, options, shop)
+    # Also of what was trained before: it may have been killed before this line.
+    keep_seen(target, {*material.seen_documents, *seen_documents(base.folder)})
+    return EmbeddingModel(target.name, target, device=shop.device), report
+
+
+def _texts(material: Material) -> list[str]:
+    return [*material.dev.questions, *material.dev.passages] if material.dev else []
+
+
+def _train_into(
+    target: Path,
+    base: EmbeddingModel,
+    rows: Sequence[TrainingRow],
+    material: Material,
+    options: TrainingOptions,
+    shop: Workshop,
+) -> TrainingReport:
+    if options.method == ADAPTER:
+        return train_adapter(
             base,
             rows,
             pool=material.pool.texts,
@@ -220,21 +258,17 @@ def _train_one(
             cache=shop.cache,
             progress=shop.progress,
         )
-    else:
-        engine = EmbeddingFinetuneEngine(
-            base,
-            rows,
-            dev=material.dev,
-            target=target,
-            options=options,
-            device=shop.device,
-            progress=shop.progress,
-        )
-        engine.finetune()
-        report = engine.finished_report()
-    # Also of what was trained before: it may have been killed before this line.
-    keep_seen(target, {*material.seen_documents, *seen_documents(base.folder)})
-    return EmbeddingModel(target.name, target, device=shop.device), report
+    engine = EmbeddingFinetuneEngine(
+        base,
+        rows,
+        dev=material.dev,
+        target=target,
+        options=options,
+        device=shop.device,
+        progress=shop.progress,
+    )
+    engine.finetune()
+    return engine.finished_report()
 
 
 def _short(name: str) -> str:

@@ -16,6 +16,7 @@ from rag_app.finetune.opinion import Believe, agreement, cross_encoder_opinion
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, plan_phases, train_phases
 from rag_app.finetune.presets import BEST, QUICK, Search, as_quick, search_best
+from rag_app.finetune.promotion import Lineage, promote
 from rag_app.finetune.request import NO_OPINION, FinetuneRequest, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
@@ -54,7 +55,8 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     plan_phases(request.options, request.negatives)
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
     cache = VectorCache(settings.storage)
-    base_index, base = _open_base(catalog, settings, request.index, cache, progress)
+    source = catalog.open(request.index)
+    base_index, base = _open_base(catalog, settings, source, cache, progress)
     passages = base_index.passages()
     material = _gather(settings, request, base_index, base, passages, cache, progress)
     # Read before anything is trained, in case it cannot be.
@@ -62,7 +64,9 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     shop = Workshop(settings.storage / "models", cache, settings.device, progress)
     trained = _train(request, base, material, shop, canary)
     tuned = trained.model
-    tuned_index = _build_tuned(catalog, base_index, tuned, base, cache, progress)
+    tuned_index = _make_tuned(catalog, base_index, tuned, base)
+    lineage = Lineage(source, base_index, base, tuned_index, tuned)
+    lineage.bring_up_to_date(cache, progress)
     tuned_passages = tuned_index.passages()
     comparison, on_training = (
         compare(
@@ -100,7 +104,7 @@ def _finetune(settings: "Settings", request: FinetuneRequest, progress: Progress
     )
     _keep(result, request)
     if promoted:
-        catalog.active.use(tuned_index.name, instead_of=base_index.name)
+        promote(catalog, lineage, cache, progress=progress)
     return result
 
 
@@ -140,12 +144,11 @@ def _canary(
 def _open_base(
     catalog: Catalog,
     settings: "Settings",
-    name: str | None,
+    index: "VectorIndex",
     cache: VectorCache,
     progress: Progress,
 ) -> tuple["VectorIndex", EmbeddingModel]:
-    """The index of the untuned model, brought in line with the named (or active) one."""
-    index = catalog.open(name)
+    """The index of the untuned model, brought in line with the one that is to be tuned."""
     base = load_named(index.info.base_model, settings)
     if index.info.model == index.info.base_model:
         index.check_model(base)
@@ -225,18 +228,11 @@ def _synthetic(
     return to_pairs(questions)
 
 
-def _build_tuned(
-    catalog: Catalog,
-    base_index: "VectorIndex",
-    tuned: EmbeddingModel,
-    base: EmbeddingModel,
-    cache: VectorCache,
-    progress: Progress,
+def _make_tuned(
+    catalog: Catalog, base_index: "VectorIndex", tuned: EmbeddingModel, base: EmbeddingModel
 ) -> "VectorIndex":
     info = IndexInfo.of(tuned, base_index.info.chunking, base_model=base.name)
-    index = catalog.make(index_name(info), info)
-    copy_chunks(base_index, index, model=tuned, cache=cache, progress=progress)
-    return index
+    return catalog.make(index_name(info), info)
 
 
 def _counts(split: Split) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Stage: documents into an index."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,9 +55,11 @@ def ingest(
         ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
     """
     from rag_app.documents import read_documents
-    from rag_app.index import Catalog, VectorCache, sync_documents
+    from rag_app.index import Catalog, VectorCache, check_not_empty, sync_documents
 
     started = time.monotonic()
+    if index_name is not None:
+        check_not_empty(index_name)
     reading = read_documents(
         paths,
         question_column=settings.question_column,
@@ -65,21 +67,21 @@ def ingest(
         progress=progress,
     )
     catalog = Catalog(settings.storage, chroma_url=settings.chroma_url)
-    index, model = open_target(catalog, settings, index_name=index_name)
-    if catalog.active.current() is None:
-        # Before the work, so that a run that is killed leaves an index that answers.
-        catalog.active.use(index.name)
-    sync = sync_documents(
-        index,
-        reading.documents,
-        roots=paths,
-        failed=[failure.path for failure in reading.failures],
-        model=model,
-        cache=VectorCache(settings.storage),
-        progress=progress,
-    )
+
+    def sync_into(index: "VectorIndex", model: "EmbeddingModel") -> "SyncReport":
+        return sync_documents(
+            index,
+            reading.documents,
+            roots=paths,
+            failed=[failure.path for failure in reading.failures],
+            model=model,
+            cache=VectorCache(settings.storage),
+            progress=progress,
+        )
+
+    index, model, sync = _sync_target(catalog, settings, index_name, sync_into)
     if use:
-        catalog.active.use(index.name)
+        catalog.put_into_service(index.name)
     return IngestReport(
         index=index.name,
         active=catalog.active.current() == index.name,
@@ -93,15 +95,35 @@ def ingest(
     )
 
 
+def _sync_target(
+    catalog: "Catalog",
+    settings: "Settings",
+    index_name: str | None,
+    sync_into: "Callable[[VectorIndex, EmbeddingModel], SyncReport]",
+) -> tuple["VectorIndex", "EmbeddingModel", "SyncReport"]:
+    """Bring the index that is meant in line; once more if another took its place meanwhile."""
+    while True:
+        index, model = open_target(catalog, settings, index_name=index_name)
+        if catalog.in_service() is None:
+            # Before the work, so that a run that is killed leaves an index that answers.
+            catalog.put_into_service(index.name)
+        served = catalog.in_service() == index.name
+        sync = sync_into(index, model)
+        # What finetune promotes while this waits for the lock was made without these documents.
+        if index_name is not None or not served or catalog.in_service() in (index.name, None):
+            return index, model, sync
+
+
 def open_target(
     catalog: "Catalog", settings: "Settings", *, index_name: str | None = None
 ) -> tuple["VectorIndex", "EmbeddingModel"]:
     """The index that these settings mean, and its model.
 
     Raises:
+        ConfigError: the name is empty, or none that an index can have.
         IndexMismatch: the named index was made with another model.
     """
-    name = index_name or _active_if_meant(catalog, settings)
+    name = _active_if_meant(catalog, settings) if index_name is None else index_name
     if name is None or name not in catalog.names():
         return _make_target(catalog, settings, name)
     index = catalog.open(name)
@@ -125,7 +147,7 @@ def load_settings_model(
 
 def _active_base(catalog: "Catalog") -> str | None:
     """The untuned model of the index in service: another chunk size means no other model."""
-    active = catalog.active.current()
+    active = catalog.in_service()
     return catalog.open(active).info.base_model if active else None
 
 
@@ -157,7 +179,7 @@ def _check_making(index: "VectorIndex", settings: "Settings") -> None:
 
 def _active_if_meant(catalog: "Catalog", settings: "Settings") -> str | None:
     """The index in service, unless a setting was given that it was not made with."""
-    active = catalog.active.current()
+    active = catalog.in_service()
     if active is None:
         return None
     info = catalog.open(active).info
