@@ -329,7 +329,7 @@ def test_debug_shows_what_the_disk_refused(
     storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/big/file")
-    monkeypatch.setattr("rag_app.ingest.ingest", Failing(full))
+    monkeypatch.setattr("rag_app.ingest.stage.ingest", Failing(full))
     done = run_app("ingest", docs, "--debug")
     assert done.exit_code == 2
     assert "OSError: [Errno 28] No space left on device: '/big/file'" in done.stderr
