@@ -4,9 +4,11 @@
 
 Every way gets the same pairs and is asked the same questions. Each seed splits anew; the intervals
 are of all seeds together, resampled by document, so that a question which several seeds held out
-counts as one. "llama_index" is that library's engine with its defaults. The last ways are "three
-epochs of 128 tokens" but for what their names say, "passages apart" two epochs of whole texts, like
-"quick". What is done is kept in
+counts as one. "llama_index" is that library's engine with its defaults; "sentence_transformers"
+that library's trainer, with the prompts, temperature, batch size, learning rate and epochs of
+"quick". The last ways are "three epochs of 128 tokens" but for what their names say, "passages
+apart" two epochs of whole texts, like "quick"; what the parts of "quick" bring is in ablations.py.
+What is done is kept in
 eval/results/tuning_quality.json (with --device cuda in tuning_quality_cuda.json), and every
 question's rank beside it; a run that was stopped goes on. `--markdown` and `--pool WAY` print the
 tables of docs/measured.md.
@@ -14,6 +16,7 @@ tables of docs/measured.md.
 
 import argparse
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,6 +28,7 @@ from corpora import CORPORA, RESULTS, WORK, Corpus, canary_folder, load, write_r
 from held_out import ready, settings_for, show
 from outcomes import KeptOutcomes, changes, interval, scores
 from stock_engine import train_llama_index
+from stock_trainer import train_stock
 
 from rag_app.chunks import passage_text
 from rag_app.config import Settings
@@ -35,7 +39,6 @@ from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
 from rag_app.finetune.material import Material, SplitOptions, prepare, read_labelled
-from rag_app.finetune.methods import ADAPTER
 from rag_app.finetune.negatives import NegativeOptions
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, train_phases
@@ -43,11 +46,13 @@ from rag_app.finetune.presets import BEST, DEFAULT, QUICK, as_quick, search_best
 from rag_app.index import Catalog, Passages, VectorCache
 from rag_app.ingest import open_target
 from rag_app.models import EmbeddingModel
+from rag_app.models.device import has_bf16
 from rag_app.pairs import Pair
 from rag_app.questions.own_examples import MOST
 
 NAME = "tuning_quality"
 STOCK = "llama_index"
+TRAINER = "sentence_transformers"
 # What one thing is changed of at a time.
 PLAIN = "three epochs of 128 tokens"
 LABELLED = "labelled"
@@ -77,6 +82,7 @@ class Way:
 SHORT: dict[str, Any] = {**DEFAULT, "epochs": 3, "max_tokens": 128}
 WAYS = {
     STOCK: Way(),
+    TRAINER: Way(),
     "default": Way(),
     QUICK: Way(),
     BEST: Way(),
@@ -87,10 +93,6 @@ WAYS = {
     "three questions a chunk": Way(SHORT, per_chunk=3),
     "own examples": Way(SHORT, own_examples=True),
     "passages apart": Way({**DEFAULT, "epochs": 2}, apart="passage"),
-    "tuned weights alone": Way({**SHORT, "blend": 1.0}),
-    "no map on questions": Way({**SHORT, "method": "full"}),
-    "map on questions alone": Way({**SHORT, "method": ADAPTER}),
-    "home alone": Way({**SHORT, "blend": 0.7, "whitening": 1.0}),
     "dae first": Way({**SHORT, "loss": "dae,mnrl"}),
 }
 MAIN = (STOCK, QUICK, BEST)
@@ -102,12 +104,13 @@ TITLES = {
     "sample-ko": "Korean sample, e5-small",
     "synthetic": "written",
     STOCK: "LlamaIndex",
+    TRAINER: "sentence-transformers",
     "default": "`rag-app finetune`",
     QUICK: "`--preset quick`",
     BEST: "`--preset best`",
 }
 # What other ways are held against, question by question.
-AGAINST = (STOCK, PLAIN, QUICK)
+AGAINST = (STOCK, TRAINER, PLAIN, QUICK)
 
 
 @dataclass
@@ -191,6 +194,8 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         pairs = [(row.question, row.passage) for row in material.rows]
         train_llama_index(bench.base, pairs, target.resolve(), device=device)
         return EmbeddingModel(target.name, target, device=device), []
+    if name == TRAINER:
+        return _train_stock(bench), []
     options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
     harms = harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
     if name == BEST:
@@ -214,6 +219,29 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
         material = replace(material, rows=rows)
     negatives = NegativeOptions("mined" if way.mined else "none")
     return train_phases(bench.base, material, options, negatives, shop, harms=harms)[0], []
+
+
+def _train_stock(bench: Bench) -> EmbeddingModel:
+    """sentence-transformers' trainer with what "quick" shares with it."""
+    device, material = bench.settings.device, bench.material
+    options = as_quick(TrainingOptions(seed=bench.seed), material.rows, bench.base)
+    target = bench.settings.storage / "models" / f"stock-trainer-{bench.kind}-{bench.seed}"
+    shutil.rmtree(target, ignore_errors=True)
+    train_stock(
+        bench.base,
+        [(row.question, row.passage) for row in material.rows],
+        target,
+        dev=material.dev,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        warmup_share=options.warmup_share,
+        bf16=has_bf16(device),
+        seed=bench.seed,
+        device=device,
+    )
+    shutil.rmtree(f"{target}.training")
+    return EmbeddingModel(target.name, target, device=device)
 
 
 def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict[str, Any]:
