@@ -30,7 +30,7 @@ from outcomes import KeptOutcomes, changes, interval, scores
 from stock_engine import train_llama_index
 from stock_trainer import train_stock
 
-from rag_app.chunks import passage_text
+from rag_app.chunks import Chunking, passage_text
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import Canary, harm_on, read_canary, watch_canary
@@ -122,6 +122,7 @@ class Bench:
     seed: int
     settings: Settings
     base: EmbeddingModel
+    chunking: Chunking
     passages: Passages
     cache: VectorCache
     material: Material
@@ -159,8 +160,9 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         seed=seed,
     )
     cache = VectorCache(settings.storage)
-    canary = read_canary(canary_folder(), base, index.info.chunking)
-    return Bench(corpus, kind, seed, settings, base, passages, cache, material, canary)
+    chunking = index.info.chunking
+    canary = read_canary(canary_folder(), base, chunking)
+    return Bench(corpus, kind, seed, settings, base, chunking, passages, cache, material, canary)
 
 
 def _examples(bench: Bench) -> Path:
