@@ -42,6 +42,11 @@ DOCUMENTS = {
 }
 
 
+EXCERPTS = (
+    "no language model answers, so here are excerpts of the passages (whole with --full, or "
+    "/sources in the REPL):"
+)
+
 pytestmark = pytest.mark.usefixtures("single_thread")
 
 
@@ -324,7 +329,7 @@ def test_debug_shows_what_the_disk_refused(
     storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/big/file")
-    monkeypatch.setattr("rag_app.ingest.ingest", Failing(full))
+    monkeypatch.setattr("rag_app.ingest.stage.ingest", Failing(full))
     done = run_app("ingest", docs, "--debug")
     assert done.exit_code == 2
     assert "OSError: [Errno 28] No space left on device: '/big/file'" in done.stderr
@@ -561,7 +566,7 @@ def test_one_question_for_people(shop: Path) -> None:
     done = run_app("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none")
     assert done.exit_code == 0
     intro, *lines = done.stdout.strip("\n").splitlines()
-    assert intro == "no language model answers, so here are excerpts of the passages:"
+    assert intro == EXCERPTS
     heads = [line for line in lines if line.startswith("[")]
     assert len(heads) == 3
     for n, head in enumerate(heads, 1):
@@ -616,6 +621,44 @@ def test_a_question_that_is_none(shop: Path, question: str) -> None:
     assert done.stderr.startswith("error: the question ")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("index", "use", ""),
+        ("index", "remove", ""),
+        ("ingest", "docs", "--index", ""),
+        ("query", "-q", "refunds", "--llm", "none", "--index", ""),
+        ("questions", "--llm", "none", "--index", ""),
+        ("finetune", "--index", ""),
+        ("sweep", "--index", ""),
+        ("evaluate", "questions.jsonl", "--index", ""),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_empty_name_of_an_index_is_refused(shop: Path, command: tuple[str, ...]) -> None:
+    (shop.parent / "questions.jsonl").write_text('{"question": "refunds?", "answer": "paid"}\n')
+    check_error(*command, kind="ConfigError", says="the name of the index is empty")
+
+
+def test_an_index_that_a_killed_run_left_is_listed_and_removed(shop: Path, docs: Path) -> None:
+    name = name_of(shop)
+    (shop / "indexes" / "half" / "chroma").mkdir(parents=True)
+    listed = run_app("index", "list", "--storage", shop)
+    assert listed.exit_code == 0
+    assert re.search(r"half +unfinished", listed.stdout)
+    for mend in ("`rag-app ingest --index half PATH`", "`rag-app index remove half`"):
+        assert mend in listed.stderr
+    values = run_json("index", "list", "--storage", shop)
+    assert [index["name"] for index in values["indexes"]] == [name]
+    assert [(one["name"], one["state"]) for one in values["unusable"]] == [("half", "unfinished")]
+    assert run_app("index", "remove", "half", "--storage", shop).exit_code == 0
+    assert "unusable" not in run_json("index", "list", "--storage", shop)
+    (shop / "indexes" / "half" / "chroma").mkdir(parents=True)
+    done = run_app("ingest", docs, "--storage", shop, "--index", "half", "--model", "tiny")
+    assert done.exit_code == 0, done.stderr
+    assert [i["chunks"] for i in run_json("index", "list", "--storage", shop)["indexes"]] == [3, 3]
+
+
 def test_a_conversation(shop: Path) -> None:
     typed = "/k 2\nwhen are refunds paid\n/sources\n/why\n/model\n\n/k many\n/k\n/nonsense\n/help\n"
     done = run_app("query", "--storage", shop, "--llm", "none", typed=typed + "/quit\nnot asked\n")
@@ -630,7 +673,7 @@ def test_a_conversation(shop: Path) -> None:
     ]
     lines = done.stdout.splitlines()
     assert lines[0] == "2 passages from now on"
-    assert lines[2] == "no language model answers, so here are excerpts of the passages:"
+    assert lines[2] == EXCERPTS
     # Passages whole, under the same heads as before, each with its file.
     heads = [line for line in lines if re.match(r"\[\d\] 0\.", line)]
     assert len(heads) == 4
