@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_adapter import dev_mrr
 from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, WORDS, Recorder
 from tiny import make_tiny_model
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.dev import DevEvaluator
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.data.negatives import NegativePool
 from rag_app.finetune.options import NegativeOptions, TrainingOptions
@@ -128,9 +128,8 @@ def test_what_was_trained_is_better_and_the_report_says_by_how_much(
     assert steps(seen) == [("train weights, mnrl", 6), ("train query adapter", 10)]
     assert trained.options == replace(GIVEN, learning_rate=5e-3)
     assert trained.model.has_query_map
-    saved = DevEvaluator(DEV, base.prompts)(trained.model.transformer)["dev_mrr@10"]
-    before = DevEvaluator(DEV, base.prompts)(base.transformer)["dev_mrr@10"]
-    assert saved > before + 0.05
+    saved = dev_mrr(trained.model)
+    assert saved > dev_mrr(base) + 0.05
     # What was scored is what is returned, its map on questions included.
     assert trained.report.saved_dev_mrr == pytest.approx(saved, abs=0.01)
 
