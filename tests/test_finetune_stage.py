@@ -148,13 +148,13 @@ def test_the_result_says_what_programs_read(shop: Shop, measured: FinetuneResult
             assert set(score) == {"mean", "low", "high"}
             assert 0 <= score["low"] <= score["mean"] <= score["high"] <= 1
     assert 0 <= values["p"] <= 1
-    assert 0 <= values["search_loss@10"] <= 1
+    assert 0 <= values["ann_recall@10"] <= 1
 
 
 def test_tuning_helps_on_documents_that_training_never_saw(measured: FinetuneResult) -> None:
-    assert measured.comparison.verdict.decision == "promote"
-    assert measured.comparison.differences["mrr@10"].low > 0
-    assert measured.comparison.differences["mrr@10"].p < 0.05
+    assert measured.judgement.comparison.verdict.decision == "promote"
+    assert measured.judgement.comparison.differences["mrr@10"].low > 0
+    assert measured.judgement.comparison.differences["mrr@10"].p < 0.05
 
 
 def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
@@ -179,7 +179,8 @@ def test_the_model_card_has_the_table(measured: FinetuneResult) -> None:
     assert "base_model: tiny\n" in card
     assert "- split by document: 48 train, 8 dev, 24 test pairs\n" in card
     assert "| metric | base | tuned |\n|---|---|---|\n| hit_rate@1 | " in card
-    base, tuned = measured.comparison.base["mrr@10"], measured.comparison.tuned["mrr@10"]
+    compared = measured.judgement.comparison
+    base, tuned = compared.base["mrr@10"], compared.tuned["mrr@10"]
     assert (
         f"| mrr@10 | {base.mean:.3f} [{base.low:.3f}, {base.high:.3f}] "
         f"| {tuned.mean:.3f} [{tuned.low:.3f}, {tuned.high:.3f}] |\n"
@@ -193,7 +194,7 @@ def test_the_command_shows_which_questions_changed(
     run = Run(storage=None, config=None, as_json=False, quiet=True)
     show_changes(run, measured)
     lines = capsys.readouterr().out.splitlines()
-    comparison = measured.comparison
+    comparison = measured.judgement.comparison
     for flip in flips(comparison.base_outcomes, comparison.tuned_outcomes):
         assert f"top-{flip.k}: {flip.fixed} newly right, {flip.broken} newly wrong" in lines
     [first, _] = flips(comparison.base_outcomes, comparison.tuned_outcomes)
@@ -256,7 +257,7 @@ def test_a_tuning_that_changed_nothing_is_not_promoted(
         results=shop.results,
     )
     result = finetune(shop.workspace, request)
-    assert result.comparison.verdict.decision == "hold"
+    assert result.judgement.comparison.verdict.decision == "hold"
     assert result.promoted is False
     assert shop.active() == before
 
