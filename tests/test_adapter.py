@@ -14,7 +14,6 @@ from rag_app.errors import TrainingError
 from rag_app.finetune.data.dev import DevEvaluator, DevSet, errors_risen, reciprocal_rank
 from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
 from rag_app.finetune.query_map.training import EPOCH_FACTOR, train_adapter
-from rag_app.finetune.query_map.whitening import SHARES
 from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.models.query_map import QUERY_MAP
@@ -154,18 +153,6 @@ def test_plain_sentence_transformers_moves_questions_alike(
     # Who knows of no tasks gets the vectors of passages.
     named = plain.encode(PASSAGES, prompt_name="document", **both)
     np.testing.assert_allclose(named, read, atol=1e-6)
-
-
-def test_the_start_is_the_whitening_that_dev_likes(base: EmbeddingModel, tmp_path: Path) -> None:
-    # At a rate that moves nothing, what is left is the start.
-    still = replace(ADAPTER, learning_rate=1e-12, whitening=None)
-    report = train(base, tmp_path / "x", options=still)
-    assert report.whitening in SHARES[1:]
-    assert report.saved_dev_mrr is not None
-    assert report.saved_dev_mrr > dev_mrr(base)
-    assert report.saved_dev_mrr == pytest.approx(
-        dev_mrr(EmbeddingModel("x", tmp_path / "x", device="cpu")), abs=1e-4
-    )
 
 
 def test_a_sibling_shares_the_weights_and_nothing_else(
