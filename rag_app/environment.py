@@ -3,7 +3,24 @@
 import importlib.util
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def root_logger_kept() -> Iterator[None]:
+    """Takes back what an import does to everybody's logging.
+
+    llama_index.finetuning sends all logging from INFO on to standard output, twice.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def prepare_environment(*, offline: bool = True) -> None:

@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "rag_app"
 # A module imports only from those above it, type hints included.
 ORDER = (
+    "callable_stage",
     "errors",
     "disk",
     "progress",
@@ -24,14 +25,15 @@ ORDER = (
     "chunks",
     "index",
     "retrieve",
-    "ingest",
     "pairs",
     "questions",
     "evaluate",
     "finetune",
     "sweep",
+    "ingest",
     "answer",
     "query",
+    "api",
     "cli",
 )
 VAGUE = {"utils", "util", "helpers", "common", "base", "misc"}
@@ -85,7 +87,8 @@ def test_imports_point_one_way(path: Path) -> None:
     if path.name == "__main__.py":
         return
     part = part_of(path)
-    allowed = {part, *(() if part == "__init__" else ORDER[: ORDER.index(part)])}
+    # The door names what it lets in, for type checkers.
+    allowed = {part, *(ORDER if part == "__init__" else ORDER[: ORDER.index(part)])}
     wrong = [f"line {line}: {name}" for line, name in own_parts(path) if name not in allowed]
     assert not wrong
 

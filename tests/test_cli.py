@@ -42,6 +42,11 @@ DOCUMENTS = {
 }
 
 
+EXCERPTS = (
+    "no language model answers, so here are excerpts of the passages (whole with --full, or "
+    "/sources in the REPL):"
+)
+
 pytestmark = pytest.mark.usefixtures("single_thread")
 
 
@@ -561,7 +566,7 @@ def test_one_question_for_people(shop: Path) -> None:
     done = run_app("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none")
     assert done.exit_code == 0
     intro, *lines = done.stdout.strip("\n").splitlines()
-    assert intro == "no language model answers, so here are excerpts of the passages:"
+    assert intro == EXCERPTS
     heads = [line for line in lines if line.startswith("[")]
     assert len(heads) == 3
     for n, head in enumerate(heads, 1):
@@ -630,7 +635,7 @@ def test_a_conversation(shop: Path) -> None:
     ]
     lines = done.stdout.splitlines()
     assert lines[0] == "2 passages from now on"
-    assert lines[2] == "no language model answers, so here are excerpts of the passages:"
+    assert lines[2] == EXCERPTS
     # Passages whole, under the same heads as before, each with its file.
     heads = [line for line in lines if re.match(r"\[\d\] 0\.", line)]
     assert len(heads) == 4

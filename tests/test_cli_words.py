@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from rag_app import __version__
 from rag_app.cli.app import build_app
 from rag_app.cli.finetune import _best_epoch, _query_adapter
+from rag_app.cli.printing import print_wrapped
 from rag_app.cli.progress import ProgressLines
-from rag_app.cli.run import print_wrapped
 from rag_app.finetune.options import TrainingReport
 from rag_app.progress import announce, renamed
 
@@ -26,9 +26,9 @@ def run_app(*arguments: str) -> Result:
     return CliRunner().invoke(build_app(), arguments)
 
 
-def printed(text: str, *, terminal: bool = True, label: str = "") -> list[str]:
+def printed(text: str, *, terminal: bool = True, label: str = "", hang: int = 0) -> list[str]:
     console = Console(width=40, file=io.StringIO(), force_terminal=terminal, color_system=None)
-    print_wrapped(console, text, label=label)
+    print_wrapped(console, text, label=label, hang=hang)
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -42,6 +42,15 @@ def test_lines_are_broken_between_words_and_keep_their_indent() -> None:
         "    its box",
         "",
         "end",
+    ]
+
+
+def test_what_hangs_is_indented_from_its_second_line_on() -> None:
+    text = "[1] 0.385  Sounds your Air 2 makes  (en/air/air-2-noise.md, characters 0-875)"
+    assert printed(text, hang=4) == [
+        "[1] 0.385  Sounds your Air 2 makes",
+        "    (en/air/air-2-noise.md, characters",
+        "    0-875)",
     ]
 
 

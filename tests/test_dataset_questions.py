@@ -107,7 +107,7 @@ def test_an_index_of_passages_is_made_once_and_found_by_its_content(tmp_path: Pa
     texts = {"a": "One passage. " * 40, "b": "# Two\n\nAnother passage.", "c": "Three"}
     made = make(tmp_path, texts, name="My Train_set, v1", max_tokens=50)
     assert (made.made, made.cut) == (True, 1)
-    assert made.index.name.startswith("my-train-set-v1-")
+    assert made.index.name.startswith("my-train-set-")
     # Whole, however long, and headings inside.
     kept = sorted(node.text for node in made.index.nodes())
     assert kept == sorted(text.strip() for text in texts.values())
@@ -163,7 +163,7 @@ def test_evaluate_needs_no_ingest_and_puts_nothing_into_service(here: Path, kind
     data = dataset(3, count=8)
     path = write_json(here / "v.json", data) if kind == "json" else write_beir(here / "v", data)
     first = run_app("evaluate", path, "--model", "tiny", "--quiet")
-    assert " tiny " in first.stdout
+    assert "tiny: tiny, exact" in first.stdout
     made = indexes()
     assert made.pop("active") is None
     [(name, model)] = made.items()
@@ -172,6 +172,12 @@ def test_evaluate_needs_no_ingest_and_puts_nothing_into_service(here: Path, kind
     assert [(run["model"], run["n"]) for run in values["runs"]] == [("tiny", 16)]
     assert values["unmatched"] == 0
     assert indexes() == {name: "tiny", "active": None}
+
+
+def test_the_settings_name_a_model_as_well(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_APP_MODEL", "tiny")
+    path = write_json(here / "v.json", dataset(3, count=8))
+    assert [run["model"] for run in run_json("evaluate", path)["runs"]] == ["tiny"]
 
 
 def test_an_index_in_service_that_holds_the_passages_is_asked(here: Path) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from rag_app.cli.app import build_app
 from rag_app.cli.labels import run_labels
-from rag_app.cli.run import table
+from rag_app.cli.printing import table
 from rag_app.cli.scores import COMPARED, comparison_table, runs_table
 from rag_app.evaluate.comparison import compare_outcomes
 from rag_app.evaluate.invariants import check_invariants

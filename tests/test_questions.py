@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import MINILM, ROOT
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 from fakes import WordModel
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
@@ -698,6 +698,14 @@ def test_what_could_not_be_written_ends_with_2(
     done = run_app(workspace, "--llm", "none", "--out", str(tmp_path / "x.jsonl"))
     assert done.exit_code == 2
     assert "x.jsonl cannot be written: Input/output error" in " ".join(done.stderr.split())
+
+
+def test_a_model_in_the_environment_is_for_other_indexes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_APP_MODEL", MINILM)
+    done = run_app(workspace, "--llm", "none", "--per-chunk", "1")
+    assert done.exit_code == 0, done.stderr
 
 
 @pytest.mark.slow

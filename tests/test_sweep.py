@@ -248,7 +248,7 @@ def test_numbers_and_filter_are_the_same_for_all() -> None:
         (Grid(chunk_sizes=()), "there is no chunk size to try; name some with --chunk-sizes"),
         (Grid(retrievers=()), "there is no retriever to try; name some with --retriever"),
         (Grid(chunk_overlaps=(65,), chunk_sizes=(128,)), "65, more than half of chunk_size 128"),
-        (Grid(chunk_sizes=(8,)), "chunks of 8 tokens with an overlap of 1: Input should be"),
+        (Grid(chunk_sizes=(8,)), "chunk_size is 8; it takes 16 to 8192 tokens"),
         (Grid(retrievers=("magic",)), "'magic' is not one of exact, vector, keyword"),
         (Grid(retrievers=("hybrid:2",)), "hybrid takes a number from 0 to 1"),
         (Grid(retrievers=("vector+window:0",)), "window takes a number of chunks from 1 to 100"),

@@ -56,7 +56,7 @@ def long_documents() -> Corpus:
     workspace = workspace_of(small)
     report = ingest(workspace, [corpus.documents], options=index_options(small), progress=show)
     written = write_questions(
-        workspace.open(report.index, model=small.model),
+        workspace.open(report.index),
         storage=small.storage,
         llm=language_model_of(small),
         per_chunk=1,

@@ -71,7 +71,7 @@ def ready(
     from rag_app.questions import write_questions
 
     written = write_questions(
-        workspace.open(model=settings.model),
+        workspace.open(),
         storage=settings.storage,
         llm=language_model_of(settings),
         per_chunk=per_chunk,

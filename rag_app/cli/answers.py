@@ -55,7 +55,11 @@ def show_answer(run: Run, found: "Answer", *, nothing: str, excerpts: "Excerpts 
         if run.as_json:
             return
     elif found.citations:
-        shortened = "excerpts of the passages" if excerpts else "the passages"
+        shortened = (
+            "excerpts of the passages (whole with --full, or /sources in the REPL)"
+            if excerpts
+            else "the passages"
+        )
         run.say(f"\nno language model answers, so here are {shortened}:")
     if not found.citations:
         run.say(f"nothing found: {nothing}")
@@ -67,7 +71,7 @@ def show_answer(run: Run, found: "Answer", *, nothing: str, excerpts: "Excerpts 
 
 def _show_passages(run: Run, found: "Answer") -> None:
     for citation in found.citations:
-        run.say(head(citation), style="bold")
+        run.say(head(citation), style="bold", hang=4)
         if found.text is None:
             lines = filter(str.strip, citation.text.splitlines())
             run.say("\n".join(f"    {line}" for line in lines))
@@ -80,7 +84,7 @@ def _show_excerpts(run: Run, found: "Answer", excerpts: "Excerpts") -> None:
     """The sentence that is nearest to the question is bold."""
     texts = [visible(citation.text) for citation in found.citations]
     for citation, part in zip(found.citations, excerpts(found.asked, texts), strict=True):
-        run.say(head(citation), style="bold")
+        run.say(head(citation), style="bold", hang=4)
         before = f"    {part.before}"
         marked = (len(before), len(before) + len(part.sentence))
         run.say_marked(f"{before}{part.sentence}{part.after}", marked=marked)

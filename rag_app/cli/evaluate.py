@@ -98,6 +98,7 @@ def evaluate(
         questions=questions,
         indexes=index or (),
         models=model or (),
+        usual_model=settings.model,
         retrievers=retriever or ("exact",),
         retrieval=retrieval_of(settings),
         columns=columns_of(settings),

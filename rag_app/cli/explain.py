@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from rag_app.cli.run import Run, table
+from rag_app.cli.printing import table
+from rag_app.cli.run import Run
 
 if TYPE_CHECKING:
     from rag_app.query.session import Session

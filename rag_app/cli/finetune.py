@@ -225,6 +225,7 @@ def finetune(
         train_on=kind,  # type: ignore[arg-type]
         index=index,
         model=model,
+        usual_model=settings.model,
         options=TrainingOptions(
             **{**DEFAULT, **options},
             negatives=NegativeOptions(negatives, negatives_per_pair),  # type: ignore[arg-type]

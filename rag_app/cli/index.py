@@ -8,7 +8,8 @@ import typer
 
 from rag_app.cli.flags import ChromaUrl
 from rag_app.cli.given import workspace_of
-from rag_app.cli.run import Run, command, shown, table
+from rag_app.cli.printing import shown, table
+from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
     from rag_app.config import Settings

@@ -42,7 +42,7 @@ class ProgressLines:
 
     def _say(self, step: str, note: str) -> None:
         """A line that stays."""
-        from rag_app.cli.run import print_wrapped
+        from rag_app.cli.printing import print_wrapped
 
         # A step that goes on under its name begins its count anew.
         self.step = ""

@@ -293,7 +293,7 @@ def _sources(run: Run, session: "Session", _: str) -> None:
         run.say("nothing was asked yet")
         return
     for citation in session.last.citations:
-        run.say(head(citation), style="bold")
+        run.say(head(citation), style="bold", hang=4)
         run.say(f"{citation.path}\n{citation.text}\n")
 
 

@@ -8,7 +8,8 @@ import typer
 
 from rag_app.cli.flags import DATA, ChromaUrl, Llm, LlmBaseUrl, LlmModel, Seed
 from rag_app.cli.given import language_model_of, workspace_of
-from rag_app.cli.run import Run, command, table
+from rag_app.cli.printing import table
+from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
@@ -79,7 +80,7 @@ def questions(
         refuse_output(out)
     named = {"question_column": settings.question_column, "answer_column": settings.answer_column}
     report = write_questions(
-        workspace_of(settings).open(index, model=settings.model),
+        workspace_of(settings).open(index),
         storage=settings.storage,
         llm=language_model_of(settings),
         per_chunk=per_chunk,

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -15,17 +15,16 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from rag_app.cli.flags import COMMON
+from rag_app.cli.printing import Span, print_wrapped
 from rag_app.disk import disk_is_full
 from rag_app.errors import ConfigError, RagAppError, StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
     from rag_app.config import Settings
     from rag_app.progress import Progress
 
-Span = tuple[int, int]
 USER_ERROR = 2
 PIPE_WIDTH = 220
 INTERRUPTED = 130
@@ -139,17 +138,13 @@ class Run:
         if not self.quiet:
             print_wrapped(self.err, text)
 
-    def say(self, text: str, *, style: str = "", label: str = "") -> None:
+    def say(self, text: str, *, style: str = "", label: str = "", hang: int = 0) -> None:
         """A line of the result, on standard output; a label before it is yellow."""
-        print_wrapped(self.out, text, style=style, label=label, color="yellow")
+        print_wrapped(self.out, text, style=style, label=label, color="yellow", hang=hang)
 
-    def say_marked(self, text: str, *, marked: "Span") -> None:
+    def say_marked(self, text: str, *, marked: Span) -> None:
         """As `say`, with a part of the text in bold."""
         print_wrapped(self.out, text, marked=marked)
-
-    def show(self, command: str) -> None:
-        """A command to copy: on a line of its own, which the terminal alone may break."""
-        self.out.print(f"  {shown(command)}", soft_wrap=True)
 
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error."""
@@ -251,93 +246,11 @@ def _flowing(text: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
-def print_wrapped(
-    console: "Console",
-    text: str,
-    *,
-    label: str = "",
-    color: str = "",
-    style: str = "",
-    marked: "Span" = (0, 0),
-) -> None:
-    """Print text by someone else: the one place that breaks lines.
-
-    On a terminal lines are broken between words and go on under their own indent; a word that is
-    longer than the terminal is wide stays whole. In a pipe or a file lines stay as they are.
-
-    Arguments:
-        label: a word before the text, in `color`.
-        style: of the text, as Rich names it.
-        marked: characters of the text that are bold.
-    """
-    from rich.text import Text
-
-    from rag_app.text.normalise import visible
-
-    whole = Text()
-    if label:
-        whole.append(f"{label} ", style=color)
-    whole.append(visible(text), style=style)
-    whole.stylize("bold", *marked)
-    for line in whole.split("\n", allow_blank=True) or [whole]:
-        lines = _broken(line, console.width) if console.is_terminal else [line]
-        for part in lines:
-            part.rstrip()
-            console.print(part, soft_wrap=True)
-
-
-def _broken(line: "Text", width: int) -> "list[Text]":
-    """A line in pieces that fit, broken at blanks; each piece begins with the line's indent."""
-    from rich.cells import cell_len
-    from rich.text import Text
-
-    indent = re.match(r"\s*", line.plain)[0]  # type: ignore[index]
-    breaks, used = [], cell_len(indent)
-    for word in re.finditer(r"\S+\s*", line.plain):
-        if used + cell_len(word[0].rstrip()) > width and used > cell_len(indent):
-            breaks.append(word.start())
-            used = cell_len(indent)
-        used += cell_len(word[0])
-    first, *others = line.divide(breaks)
-    return [first, *(Text(indent).append_text(other) for other in others)]
-
-
-def shown(text: str) -> str:
-    """Text by someone else for a terminal: no markup, and no controls that it would obey."""
-    from rich.markup import escape
-
-    from rag_app.text.normalise import visible
-
-    return escape(visible(text))
-
-
 def _show_brackets(annotation: Any) -> None:
     """Keep "[default]" in an option's help: Typer takes it for a style, and drops it."""
     for option in getattr(annotation, "__metadata__", ()):
         if option.help:
             option.help = re.sub(r"(?<!\\)\[", r"\\[", option.help)
-
-
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:
-    """A plain table: the first column to the left, the others to the right; nothing is cut."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    made = Table(
-        box=SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style="",
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for position, header in enumerate(headers):
-        # What is cut short may be the name of two, or half a number.
-        made.add_column(header, justify="right" if position else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*row)
-    return made
 
 
 def _disk_trouble(error: Exception) -> StorageError | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rag_app.cli.run import table
+from rag_app.cli.printing import table
 
 if TYPE_CHECKING:
     from rag_app.evaluate.comparison import Comparison

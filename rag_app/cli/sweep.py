@@ -19,8 +19,9 @@ from rag_app.cli.flags import (
     Where,
 )
 from rag_app.cli.given import columns_of, language_model_of, retrieval_of, workspace_of
+from rag_app.cli.printing import shown, table
 from rag_app.cli.retrieval import open_tools, read_day
-from rag_app.cli.run import Run, command, shown, table
+from rag_app.cli.run import Run, command
 from rag_app.cli.scores import figure, head, p_value, signed
 from rag_app.errors import ConfigError
 

@@ -9,7 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rag_app.cli.run import USER_ERROR, print_wrapped
+from rag_app.cli.printing import print_wrapped
+from rag_app.cli.run import USER_ERROR
 
 # Typer exports the error of a bad value alone, not what it shares with the others.
 UsageError: Any = typer.BadParameter.__base__

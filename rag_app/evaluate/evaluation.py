@@ -128,12 +128,12 @@ def evaluate(
 
     >>> from llama_index.core.schema import NodeWithScore, TextNode
     >>> from llama_index.core.retrievers import BaseRetriever
+    >>> nodes = [TextNode(text="Ships in 2 days."), TextNode(text="Call us.")]
     >>> class Always(BaseRetriever):
     ...     def _retrieve(self, query_bundle):
-    ...         texts = ["Ships in 2 days.", "Call us."]
-    ...         return [NodeWithScore(node=TextNode(text=text)) for text in texts]
+    ...         return [NodeWithScore(node=node) for node in nodes]
     >>> asked = [("how fast do you ship", "Ships in 2 days."), ("phone number?", "Call us.")]
-    >>> evaluation = evaluate(Always(), asked)
+    >>> evaluation = evaluate(Always(), asked, nodes=nodes)
     >>> evaluation.scores["hit_rate@1"].mean, evaluation.scores["mrr@10"].mean
     (0.5, 0.75)
     """
@@ -153,7 +153,8 @@ def evaluate(
         asked, unmatched = _by_content(labelled, lambda text: retrieved[text]), 0
     seconds = time.monotonic() - started
     outcomes = score_rankings(asked, rankings)
-    notes = _warnings(rankings, unmatched, len(known) if known is not None else None)
+    limit = getattr(retriever, "top_k", None)
+    notes = _warnings(rankings, unmatched, None if known is None else len(known), limit)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return Evaluation(
@@ -254,11 +255,21 @@ def _is_named(node: "BaseNode", document: str) -> bool:
 
 
 def _warnings(
-    rankings: "Sequence[Sequence[NodeWithScore]]", unmatched: int, nodes: int | None
+    rankings: "Sequence[Sequence[NodeWithScore]]",
+    unmatched: int,
+    nodes: int | None,
+    limit: int | None,
 ) -> list[str]:
-    deepest = max(map(len, rankings), default=0)
+    lengths = {len(ranking) for ranking in rankings}
+    deepest = max(lengths, default=0)
     notes = []
-    if deepest < LARGEST_K and (nodes is None or nodes > deepest):
+    # A search by words returns as many as match; the same number each time is a limit.
+    if (
+        (limit or 0) < LARGEST_K
+        and len(lengths) == 1
+        and deepest < LARGEST_K
+        and (nodes is None or nodes > deepest)
+    ):
         notes.append(
             f"the retriever returned {deepest} nodes at most, so metrics at {LARGEST_K} are those "
             f"at {deepest}; make it with similarity_top_k={LARGEST_K}"

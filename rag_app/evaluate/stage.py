@@ -143,6 +143,7 @@ class EvaluateRequest:
     Fields:
         retrievers: as `RetrievalOptions.with_spec` reads them.
         retrieval: has the filter and numbers that are the same for all retrievers.
+        usual_model: for passages that the questions bring, where none is named.
         columns: of a table of questions.
         results: folder for every question's outcome.
     """
@@ -150,6 +151,7 @@ class EvaluateRequest:
     questions: Path
     indexes: Sequence[str] = ()
     models: Sequence[str] = ()
+    usual_model: str | None = None
     retrievers: Sequence[str] = ("exact",)
     retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
     columns: Columns = Columns()
@@ -300,6 +302,7 @@ def _dataset_subjects(
         workspace,
         request.questions,
         model=request.models[0] if request.models else None,
+        usual_model=request.usual_model,
         whichever_model=True,
         progress=progress,
         tell=tell,

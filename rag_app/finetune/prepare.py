@@ -67,6 +67,7 @@ def _open_dataset(context: TrainingContext, request: FinetuneRequest) -> Tunable
         context.workspace,
         request.pairs,
         model=request.model,
+        usual_model=request.usual_model,
         progress=context.progress,
         tell=context.tell,
     )

@@ -27,6 +27,7 @@ class FinetuneRequest:
     Fields:
         model: what to tune, where the pairs bring their own passages; without one, that of the
             index in service.
+        usual_model: the same, where none is named.
         preset: "quick" instead of what the options say of epochs.
         canary: out-of-domain questions with their passages; the sample data unless named.
         columns: of a table of pairs.
@@ -38,6 +39,7 @@ class FinetuneRequest:
     train_on: TrainOn = "labelled"
     index: str | None = None
     model: str | None = None
+    usual_model: str | None = None
     options: TrainingOptions = field(default_factory=lambda: TrainingOptions(**DEFAULT))
     split: SplitOptions = field(default_factory=SplitOptions)
     preset: str | None = None

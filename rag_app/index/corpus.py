@@ -1,7 +1,6 @@
 """An index of passages that come with their questions: each kept whole, found by content."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from rag_app.chunks import WHOLE_PASSAGES, PassageModel
 from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog
 from rag_app.index.info import IndexInfo
+from rag_app.index.names import LONGEST, short_model_name
 from rag_app.index.store import VectorIndex
 from rag_app.index.sync import sync_documents
 from rag_app.progress import Progress, silent
@@ -17,7 +17,8 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
-_LONGEST_NAME = 40
+# Sixteen more characters say what it is an index of.
+_LONGEST_NAME = LONGEST - 16
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def index_corpus(
         IndexLocked, IndexBroken: as their names say.
     """
     there = find_corpus(catalog, documents, model)
-    made = there or f"{_plain(name)}{_ending(documents, model)}"
+    made = there or f"{_start(name)}{_ending(documents, model)}"
     index = catalog.make(made, IndexInfo.of(model, WHOLE_PASSAGES))
     if index.count() == len(documents):
         return CorpusIndex(index, made=False)
@@ -79,7 +80,6 @@ def _ending(documents: "Sequence[Document]", model: PassageModel) -> str:
     return f"-{content}-{model.fingerprint[:6]}"
 
 
-def _plain(name: str) -> str:
-    """A name with what an index's name may hold."""
-    plain = re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-").lower()
-    return plain[:_LONGEST_NAME].strip("-") or "corpus"
+def _start(name: str) -> str:
+    """A file's name as the beginning of an index's."""
+    return short_model_name(name, _LONGEST_NAME) or "corpus"

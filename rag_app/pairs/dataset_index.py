@@ -29,6 +29,7 @@ def open_dataset(
     path: Path,
     *,
     model: str | None = None,
+    usual_model: str | None = None,
     whichever_model: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
@@ -38,8 +39,8 @@ def open_dataset(
     It is found again by its content. None goes into service here.
 
     Arguments:
-        model: what to make it with; without one, the untuned model of the index in service, or one
-            that knows the passages' script.
+        model: what to make it with; without one `usual_model`, the untuned model of the index in
+            service, or one that knows the passages' script.
         whichever_model: the index in service will do if it holds the passages, though another
             model than that made it.
         tell: called with a sentence about an index that is made.
@@ -54,7 +55,8 @@ def open_dataset(
         return None
     catalog = workspace.catalog
     active = in_service(catalog)
-    name, why = (model, None) if model else _model_for(workspace, documents, active)
+    named = model or usual_model
+    name, why = (named, None) if named else _model_for(workspace, documents, active)
     loaded = workspace.load_model(name)
     is_there = find_corpus(catalog, documents, loaded) is not None
     if active and not is_there:

@@ -1,10 +1,15 @@
 """What a Python caller may hand over as questions -> labelled questions."""
 
+import hashlib
+import json
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from rag_app.errors import PairsError
+from rag_app.disk import write_whole
+from rag_app.errors import PairsError, StorageError
 from rag_app.pairs.datasets import label_dataset
 from rag_app.pairs.formats import read_questions
 from rag_app.pairs.labelled import LabelledQuestion
@@ -54,3 +59,54 @@ def _as_question(given: Any) -> LabelledQuestion:
         f"{given!r:.80} is no labelled question; hand over (question, passage) tuples, "
         "LabelledQuestion objects, an EmbeddingQAFinetuneDataset or a file"
     )
+
+
+def as_file(given: Questions, folder: Path) -> Path:
+    """A file of these questions: the one that was named, or one in `folder`, named by its content.
+
+    Passages that come with the questions are kept with them, as a dataset keeps its corpus, so
+    that they need no index.
+
+    Raises:
+        PairsError: as `as_questions`, or a question that names neither passage nor document.
+        StorageError: the file cannot be written.
+    """
+    if isinstance(given, str | Path):
+        return Path(given)
+    if isinstance(given, QADataset):
+        values = {name: getattr(given, name) for name in ("queries", "corpus", "relevant_docs")}
+        return _written(json.dumps(values, ensure_ascii=False), folder, ".json")
+    questions = as_questions(given)
+    if all(one.passage and not one.document for one in questions):
+        return _written(json.dumps(_dataset_of(questions), ensure_ascii=False), folder, ".json")
+    if not all(one.document for one in questions):
+        raise PairsError("some questions name a document and some do not; hand them over apart")
+    rows = [{key: value for key, value in asdict(one).items() if value} for one in questions]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return _written(text, folder, ".jsonl")
+
+
+def _dataset_of(questions: Iterable[LabelledQuestion]) -> dict[str, Any]:
+    """What LlamaIndex's EmbeddingQAFinetuneDataset saves, of questions with their passages."""
+    corpus: dict[str, str] = {}
+    queries: dict[str, str] = {}
+    relevant: dict[str, list[str]] = defaultdict(list)
+    for number, one in enumerate(questions):
+        passage = one.passage or ""
+        key = hashlib.sha256(passage.encode()).hexdigest()[:16]
+        corpus[key] = passage
+        queries[f"q{number}"] = one.question
+        relevant[f"q{number}"].append(key)
+    return {"queries": queries, "corpus": corpus, "relevant_docs": relevant}
+
+
+def _written(text: str, folder: Path, ending: str) -> Path:
+    path = folder / f"pairs-{hashlib.sha256(text.encode()).hexdigest()[:12]}{ending}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error}; free some space or name another storage"
+        ) from error
+    return path

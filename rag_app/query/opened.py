@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class IndexRetriever(TracedRetriever):
     """A LlamaIndex retriever over an index, which also knows all nodes that it can return."""
 
-    def __init__(self, retriever: TracedRetriever, index: "VectorIndex") -> None:
+    def __init__(self, retriever: TracedRetriever, index: "VectorIndex", *, top_k: int) -> None:
         self._retriever = retriever
         self._index = index
+        self.top_k = top_k
         super().__init__()
 
     @property
@@ -157,7 +158,7 @@ class Index:
         options = RetrievalOptions.parse(retriever, fetch_k=fetch_k, where=where)
         searched = Searched(self.store, self.model)
         built = build_retriever(searched, options, top_k=top_k, tools=tools)
-        return IndexRetriever(built, self.store)
+        return IndexRetriever(built, self.store, top_k=top_k)
 
     def as_query_engine(
         self,

@@ -9,3 +9,7 @@ scoring    settings -> scores, with successive halving
 choice     the setting to recommend, and why
 stage      all of it
 """
+
+from rag_app.callable_stage import make_callable
+
+make_callable(__name__)

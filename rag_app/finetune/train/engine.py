@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rag_app.disk import whole_folder
+from rag_app.environment import root_logger_kept
 from rag_app.finetune.data.dev import DEV_METRIC, DevSet
 from rag_app.finetune.options import (
     REPORT_FILE,
@@ -26,7 +27,7 @@ from rag_app.models import EmbeddingModel
 from rag_app.models.device import choose_device, has_bf16
 from rag_app.progress import Progress, silent
 
-with warnings.catch_warnings():
+with warnings.catch_warnings(), root_logger_kept():
     # The package calls itself deprecated at import; its engine interface is all that is used.
     warnings.simplefilter("ignore")
     from llama_index.finetuning.types import BaseEmbeddingFinetuneEngine

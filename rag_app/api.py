@@ -1,0 +1,314 @@
+"""The stages with plain arguments, for programs and notebooks; `from rag_app import ...`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.environment import prepare_environment
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
+    from rag_app.finetune.request import FinetuneResult
+    from rag_app.index import Workspace
+    from rag_app.ingest.stage import IngestReport
+    from rag_app.llm.chat import ChatModel
+    from rag_app.llm.choose import LanguageModelOptions
+    from rag_app.pairs import Questions
+    from rag_app.progress import Progress
+    from rag_app.query.opened import Index
+    from rag_app.questions import QuestionsReport
+    from rag_app.sweep.stage import SweepResult
+    from rag_app.vectors import Embedder
+
+DEFAULT_STORAGE = "storage"
+
+
+def ingest(
+    documents: "str | Path | Sequence[str | Path] | Sequence[Document]",
+    *,
+    storage: str | Path = DEFAULT_STORAGE,
+    index: str | None = None,
+    model: str | None = None,
+    embedder: "Embedder | None" = None,
+    chunk_size: int | None = None,
+    chunk_overlap: int | None = None,
+    sentences: str | None = None,
+    use: bool = False,
+    progress: "Progress | None" = None,
+    **place: Any,
+) -> "IngestReport":
+    """Bring an index in line with documents: only what was added or changed is embedded.
+
+    Arguments:
+        documents: files and folders, or LlamaIndex documents. A folder's documents that are gone
+            are removed from the index; documents that are handed over only add and change.
+        storage: folder of indexes, models and cached vectors.
+        index: its name; the one in service, or one that the arguments describe, unless named.
+        model: a sentence-transformers model, by name or folder.
+        embedder: a model of your own instead.
+        chunk_size, chunk_overlap: tokens, as the model reads them (256 and 32 unless named).
+        sentences: "rules" or "kiwi" (Korean by morphology).
+        use: put the index into service; the first index goes into service in any case.
+        progress: called with (step, done, total, note).
+        place: `chroma_url`, `offline`, `device`, as `rag_app.Workspace` takes them.
+    Raises:
+        DocumentError: a path is missing, or nothing could be read.
+        ConfigError, ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
+
+    >>> from llama_index.core.schema import Document
+    >>> faq = [Document(id_="hours", text="We are open from nine to six.")]
+    >>> report = ingest(faq, storage=storage)
+    >>> report.sync.added, report.chunks
+    (['hours'], 1)
+    """
+    from llama_index.core.schema import Document
+
+    from rag_app.documents.given import given_documents
+    from rag_app.ingest.stage import IndexOptions, ingest_reading
+    from rag_app.ingest.stage import ingest as ingest_paths
+    from rag_app.progress import silent
+
+    workspace = _workspace(storage, embedder=embedder, **place)
+    named = model or (embedder.name if embedder else None)
+    wanted: dict[str, Any] = {
+        "index_name": index,
+        "options": IndexOptions(named, chunk_size, chunk_overlap, sentences),
+        "use": use,
+        "progress": progress or silent,
+    }
+    listed = [documents] if isinstance(documents, str | Path) else list(documents)
+    handed_over = [one for one in listed if isinstance(one, Document)]
+    if handed_over:
+        return ingest_reading(workspace, given_documents(handed_over), **wanted)
+    return ingest_paths(workspace, [Path(str(one)) for one in listed], **wanted)
+
+
+def open_index(
+    name: str | None = None,
+    *,
+    storage: str | Path = DEFAULT_STORAGE,
+    embedder: "Embedder | None" = None,
+    **place: Any,
+) -> "Index":
+    """Open an index, or the one in service.
+
+    Arguments:
+        name: its name, or a beginning that no other has.
+        storage: folder of indexes, models and cached vectors.
+        embedder: the model that made it, if that was your own.
+        place: `chroma_url`, `offline`, `device`.
+    Raises:
+        IndexMissing, IndexBroken, IndexMismatch, ModelError: as their names say.
+
+    >>> index = open_index(storage=storage)
+    >>> [hit.node.text for hit in index.as_retriever("hybrid:0.7").retrieve("opening hours")]
+    ['We are open from nine to six.']
+    """
+    from rag_app.query.opened import Index
+
+    workspace = _workspace(storage, embedder=embedder, **place)
+    return Index(workspace, workspace.open(name))
+
+
+def write_questions(
+    *,
+    storage: str | Path = DEFAULT_STORAGE,
+    index: str | None = None,
+    llm: "LanguageModelOptions | None" = None,
+    per_chunk: int = 2,
+    limit: int | None = None,
+    seed: int = 13,
+    progress: "Progress | None" = None,
+    **place: Any,
+) -> "QuestionsReport":
+    """Write questions that the chunks of an index answer, and keep those that find their passage.
+
+    Arguments:
+        storage: folder of indexes, models and questions.
+        index: its name; the one in service unless named.
+        llm: which language model writes; the local one if it is installed, else questions come from
+            headings and key sentences.
+        per_chunk: questions asked for by chunk.
+        limit: only so many chunks, spread over the index.
+    Raises:
+        IndexMissing, IndexBroken, ModelError, LanguageModelError, StorageError: as their names say.
+
+    >>> from rag_app.llm.choose import LanguageModelOptions
+    >>> report = write_questions(storage=storage, llm=LanguageModelOptions(kind="none"))
+    >>> report.chunks
+    1
+    """
+    from rag_app.llm.choose import LanguageModelOptions
+    from rag_app.progress import silent
+    from rag_app.questions import write_questions as write
+
+    workspace = _workspace(storage, **place)
+    return write(
+        workspace.open(index),
+        storage=workspace.storage,
+        llm=llm or LanguageModelOptions(models=workspace.models),
+        per_chunk=per_chunk,
+        limit=limit,
+        seed=seed,
+        progress=progress or silent,
+    )
+
+
+def finetune(
+    pairs: "Questions | None" = None,
+    *,
+    storage: str | Path = DEFAULT_STORAGE,
+    index: str | None = None,
+    model: str | None = None,
+    preset: str | None = None,
+    loss: str = "mnrl",
+    method: str = "full,adapter",
+    train_on: str | None = None,
+    dev_share: float = 0.1,
+    test_share: float = 0.3,
+    group_by: str | None = None,
+    canary: str | Path | None = None,
+    promote: bool = True,
+    seed: int = 13,
+    results: str | Path | None = None,
+    progress: "Progress | None" = None,
+    training: dict[str, Any] | None = None,
+    **place: Any,
+) -> "FinetuneResult":
+    """Tune the embedding model on pairs, score it on held-out ones, promote the index if it won.
+
+    Arguments:
+        pairs: a file or BEIR folder, an `EmbeddingQAFinetuneDataset`, labelled questions, or
+            (question, passage) tuples; without any, questions that `write_questions` wrote.
+            Pairs that bring their passages need no index: theirs is made.
+        storage: folder of indexes, models and questions.
+        index: to start from; the one in service unless named.
+        model: what to tune where an index is made for the pairs.
+        preset: "quick": one or two epochs, minutes on a CPU.
+        loss: "mnrl", "triplet", "dae", or several in turn: "dae,mnrl".
+        method: "full", "lora", "adapter", or weights and adapter: "lora,adapter".
+        train_on: "labelled", "synthetic" or "both".
+        dev_share, test_share: of the pairs, which choose the checkpoint and give the verdict.
+        group_by: metadata key whose documents stay in one part of the split.
+        canary: out-of-domain questions with passages; the sample data unless named.
+        promote: put the tuned index into service if it won.
+        results: folder of what is measured; `results` in the storage unless named.
+        training: further fields of `rag_app.finetune.options.TrainingOptions`, such as epochs,
+            batch_size, learning_rate.
+    Raises:
+        PairsError, LeakError, TrainingError, IndexMissing, ModelError: as their names say.
+    """
+    from rag_app.finetune.data.material import SplitOptions
+    from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.request import FinetuneRequest
+    from rag_app.finetune.stage import finetune as tune
+    from rag_app.pairs.inputs import as_file
+    from rag_app.progress import silent
+
+    workspace = _workspace(storage, **place)
+    options = TrainingOptions(**{"loss": loss, "method": method, **(training or {})}, seed=seed)
+    request = FinetuneRequest(
+        pairs=None if pairs is None else as_file(pairs, workspace.storage / "pairs"),
+        train_on=train_on or ("synthetic" if pairs is None else "labelled"),  # type: ignore[arg-type]
+        index=index,
+        model=model,
+        options=options,
+        split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
+        preset=preset,
+        canary=None if canary is None else Path(canary),
+        promote=promote,
+        results=Path(results) if results else workspace.storage / "results",
+    )
+    return tune(workspace, request, progress=progress or silent)
+
+
+def sweep(
+    questions: "Questions | None" = None,
+    *,
+    storage: str | Path = DEFAULT_STORAGE,
+    index: str | None = None,
+    chunk_sizes: Sequence[int] = (128, 256, 512),
+    models: Sequence[str] = (),
+    retrievers: Sequence[str] = ("vector", "hybrid:auto"),
+    test_share: float = 0.5,
+    promote: bool = False,
+    seed: int = 13,
+    results: str | Path | None = None,
+    progress: "Progress | None" = None,
+    **place: Any,
+) -> "SweepResult":
+    """Compare chunk sizes, models and retrievers on the same questions.
+
+    Half of the questions choose, the other half report.
+
+    Arguments:
+        questions: as `finetune` takes pairs; without any, those that `write_questions` wrote.
+        storage: folder of indexes, models and questions.
+        index: whose documents, and the setting to beat; the one in service unless named.
+        chunk_sizes: tokens.
+        models: besides the index's own; by name or folder.
+        retrievers: as `--retriever` takes them; "hybrid:auto" finds its weight.
+        test_share: of the questions, for the report.
+        promote: put the index of a setting that won into service.
+        results: folder of what is measured; `results` in the storage unless named.
+    Raises:
+        ConfigError, PairsError, DocumentError, IndexMissing, ModelError: as their names say.
+    """
+    import datetime as dt
+
+    from rag_app.models.cross_encoder import load_cross_encoder
+    from rag_app.pairs.inputs import as_file
+    from rag_app.progress import silent
+    from rag_app.retrieve import Tools
+    from rag_app.sweep.grid import Grid
+    from rag_app.sweep.stage import SweepRequest
+    from rag_app.sweep.stage import sweep as compare_settings
+
+    workspace = _workspace(storage, **place)
+    request = SweepRequest(
+        grid=Grid(
+            chunk_sizes=tuple(chunk_sizes), models=tuple(models), retrievers=tuple(retrievers)
+        ),
+        questions=None if questions is None else as_file(questions, workspace.storage / "pairs"),
+        index=index,
+        test_share=test_share,
+        promote=promote,
+        seed=seed,
+        results=Path(results) if results else workspace.storage / "results",
+    )
+    tools = Tools(
+        storage=workspace.storage,
+        today=dt.datetime.now(tz=dt.UTC).date(),
+        llm=None,
+        load_encoder=lambda name: load_cross_encoder(
+            name, storage=workspace.storage, offline=workspace.offline, device=workspace.device
+        ),
+    )
+    return compare_settings(workspace, request, tools=tools, progress=progress or silent)
+
+
+def language_model(**options: Any) -> "ChatModel | None":
+    """A language model behind the OpenAI chat protocol, for `Index.as_query_engine`.
+
+    Arguments:
+        options: fields of `rag_app.llm.choose.LanguageModelOptions`: kind, base_url, model,
+            api_key, ...
+    Raises:
+        ConfigError, LanguageModelError: as their names say.
+
+    >>> language_model(kind="none") is None
+    True
+    """
+    from rag_app.llm.choose import LanguageModelOptions, open_language_model
+
+    return open_language_model(LanguageModelOptions(**options))
+
+
+def _workspace(
+    storage: str | Path, *, embedder: "Embedder | None" = None, **place: Any
+) -> "Workspace":
+    prepare_environment(offline=place.get("offline", True))
+    from rag_app.index import Workspace
+
+    return Workspace(Path(storage), embedder=embedder, **place)

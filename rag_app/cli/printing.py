@@ -1,0 +1,95 @@
+"""Text and tables on a terminal or in a pipe: where lines are broken, and nothing is cut."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Span = tuple[int, int]
+
+
+def print_wrapped(
+    console: "Console",
+    text: str,
+    *,
+    label: str = "",
+    color: str = "",
+    style: str = "",
+    marked: Span = (0, 0),
+    hang: int = 0,
+) -> None:
+    """Print text by someone else: the one place that breaks lines.
+
+    On a terminal lines are broken between words and go on under their own indent; a word that is
+    longer than the terminal is wide stays whole. In a pipe or a file lines stay as they are.
+
+    Arguments:
+        label: a word before the text, in `color`.
+        style: of the text, as Rich names it.
+        marked: characters of the text that are bold.
+        hang: blanks before each further piece of a line that is broken.
+    """
+    from rich.text import Text
+
+    from rag_app.text.normalise import visible
+
+    whole = Text()
+    if label:
+        whole.append(f"{label} ", style=color)
+    whole.append(visible(text), style=style)
+    whole.stylize("bold", *marked)
+    for line in whole.split("\n", allow_blank=True) or [whole]:
+        lines = _broken(line, console.width, hang) if console.is_terminal else [line]
+        for part in lines:
+            part.rstrip()
+            console.print(part, soft_wrap=True)
+
+
+def _broken(line: "Text", width: int, hang: int) -> "list[Text]":
+    """A line in pieces that fit, broken at blanks; each begins with the line's indent and hang."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    indent = " " * (hang + len(line.plain) - len(line.plain.lstrip()))
+    breaks, used = [], 0
+    for word in re.finditer(r"\s*\S+\s*", line.plain):
+        if used + cell_len(word[0].rstrip()) > width and used > len(indent):
+            breaks.append(word.start())
+            used = len(indent)
+        used += cell_len(word[0])
+    first, *others = line.divide(breaks)
+    return [first, *(Text(indent).append_text(other) for other in others)]
+
+
+def shown(text: str) -> str:
+    """Text by someone else for a terminal: no markup, and no controls that it would obey."""
+    from rich.markup import escape
+
+    from rag_app.text.normalise import visible
+
+    return escape(visible(text))
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:
+    """A plain table: the first column to the left, the others to the right; nothing is cut."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(
+        box=SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for position, header in enumerate(headers):
+        # What is cut short may be the name of two, or half a number.
+        made.add_column(header, justify="right" if position else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
