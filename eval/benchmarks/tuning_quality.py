@@ -1,6 +1,6 @@
 """Ways to tune, on the same splits: what each brings on held-out questions, and costs elsewhere.
 
-    python eval/benchmarks/tuning_quality.py --corpus jhu [--kinds labelled] [--ways quick,best]
+    python eval/benchmarks/tuning_quality.py --corpus jhu [--kinds labelled] [--ways quick,default]
 
 Every way gets the same pairs and is asked the same questions. Each seed splits anew; the intervals
 are of all seeds together, resampled by document, so that a question which several seeds held out
@@ -35,13 +35,18 @@ from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, scores
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
-from rag_app.finetune.data.material import Material, SplitOptions, prepare, read_labelled
-from rag_app.finetune.data.negatives import NegativeOptions
-from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.phases import Workshop, train_phases
-from rag_app.finetune.presets import BEST, DEFAULT, QUICK, as_quick, search_best
+from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.data.material import (
+    Material,
+    SplitOptions,
+    prepare_material,
+    read_labelled,
+)
+from rag_app.finetune.options import NegativeOptions, TrainingOptions
+from rag_app.finetune.phases import train_phases
+from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
 from rag_app.finetune.train.methods import ADAPTER
-from rag_app.index import Passages, VectorCache
+from rag_app.index import Passages, VectorCache, Workspace
 from rag_app.ingest.stage import open_target
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair
@@ -80,7 +85,6 @@ WAYS = {
     STOCK: Way(),
     "default": Way(),
     QUICK: Way(),
-    BEST: Way(),
     PLAIN: Way(SHORT),
     "stock batches": Way(SHORT, apart="nothing"),
     "mined negatives": Way(SHORT, mined=True),
@@ -94,7 +98,7 @@ WAYS = {
     "home alone": Way({**SHORT, "blend": 0.7, "whitening": 1.0}),
     "dae first": Way({**SHORT, "loss": "dae,mnrl"}),
 }
-MAIN = (STOCK, QUICK, BEST)
+MAIN = (STOCK, QUICK, "default")
 # As docs/measured.md calls them.
 TITLES = {
     "jhu": "English FAQ, MiniLM",
@@ -105,7 +109,6 @@ TITLES = {
     STOCK: "LlamaIndex",
     "default": "`rag-app finetune`",
     QUICK: "`--preset quick`",
-    BEST: "`--preset best`",
 }
 # What other ways are held against, question by question.
 AGAINST = (STOCK, PLAIN, QUICK)
@@ -119,11 +122,16 @@ class Bench:
     kind: str
     seed: int
     settings: Settings
+    workspace: Workspace
     base: EmbeddingModel
     passages: Passages
-    cache: VectorCache
     material: Material
     canary: Canary
+
+    @property
+    def cache(self) -> VectorCache:
+        """Vectors that are known already."""
+        return self.workspace.cache
 
 
 def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cpu") -> Bench:
@@ -135,8 +143,9 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         # Questions of one writer share a file, and the last ones count.
         settings = settings.model_copy(update={"storage": examples.parent / "storage"})
     ready(corpus, settings, kind, per_chunk=way.per_chunk, examples=examples)
-    opened = open_target(workspace_of(settings), index_options(settings))
-    index, base = opened.index, opened.model
+    workspace = workspace_of(settings)
+    index = open_target(workspace, index_options(settings)).index
+    base = workspace.load_model(index.info.model)
     passages = index.passages()
     labelled, _ = read_labelled(corpus.questions, passages.nodes)
     written: Sequence[Pair] = []
@@ -148,7 +157,7 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         if way.filters:
             questions = filter_questions(questions, passages, base).kept
         written = to_pairs(questions)
-    material = prepare(
+    material = prepare_material(
         labelled,
         written,
         train_on=kind,
@@ -158,9 +167,8 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         batch_size=TrainingOptions().batch_size,
         seed=seed,
     )
-    cache = VectorCache(settings.storage)
     canary = read_canary(canary_folder(), base, index.info.chunking)
-    return Bench(corpus, kind, seed, settings, base, passages, cache, material, canary)
+    return Bench(corpus, kind, seed, settings, workspace, base, passages, material, canary)
 
 
 def _examples(bench: Bench) -> Path:
@@ -184,29 +192,19 @@ def _first_of_each_chunk(questions: Sequence[Any], most: int) -> list[Any]:
     return first
 
 
-def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list[Any]]:
-    """The way's model, and what a search tried."""
+def train(bench: Bench, name: str) -> EmbeddingModel:
+    """The way's model."""
     way, material = WAYS[name], bench.material
     device = bench.settings.device
-    shop = Workshop(bench.settings.storage / "models", bench.cache, device, show)
     if name == STOCK:
-        target = shop.models / f"stock-{bench.kind}-{bench.seed}"
+        target = bench.workspace.models / f"stock-{bench.kind}-{bench.seed}"
         pairs = [(row.question, row.passage) for row in material.rows]
         train_llama_index(bench.base, pairs, target.resolve(), device=device)
-        return EmbeddingModel(target.name, target, device=device), []
-    options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
+        return EmbeddingModel(target.name, target, device=device)
+    negatives = NegativeOptions("mined" if way.mined else "none")
+    given = {**DEFAULT, **way.options}
+    options = TrainingOptions(**given, negatives=negatives, seed=bench.seed)
     harms = harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
-    if name == BEST:
-        search = search_best(
-            bench.base,
-            material,
-            options,
-            NegativeOptions(),
-            shop,
-            minutes=minutes,
-            harms=harms,
-        )
-        return search.model, [asdict(tried) for tried in search.tried]
     if name == QUICK:
         options = as_quick(options, material.rows, bench.base)
     if way.apart != "document":
@@ -215,14 +213,14 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
             for place, row in enumerate(material.rows)
         ]
         material = replace(material, rows=rows)
-    negatives = NegativeOptions("mined" if way.mined else "none")
-    return train_phases(bench.base, material, options, negatives, shop, harms=harms)[0], []
+    context = TrainingContext(bench.workspace, show)
+    return train_phases(context, bench.base, material, options, harms=harms).model
 
 
-def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict[str, Any]:
+def measure(bench: Bench, name: str, kept: KeptOutcomes) -> dict[str, Any]:
     """Train one way and score it at home and elsewhere."""
     started = time.perf_counter()
-    model, tried = train(bench, name, minutes)
+    model = train(bench, name)
     seconds = time.perf_counter() - started
     texts = [passage_text(node) for node in bench.passages.nodes]
     tuned_passages = Passages(
@@ -260,7 +258,6 @@ def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict
         "canary": asdict(canary.differences["mrr@10"]),
         "verdict": guard(compared.verdict, canary.differences).decision,
         "seconds": round(seconds, 1),
-        "tried": tried,
     }
 
 
@@ -414,7 +411,6 @@ def main() -> None:
     parser.add_argument("--kinds", default="labelled,synthetic", help="or both, together")
     parser.add_argument("--ways", default=",".join(MAIN), help=f"of {', '.join(WAYS)}")
     parser.add_argument("--seeds", default="13,14,15")
-    parser.add_argument("--minutes", type=float, default=10.0, help="for way best")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--markdown", action="store_true", help="print what is there, by seed")
     parser.add_argument("--pool", choices=list(WAYS), help="print a way over all devices' splits")
@@ -438,7 +434,7 @@ def main() -> None:
                         continue
                     print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
                     bench = open_bench(corpus, kind, seed, WAYS[way], arguments.device)
-                    rows.append(measure(bench, way, arguments.minutes, kept))
+                    rows.append(measure(bench, way, kept))
                     write_results(name, {"summary": summary(rows, kept), "rows": rows})
     print_table(summary(rows, kept))
 
