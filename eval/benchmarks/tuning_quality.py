@@ -160,7 +160,7 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
     material = prepare_material(
         labelled,
         written,
-        train_on=kind,
+        train_on=kind,  # type: ignore[arg-type]
         passages=passages,
         model=base,
         options=SplitOptions(),
