@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ _FULL = (
     "pytorchstreamwriter failed writing",
     "] . unexpected pos ",
 )
+# The process that writes it: of `write_whole`, and as active.json was written by earlier versions.
+_PARTIAL = re.compile(r"\.partial-(\d+)(?:\.[^.]*)?$")
 # Chroma writes in pieces of some megabytes, and takes back what it began.
 _HARDLY_ANY = 16_000_000
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file"}
@@ -88,7 +91,8 @@ def _cannot_be_written(path: Path, reason: str) -> StorageError:
 def write_whole(path: Path, text: str) -> None:
     """Write a file beside the one it replaces, then rename it; lines end as the text says.
 
-    What a link leads to is replaced, not the link.
+    What a link leads to is replaced, not the link. What a process left that was killed on the way
+    goes when the next one writes here.
 
     Raises:
         StorageError: a folder, a device or a pipe is there.
@@ -96,7 +100,8 @@ def write_whole(path: Path, text: str) -> None:
     """
     _refuse_other_kinds(path, is_folder=False)
     path = Path(os.path.realpath(path))
-    handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    sweep_partials(path.parent, of=path.name)
+    handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.partial-{os.getpid()}.")
     os.close(handle)
     new = Path(name)
     try:
@@ -105,6 +110,29 @@ def write_whole(path: Path, text: str) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def sweep_partials(folder: Path, *, of: str = "") -> None:
+    """Remove the half-written files of processes that are dead, of one file or of all here."""
+    for path in folder.glob("*.partial-*"):
+        owner = _PARTIAL.search(path.name)
+        if owner is None or (of and not path.name.startswith(f".{of}.partial-")):
+            continue
+        if path.is_file() and not _is_alive(int(owner[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":
+        # There the call below would end it.
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager

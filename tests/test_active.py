@@ -1,17 +1,20 @@
 """Which index is in service: one small file that is never seen half-written."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from rag_app.errors import IndexMissing, StorageError
-from rag_app.index import ActivePointer
+from rag_app.index import FilePointer
 
 
 def test_rollback_goes_back_one_at_a_time(tmp_path: Path) -> None:
-    active = ActivePointer(tmp_path / "new")
+    active = FilePointer(tmp_path / "new")
     assert active.current() is None
     for name in ("a", "b", "b", "c"):
         active.use(name)
@@ -24,7 +27,7 @@ def test_rollback_goes_back_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_forgotten_index_is_not_rolled_back_to(tmp_path: Path) -> None:
-    active = ActivePointer(tmp_path)
+    active = FilePointer(tmp_path)
     for name in ("a", "b", "c"):
         active.use(name)
     active.forget("b")
@@ -34,7 +37,7 @@ def test_a_forgotten_index_is_not_rolled_back_to(tmp_path: Path) -> None:
 
 
 def test_an_index_used_again_is_remembered_once(tmp_path: Path) -> None:
-    active = ActivePointer(tmp_path)
+    active = FilePointer(tmp_path)
     for name in ("a", "b", "a"):
         active.use(name)
     assert json.loads(active.path.read_text("utf-8")) == {"active": "a", "previous": ["b"]}
@@ -42,21 +45,37 @@ def test_an_index_used_again_is_remembered_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff\xfe", b"null"])
 def test_a_damaged_pointer_is_named(tmp_path: Path, content: bytes) -> None:
-    active = ActivePointer(tmp_path)
+    active = FilePointer(tmp_path)
     active.path.write_bytes(content)
     with pytest.raises(StorageError, match=r"active\.json is damaged; .*index use NAME"):
         active.current()
 
 
+def test_what_killed_processes_left_goes_at_the_next_run(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    dead = int(done.stdout)
+    left = [f"active.partial-{dead}", f".active.json.partial-{dead}.x1y2"]
+    others = [f"active.partial-{os.getpid()}", "notes.partial-x", "active.json.bak"]
+    for name in (*left, *others):
+        (tmp_path / name).touch()
+    FilePointer(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
 def test_whoever_reads_while_it_is_switched_sees_one_or_the_other(tmp_path: Path) -> None:
-    active = ActivePointer(tmp_path)
+    active = FilePointer(tmp_path)
     active.use("a")
     done = threading.Event()
     seen: set[str | None] = set()
 
     def read() -> None:
         while not done.is_set():
-            seen.add(ActivePointer(tmp_path).current())
+            seen.add(FilePointer(tmp_path).current())
 
     reader = threading.Thread(target=read)
     reader.start()

@@ -329,7 +329,7 @@ def test_debug_shows_what_the_disk_refused(
     storage: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/big/file")
-    monkeypatch.setattr("rag_app.ingest.ingest", Failing(full))
+    monkeypatch.setattr("rag_app.ingest.stage.ingest", Failing(full))
     done = run_app("ingest", docs, "--debug")
     assert done.exit_code == 2
     assert "OSError: [Errno 28] No space left on device: '/big/file'" in done.stderr
@@ -619,6 +619,44 @@ def test_a_question_that_is_none(shop: Path, question: str) -> None:
     done = run_app("query", "-q", question, "--storage", shop, "--llm", "none")
     assert done.exit_code == 2
     assert done.stderr.startswith("error: the question ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("index", "use", ""),
+        ("index", "remove", ""),
+        ("ingest", "docs", "--index", ""),
+        ("query", "-q", "refunds", "--llm", "none", "--index", ""),
+        ("questions", "--llm", "none", "--index", ""),
+        ("finetune", "--index", ""),
+        ("sweep", "--index", ""),
+        ("evaluate", "questions.jsonl", "--index", ""),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_empty_name_of_an_index_is_refused(shop: Path, command: tuple[str, ...]) -> None:
+    (shop.parent / "questions.jsonl").write_text('{"question": "refunds?", "answer": "paid"}\n')
+    check_error(*command, kind="ConfigError", says="the name of the index is empty")
+
+
+def test_an_index_that_a_killed_run_left_is_listed_and_removed(shop: Path, docs: Path) -> None:
+    name = name_of(shop)
+    (shop / "indexes" / "half" / "chroma").mkdir(parents=True)
+    listed = run_app("index", "list", "--storage", shop)
+    assert listed.exit_code == 0
+    assert re.search(r"half +unfinished", listed.stdout)
+    for mend in ("`rag-app ingest --index half PATH`", "`rag-app index remove half`"):
+        assert mend in listed.stderr
+    values = run_json("index", "list", "--storage", shop)
+    assert [index["name"] for index in values["indexes"]] == [name]
+    assert [(one["name"], one["state"]) for one in values["unusable"]] == [("half", "unfinished")]
+    assert run_app("index", "remove", "half", "--storage", shop).exit_code == 0
+    assert "unusable" not in run_json("index", "list", "--storage", shop)
+    (shop / "indexes" / "half" / "chroma").mkdir(parents=True)
+    done = run_app("ingest", docs, "--storage", shop, "--index", "half", "--model", "tiny")
+    assert done.exit_code == 0, done.stderr
+    assert [i["chunks"] for i in run_json("index", "list", "--storage", shop)["indexes"]] == [3, 3]
 
 
 def test_a_conversation(shop: Path) -> None:

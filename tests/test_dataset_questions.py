@@ -97,7 +97,7 @@ def make(storage: Path, texts: Mapping[str, str], *, name: str, **model: Any) ->
     return index_corpus(
         Catalog(storage),
         corpus_documents(texts),
-        WordModel(**model),  # type: ignore[arg-type]
+        WordModel(**model),
         name=name,
         cache=VectorCache(storage),
     )

@@ -17,11 +17,13 @@ import pytest
 from tiny import make_tiny_model, one_thread
 from typer.testing import CliRunner
 
+import rag_app.index as index_package
 from rag_app.cli.app import build_app
 from rag_app.cli.changes import show_changes
 from rag_app.cli.run import Run
 from rag_app.errors import TrainingError
 from rag_app.evaluate.changes import flips
+from rag_app.finetune import stage
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.request import FinetuneRequest, FinetuneResult
 from rag_app.finetune.stage import finetune
@@ -293,3 +295,59 @@ def test_the_stage_trains_as_quick_says(shop: Shop, monkeypatch: pytest.MonkeyPa
     result, _ = shop.finetune(promote=False, preset="quick")
     assert result.options.epochs == 1
     assert len(result.training.dev_mrr) == 1
+
+
+def test_what_is_ingested_before_the_switch_comes_along(
+    shop: Shop, measured: FinetuneResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    catalog = shop.workspace.catalog
+    docs = tmp_path / "late"
+    docs.mkdir()
+
+    def ingest_late(number: int) -> None:
+        (docs / f"{number}.txt").write_text(f"noise1 late{number} noise2", "utf-8")
+        # As another process would, into the index in service.
+        ingest(shop.workspace, [docs])
+
+    keep = stage._keep
+    promotions = []
+
+    def keep_late(*arguments: Any) -> None:
+        promotions.append(catalog.active.current())
+        ingest_late(len(promotions))
+        keep(*arguments)
+
+    monkeypatch.setattr(stage, "_keep", keep_late)
+    # From the base, and then from the tuned index itself.
+    catalog.active.use(shop.base_index)
+    served = []
+    for number in (1, 2):
+        result, _ = shop.finetune()
+        assert result.promoted
+        assert shop.active() == result.index
+        served.append(result.index)
+        held = {one.document_id for one in shop.workspace.catalog.open().records()}
+        assert {f"late/{n}.txt" for n in range(1, number + 1)} <= held
+        assert len(held) == len(DOCUMENTS) + number
+    assert promotions == [shop.base_index, served[0]]
+
+
+def test_an_ingest_that_waited_for_a_promotion_goes_into_what_was_promoted(
+    shop: Shop, measured: FinetuneResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    catalog = shop.workspace.catalog
+    catalog.active.use(shop.base_index)
+    docs = tmp_path / "later"
+    docs.mkdir()
+    (docs / "one.txt").write_text("noise3 later noise4", "utf-8")
+
+    def sync_late(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        report = index_package.sync_documents(*arguments, **options)
+        catalog.active.use(measured.index)
+        return report
+
+    monkeypatch.setattr(index_package, "sync_documents", sync_late)
+    report = ingest(shop.workspace, [docs])
+    assert (report.index, report.active) == (measured.index, True)
+    assert "later/one.txt" in {one.document_id for one in catalog.open().records()}

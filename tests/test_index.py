@@ -1,6 +1,7 @@
 """Indexes: what they say of themselves, what they find, and how they are kept apart."""
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -126,7 +127,7 @@ def test_chunks_are_read_once_until_the_index_writes(
 def test_what_another_writer_adds_is_found(index: VectorIndex, model: WordModel) -> None:
     nodes = nodes_of([*TEXTS, "blue pie"], model)
     assert index.get_nodes([nodes[0].node_id])
-    other = VectorIndex(index.name, index._collection, index.info, index.folder)
+    other = VectorIndex(index.name, index.connection, index.info, index.folder)
     other.write(nodes[4:], model.embed_passages(["blue pie"]))
     assert [n.text for n in index.get_nodes([nodes[4].node_id, nodes[1].node_id])] == [
         "blue pie",
@@ -318,3 +319,95 @@ def test_base_and_tuned_are_those_like_the_index_in_service(
     # A name comes before an alias.
     catalog.make("base", info_of(model))
     assert catalog.open("base").name == "base"
+
+
+# What a killed run leaves
+
+
+def half_made(catalog: Catalog, name: str, *, store: bool = True) -> Path:
+    """An index whose run was killed before its collection was made."""
+    import chromadb
+    from chromadb.config import Settings
+
+    path = catalog.folder / name / "chroma"
+    path.mkdir(parents=True)
+    if store:
+        settings = Settings(anonymized_telemetry=False)
+        chromadb.PersistentClient(path=str(path), settings=settings).close()
+    return path.parent
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_an_unfinished_index_disturbs_no_other_and_can_be_completed_or_removed(
+    index: VectorIndex, model: WordModel, tmp_path: Path, store: bool
+) -> None:
+    catalog = Catalog(tmp_path)
+    folder = half_made(catalog, "half", store=store)
+    assert catalog.names() == ["words"]
+    assert catalog.find(info_of(model)) == "words"
+    assert catalog.find(info_of(WordModel("other"))) is None
+    assert [one.name for one in catalog.indexes()] == ["words"]
+    half, words = catalog.listed()
+    assert (half.name, half.state.value, half.index) == ("half", "unfinished", None)
+    assert (words.name, words.state.value, words.mend) == ("words", "ready", "")
+    for mend in ("rag-app ingest --index half PATH", "rag-app index remove half"):
+        assert mend in half.mend
+    with pytest.raises(IndexBroken, match="'half' is unfinished"):
+        catalog.open("half")
+    made = catalog.make("half", info_of(model))
+    made.write(nodes_of(TEXTS, model), model.embed_passages(TEXTS))
+    assert Catalog(tmp_path).open("half").count() == 4
+    assert catalog.names() == ["half", "words"]
+    catalog.remove("half")
+    half_made(catalog, "half", store=store)
+    catalog.remove("half")
+    assert not folder.exists()
+    assert [one.name for one in catalog.listed()] == ["words"]
+
+
+def test_a_broken_index_disturbs_no_other(index: VectorIndex, model: WordModel) -> None:
+    catalog = Catalog(index.folder.parent.parent)
+    folder = half_made(catalog, "bad", store=False)
+    (folder / "chroma" / "chroma.sqlite3").write_bytes(b"no database " * 1000)
+    assert catalog.find(info_of(model)) == "words"
+    assert [(one.name, one.state.value) for one in catalog.listed()] == [
+        ("bad", "broken"),
+        ("words", "ready"),
+    ]
+
+
+def test_an_index_of_an_earlier_version_is_ready(index: VectorIndex, model: WordModel) -> None:
+    # Only writing marks it.
+    (index.folder / "written").unlink()
+    catalog = Catalog(index.folder.parent.parent)
+    assert catalog.names() == ["words"]
+    assert catalog.open("words").count() == 4
+    assert catalog.open("words").search(model.embed_queries(["red"])[0], top_k=1)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_refused_everywhere(
+    catalog: Catalog, index: VectorIndex, model: WordModel, name: str
+) -> None:
+    catalog.active.use("words")
+    for ask in (
+        lambda: catalog.open(name),
+        lambda: catalog.remove(name),
+        lambda: catalog.make(name, info_of(model)),
+    ):
+        with pytest.raises(ConfigError, match="the name of the index is empty"):
+            ask()
+
+
+def test_an_index_in_service_that_is_gone_counts_as_none(
+    catalog: Catalog, index: VectorIndex, model: WordModel
+) -> None:
+    catalog.make("other", info_of(model))
+    catalog.put_into_service("words")
+    catalog.put_into_service("other")
+    assert catalog.in_service() == "other"
+    shutil.rmtree(catalog.folder / "other")
+    assert Catalog(catalog.storage).in_service() is None
+    catalog.put_into_service("words")
+    with pytest.raises(IndexMissing, match="no earlier index"):
+        catalog.active.rollback()

@@ -13,7 +13,7 @@ from conftest import MINILM, ROOT
 from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
-from rag_app.errors import DocumentError, IndexMismatch, ModelError
+from rag_app.errors import ConfigError, DocumentError, IndexMismatch, ModelError
 from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace
 from rag_app.ingest.stage import IndexOptions, IngestReport, ingest, open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
@@ -372,3 +372,20 @@ def test_a_killed_ingest_answers_and_the_next_one_finishes_it(
     run(docs, tmp_path / "undisturbed")
     assert state(index) == state(Catalog(tmp_path / "undisturbed").open())
     assert index.count() == 300
+
+
+@pytest.mark.parametrize("given", [{}, {"name": "words"}, {"use": True}], ids=str)
+def test_an_index_in_service_whose_folder_was_deleted_counts_as_none(
+    docs: Path, storage: Path, given: dict[str, Any]
+) -> None:
+    first = run(docs, storage)
+    shutil.rmtree(storage / "indexes" / first.index)
+    again = run(docs, storage, **given)
+    assert (again.index, again.active) == (given.get("name", first.index), True)
+    assert sorted(again.sync.added) == sorted(first.sync.added)
+
+
+def test_an_empty_name_is_refused(docs: Path, storage: Path) -> None:
+    run(docs, storage)
+    with pytest.raises(ConfigError, match="the name of the index is empty"):
+        run(docs, storage, name="")

@@ -18,7 +18,7 @@ from rag_app.chunks import Chunking
 from rag_app.errors import ConfigError, DocumentError
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
-from rag_app.index import IndexInfo, Passages, Workspace
+from rag_app.index import Catalog, IndexInfo, Passages, Workspace
 from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.pairs import Pair, Question, make_pair
 from rag_app.progress import Progress, silent
@@ -551,13 +551,23 @@ def test_a_document_that_was_removed_since_the_last_sweep(
     assert documents(first) - documents(built) == {"docs/manual.pdf"}
 
 
+def half_made(catalog: Catalog, name: str) -> None:
+    """What a run leaves that is killed between making a store and its collection."""
+    import chromadb
+    from chromadb.config import Settings as ChromaSettings
+
+    path = catalog.folder / name / "chroma"
+    path.mkdir(parents=True)
+    chromadb.PersistentClient(path=str(path), settings=ChromaSettings(anonymized_telemetry=False))
+
+
 def test_an_index_that_a_killed_run_left_without_its_collection(
     workspace: Workspace, tiny: str
 ) -> None:
     catalog = workspace.catalog
     info = catalog.open().info
-    catalog._client("broken")
-    assert "broken" in catalog.names()
+    half_made(catalog, "broken")
+    assert "broken" not in catalog.names()
     built = builder_of(workspace).build(tiny, SMALL)
     assert built.seconds is not None
     assert built.index.info == IndexInfo(

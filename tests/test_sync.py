@@ -183,7 +183,7 @@ def test_a_run_that_dies_before_deleting_leaves_an_index_that_answers(
     sync(index, folder, model)
     put(folder / "one.md", "f", "g")
     (folder / "two.md").unlink()
-    dying = DyingIndex(index.name, index.store.client, index.info, index.folder)
+    dying = DyingIndex(index.name, index.connection, index.info, index.folder)
     with pytest.raises(KeyboardInterrupt):
         sync(dying, folder, model)
     assert index.count() == 7  # a, b, c, d, e and the new f, g

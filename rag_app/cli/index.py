@@ -38,7 +38,7 @@ def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
     """Show every index: its model, when it was made, how `finetune` scored it, which is in use."""
     catalog, settings = _catalog(run, chroma_url)
     active = catalog.active.current()
-    scores = _finetune_scores(settings.results)
+    scores, listed = _finetune_scores(settings.results), catalog.listed()
     rows = [
         {
             "name": index.name,
@@ -48,16 +48,24 @@ def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
             "chunks": index.count(),
             "mrr@10": scores.get(index.name),
         }
-        for index in map(catalog.open, catalog.names())
+        for index in (one.index for one in listed if one.index is not None)
     ]
+    others = [one for one in listed if one.index is None]
     if rows:
         run.out.print(_table(rows, active, with_models=run.out.width >= ROOM_FOR_MODELS), "")
         run.say("* in service. `rag-app index use NAME` switches; a beginning of the name will do")
         if scores:
             run.say("MRR@10: on the held-out questions of the last `finetune` that scored it")
-    else:
+    elif not others:
         run.say("no index yet; run `rag-app ingest PATH`")
-    run.result({"active": active, "indexes": rows})
+    for one in others:
+        run.say(f"{one.name} ({one.state.value}): {one.mend}")
+    result: dict[str, Any] = {"active": active, "indexes": rows}
+    if others:
+        result["unusable"] = [
+            {"name": one.name, "state": one.state.value, "mend": one.mend} for one in others
+        ]
+    run.result(result)
 
 
 def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool) -> Any:
@@ -106,16 +114,16 @@ def use_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
     """Put an index into service."""
     catalog, _ = _catalog(run, chroma_url)
     whole = catalog.open(name).name
-    catalog.active.use(whole)
+    catalog.put_into_service(whole)
     run.say(f"{whole} is in service; `rag-app index rollback` takes it back")
     run.result({"active": whole})
 
 
 @index_app.command("rollback", epilog="Example:\n\nrag-app index rollback")
 @command
-def rollback_index(run: Run) -> None:
+def rollback_index(run: Run, chroma_url: ChromaUrl = None) -> None:
     """Put the index that was in service before back into service."""
-    name = _catalog(run)[0].active.rollback()
+    name = _catalog(run, chroma_url)[0].active.rollback()
     run.say(f"{name} is in service again")
     run.result({"active": name})
 
@@ -125,7 +133,6 @@ def rollback_index(run: Run) -> None:
 def remove_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
     """Delete an index that is not in service."""
     catalog, _ = _catalog(run, chroma_url)
-    whole = catalog.open(name).name
-    catalog.remove(whole)
+    whole = catalog.remove(name)
     run.say(f"{whole} is removed")
     run.result({"removed": whole})

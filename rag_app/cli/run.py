@@ -15,7 +15,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from rag_app.cli.flags import COMMON
-from rag_app.cli.printing import Span, print_wrapped
+from rag_app.cli.printing import Span, print_wrapped, shown
 from rag_app.disk import disk_is_full
 from rag_app.errors import ConfigError, RagAppError, StorageError
 

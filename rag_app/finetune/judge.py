@@ -15,7 +15,7 @@ from rag_app.evaluate.comparison import (
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.verdict import Verdict, guard
 from rag_app.finetune.context import TrainingContext, TunableIndex
-from rag_app.index import IndexInfo, OpenIndex, Passages, copy_chunks, name_for
+from rag_app.index import IndexInfo, OpenIndex, Passages, name_for
 from rag_app.models import EmbeddingModel
 from rag_app.models.plain import PlainEncode
 from rag_app.pairs import Question
@@ -47,15 +47,11 @@ class Judgement:
     ann_recall: float
 
 
-def index_tuned(
-    context: TrainingContext, base: TunableIndex, tuned: EmbeddingModel
-) -> TunableIndex:
-    """The index of the tuned model beside that of the base, with the same chunks; resumes."""
+def make_tuned(context: TrainingContext, base: TunableIndex, tuned: EmbeddingModel) -> TunableIndex:
+    """The index of the tuned model beside that of the base, to be filled."""
     catalog = context.workspace.catalog
     info = IndexInfo.of(tuned, base.index.info.chunking, base_model=base.model.name)
-    index = catalog.make(name_for(catalog, info), info)
-    copy_chunks(base.index, index, model=tuned, cache=context.cache, progress=context.progress)
-    return OpenIndex(index, tuned)
+    return OpenIndex(catalog.make(name_for(catalog, info), info), tuned)
 
 
 def judge(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.context import TrainingContext
@@ -25,13 +25,11 @@ from rag_app.finetune.query_map.training import train_adapter
 from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.train.losses import LOSSES, find_loss
 from rag_app.finetune.train.methods import ADAPTER, find_method
+from rag_app.finetune.training_lock import training_lock
 from rag_app.index.names import short_model_name
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import training_documents, write_training_documents
 from rag_app.progress import renamed
-
-if TYPE_CHECKING:
-    pass
 
 ADAPTER_LOSS = "mnrl"
 # Characters of a folder's name.
@@ -122,7 +120,21 @@ def train_phases(
 
     Arguments:
         harms: whether a model is certainly worse than its base on out-of-domain questions.
+    Raises:
+        TrainingError: another process is training the same.
     """
+    key = training_key(base.fingerprint, material.rows, _texts(material), options)
+    with training_lock(context.models, f".training-{key}"):
+        return _train_phases(context, base, material, options, harms)
+
+
+def _train_phases(
+    context: TrainingContext,
+    base: EmbeddingModel,
+    material: Material,
+    options: TrainingOptions,
+    harms: Harms,
+) -> TrainedModel:
     model = base
     reports: list[TrainingReport] = []
     dropped = False
@@ -205,15 +217,37 @@ def _train_one(
     material: Material,
     options: TrainingOptions,
 ) -> tuple[EmbeddingModel, TrainingReport]:
-    dev = [*material.dev.questions, *material.dev.passages] if material.dev else []
-    key = training_key(base.fingerprint, rows, dev, options)
+    key = training_key(base.fingerprint, rows, _texts(material), options)
     kind = ADAPTER if options.method == ADAPTER else options.loss
     end = f"-{kind}-{key}"
     target = context.models / f"{_short(base.name, LONGEST_NAME - len(end))}{end}"
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
-    elif options.method == ADAPTER:
-        report = train_adapter(
+    else:
+        # Another command may begin with the same phase.
+        with training_lock(context.models, f".{target.name}"):
+            report = _train_into(context, target, base, rows, material=material, options=options)
+    # Also of what was trained before: it may have been killed before this line.
+    before = training_documents(base)
+    write_training_documents(target, {*material.training_documents, *before})
+    return EmbeddingModel(target.name, target, device=context.device), report
+
+
+def _texts(material: Material) -> list[str]:
+    return [*material.dev.questions, *material.dev.passages] if material.dev else []
+
+
+def _train_into(
+    context: TrainingContext,
+    target: Path,
+    base: EmbeddingModel,
+    rows: Sequence[TrainingRow],
+    *,
+    material: Material,
+    options: TrainingOptions,
+) -> TrainingReport:
+    if options.method == ADAPTER:
+        return train_adapter(
             base,
             rows,
             pool=material.pool.texts,
@@ -223,22 +257,17 @@ def _train_one(
             cache=context.cache,
             progress=context.progress,
         )
-    else:
-        engine = EmbeddingFinetuneEngine(
-            base,
-            rows,
-            dev=material.dev,
-            target=target,
-            options=options,
-            device=context.device,
-            progress=context.progress,
-        )
-        engine.finetune()
-        report = engine.finished_report()
-    # Also of what was trained before: it may have been killed before this line.
-    before = training_documents(base)
-    write_training_documents(target, {*material.training_documents, *before})
-    return EmbeddingModel(target.name, target, device=context.device), report
+    engine = EmbeddingFinetuneEngine(
+        base,
+        rows,
+        dev=material.dev,
+        target=target,
+        options=options,
+        device=context.device,
+        progress=context.progress,
+    )
+    engine.finetune()
+    return engine.finished_report()
 
 
 def _short(name: str, longest: int) -> str:

@@ -26,7 +26,8 @@ class Prepared:
     """What training and judging start from.
 
     Fields:
-        base: the index of the untuned model.
+        source: the index that was named, or is in service.
+        base: the index of the untuned model, often the same.
         passages: all of its chunks.
         canary: out-of-domain questions; None where there are none.
         canary_skipped: why there are none.
@@ -34,6 +35,7 @@ class Prepared:
             its place.
     """
 
+    source: VectorIndex
     base: TunableIndex
     passages: Passages
     material: Material
@@ -51,12 +53,13 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
     """
     catalog = context.workspace.catalog
     dataset = _open_dataset(context, request)
-    base = dataset or open_base(context, request)
+    source = dataset.index if dataset else catalog.open(request.index)
+    base = dataset or open_base(context, request, source)
     passages = base.index.passages()
     material = _material(context, request, base, passages)
     canary, skipped = _canary(request, base, passages)
     replaces = dataset is None or _holds_the_same(in_service(catalog), base.index)
-    return Prepared(base, passages, material, canary, skipped, may_be_replaced=replaces)
+    return Prepared(source, base, passages, material, canary, skipped, may_be_replaced=replaces)
 
 
 def _open_dataset(context: TrainingContext, request: FinetuneRequest) -> TunableIndex | None:
@@ -71,9 +74,9 @@ def _open_dataset(context: TrainingContext, request: FinetuneRequest) -> Tunable
         progress=context.progress,
         tell=context.tell,
     )
-    active = context.workspace.catalog.active
-    if dataset and active.current() is None:
-        active.use(dataset.index.name)
+    catalog = context.workspace.catalog
+    if dataset and catalog.in_service() is None:
+        catalog.put_into_service(dataset.index.name)
     return dataset
 
 
@@ -84,14 +87,15 @@ def _holds_the_same(active: VectorIndex | None, index: VectorIndex) -> bool:
     )
 
 
-def open_base(context: TrainingContext, request: FinetuneRequest) -> TunableIndex:
-    """The index of the untuned model, brought in line with the named (or active) one.
+def open_base(
+    context: TrainingContext, request: FinetuneRequest, index: VectorIndex
+) -> TunableIndex:
+    """The index of the untuned model, brought in line with the one that is to be tuned.
 
     Raises:
         ConfigError: another model is to be tuned than the one that made the index.
     """
     workspace, catalog = context.workspace, context.workspace.catalog
-    index = catalog.open(request.index)
     own = index.info.base_model
     if request.model not in (None, own, index.info.model):
         raise ConfigError(

@@ -10,11 +10,12 @@ from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.card import write_card
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.rows import cut_passages
-from rag_app.finetune.judge import index_tuned, judge
+from rag_app.finetune.judge import judge, make_tuned
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import TrainedModel, plan_phases, train_phases
 from rag_app.finetune.prepare import Prepared, prepare
 from rag_app.finetune.presets import QUICK, as_quick
+from rag_app.finetune.promotion import Lineage, promote
 from rag_app.finetune.request import DataSummary, FinetuneRequest, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
@@ -61,7 +62,9 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     announce(context.progress, 2, STEPS, "training")
     trained = _train(context, request, prepared)
     announce(context.progress, 3, STEPS, "embedding the passages with the tuned model")
-    tuned = index_tuned(context, prepared.base, trained.model)
+    tuned = make_tuned(context, prepared.base, trained.model)
+    lineage = Lineage(prepared.source, prepared.base, tuned)
+    lineage.bring_up_to_date(context)
     announce(context.progress, 4, STEPS, "scoring base and tuned on held-out questions")
     judgement = judge(context, prepared, tuned, seed=request.options.seed)
     base = prepared.base
@@ -84,7 +87,7 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     )
     _keep(result, request)
     if result.promoted:
-        context.workspace.catalog.active.use(tuned.index.name, instead_of=base.index.name)
+        promote(context, lineage)
     return result
 
 

@@ -1,8 +1,8 @@
 """Indexes: what made them, how they are kept true to the documents, and which one is in service."""
 
-from rag_app.index.active import ActivePointer
+from rag_app.index.active import ActivePointer, FilePointer
 from rag_app.index.cache import VectorCache
-from rag_app.index.catalog import Catalog
+from rag_app.index.catalog import Catalog, check_not_empty
 from rag_app.index.corpus import CorpusIndex, find_corpus, index_corpus
 from rag_app.index.info import IndexInfo
 from rag_app.index.names import index_name, name_for
@@ -15,6 +15,7 @@ __all__ = [
     "Catalog",
     "ChunkRecord",
     "CorpusIndex",
+    "FilePointer",
     "IndexInfo",
     "IndexModel",
     "OpenIndex",
@@ -23,6 +24,7 @@ __all__ = [
     "VectorCache",
     "VectorIndex",
     "Workspace",
+    "check_not_empty",
     "copy_chunks",
     "find_corpus",
     "index_corpus",

@@ -1,13 +1,21 @@
-"""Which index is in service, and which were before it: one small file, switched atomically."""
+"""Which index is in service, and which were before it: kept where the indexes are."""
 
 import json
-import os
+from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from chromadb.errors import NotFoundError
+
+from rag_app.disk import sweep_partials, write_whole
 from rag_app.errors import IndexMissing, StorageError
 
 KEPT_PREVIOUS = 20
+# A collection without chunks, whose metadata says what is in service.
+COLLECTION = "rag_app-in-service"
+_STATE = "rag_app_service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +26,8 @@ class Service:
     previous: tuple[str, ...] = ()
 
 
-class ActivePointer:
-    """`<storage>/active.json`."""
-
-    def __init__(self, storage: Path) -> None:
-        self.path = storage / "active.json"
+class ActivePointer(ABC):
+    """The index in service; a switch is atomic, and the one before can be rolled back to."""
 
     def current(self) -> str | None:
         """Name of the index in service, or None."""
@@ -64,19 +69,78 @@ class ActivePointer:
         self._write(Service(active, tuple(old for old in state.previous if old != name)))
 
     def _read(self) -> Service:
-        if not self.path.is_file():
+        text = self._load()
+        if text is None:
             return Service()
         try:
-            state = json.loads(self.path.read_text("utf-8"))
+            state = json.loads(text)
             return Service(state["active"], tuple(state["previous"]))
         except (ValueError, KeyError, TypeError):
             raise StorageError(
-                f"{self.path} is damaged; run `rag-app index use NAME` after deleting it "
+                f"{self.place} is damaged; run `rag-app index use NAME` after deleting it "
                 "(`rag-app index list` shows the names)"
             ) from None
 
     def _write(self, state: Service) -> None:
+        self._save(json.dumps(asdict(state), indent=2) + "\n")
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where it is kept, for messages."""
+
+    @abstractmethod
+    def _load(self) -> str | bytes | None:
+        """What was saved last; None if nothing was."""
+
+    @abstractmethod
+    def _save(self, text: str) -> None:
+        """Replace what was saved, all at once."""
+
+
+class FilePointer(ActivePointer):
+    """`<storage>/active.json`."""
+
+    def __init__(self, storage: Path) -> None:
+        self.path = storage / "active.json"
+        with suppress(OSError):
+            sweep_partials(storage)
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def _load(self) -> bytes | None:
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _save(self, text: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(f".partial-{os.getpid()}")
-        partial.write_text(json.dumps(asdict(state), indent=2) + "\n", "utf-8")
-        partial.replace(self.path)
+        write_whole(self.path, text)
+
+
+class ServerPointer(ActivePointer):
+    """Metadata of a collection on the Chroma server, so that all its clients agree."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @property
+    def place(self) -> str:
+        """The collection."""
+        return f"the collection {COLLECTION} on the Chroma server"
+
+    def _load(self) -> str | None:
+        try:
+            kept = self._client.get_collection(COLLECTION, embedding_function=None)
+        except NotFoundError:
+            return None
+        state = (kept.metadata or {}).get(_STATE)
+        return None if state is None else str(state)
+
+    def _save(self, text: str) -> None:
+        kept = self._client.get_or_create_collection(COLLECTION, embedding_function=None)
+        kept.modify(metadata={_STATE: text})

@@ -2,22 +2,58 @@
 
 import re
 import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from chromadb.errors import ChromaError
+
 from rag_app.errors import ConfigError, IndexBroken, IndexMissing
-from rag_app.index.active import ActivePointer
+from rag_app.index.active import ActivePointer, FilePointer, ServerPointer
+from rag_app.index.connection import (
+    STAMP,
+    Connection,
+    EmbeddedConnection,
+    ServerConnection,
+    embedded,
+)
 from rag_app.index.info import DISTANCE, IndexInfo
 from rag_app.index.names import resolve
-from rag_app.index.store import VectorIndex
+from rag_app.index.store import VectorIndex, index_lock
 
 # More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
 HNSW = {"space": DISTANCE, "ef_construction": 200, "max_neighbors": 32, "ef_search": 200}
 
 # What Chroma takes for a collection, and every file system for a folder.
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,98}[a-zA-Z0-9]")
+
+
+class State(Enum):
+    """Of an index: a run that is killed while it makes one leaves it unfinished."""
+
+    READY = "ready"
+    UNFINISHED = "unfinished"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An index as `index list` shows it.
+
+    Fields:
+        index: None unless it is ready.
+        mend: a sentence that says how to, empty where it is ready.
+    """
+
+    name: str
+    state: State
+    index: VectorIndex | None
+    mend: str
 
 
 class Catalog:
@@ -27,122 +63,246 @@ class Catalog:
         self.storage = storage
         self.folder = storage / "indexes"
         self.chroma_url = chroma_url
-        self.active = ActivePointer(storage)
-        self._clients: dict[str, Any] = {}
+        # Held, so that each store is opened once.
+        self._connections: dict[str, Connection] = {}
+
+    @cached_property
+    def active(self) -> ActivePointer:
+        """Which index is in service; kept where the indexes are."""
+        return ServerPointer(self._server) if self.chroma_url else FilePointer(self.storage)
 
     def names(self) -> list[str]:
-        """Names of all indexes, sorted."""
-        if self.chroma_url:
-            return sorted(collection.name for collection in self._client("").list_collections())
-        return sorted(
-            path.parent.parent.name for path in self.folder.glob("*/chroma/chroma.sqlite3")
-        )
+        """Names of all indexes that were made to the end, sorted."""
+        return [name for name, state in self._states() if state is not State.UNFINISHED]
+
+    def listed(self) -> list[Listed]:
+        """All indexes by name, those among them that a killed run left, or that are broken."""
+        return [self._listed(name, state) for name, state in self._states()]
+
+    def indexes(self) -> Iterator[VectorIndex]:
+        """Every index that can be opened, by name."""
+        for name, state in self._states():
+            if index := self._listed(name, state).index:
+                yield index
+
+    def in_service(self) -> str | None:
+        """Name of the index in service; None where that was removed or never finished."""
+        name = self.active.current()
+        return name if name in self.names() else None
+
+    def put_into_service(self, name: str, *, instead_of: str | None = None) -> None:
+        """Switch to an index; the one in service before can be rolled back to, if it is there.
+
+        Arguments:
+            instead_of: the index to roll back to, where that is not the one in service now.
+        """
+        before = self.active.current()
+        if before is not None and before != name and before not in self.names():
+            self.active.forget(before)
+        self.active.use(name, instead_of=instead_of)
 
     def open(self, name: str | None = None) -> VectorIndex:
         """Open an index by what `rag_app.index.names.resolve` takes, or the one in service.
 
         Raises:
+            ConfigError: the name is empty.
             IndexMissing: there is none by that name, or none in service.
-            IndexBroken: its store cannot be read.
+            IndexBroken: its store cannot be read, or was never finished.
         """
-        name = name or self.active.current()
         if name is None:
-            raise IndexMissing(
-                f"nothing has been ingested into {self.storage} yet; "
-                "run `rag-app ingest PATH` first"
-            )
+            name = self._active()
+        check_not_empty(name)
+        if dict(self._states()).get(name) is State.UNFINISHED:
+            raise IndexBroken(self._mend_unfinished(name))
         return self._open(resolve(self, name))
 
     def make(self, name: str, info: IndexInfo) -> VectorIndex:
-        """Open the index of this name, or make it.
+        """Open the index of this name, or make it, or complete it.
 
         Raises:
             IndexMismatch: it is there, and made with another model.
+            IndexLocked: another process is making it.
             ConfigError: no index can have this name.
         """
+        check_not_empty(name)
         if not NAME.fullmatch(name):
             raise ConfigError(
                 f"{name!r} cannot be an index's name; use 3 to 100 letters, digits, dots, dashes "
                 "and underscores, with a letter or digit at both ends"
             )
-        client = self._client(name)
-        # A process killed while it made an index leaves a store without its collection.
-        if name in [collection.name for collection in client.list_collections()]:
-            index = self._open(name)
-            index.info.check_fingerprint(info.model, info.fingerprint, index=name)
-            return index
-        collection = client.create_collection(
-            name,
-            embedding_function=None,
-            configuration={"hnsw": HNSW},
-            metadata={**info.to_metadata(), "made": datetime.now(tz=UTC).isoformat("T", "seconds")},
-        )
-        return VectorIndex(name, collection, info, self.folder / name)
+        if name not in self.names():
+            with index_lock(self.folder / name):
+                self._create(name, info)
+        index = self._open(name)
+        index.info.check_fingerprint(info.model, info.fingerprint, index=name)
+        return index
 
     def find(self, info: IndexInfo) -> str | None:
         """Name of an index that was made just so, whatever it is called."""
-        return next((name for name in self.names() if self.open(name).info == info), None)
+        return next((index.name for index in self.indexes() if index.info == info), None)
 
-    def remove(self, name: str) -> None:
-        """Delete an index that is not in service.
+    def remove(self, name: str) -> str:
+        """Delete an index that is not in service, finished or not; returns its whole name.
 
         Raises:
             IndexMissing: there is none by that name.
-            ConfigError: it is in service.
+            IndexLocked: another process is writing it.
+            ConfigError: it is in service, or the name is empty.
         """
-        name = resolve(self, name)
-        if name == self.active.current():
+        check_not_empty(name)
+        if name not in dict(self._states()):
+            name = resolve(self, name)
+        if name == self.in_service():
             raise ConfigError(
                 f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
             )
-        with self.open(name).writing():
-            client = self._client(name)
-            client.delete_collection(name)
-            # Chroma keeps one open store per path, which must not outlive the folder.
-            client.close()
-            self._clients.pop("" if self.chroma_url else name)
-        shutil.rmtree(self.folder / name, ignore_errors=True)
+        with index_lock(self.folder / name):
+            if self.chroma_url:
+                self._server.delete_collection(name)
+            else:
+                embedded(self.folder / name).remove()
+            self._connections.pop(name, None)
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         self.active.forget(name)
+        return name
+
+    def _listed(self, name: str, state: State) -> Listed:
+        if state is State.UNFINISHED:
+            return Listed(name, state, None, self._mend_unfinished(name))
+        try:
+            return Listed(name, State.READY, self._open(name), "")
+        except (IndexBroken, IndexMissing) as error:
+            return Listed(name, State.BROKEN, None, str(error))
+
+    def _active(self) -> str:
+        name = self.active.current()
+        if name is not None:
+            return name
+        if known := self.names():
+            raise IndexMissing(
+                f"no index is in service {self.place} (known: {', '.join(known)}); "
+                "pick one with `rag-app index use NAME`"
+            )
+        raise IndexMissing(
+            f"nothing has been ingested into {self.storage} yet; run `rag-app ingest PATH` first"
+        )
+
+    @property
+    def place(self) -> str:
+        """Where the indexes are, for messages."""
+        return f"on {self.chroma_url}" if self.chroma_url else f"in {self.storage}"
+
+    def _mend_unfinished(self, name: str) -> str:
+        return (
+            f"index {name!r} is unfinished: the run that began it was stopped; "
+            f"`rag-app ingest --index {name} PATH` completes it, "
+            f"`rag-app index remove {name}` removes it"
+        )
+
+    def _states(self) -> list[tuple[str, State]]:
+        """Names and states of what is ours, by name; nothing is opened that is known otherwise."""
+        if self.chroma_url:
+            made = [one for one in self._server.list_collections() if _is_ours(one.metadata)]
+            return sorted((one.name, State.READY) for one in made)
+        names = sorted(path.parent.name for path in self.folder.glob("*/chroma"))
+        return [(name, self._state(name)) for name in names]
+
+    def _state(self, name: str) -> State:
+        folder = self.folder / name
+        if (folder / STAMP).is_file():
+            return State.READY
+        if not (folder / "chroma" / "chroma.sqlite3").is_file():
+            return State.UNFINISHED
+        # An index of an earlier version, or one without its collection.
+        try:
+            return State.READY if self._embedded(name).collection_names() else State.UNFINISHED
+        except ChromaError:
+            return State.BROKEN
+
+    def _create(self, name: str, info: IndexInfo) -> None:
+        client = self._server if self.chroma_url else self._embedded(name).client()
+        if name not in [collection.name for collection in client.list_collections()]:
+            client.create_collection(
+                name,
+                embedding_function=None,
+                configuration={"hnsw": HNSW},
+                metadata={
+                    **info.to_metadata(),
+                    "made": datetime.now(tz=UTC).isoformat("T", "seconds"),
+                },
+            )
+        if not self.chroma_url:
+            self._embedded(name).stamp()
 
     def _open(self, name: str) -> VectorIndex:
-        from chromadb.errors import ChromaError
-
+        connection = self._connection(name)
         try:
-            collection = self._client(name).get_collection(name, embedding_function=None)
-            info = IndexInfo.from_metadata(collection.metadata or {})
+            info = IndexInfo.from_metadata(connection.collection.metadata or {})
         except (ChromaError, KeyError, ValueError, OSError) as error:
-            raise IndexBroken(
-                f"index {name!r} in {self.folder} cannot be read ({error}); delete "
-                f"{self.folder / name} and run `rag-app ingest PATH`: vectors come from the cache"
-            ) from error
-        return VectorIndex(name, collection, info, self.folder / name)
+            raise IndexBroken(self._mend_broken(name, error)) from error
+        return VectorIndex(name, connection, info, self.folder / name)
 
-    def _client(self, name: str) -> Any:
-        """The Chroma client of an index's folder, or of the server, opened once."""
-        key = "" if self.chroma_url else name
-        if key not in self._clients:
-            self._clients[key] = self._connect(name)
-        return self._clients[key]
+    def _mend_broken(self, name: str, error: Exception) -> str:
+        if self.chroma_url and isinstance(error, KeyError):
+            return (
+                f"the collection {name!r} on {self.chroma_url} was not made by rag-app; "
+                "choose another name with --index"
+            )
+        if self.chroma_url:
+            return f"index {name!r} {self.place} cannot be read ({error}); look at the server"
+        return (
+            f"index {name!r} {self.place} cannot be read ({error}); delete "
+            f"{self.folder / name} and run `rag-app ingest PATH`: vectors come from the cache"
+        )
 
-    def _connect(self, name: str) -> Any:
+    def _connection(self, name: str) -> Connection:
+        if self.chroma_url is None:
+            return self._embedded(name)
+        if name not in self._connections:
+            self._connections[name] = ServerConnection(self._server, name)
+        return self._connections[name]
+
+    def _embedded(self, name: str) -> EmbeddedConnection:
+        connection = self._connections[name] = embedded(self.folder / name)
+        return connection
+
+    @cached_property
+    def _server(self) -> Any:
+        """The client of the Chroma server."""
         import chromadb
         from chromadb.config import Settings
 
-        settings = Settings(anonymized_telemetry=False)
-        if not self.chroma_url:
-            path = self.folder / name / "chroma"
-            path.mkdir(parents=True, exist_ok=True)
-            return chromadb.PersistentClient(path=str(path), settings=settings)
-        url = urlsplit(self.chroma_url)
+        url = urlsplit(self.chroma_url or "")
         try:
             return chromadb.HttpClient(
                 host=url.hostname or "localhost",
                 port=url.port or 8000,
                 ssl=url.scheme == "https",
-                settings=settings,
+                settings=Settings(anonymized_telemetry=False),
             )
         except ValueError as error:
             raise ConfigError(
                 f"no Chroma server answers at {self.chroma_url} ({error}); start one with "
                 "`chroma run`, or leave --chroma-url out"
             ) from error
+
+
+def check_not_empty(name: str) -> None:
+    """Refuse the empty name.
+
+    Raises:
+        ConfigError: the name is empty.
+    """
+    if not name.strip():
+        raise ConfigError(
+            "the name of the index is empty; leave --index out for the index in service, or name "
+            "one that `rag-app index list` shows"
+        )
+
+
+def _is_ours(metadata: Mapping[str, Any] | None) -> bool:
+    try:
+        IndexInfo.from_metadata(metadata or {})
+    except KeyError:
+        return False
+    return True

@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import WHOLE_PASSAGES
-from rag_app.errors import IndexBroken, IndexMissing
+from rag_app.errors import IndexMissing
 
 if TYPE_CHECKING:
     from rag_app.index.catalog import Catalog
@@ -61,7 +61,7 @@ def resolve(catalog: "Catalog", text: str) -> str:
         )
     known = ", ".join(names) or "none"
     raise IndexMissing(
-        f"there is no index {text!r} in {catalog.storage} (known: {known}); "
+        f"there is no index {text!r} {catalog.place} (known: {known}); "
         "run `rag-app ingest PATH`, or pick one with `rag-app index use NAME`"
     )
 
@@ -83,13 +83,7 @@ def _kin(info: "IndexInfo") -> tuple[object, ...]:
 
 
 def _infos(catalog: "Catalog") -> "dict[str, IndexInfo]":
-    infos = {}
-    for name in catalog.names():
-        try:
-            infos[name] = catalog.open(name).info
-        except IndexBroken:
-            continue
-    return infos
+    return {index.name: index.info for index in catalog.indexes()}
 
 
 def _former_name(info: "IndexInfo") -> str:

@@ -1,10 +1,11 @@
 """One index: a Chroma collection of chunks with their vectors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from chromadb.errors import InternalError
@@ -15,9 +16,10 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
-from rag_app.disk import hardly_any_left
-from rag_app.errors import IndexLocked, StorageError
+from rag_app.disk import disk_is_full, hardly_any_left
+from rag_app.errors import IndexLocked, IndexMismatch, IndexMissing, StorageError
 from rag_app.index.chunk_cache import HeldChunks
+from rag_app.index.connection import Connection
 from rag_app.index.info import IndexInfo
 from rag_app.vectors import Vectors
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 WRITE_BATCH = 250
 # Rows whose metadata are in memory at once while all of an index is gone through.
 READ_BATCH = 1000
+
+T = TypeVar("T")
 
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
@@ -77,69 +81,83 @@ class UpsertingChromaStore(ChromaVectorStore):
             metadatas=metadatas,
         )
 
-    def nearest_ids(
-        self, vector: Vectors, *, top_k: int, filters: MetadataFilters | None
-    ) -> dict[str, float]:
-        """Row ids with their cosines, best first: the rows themselves take most of a search."""
-        found = self._collection.query(
-            query_embeddings=[vector.tolist()],
-            n_results=top_k,
-            where=_to_chroma_filter(filters) if filters else None,
-            include=["distances"],
-        )
-        [ids], [distances] = found["ids"], found["distances"]
-        return {row_id: 1.0 - far for row_id, far in zip(ids, distances, strict=True)}
-
-    def ids_where(self, filters: MetadataFilters) -> list[str]:
-        """Ids of the rows that a search with these filters is limited to."""
-        found = self._collection.get(where=_to_chroma_filter(filters), include=[])
-        return list(found["ids"])
-
 
 class VectorIndex:
     """An open index. Writing needs `with index.writing():`; one process writes at a time."""
 
-    def __init__(self, name: str, collection: Any, info: IndexInfo, folder: Path) -> None:
+    def __init__(self, name: str, connection: Connection, info: IndexInfo, folder: Path) -> None:
         self.name = name
         self.info = info
         self.folder = folder
-        self._collection = collection
+        self.connection = connection
+        self._generation = connection.generation
         self._held = HeldChunks(self._read, self.nodes, self._read_document, self.count)
-        self.store = UpsertingChromaStore(chroma_collection=collection)
+
+    @property
+    def store(self) -> "UpsertingChromaStore":
+        """The collection as LlamaIndex's vector store."""
+        return UpsertingChromaStore(chroma_collection=self.connection.collection)
+
+    @property
+    def generation(self) -> int:
+        """A number that grows with every write; what was made of an earlier one is out of date."""
+        return self._generation
+
+    def refresh(self) -> None:
+        """Notice what other processes wrote since; cheap where they wrote nothing.
+
+        Raises:
+            IndexMissing: the index was removed.
+            IndexMismatch: it was made anew, with another model or chunk size.
+        """
+        self.connection.refresh()
+        if self._generation == self.connection.generation:
+            return
+        self._generation = self.connection.generation
+        self._held.forget()
+        if IndexInfo.from_metadata(self.connection.collection.metadata) != self.info:
+            raise IndexMismatch(
+                f"index {self.name!r} was removed and made anew with other settings while it was "
+                "open; open it again"
+            )
 
     @property
     def made(self) -> str | None:
         """When it was made, an ISO 8601 time; None for an index of an earlier version."""
-        return (self._collection.metadata or {}).get("made")
+        return (self.connection.collection.metadata or {}).get("made")
 
     def check_model(self, model: "Embedder") -> None:
         """Raise IndexMismatch unless this model made the index."""
         self.info.check_model(model, index=self.name)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def steady(self) -> Iterator[None]:
+        """Keep other processes from writing the next batch; on a server they may."""
+        with self.connection.steady():
+            yield
+
+    @contextmanager
+    def writing(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
         """Hold the index's lock.
 
+        Arguments:
+            wait_seconds: for another process to end.
         Raises:
             IndexLocked: another process holds it.
+            IndexMissing: the index was removed.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FileLock(self.folder / "lock", timeout=0)
-            lock.acquire()
-        except Timeout:
-            raise IndexLocked(
-                f"index {self.name!r} is being written by another process; wait for it to end, "
-                "or write to another index with --index NAME"
-            ) from None
-        try:
+        with index_lock(self.folder, wait_seconds=wait_seconds):
+            try:
+                self.refresh()
+            except IndexMissing:
+                # The lock made its folder anew.
+                shutil.rmtree(self.folder, ignore_errors=True)
+                raise
             yield
-        finally:
-            lock.release()
 
     def count(self) -> int:
         """Number of chunks."""
-        return int(self._collection.count())
+        return int(self._ask(lambda rows: rows.count()))
 
     def write(self, nodes: Sequence[TextNode], vectors: Vectors) -> None:
         """Add or replace chunks; `vectors` is (n_nodes, dimension).
@@ -147,14 +165,16 @@ class VectorIndex:
         Raises:
             StorageError: the disk is full.
         """
-        self._held.forget()
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector.tolist()
         try:
-            self.store.add(nodes)
-        except InternalError as error:
+            for start in range(0, len(nodes), WRITE_BATCH):
+                with self.connection.batch() as collection:
+                    store = UpsertingChromaStore(chroma_collection=collection)
+                    store.add(nodes[start : start + WRITE_BATCH])
+        except (InternalError, OSError) as error:
             # Chroma says what it could not do, and not always why.
-            if not hardly_any_left(self.folder):
+            if not (disk_is_full(error) or hardly_any_left(self.folder)):
                 raise
             raise StorageError(
                 f"the disk of {self.folder} is full ({error}); free some space or name another "
@@ -163,13 +183,13 @@ class VectorIndex:
 
     def delete(self, chunk_ids: Sequence[str]) -> None:
         """Remove chunks; ids that are not there do no harm."""
-        self._held.forget()
         for start in range(0, len(chunk_ids), WRITE_BATCH):
-            self._collection.delete(ids=list(chunk_ids[start : start + WRITE_BATCH]))
+            with self.connection.batch() as collection:
+                collection.delete(ids=list(chunk_ids[start : start + WRITE_BATCH]))
 
     def records(self) -> list[ChunkRecord]:
         """What is indexed."""
-        rows = self._collection.get(include=["metadatas"])
+        rows = self._get(include=["metadatas"])
         return [
             _record(chunk_id, metadata)
             for chunk_id, metadata in zip(rows["ids"], rows["metadatas"], strict=True)
@@ -177,7 +197,7 @@ class VectorIndex:
 
     def chunk_ids(self) -> list[str]:
         """Ids of all chunks."""
-        return list(self._collection.get(include=[])["ids"])
+        return list(self._get(include=[])["ids"])
 
     def nodes(self) -> Iterator[TextNode]:
         """Every chunk without its vector, few in memory at once, in no order."""
@@ -187,9 +207,9 @@ class VectorIndex:
     def get_nodes(self, chunk_ids: Sequence[str]) -> list[TextNode]:
         """These chunks without their vectors, in their order; ids that are not there are left out.
 
-        A chunk that was read is not read again until this object writes: what another process
-        changes on a server shows when the index is opened the next time.
+        A chunk that was read is not read again until the index is written.
         """
+        self.refresh()
         return self._held.get(chunk_ids)
 
     def _read(self, chunk_ids: Sequence[str]) -> Iterator[TextNode]:
@@ -197,7 +217,7 @@ class VectorIndex:
             yield from self._read_nodes(ids=list(chunk_ids[start : start + READ_BATCH]))
 
     def _read_nodes(self, **selection: Any) -> list[TextNode]:
-        rows = self._collection.get(include=["metadatas", "documents"], **selection)
+        rows = self._get(include=["metadatas", "documents"], **selection)
         return [
             metadata_dict_to_node(metadata, text=text)
             for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True)
@@ -209,12 +229,13 @@ class VectorIndex:
         Raises:
             KeyError: a chunk that is not there.
         """
-        rows = self._collection.get(ids=list(chunk_ids), include=["embeddings"])
+        rows = self._get(ids=list(chunk_ids), include=["embeddings"])
         found = dict(zip(rows["ids"], rows["embeddings"], strict=True))
         return np.array([found[chunk_id] for chunk_id in chunk_ids], dtype=np.float32)
 
     def chunks_of(self, document_id: str) -> list[TextNode]:
         """The chunks of a document, in order; read as by `get_nodes`."""
+        self.refresh()
         return self._held.of_document(document_id)
 
     def _read_document(self, document_id: str) -> list[TextNode]:
@@ -223,7 +244,7 @@ class VectorIndex:
 
     def passages(self) -> Passages:
         """Load every chunk with its vector, ordered by document and position."""
-        rows = self._collection.get(include=["metadatas", "documents", "embeddings"])
+        rows = self._get(include=["metadatas", "documents", "embeddings"])
         nodes = [
             metadata_dict_to_node(metadata, text=text)
             for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True)
@@ -250,21 +271,62 @@ class VectorIndex:
         self, vector: Vectors, *, top_k: int, filters: MetadataFilters | None = None
     ) -> dict[str, float]:
         """As `search`, without the chunks: their ids with their cosines, best first."""
-        return self.store.nearest_ids(vector, top_k=top_k, filters=filters)
+        found = self._ask(
+            lambda rows: rows.query(
+                query_embeddings=[vector.tolist()],
+                n_results=top_k,
+                where=_to_chroma_filter(filters) if filters else None,
+                # The rows themselves take most of a search.
+                include=["distances"],
+            ),
+            vectors=True,
+        )
+        [ids], [distances] = found["ids"], found["distances"]
+        return {row_id: 1.0 - far for row_id, far in zip(ids, distances, strict=True)}
 
     def ids_where(self, filters: MetadataFilters) -> list[str]:
         """Ids of the chunks that fit."""
-        return self.store.ids_where(filters)
+        return list(self._get(where=_to_chroma_filter(filters), include=[])["ids"])
 
     def metadata_keys(self) -> dict[str, set[type]]:
         """The keys that a filter can name, with the types of their values over all chunks."""
         found: dict[str, set[type]] = {}
         for start in range(0, self.count(), READ_BATCH):
-            rows = self._collection.get(include=["metadatas"], limit=READ_BATCH, offset=start)
+            rows = self._get(include=["metadatas"], limit=READ_BATCH, offset=start)
             for metadata in rows["metadatas"]:
                 for key, value in metadata.items():
                     found.setdefault(key, set()).add(type(value))
         return {key: types for key, types in found.items() if key not in _LLAMA_INDEX_KEYS}
+
+    def _get(self, *, include: list[str], **selection: Any) -> Any:
+        return self._ask(
+            lambda rows: rows.get(include=include, **selection), vectors="embeddings" in include
+        )
+
+    def _ask(self, read: Callable[[Any], T], *, vectors: bool = False) -> T:
+        return self.connection.ask(read, vectors=vectors)
+
+
+@contextmanager
+def index_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock of an index's folder, which is made if need be.
+
+    Raises:
+        IndexLocked: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", timeout=wait_seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise IndexLocked(
+            f"index {folder.name!r} is being written by another process; wait for it to end, "
+            "or write to another index with --index NAME"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _record(chunk_id: str, metadata: Mapping[str, Any]) -> ChunkRecord:

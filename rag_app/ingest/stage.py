@@ -13,7 +13,7 @@ from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from rag_app.documents import Failure, ReadResult
-    from rag_app.index import IndexInfo, IndexModel, OpenIndex, SyncReport, Workspace
+    from rag_app.index import Catalog, IndexInfo, IndexModel, OpenIndex, SyncReport, Workspace
 
 # Failed files that are named where nothing could be read.
 _EXAMPLES = 3
@@ -144,45 +144,43 @@ def ingest_reading(
             the documents is removed.
     """
     from rag_app.index import sync_documents
-    from rag_app.models.scripts import script_warning
 
     started = time.monotonic()
     catalog = workspace.catalog
-    active, before = catalog.active, catalog.names()
-    is_first = active.current() is None and index_name not in before
+    before = catalog.names()
     texts = [document.text for document in reading.documents]
-    warnings = []
-    if is_first and options.model is None:
-        options, chosen = _fitting(workspace, options, texts)
-        warnings += [chosen] if chosen else []
-    opened = open_target(workspace, options, index_name=index_name)
-    index, model = opened.index, opened.model
-    if not reading.documents and index.name not in before:
-        catalog.remove(index.name)
-        raise DocumentError(_nothing_read(reading.failures))
-    if foreign := script_warning(texts, model.name, model.knows_script_of):
-        warnings.append(foreign)
+    options, warnings = _fitting(workspace, options, index_name, texts)
+
+    def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
+        index, model = opened.index, opened.model
+        if not reading.documents and index.name not in before:
+            catalog.remove(index.name)
+            raise DocumentError(_nothing_read(reading.failures))
+        for warning in _foreign_script(texts, model, known=warnings):
+            warnings.append(warning)
+            tell(warning)
+        _serve_something(catalog, index.name)
+        return sync_documents(
+            index,
+            reading.documents,
+            roots=roots,
+            failed=[failure.path for failure in reading.failures],
+            model=model,
+            cache=workspace.cache,
+            progress=progress,
+        )
+
     for warning in warnings:
         tell(warning)
-    if active.current() is None:
-        # Before the work, so that a run that is killed leaves an index that answers.
-        active.use(index.name)
-    sync = sync_documents(
-        index,
-        reading.documents,
-        roots=roots,
-        failed=[failure.path for failure in reading.failures],
-        model=model,
-        cache=workspace.cache,
-        progress=progress,
-    )
+    opened, sync = _sync_target(workspace, options, index_name, sync_into)
+    index, model = opened.index, opened.model
     if not reading.documents and not sync.removed:
         raise DocumentError(_nothing_read(reading.failures))
     if use:
-        active.use(index.name)
+        catalog.put_into_service(index.name)
     return IngestReport(
         index=index.name,
-        active=active.current() == index.name,
+        active=catalog.in_service() == index.name,
         model=model.name,
         sync=sync,
         failures=reading.failures,
@@ -194,17 +192,55 @@ def ingest_reading(
     )
 
 
+def _sync_target(
+    workspace: "Workspace",
+    options: IndexOptions,
+    index_name: str | None,
+    sync_into: "Callable[[OpenIndex[IndexModel]], SyncReport]",
+) -> tuple["OpenIndex[IndexModel]", "SyncReport"]:
+    """Bring the index that is meant in line; once more if another took its place meanwhile."""
+    catalog = workspace.catalog
+    while True:
+        opened = open_target(workspace, options, index_name=index_name)
+        name = opened.index.name
+        served = catalog.in_service() in (name, None)
+        sync = sync_into(opened)
+        # What finetune promotes while this waits for the lock was made without these documents.
+        if index_name is not None or not served or catalog.in_service() in (name, None):
+            return opened, sync
+
+
+def _serve_something(catalog: "Catalog", name: str) -> None:
+    """Before the work, so that a run that is killed leaves an index that answers."""
+    if catalog.in_service() is None:
+        catalog.put_into_service(name)
+
+
 def _fitting(
-    workspace: "Workspace", options: IndexOptions, texts: Sequence[str]
-) -> tuple[IndexOptions, str | None]:
-    """The options with the model that fits the documents, and a sentence if it is another."""
+    workspace: "Workspace", options: IndexOptions, index_name: str | None, texts: Sequence[str]
+) -> tuple[IndexOptions, list[str]]:
+    """The options with the model that fits the first documents, and a sentence if it is another."""
     from rag_app.models.scripts import fitting_model
     from rag_app.models.weights import DEFAULT_MODEL
 
+    catalog = workspace.catalog
+    is_first = catalog.in_service() is None and index_name not in catalog.names()
+    if options.model is not None or not is_first:
+        return options, []
     name, why = fitting_model(
         texts, DEFAULT_MODEL, storage=workspace.storage, offline=workspace.offline
     )
-    return (replace(options, model=name) if why else options), why
+    return (replace(options, model=name), [why]) if why else (options, [])
+
+
+def _foreign_script(
+    texts: Sequence[str], model: "IndexModel", *, known: Sequence[str]
+) -> list[str]:
+    """A warning if most texts are in a script that the model was not trained on; none twice."""
+    from rag_app.models.scripts import script_warning
+
+    warning = script_warning(texts, model.name, model.knows_script_of)
+    return [warning] if warning and warning not in known else []
 
 
 def _nothing_read(failures: Sequence["Failure"]) -> str:
@@ -222,9 +258,14 @@ def open_target(
     """The index that is meant, and its model; made if need be.
 
     Raises:
+        ConfigError: the name is empty, or none that an index can have.
         IndexMismatch: the named index was made otherwise.
     """
-    name = index_name or _active_if_meant(workspace, options)
+    from rag_app.index import check_not_empty
+
+    if index_name is not None:
+        check_not_empty(index_name)
+    name = _active_if_meant(workspace, options) if index_name is None else index_name
     if name is None or name not in workspace.catalog.names():
         return _make_target(workspace, options, name)
     opened = workspace.open(name, model=options.model)
@@ -252,13 +293,13 @@ def _make_target(
 
 def _active_base(workspace: "Workspace") -> str | None:
     """The untuned model of the index in service: another chunk size means no other model."""
-    active = workspace.catalog.active.current()
+    active = workspace.catalog.in_service()
     return workspace.catalog.open(active).info.base_model if active else None
 
 
 def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | None:
     """The index in service, unless it was made otherwise."""
-    active = workspace.catalog.active.current()
+    active = workspace.catalog.in_service()
     if active is None:
         return None
     info = workspace.catalog.open(active).info

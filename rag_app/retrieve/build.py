@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rag_app.chunks import chunks_by_document
 from rag_app.errors import ConfigError
@@ -16,7 +16,7 @@ from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
 from rag_app.retrieve.keyword.folder import open_keyword_index
 from rag_app.retrieve.nodes import WithNodes
-from rag_app.retrieve.pipeline import Pipeline, PipelineStep
+from rag_app.retrieve.pipeline import IndexPipeline, Pipeline, PipelineStep
 from rag_app.retrieve.recency import parse_recency
 from rag_app.retrieve.rerank import CrossEncoderRerank
 from rag_app.retrieve.rewrite import Rewriter
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from rag_app.retrieve.options import RetrievalOptions
     from rag_app.retrieve.trace import TracedRetriever
     from rag_app.vectors import Embedder
+
+T = TypeVar("T")
 
 # A piece of larger context swallows its neighbours, so that more are fetched than returned.
 FEWEST_CANDIDATES = 20
@@ -69,6 +71,7 @@ class Searched:
     model: "Embedder"
     passages: "Passages | None" = None
     cache: "VectorCache | None" = None
+    _kept: dict[str, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def chunks_of(self, document_id: str) -> "Sequence[TextNode]":
         """The chunks of a document, in order."""
@@ -76,20 +79,35 @@ class Searched:
             return self.index.chunks_of(document_id)
         return self._documents[document_id]
 
-    @cached_property
+    @property
     def keyword(self) -> KeywordIndex:
         """The keyword index of all chunks."""
         if self.passages is None:
-            return open_keyword_index(self.index)
-        return KeywordIndex.of(self.passages.nodes)
+            return self._now("keyword", lambda: open_keyword_index(self.index))
+        return self._keyword
 
-    @cached_property
+    @property
     def known(self) -> "dict[str, set[type]]":
         """Metadata keys, with the types of their values."""
         if self.passages is None:
-            return self.index.metadata_keys()
+            return self._now("known", self.index.metadata_keys)
+        return self._known
+
+    def _now(self, name: str, make: "Callable[[], T]") -> "T":
+        """What is made of the index once for each of its generations."""
+        generation = self.index.generation
+        if self._kept.get(name, (None,))[0] != generation:
+            self._kept[name] = (generation, make())
+        return cast("T", self._kept[name][1])
+
+    @cached_property
+    def _keyword(self) -> KeywordIndex:
+        return KeywordIndex.of(self._nodes)
+
+    @cached_property
+    def _known(self) -> "dict[str, set[type]]":
         found: dict[str, set[type]] = {"document_id": {str}}
-        for node in self.passages.nodes:
+        for node in self._nodes:
             for key, value in node.metadata.items():
                 if value is not None:
                     found.setdefault(key, set()).add(type(value))
@@ -108,7 +126,7 @@ class Searched:
 def build_retriever(
     searched: Searched, options: "RetrievalOptions", *, top_k: int, tools: Tools
 ) -> Pipeline:
-    """The retriever for these options.
+    """The retriever for these options; over an index it follows what is written to that.
 
     Raises:
         ConfigError: a filter or a recency that cannot be read, or a rewrite without a language
@@ -116,6 +134,16 @@ def build_retriever(
         ModelError: no such cross-encoder.
         IndexMismatch: the model is not the index's.
     """
+
+    def make() -> Pipeline:
+        return _pipeline(searched, options, top_k, tools)
+
+    return make() if searched.passages is not None else IndexPipeline(searched.index, make)
+
+
+def _pipeline(
+    searched: Searched, options: "RetrievalOptions", top_k: int, tools: Tools
+) -> Pipeline:
     where = None
     if options.where is not None:
         where = parse_where(options.where, searched.known, today=tools.today)

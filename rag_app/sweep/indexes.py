@@ -3,7 +3,7 @@
 import itertools
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rag_app.chunks import CHUNK_KEYS, EMBEDDED_KEY, chunks_by_document, overlay
 from rag_app.documents import Columns, Source, read_sources
 from rag_app.documents.given import KIND
-from rag_app.errors import DocumentError, IndexBroken
+from rag_app.errors import DocumentError
 from rag_app.index import IndexInfo, IndexModel, Passages, Workspace, index_name, sync_documents
 from rag_app.progress import Progress, silent
 
@@ -97,21 +97,13 @@ class IndexBuilder:
 
     def _target(self, info: IndexInfo) -> "VectorIndex":
         """The index to fill: the source, one made so that holds nothing else, or a new one."""
-        opened = {index.name: index for index in self._readable()}
-        for index in (self._source, *opened.values()):
+        for index in (self._source, *self._catalog.indexes()):
             if _made_alike(index.info, info) and not self._holds_others(index):
                 return index
         first = index_name(info)
         names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
-        return self._catalog.make(next(name for name in names if name not in opened), info)
-
-    def _readable(self) -> "Iterator[VectorIndex]":
-        for name in self._catalog.names():
-            try:
-                yield self._catalog.open(name)
-            except IndexBroken:
-                # A process was killed while it made this one; making it again mends it.
-                continue
+        taken = self._catalog.names()
+        return self._catalog.make(next(name for name in names if name not in taken), info)
 
     def _holds_others(self, index: "VectorIndex") -> bool:
         return any(not other.path or Path(other.path).exists() for other in self._others(index))
@@ -136,7 +128,7 @@ class IndexBuilder:
 
     def _base_of(self, model: IndexModel) -> str | None:
         """The model that this one was tuned from, as another index of it says."""
-        infos = [self._source.info, *(index.info for index in self._readable())]
+        infos = [self._source.info, *(index.info for index in self._catalog.indexes())]
         return next(
             (info.base_model for info in infos if info.fingerprint == model.fingerprint), None
         )

@@ -233,7 +233,7 @@ def sweep(
     )
     _keep(result)
     if promoted:
-        catalog.active.use(choice.best.built.index.name)
+        catalog.put_into_service(choice.best.built.index.name)
     return result
 
 

@@ -30,12 +30,17 @@ def open_keyword_index(index: "VectorIndex", *, progress: Progress = silent) -> 
     """The keyword index of all chunks: from its folder, or made now and kept there.
 
     Where it cannot be kept (a full or read-only disk) it is made again next time.
+
+    Raises:
+        IndexMissing: the index was removed meanwhile.
     """
     folder = index.folder / FOLDER
     kept = load_keyword_index(folder, index.chunk_ids())
     if kept is not None:
         return kept
     made = KeywordIndex.of(_watched(index, progress))
+    # Of an index that was removed meanwhile no folder must stay.
+    index.refresh()
     with contextlib.suppress(OSError):
         save_keyword_index(made, folder)
     return made

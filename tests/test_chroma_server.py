@@ -1,0 +1,141 @@
+"""Indexes on a Chroma server, as two clients with a storage of their own each see them."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from fakes import WordModel
+from test_other_processes import INFO, MODEL, found, pipeline, write
+
+from rag_app.errors import ConfigError, IndexBroken, IndexMissing
+from rag_app.index import Catalog, IndexInfo
+from rag_app.index.connection import ServerConnection
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("chroma")
+    folder = tmp_path_factory.mktemp("server")
+    command = [str(program), "run", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--path", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_for(f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(600):
+        try:
+            with urlopen(f"{url}/api/v2/heartbeat", timeout=5):  # noqa: S310
+                return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail("chroma run does not answer")
+
+
+@pytest.fixture
+def clients(url: str, tmp_path: Path) -> Iterator[tuple[Catalog, Catalog]]:
+    one, two = (Catalog(tmp_path / name, chroma_url=url) for name in ("one", "two"))
+    yield one, two
+    for collection in one._server.list_collections():
+        one._server.delete_collection(collection.name)
+
+
+def test_two_clients_agree_on_what_is_in_service(clients: tuple[Catalog, Catalog]) -> None:
+    one, two = clients
+    assert one.active.current() is None
+    for name in ("first", "second"):
+        one.make(name, INFO)
+        with pytest.raises(IndexMissing, match="no index is in service on http"):
+            two.open()
+    one.put_into_service("first")
+    assert (two.active.current(), two.open().name) == ("first", "first")
+    two.put_into_service("second")
+    assert one.open().name == "second"
+    assert one.active.rollback() == "first"
+    assert two.open().name == "first"
+    with pytest.raises(ConfigError, match="'first' is in service"):
+        two.remove("first")
+    two.remove("second")
+    assert one.names() == ["first"]
+    # Nothing of it is local: embedded indexes beside it have a pointer of their own.
+    assert not (one.storage / "active.json").exists()
+    assert Catalog(one.storage).active.current() is None
+
+
+def test_collections_of_others_are_passed_over(clients: tuple[Catalog, Catalog]) -> None:
+    one, two = clients
+    one._server.create_collection("theirs", embedding_function=None)
+    one._server.create_collection("noted", embedding_function=None, metadata={"model": "x"})
+    one.make("words", INFO)
+    one.put_into_service("words")
+    assert two.names() == ["words"]
+    assert [listed.name for listed in two.listed()] == ["words"]
+    assert two.find(INFO) == "words"
+    assert two.find(IndexInfo.of(WordModel("other"), INFO.chunking)) is None  # type: ignore[arg-type]
+    with pytest.raises(IndexMissing, match="no index 'theirs' on http"):
+        two.open("theirs")
+    with pytest.raises(IndexMissing, match="no index 'theirs'"):
+        two.remove("theirs")
+    with pytest.raises(IndexBroken, match=r"'theirs' .* was not made by rag-app; choose another"):
+        two.make("theirs", INFO)
+    assert "theirs" in [collection.name for collection in one._server.list_collections()]
+
+
+@pytest.mark.parametrize("retriever", ["vector", "keyword", "hybrid"])
+def test_an_open_retriever_sees_what_another_client_wrote(
+    clients: tuple[Catalog, Catalog], tmp_path: Path, retriever: str
+) -> None:
+    one, two = clients
+    index = one.make("words", INFO)
+    write(index, {"d0": "red apple pie", "d1": "green apple tart", "d2": "blue whale song"})
+    weight = {"hybrid_weight": 0.5} if retriever == "hybrid" else {}
+    asked = pipeline(two.open("words"), tmp_path, retriever=retriever, **weight)
+    assert found(asked, "apple pie")[0] == "red apple pie"
+    with index.writing():
+        index.delete([index.chunks_of("d0")[0].node_id])
+        write(index, {"d1": "green apple cake", "d3": "yellow apple pie"})
+    now = found(asked, "apple pie")
+    assert now[0] == "yellow apple pie"
+    assert "red apple pie" not in now
+    assert found(asked, "cake")[0] == "green apple cake"
+    one.remove("words")
+    with pytest.raises(IndexMissing, match="'words' was removed while it was open"):
+        found(asked, "apple pie")
+
+
+def test_a_client_killed_in_a_batch_leaves_nothing_unseen(
+    clients: tuple[Catalog, Catalog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = clients
+    index = one.make("words", INFO)
+    write(index, {"d0": "red apple pie"})
+    opened = two.open("words")
+    (old,) = opened.chunks_of("d0")
+    # Half of a batch: begun, looked at, written, never ended.
+    assert isinstance(index.connection, ServerConnection)
+    batch = index.connection.batch()
+    collection = batch.__enter__()
+    assert opened.chunks_of("d0")[0].text == old.text
+    vectors = MODEL.embed_passages(["red cherry pie"]).tolist()
+    collection.update(ids=[old.node_id], embeddings=vectors, documents=["red cherry pie"])
+    assert opened.chunks_of("d0")[0].text == "red cherry pie"
+    # Much later it is taken for what it is, and no longer read anew for each question.
+    monkeypatch.setattr("rag_app.index.connection.monotonic", lambda: time.monotonic() + 60)
+    opened.refresh()
+    settled = opened.generation
+    opened.refresh()
+    assert opened.generation == settled
+    batch.__exit__(None, None, None)
