@@ -100,25 +100,27 @@ def test_what_a_form_needs(spec: str, candidates: bool, asks: bool) -> None:
     assert (options.candidates, options.asks_model) == (candidates, asks)
 
 
-RETRIEVERS = "it is one of exact, vector, keyword, hybrid, ranks, as in hybrid:0.7+latest+window:1"
-STEPS = (
+KNOWN_RETRIEVERS = (
+    "it is one of exact, vector, keyword, hybrid, ranks, as in hybrid:0.7+latest+window:1"
+)
+KNOWN_STEPS = (
     "it is one of multi_query, hyde, rerank, latest, cutoff, half-life, window, parent, as in "
     "hybrid:0.7+latest+window:1"
 )
 SHARE = "takes a number from 0 to 1"
 CHUNKS = "takes a number of chunks from 1 to 100"
 REFUSED = {
-    "": f"unknown retriever ''; {RETRIEVERS}",
-    "magic": f"unknown retriever 'magic'; {RETRIEVERS}",
+    "": f"unknown retriever ''; {KNOWN_RETRIEVERS}",
+    "magic": f"unknown retriever 'magic'; {KNOWN_RETRIEVERS}",
     "hybird": "unknown retriever 'hybird', did you mean hybrid?",
     "Vector:0.7": "unknown retriever 'Vector' in 'Vector:0.7', did you mean vector?",
-    "latest": f"unknown retriever 'latest'; {RETRIEVERS}",
+    "latest": f"unknown retriever 'latest'; {KNOWN_RETRIEVERS}",
     "vector latest": "vector takes no value",
     "vector:3": "vector takes no value",
-    "vector+": f"unknown step '' in 'vector+'; {STEPS}",
-    "vector+magic": f"unknown step 'magic' in 'vector+magic'; {STEPS}",
+    "vector+": f"unknown step '' in 'vector+'; {KNOWN_STEPS}",
+    "vector+magic": f"unknown step 'magic' in 'vector+magic'; {KNOWN_STEPS}",
     "vector+lates": "unknown step 'lates' in 'vector+lates', did you mean latest?",
-    "vector+keyword": f"unknown step 'keyword' in 'vector+keyword'; {STEPS}",
+    "vector+keyword": f"unknown step 'keyword' in 'vector+keyword'; {KNOWN_STEPS}",
     "hybrid:1.1": f"hybrid {SHARE}",
     "hybrid:-0.1": f"hybrid {SHARE}",
     "hybrid:nan": f"hybrid {SHARE}",
