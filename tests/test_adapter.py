@@ -203,7 +203,7 @@ def test_a_second_adapter_is_refused(tuned: EmbeddingModel, tmp_path: Path) -> N
 
 
 def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="the loss became nan in epoch 1; run again with a"):
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 1; run again with a"):
         train(base, tmp_path / "x", options=replace(ADAPTER, learning_rate=1e30))
     assert not (tmp_path / "x").exists()
 
