@@ -71,7 +71,7 @@ def test_a_model_tuned_by_lora_is_as_good_as_it_was_in_training(
 
 def test_merged_weights_give_what_the_adapted_layers_gave(base: EmbeddingModel) -> None:
     model = load(base.folder)
-    finish = METHODS["lora"].prepare(model, LORA)
+    finish = METHODS["lora"].prepare(model)
     texts = [ROWS[0].question, ROWS[1].passage]
     with torch.no_grad():
         untrained = embed(model, texts)
@@ -101,7 +101,7 @@ def test_a_model_without_a_transformer_is_told_what_to_use(method: str) -> None:
 
     model = SentenceTransformer(modules=[BoW(vocab=WORDS)], device="cpu")
     with pytest.raises(TrainingError, match=r"BoW models have no transformer .* --method adapter"):
-        METHODS[method].prepare(model, TrainingOptions(method=method))
+        METHODS[method].prepare(model)
 
 
 def test_what_does_not_go_with_dae_says_so(base: EmbeddingModel, tmp_path: Path) -> None:

@@ -119,10 +119,6 @@ class Searched:
         return self.passages.nodes if self.passages else []
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {node.node_id: row for row, node in enumerate(self._nodes)}
-
-    @cached_property
     def _documents(self) -> "dict[str, list[TextNode]]":
         return chunks_by_document(self._nodes)
 

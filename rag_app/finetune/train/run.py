@@ -186,7 +186,7 @@ def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransforme
     method = find_method(job.options.method, loss=job.options.loss)
     if loss.reads_packed and gains_by_packing(job.device):
         pack_texts(model)
-    finish = method.prepare(model, job.options)
+    finish = method.prepare(model)
     model.max_seq_length = tokens_read(job.options.max_tokens, job.max_tokens)
     return model, finish
 
