@@ -246,6 +246,31 @@ def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: Finetu
     assert opened.index.count() == len(DOCUMENTS)
 
 
+def test_plain_encode_is_not_scored_where_it_gives_the_same(measured: FinetuneResult) -> None:
+    assert measured.judgement.plain is None
+    assert measured.to_json()["plain_encode"] is None
+    assert "Plain `encode`" not in (measured.model / "README.md").read_text("utf-8")
+
+
+def test_what_plain_encode_gives_is_scored_where_there_is_a_map(shop: Shop) -> None:
+    request = FinetuneRequest(
+        pairs=shop.questions,
+        options=replace(OPTIONS, method="adapter", epochs=3),
+        promote=False,
+        results=shop.results,
+    )
+    result = finetune(shop.workspace, request)
+    plain, comparison = result.judgement.plain, result.judgement.comparison
+    assert plain is not None
+    assert plain.keys() == METRICS
+    # Without its map and without prompts the model is its base.
+    assert plain == comparison.base
+    assert comparison.tuned["mrr@10"].mean > plain["mrr@10"].mean
+    assert result.to_json()["plain_encode"] == result.to_json()["base"]
+    shown = f"its mrr@10 is {plain['mrr@10'].mean:.3f} ["
+    assert shown in (result.model / "README.md").read_text("utf-8")
+
+
 def test_a_tuning_that_changed_nothing_is_not_promoted(
     shop: Shop, measured: FinetuneResult
 ) -> None:
