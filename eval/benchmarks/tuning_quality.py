@@ -330,6 +330,20 @@ def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, An
     return found
 
 
+def summed_anew(
+    found: list[dict[str, Any]], rows: list[dict[str, Any]], kept: KeptOutcomes
+) -> list[dict[str, Any]]:
+    """The summary after a row was added: only what its corpus and kind have is summed again."""
+    corpus, kind = rows[-1]["corpus"], rows[-1]["kind"]
+    here = [row for row in rows if (row["corpus"], row["kind"]) == (corpus, kind)]
+    others = [one for one in found if (one["corpus"], one["kind"]) != (corpus, kind)]
+    order = list(dict.fromkeys((row["corpus"], row["kind"], row["way"]) for row in rows))
+    return sorted(
+        others + summary(here, kept),
+        key=lambda one: order.index((one["corpus"], one["kind"], one["way"])),
+    )
+
+
 def _name(corpus: str, kind: str, seed: int, part: str) -> str:
     """Under which a row's outcomes are kept; `part` is a way or "base", of the canary or not."""
     return f"{corpus} {kind} {seed} {part}"
@@ -362,8 +376,12 @@ def print_table(found: list[dict[str, Any]]) -> None:
 
 def _rows_of(name: str) -> list[dict[str, Any]]:
     """What one device has measured."""
+    return _read(name, "rows")
+
+
+def _read(name: str, part: str) -> list[dict[str, Any]]:
     path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    return json.loads(path.read_text("utf-8"))[part] if path.is_file() else []
 
 
 def print_markdown(rows: list[dict[str, Any]]) -> None:
@@ -459,6 +477,7 @@ def main() -> None:
         print_markdown(rows)
         return
     kept = KeptOutcomes(name)
+    found = _read(name, "summary")
     done = {(row["corpus"], row["kind"], row["way"], row["seed"]) for row in rows}
     for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "jhu", "korquad"]):
         for kind in arguments.kinds.split(","):
@@ -469,8 +488,9 @@ def main() -> None:
                     print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
                     bench = open_bench(corpus, kind, seed, WAYS[way], arguments.device)
                     rows.append(measure(bench, way, kept))
-                    write_results(name, {"summary": summary(rows, kept), "rows": rows})
-    print_table(summary(rows, kept))
+                    found = summed_anew(found, rows, kept)
+                    write_results(name, {"summary": found, "rows": rows})
+    print_table(found)
 
 
 if __name__ == "__main__":
