@@ -17,7 +17,7 @@ from rag_app.cli.finetune import _best_epoch, _query_adapter
 from rag_app.cli.printing import print_wrapped
 from rag_app.cli.progress import ProgressLines
 from rag_app.finetune.options import TrainingReport
-from rag_app.finetune.request import FinetuneResult
+from rag_app.finetune.result import FinetuneResult
 from rag_app.progress import announce, renamed
 
 STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "sweep")

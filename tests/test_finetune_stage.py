@@ -25,7 +25,8 @@ from rag_app.errors import TrainingError
 from rag_app.evaluate.changes import flips
 from rag_app.finetune import stage
 from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.request import FinetuneRequest, FinetuneResult
+from rag_app.finetune.request import FinetuneRequest
+from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace
 from rag_app.ingest.stage import IndexOptions, ingest
