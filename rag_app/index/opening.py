@@ -45,6 +45,9 @@ class Workspace:
         offline: never ask the Hugging Face hub for weights.
         device: "auto", "cpu", "cuda" or "mps".
         embedder: a model of the user's own, for indexes that were made with it.
+
+    >>> Workspace(Path("storage")).models.as_posix()
+    'storage/models'
     """
 
     storage: Path = Path("storage")
