@@ -5,7 +5,6 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
 from rag_app.pairs import LabelledQuestion
@@ -15,9 +14,6 @@ from rag_app.questions.rarity import Rarity, plain
 from rag_app.questions.wording import is_cjk
 from rag_app.text.language import guess_language
 from rag_app.text.words import terms
-
-if TYPE_CHECKING:
-    pass
 
 Examples = Mapping[str, Sequence[Example]]
 
