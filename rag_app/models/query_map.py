@@ -84,6 +84,7 @@ class QueryMap:
 
 
 def _dense(weights: Floats, bias: Any, activation: Any) -> Any:
+    """A layer of given weights, (outputs, inputs), and bias, (outputs,)."""
     import torch
     from sentence_transformers.sentence_transformer.modules import Dense
 
