@@ -6,7 +6,6 @@ Two documents are near-duplicates if half of their three-word shingles or more a
 
 import hashlib
 import itertools
-import re
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag_app.text.words import bare_words
+
 NEAR_DUPLICATE = 0.5
 SHINGLE_WORDS = 3
 # Numbers compared at once; each takes some 50 bytes on its way.
 _SLAB = 2_000_000
-
-_WORD = re.compile(r"\w+")
 
 Indices = npt.NDArray[np.int64]
 
@@ -30,7 +29,7 @@ def shingles(text: str) -> frozenset[int]:
 
     They are the same in every process, below 2**63.
     """
-    words = _WORD.findall(text.casefold())
+    words = bare_words(text)
     if len(words) < SHINGLE_WORDS:
         return frozenset([_hash(" ".join(text.casefold().split()))])
     runs = (words[start:] for start in range(SHINGLE_WORDS))

@@ -5,6 +5,7 @@ import unicodedata
 from decimal import Decimal
 
 from rag_app.text.months import ENGLISH_MONTH, month_number
+from rag_app.text.scripts import HANGUL
 
 _DIGITS = r"(?:\d+(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _NUMBER = re.compile(_DIGITS)
@@ -25,7 +26,7 @@ _WORDS = {**_ONES, **_TEENS, **_TENS}
 _WORD = re.compile(rf"\b(?:({'|'.join(_TENS)})[- ])?({'|'.join(_WORDS)})\b")
 
 _NATIVE = dict(zip("한 두 세 네 다섯 여섯 일곱 여덟 아홉 열".split(), range(1, 11), strict=True))  # noqa: SIM905
-_COUNTED = re.compile(rf"(?<![가-힣])({'|'.join(_NATIVE)})\s?(?=시|달|개|번|명|가지)")
+_COUNTED = re.compile(rf"(?<![{HANGUL}])({'|'.join(_NATIVE)})\s?(?=시|달|개|번|명|가지)")
 
 _MONTH = re.compile(
     rf"\b({ENGLISH_MONTH})(?=\.? \d)|(?<=\d )({ENGLISH_MONTH})"
