@@ -9,7 +9,7 @@ from rag_app.environment import prepare_environment
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
-    from rag_app.finetune.request import FinetuneResult
+    from rag_app.finetune.result import FinetuneResult
     from rag_app.index import Workspace
     from rag_app.ingest.stage import IngestReport
     from rag_app.llm.chat import ChatModel

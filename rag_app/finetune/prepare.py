@@ -117,7 +117,7 @@ def open_base(
 def _untuned_name(catalog: Catalog, index: VectorIndex, info: IndexInfo) -> str:
     """Name of the untuned model's index that belongs to a tuned one, whether it is there or not."""
     if info.chunking != WHOLE_PASSAGES:
-        return catalog.find(info) or name_for(catalog, info)
+        return catalog.find(info) or name_for(catalog.names(), info)
     # Each dataset has an index of its own, and all of them are made alike.
     chunks = set(index.chunk_ids())
     others = (catalog.open(name) for name in catalog.names())

@@ -291,7 +291,7 @@ def _make_target(
     chunking = options.chunking()
     model = workspace.index_model(options.model or _active_base(workspace) or DEFAULT_MODEL)
     info = IndexInfo.of(model, chunking)
-    made = workspace.catalog.make(name or name_for(workspace.catalog, info), info)
+    made = workspace.catalog.make(name or name_for(workspace.catalog.names(), info), info)
     return OpenIndex(made, model)
 
 
