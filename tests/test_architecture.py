@@ -130,6 +130,25 @@ def test_only_the_command_line_imports_its_libraries() -> None:
         assert part_of(path) == "cli" or not used & {"typer", "rich", "prompt_toolkit"}, path
 
 
+def test_only_disk_writes_files() -> None:
+    """What is written in place is torn where the process is killed; the rest appends or renames."""
+    for path in FILES:
+        if part_of(path) != "disk":
+            assert not list(written_in_place(path)), path
+
+
+def written_in_place(path: Path) -> Iterator[int]:
+    """Lines that call write_text or write_bytes, or open to write anew."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        modes = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+        opened = name == "open" and {"w", "wb", "x", "xb"} & {*map(str, modes)}
+        if opened or name in ("write_text", "write_bytes"):
+            yield node.lineno
+
+
 def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not VAGUE & {part.removesuffix(".py") for path in FILES for part in path.parts}
 

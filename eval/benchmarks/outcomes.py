@@ -13,6 +13,7 @@ from typing import Any
 
 from corpora import RESULTS
 
+from rag_app.evaluate.ranks import reciprocal
 from rag_app.evaluate.scoring import LARGEST_K, Outcome
 from rag_app.evaluate.statistics import Difference, Estimate, difference, estimate
 
@@ -95,7 +96,7 @@ def _outcome(question_id: str, cluster: str, rank: int | None) -> Outcome:
     values = {
         f"hit_rate@{k}": float(rank is not None and rank <= k) for k in range(1, LARGEST_K + 1)
     }
-    values[f"mrr@{LARGEST_K}"] = 1 / rank if rank else 0.0
+    values[f"mrr@{LARGEST_K}"] = reciprocal(rank)
     return Outcome(question_id, "", cluster, [], [], [], rank, values)
 
 

@@ -104,9 +104,9 @@ MAIN = (STOCK, QUICK)
 # As docs/measured.md calls them.
 TITLES = {
     "jhu": "English FAQ, MiniLM",
-    "korquad": "KorQuAD, e5-small",
+    "korquad": "KorQuAD, e5-small-q4",
     "sample-en": "English sample, MiniLM",
-    "sample-ko": "Korean sample, e5-small",
+    "sample-ko": "Korean sample, e5-small-q4",
     "synthetic": "written",
     STOCK: "LlamaIndex",
     TRAINER: "sentence-transformers",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import WHOLE_PASSAGES
+from rag_app.models.weights import STAND_INS
 
 if TYPE_CHECKING:
     from rag_app.index.info import IndexInfo
@@ -81,7 +82,9 @@ def _kin(info: "IndexInfo") -> tuple[object, ...]:
 
 def _former_name(info: "IndexInfo") -> str:
     """As indexes were named up to version 0.1."""
-    model = re.sub(r"[^a-zA-Z0-9]+", "-", info.model.rsplit("/", 1)[-1]).strip("-").lower()[:40]
+    # What is rebuilt from 4-bit weights had the name of the full ones.
+    name = next((full for full, ours in STAND_INS.items() if ours == info.model), info.model)
+    model = re.sub(r"[^a-zA-Z0-9]+", "-", name.rsplit("/", 1)[-1]).strip("-").lower()[:40]
     marks = "" if info.sentences == "rules" else f"-{info.sentences}"
     size = f"{info.chunk_size}-{info.chunk_overlap}"
     return f"{model}-{size}{marks}-{info.fingerprint[:6]}"

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag_app.disk import write_whole
+
 Floats = npt.NDArray[np.float32]
 
 # Folder within the model's; beside the map it keeps the list of modules as it was without it.
@@ -86,6 +88,7 @@ class QueryMap:
 
 
 def _dense(weights: Floats, bias: Any, activation: Any) -> Any:
+    """A layer of given weights, (outputs, inputs), and bias, (outputs,)."""
     import torch
     from sentence_transformers.sentence_transformer.modules import Dense
 
@@ -120,7 +123,7 @@ def add_query_map(
     kind = f"{Router.__module__}.{Router.__qualname__}"
     last = len(modules)
     modules.append({"idx": last, "name": str(last), "path": QUERY_MAP, "type": kind})
-    (target / MODULES).write_text(json.dumps(modules, indent=2), "utf-8")
+    write_whole(target / MODULES, json.dumps(modules, indent=2))
     _set_prompts(target / SETTINGS, prompts)
 
 
@@ -136,4 +139,4 @@ def _share_weights(source: str, target: str) -> None:
 
 def _set_prompts(path: Path, prompts: Mapping[str, str]) -> None:
     known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    path.write_text(json.dumps({**known, "prompts": dict(prompts)}, indent=2), "utf-8")
+    write_whole(path, json.dumps({**known, "prompts": dict(prompts)}, indent=2))

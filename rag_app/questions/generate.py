@@ -116,7 +116,9 @@ def write_questions(
         writer = ModelWriter(chat, rarity, examples=own) if chat else TextWriter(rarity)
         store = QuestionStore(storage, writer.generator)
         writing_started = time.monotonic()
-        asked, resumed = _write_missing(writer, store, nodes, per_chunk, seed, progress)
+        asked, resumed = _write_missing(
+            writer, store, nodes, per_chunk=per_chunk, seed=seed, progress=progress
+        )
         writing_seconds = time.monotonic() - writing_started
     questions = _stored(store.load(), nodes)
     filtered = filter_questions(questions, passages, model)
@@ -180,6 +182,7 @@ def _write_missing(
     writer: QuestionWriter,
     store: QuestionStore,
     nodes: Sequence["TextNode"],
+    *,
     per_chunk: int,
     seed: int,
     progress: Progress,

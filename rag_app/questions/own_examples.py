@@ -5,19 +5,15 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
 from rag_app.pairs import LabelledQuestion
 from rag_app.questions.examples import EXAMPLES, OTHER, Example
 from rag_app.questions.prompts import TOPIC_WORDS, window
 from rag_app.questions.rarity import Rarity, plain
-from rag_app.questions.wording import is_cjk
 from rag_app.text.language import guess_language
+from rag_app.text.scripts import is_cjk
 from rag_app.text.words import terms
-
-if TYPE_CHECKING:
-    pass
 
 Examples = Mapping[str, Sequence[Example]]
 

@@ -70,7 +70,12 @@ class IndexBuilder:
     def model(self, name: str) -> IndexModel:
         """The model of this name, loaded once."""
         if name not in self._models:
-            self._models[name] = self._workspace.index_model(name)
+            own = self._source.info
+            self._models[name] = (
+                self._workspace.model_of(own)
+                if name == own.model
+                else self._workspace.index_model(name)
+            )
         return self._models[name]
 
     def build(self, model_name: str, chunking: "Chunking") -> Built:
