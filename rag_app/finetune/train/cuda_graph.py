@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rag_app.finetune.train.packed import gains_by_packing, is_packed
-from rag_app.finetune.train.packed_columns import holds_prompts, pack_columns, texts_of
+from rag_app.finetune.train.packed_columns import pack_columns, pools_prompts, texts_of
 from rag_app.finetune.train.processes import world_size
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ MOST_GRAPHS = 4
 MOST_WEIGHTS = 200_000_000
 READ = ("input_ids", "position_ids", "seq_idx", "cu_seq_lens_q")
 
-Joined = dict[str, Any]
-LossOf = Callable[[Joined, Sequence[int]], torch.Tensor]
+PackedColumns = dict[str, Any]
+LossOf = Callable[[PackedColumns, Sequence[int]], torch.Tensor]
 
 
 def gains_by_cuda_graph(model: "SentenceTransformer") -> bool:
@@ -38,7 +38,7 @@ def gains_by_cuda_graph(model: "SentenceTransformer") -> bool:
     if device != "cuda" or world_size() > 1 or not gains_by_packing(device):
         return False
     trained = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
-    return trained <= MOST_WEIGHTS and is_packed(model) and holds_prompts(model)
+    return trained <= MOST_WEIGHTS and is_packed(model) and pools_prompts(model)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Graph:
     """
 
     graph: Any
-    texts: Joined
+    texts: PackedColumns
     rates: list[torch.Tensor]
     loss: torch.Tensor
 
@@ -70,7 +70,7 @@ class CudaGraphStep:
         """Of a training.
 
         Arguments:
-            loss_of: the loss of joined texts, given how many each column has.
+            loss_of: the loss of packed columns, given how many texts each has.
             optimizer: of all weights that are trained.
             most_norm: to which the gradient is clipped.
         """
@@ -90,33 +90,33 @@ class CudaGraphStep:
         Returns:
             the loss; None if nothing was done.
         """
-        joined = pack_columns(columns, STEP)
+        packed = pack_columns(columns, STEP)
         # Left to itself pooling counts on the device, and waits.
-        lengths = joined["cu_seq_lens_q"].diff().numpy()
-        joined["seq_idx"] = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
-        key = (joined["input_ids"].shape[1], texts_of(columns))
+        lengths = packed["cu_seq_lens_q"].diff().numpy()
+        packed["seq_idx"] = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
+        key = (packed["input_ids"].shape[1], texts_of(columns))
         if key not in self._graphs:
             # What is first called while a graph is captured may not be captured.
             if key not in self._seen or len(self._graphs) == MOST_GRAPHS:
                 self._seen.add(key)
                 return None
-            self._graphs[key] = self._capture(joined, key[1])
-        return self._replay(self._graphs[key], joined)
+            self._graphs[key] = self._capture(packed, key[1])
+        return self._launch(self._graphs[key], packed)
 
-    def _replay(self, step: _Graph, joined: Joined) -> torch.Tensor:
+    def _launch(self, step: _Graph, packed: PackedColumns) -> torch.Tensor:
         for name in READ:
-            step.texts[name].copy_(joined[name].pin_memory(), non_blocking=True)
+            step.texts[name].copy_(packed[name].pin_memory(), non_blocking=True)
         for rate, group in zip(step.rates, self._optimizer.param_groups, strict=True):
             rate.fill_(group["lr"])
         step.graph.replay()
         return step.loss.clone()
 
-    def _capture(self, joined: Joined, counts: tuple[int, ...]) -> _Graph:
+    def _capture(self, packed: PackedColumns, counts: tuple[int, ...]) -> _Graph:
         device = self._weights[0].device
-        texts = {**joined, **{name: joined[name].to(device) for name in READ}}
+        texts = {**packed, **{name: packed[name].to(device) for name in READ}}
         texts["cu_seq_lens_k"] = texts["cu_seq_lens_q"]
         # Only an upper bound is asked for, and this one holds for all texts of the size.
-        texts["max_length_q"] = texts["max_length_k"] = joined["input_ids"].shape[1]
+        texts["max_length_q"] = texts["max_length_k"] = packed["input_ids"].shape[1]
         rates = [
             torch.tensor(float(group["lr"]), device=device)
             for group in self._optimizer.param_groups

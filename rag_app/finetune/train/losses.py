@@ -18,7 +18,7 @@ from rag_app.finetune.train.denoising import DenoisingLoss
 from rag_app.finetune.train.methods import freeze_word_embeddings
 from rag_app.finetune.train.packed_columns import (
     can_pack_columns,
-    embed_at_once,
+    embed_columns,
     embed_packed_columns,
 )
 from rag_app.finetune.train.processes import world_size
@@ -81,20 +81,20 @@ class PackedColumnsLoss:
         if not can_pack_columns(self.model, columns):
             loss: Tensor = super().forward(columns, labels)  # type: ignore[misc]
             return loss
-        return self.compute_loss_from_embeddings(embed_at_once(self.model, columns), labels)
+        return self.compute_loss_from_embeddings(embed_columns(self.model, columns), labels)
 
-    def of_joined(self, joined: dict[str, Any], counts: Sequence[int]) -> "Tensor":
-        """The loss of a batch that is joined already, of so many texts in each column."""
+    def of_packed_columns(self, packed: dict[str, Any], counts: Sequence[int]) -> "Tensor":
+        """The loss of a batch whose columns are packed already, of so many texts each."""
         return self.compute_loss_from_embeddings(
-            embed_packed_columns(self.model, joined, counts), None
+            embed_packed_columns(self.model, packed, counts), None
         )
 
 
-class JoinedRankingLoss(PackedColumnsLoss, MultipleNegativesRankingLoss):
+class PackedColumnsRankingLoss(PackedColumnsLoss, MultipleNegativesRankingLoss):
     """MultipleNegativesRankingLoss with one pass."""
 
 
-class JoinedTripletLoss(PackedColumnsLoss, TripletLoss):
+class PackedColumnsTripletLoss(PackedColumnsLoss, TripletLoss):
     """TripletLoss with one pass."""
 
 
@@ -109,7 +109,7 @@ def _mnrl(
     several = world_size() > 1
     scale = options.scale or DEFAULT_SCALE
     if options.batch_size // world_size() <= options.mini_batch:
-        return JoinedRankingLoss(model, scale=scale, gather_across_devices=several)
+        return PackedColumnsRankingLoss(model, scale=scale, gather_across_devices=several)
     return CachedMultipleNegativesRankingLoss(
         model,
         scale=scale,
@@ -135,7 +135,7 @@ def _triplet(
 
     Reimers and Gurevych 2019, arXiv 1908.10084, section 3.
     """
-    return JoinedTripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
+    return PackedColumnsTripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
 
 
 def _triplet_columns(rows: Sequence["TrainingRow"]) -> Columns:

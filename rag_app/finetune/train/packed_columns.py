@@ -11,7 +11,7 @@ import torch
 WHOLE = 128
 
 
-def embed_at_once(
+def embed_columns(
     model: torch.nn.Module, columns: Sequence[dict[str, torch.Tensor]]
 ) -> list[torch.Tensor]:
     """Vectors of the packed texts of several columns, which pass through the model together.
@@ -27,10 +27,10 @@ def embed_at_once(
 
 def can_pack_columns(model: torch.nn.Module, columns: Sequence[dict[str, Any]]) -> bool:
     """Whether columns may pass together: packed, for a model whose vectors hold all of a text."""
-    return all("cu_seq_lens_q" in column for column in columns) and holds_prompts(model)
+    return all("cu_seq_lens_q" in column for column in columns) and pools_prompts(model)
 
 
-def holds_prompts(model: torch.nn.Module) -> bool:
+def pools_prompts(model: torch.nn.Module) -> bool:
     """Whether prompts are part of a model's vectors.
 
     A prompt that pooling leaves out is not as long in each column.
@@ -44,10 +44,10 @@ def texts_of(columns: Sequence[dict[str, torch.Tensor]]) -> tuple[int, ...]:
 
 
 def embed_packed_columns(
-    model: torch.nn.Module, joined: dict[str, Any], counts: Sequence[int]
+    model: torch.nn.Module, packed: dict[str, Any], counts: Sequence[int]
 ) -> list[torch.Tensor]:
     """(texts, dimension) of each column, from what `pack_columns` made of so many texts."""
-    vectors = model(dict(joined))["sentence_embedding"][: sum(counts)]
+    vectors = model(dict(packed))["sentence_embedding"][: sum(counts)]
     return list(vectors.split(counts))
 
 
@@ -69,13 +69,13 @@ def pack_columns(columns: Sequence[dict[str, torch.Tensor]], multiple: int) -> d
             for column, start in zip(columns, starts, strict=False)
         ]
     )
-    joined = dict(columns[0])
+    packed = dict(columns[0])
     for name in ("input_ids", "position_ids"):
-        joined[name] = torch.cat([column[name] for column in columns], dim=1)
-    joined["cu_seq_lens_q"] = joined["cu_seq_lens_k"] = bounds
+        packed[name] = torch.cat([column[name] for column in columns], dim=1)
+    packed["cu_seq_lens_q"] = packed["cu_seq_lens_k"] = bounds
     for name in ("max_length_q", "max_length_k"):
-        joined[name] = max(column[name] for column in columns)
-    return joined
+        packed[name] = max(column[name] for column in columns)
+    return packed
 
 
 def _filler(columns: Sequence[dict[str, torch.Tensor]], multiple: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class PairTrainer(SentenceTransformerTrainer):
     """
 
     written_at = -math.inf
-    replay: CudaGraphStep | None = None
+    graph_step: CudaGraphStep | None = None
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing is gathered: for theirs, looking for examples takes longer than an epoch."""
@@ -46,25 +46,27 @@ class PairTrainer(SentenceTransformerTrainer):
             self.accelerator.device_placement = placed
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """The optimizer, whose steps a GPU may replay."""
+        """The optimizer, whose steps may be part of a CUDA graph."""
         optimizer = super().create_optimizer(model)
         if isinstance(self.loss, PackedColumnsLoss) and gains_by_cuda_graph(self.model):
-            self.replay = CudaGraphStep(self._loss_of, optimizer, most_norm=self.args.max_grad_norm)
+            self.graph_step = CudaGraphStep(
+                self._loss_of, optimizer, most_norm=self.args.max_grad_norm
+            )
         return optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], *counts: Any) -> "torch.Tensor":
-        """The loss of a step; one that is replayed leaves no gradients to the optimizer."""
+        """The loss of a step; a CUDA-graph step leaves no gradients to the optimizer."""
         loss: torch.Tensor | None = None
-        if self.replay:
+        if self.graph_step:
             columns, _ = self.collect_features(inputs)
-            loss = self.replay.step(columns)
+            loss = self.graph_step.step(columns)
         if loss is None:
             loss = super().training_step(model, inputs, *counts)
         return loss
 
-    def _loss_of(self, joined: dict[str, Any], counts: Any) -> "torch.Tensor":
+    def _loss_of(self, packed: dict[str, Any], counts: Any) -> "torch.Tensor":
         with self.compute_loss_context_manager():
-            loss: torch.Tensor = self.loss.of_joined(joined, counts)
+            loss: torch.Tensor = self.loss.of_packed_columns(packed, counts)
         return loss
 
     def trained_weights(self) -> dict[str, "torch.Tensor"]:
