@@ -21,7 +21,13 @@ from tiny import MAX_TOKENS, make_tiny_model
 from rag_app.chunks import passage_text
 from rag_app.errors import PairsError, TrainingError
 from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
-from rag_app.finetune.data.material import Material, SplitOptions, TrainOn, prepare, read_labelled
+from rag_app.finetune.data.material import (
+    Material,
+    SplitOptions,
+    TrainOn,
+    prepare_material,
+    read_labelled,
+)
 from rag_app.finetune.data.rows import CutPassages, cut_passages
 from rag_app.finetune.data.rows import training_rows as make_rows
 from rag_app.finetune.options import TrainingOptions, TrainingRow, read_report, training_key
@@ -496,7 +502,7 @@ def material_of(
     train_on: TrainOn = "labelled",
     options: SplitOptions | None = None,
 ) -> Material:
-    return prepare(
+    return prepare_material(
         labelled,
         synthetic,
         train_on=train_on,

@@ -145,7 +145,7 @@ def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, 
     """Train as the row says, and score it on training and on held-out questions."""
     from rag_app.evaluate.comparison import exact_outcomes, scores_json
     from rag_app.evaluate.statistics import summarise
-    from rag_app.finetune.data.material import SplitOptions, prepare, read_labelled
+    from rag_app.finetune.data.material import SplitOptions, prepare_material, read_labelled
     from rag_app.finetune.train.memory import peak_memory_mb
     from rag_app.index import Passages
     from rag_app.ingest.stage import ingest, open_target
@@ -157,7 +157,7 @@ def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, 
     index, base = opened.index, opened.model
     passages = index.passages()
     labelled, _ = read_labelled(corpus.questions, passages.nodes)
-    material = prepare(
+    material = prepare_material(
         labelled[:PAIRS],
         [],
         train_on="labelled",

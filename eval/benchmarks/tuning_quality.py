@@ -35,7 +35,7 @@ from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, scores
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
-from rag_app.finetune.data.material import Material, SplitOptions, prepare, read_labelled
+from rag_app.finetune.data.material import Material, SplitOptions, prepare_material, read_labelled
 from rag_app.finetune.data.negatives import NegativeOptions
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import Workshop, train_phases
@@ -148,7 +148,7 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         if way.filters:
             questions = filter_questions(questions, passages, base).kept
         written = to_pairs(questions)
-    material = prepare(
+    material = prepare_material(
         labelled,
         written,
         train_on=kind,
