@@ -4,6 +4,13 @@ Twelve layers forward and back and the optimizer are some two thousand kernels; 
 sixteen pairs each takes the GPU less time than it takes a processor to launch it. A graph launches
 all of them at once, but only for the size that it was captured with, so packed texts are filled up
 to few sizes.
+
+Names that are not documented, tried with torch 2.13.0, transformers 5.23.0 and
+sentence-transformers 6.2.0; without them `fast_path` leaves steps to the trainer:
+    torch's AdamW: capturable and a learning rate that is a tensor, in param_groups and changed
+        while it trains
+    sentence-transformers' trainer: collect_features, compute_loss_context_manager
+    sentence-transformers' Pooling: that it reads seq_idx
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +33,7 @@ STEP = 1024
 MOST_GRAPHS = 4
 # Larger models keep a GPU busy by themselves.
 MOST_WEIGHTS = 200_000_000
+TRAINER_NAMES = ("collect_features", "compute_loss_context_manager")
 READ = ("input_ids", "position_ids", "seq_idx", "cu_seq_lens_q")
 
 PackedColumns = dict[str, Any]
@@ -39,6 +47,14 @@ def gains_by_cuda_graph(model: "SentenceTransformer") -> bool:
         return False
     trained = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
     return trained <= MOST_WEIGHTS and is_packed(model) and pools_prompts(model)
+
+
+def missing_names(trainer: Any, optimizer: torch.optim.Optimizer) -> list[str]:
+    """What is used here and the installed libraries do not have."""
+    missing = [f"trainer.{name}" for name in TRAINER_NAMES if not hasattr(trainer, name)]
+    if not all("capturable" in group for group in optimizer.param_groups):
+        missing.append(f"{type(optimizer).__name__}.param_groups.capturable")
+    return missing
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The losses by name: how each is built, and the training columns that it reads."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +16,12 @@ from transformers import TrainerCallback
 from rag_app.errors import TrainingError
 from rag_app.finetune.train.denoising import DenoisingLoss
 from rag_app.finetune.train.methods import freeze_word_embeddings
-from rag_app.finetune.train.packed_columns import (
-    can_pack_columns,
-    embed_columns,
-    embed_packed_columns,
-)
+from rag_app.finetune.train.packed_columns import PackedColumnsLoss
 from rag_app.finetune.train.processes import world_size
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
-    from torch import Tensor
 
     from rag_app.finetune.options import TrainingOptions, TrainingRow
 
@@ -64,30 +59,6 @@ class LossEntry:
     trains_on: str = "pairs"
     needs_negatives: bool = False
     in_pieces: bool = False
-
-
-class PackedColumnsLoss:
-    """A loss of sentence-transformers with one pass for all columns where texts are packed.
-
-    Theirs would pad questions to the length of passages, and so takes a pass for each column.
-    """
-
-    model: "SentenceTransformer"
-    compute_loss_from_embeddings: Callable[[list["Tensor"], Any], "Tensor"]
-
-    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> "Tensor":
-        """The loss of a batch."""
-        columns = list(sentence_features)
-        if not can_pack_columns(self.model, columns):
-            loss: Tensor = super().forward(columns, labels)  # type: ignore[misc]
-            return loss
-        return self.compute_loss_from_embeddings(embed_columns(self.model, columns), labels)
-
-    def of_packed_columns(self, packed: dict[str, Any], counts: Sequence[int]) -> "Tensor":
-        """The loss of a batch whose columns are packed already, of so many texts each."""
-        return self.compute_loss_from_embeddings(
-            embed_packed_columns(self.model, packed, counts), None
-        )
 
 
 class PackedColumnsRankingLoss(PackedColumnsLoss, MultipleNegativesRankingLoss):

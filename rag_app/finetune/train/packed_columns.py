@@ -1,14 +1,66 @@
-"""Packed texts of a batch's columns, questions and passages, in one pass through the model."""
+"""Packed texts of a batch's columns, questions and passages, in one pass through the model.
 
-from collections.abc import Sequence
+Names that are not documented, tried with sentence-transformers 6.2.0 and transformers 5.23.0;
+without them `fast_path` pads:
+    sentence-transformers' losses: compute_loss_from_embeddings
+    sentence-transformers' Pooling: include_prompt
+    features of packed texts: input_ids, position_ids, cu_seq_lens_q, cu_seq_lens_k, max_length_q,
+        max_length_k
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 # On a CPU a batch is filled up to a multiple of so many tokens: oneDNN makes its kernels anew for
 # sizes that it has not met, a tenth of a step.
 WHOLE = 128
+
+
+class PackedColumnsLoss:
+    """A loss of sentence-transformers with one pass for all columns where texts are packed.
+
+    Theirs would pad questions to the length of passages, and so takes a pass for each column; it
+    is what padded texts get.
+    """
+
+    model: "SentenceTransformer"
+    compute_loss_from_embeddings: Callable[[list[torch.Tensor], Any], torch.Tensor]
+
+    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> torch.Tensor:
+        """The loss of a batch."""
+        columns = list(sentence_features)
+        if not can_pack_columns(self.model, columns):
+            loss: torch.Tensor = super().forward(columns, labels)  # type: ignore[misc]
+            return loss
+        return self.compute_loss_from_embeddings(embed_columns(self.model, columns), labels)
+
+    def of_packed_columns(self, packed: dict[str, Any], counts: Sequence[int]) -> torch.Tensor:
+        """The loss of a batch whose columns are packed already, of so many texts each."""
+        return self.compute_loss_from_embeddings(
+            embed_packed_columns(self.model, packed, counts), None
+        )
+
+
+def missing_names(model: "SentenceTransformer") -> list[str]:
+    """What is used here and the installed sentence-transformers does not have."""
+    from sentence_transformers.sentence_transformer import losses
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    kinds = (losses.MultipleNegativesRankingLoss, losses.TripletLoss)
+    missing = [
+        f"{kind.__name__}.compute_loss_from_embeddings"
+        for kind in kinds
+        if not hasattr(kind, "compute_loss_from_embeddings")
+    ]
+    if any(isinstance(part, Pooling) and not hasattr(part, "include_prompt") for part in model):
+        missing.append("Pooling.include_prompt")
+    return missing
 
 
 def embed_columns(
