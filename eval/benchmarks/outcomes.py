@@ -46,7 +46,8 @@ class KeptOutcomes:
                 raise ValueError(f"{outcome.question_id}: {outcome.rank}, {outcome.values}")
         ids = "\n".join(outcome.question_id for outcome in outcomes)
         asked = hashlib.sha256(ids.encode()).hexdigest()[:8]
-        self._kept["asked"][asked] = [outcome.cluster for outcome in outcomes]
+        # Clusters are called by where documents stood; those of the same questions are the same.
+        self._kept["asked"].setdefault(asked, [outcome.cluster for outcome in outcomes])
         ranks = "".join(_RANKS[outcome.rank or 0] for outcome in outcomes)
         self._kept["ranks"][name] = [asked, ranks]
         partial = self.path.with_suffix(".partial")

@@ -110,11 +110,13 @@ def _check_claims(documents: Sequence["Document"], indexed: dict[str, list[Chunk
     for document in documents:
         path = document.metadata.get("path", "")
         for record in indexed.get(document.node_id, [])[:1]:
-            if record.path != path and Path(record.path).exists():
-                raise DocumentError(
-                    f"{path} and {record.path} both claim the id {document.node_id!r}; "
-                    "ingest the folder above both, or rename one of their folders"
-                )
+            if record.path == path or not Path(record.path).exists():
+                continue
+            mend = "ingest the folder above both, or rename one of their folders"
+            if not (path and record.path):
+                mend = "give the one that was handed over another id_"
+            one, other = (name or "a document that was handed over" for name in (path, record.path))
+            raise DocumentError(f"{one} and {other} both claim the id {document.node_id!r}; {mend}")
 
 
 def _sort_out(

@@ -26,29 +26,31 @@ SETTINGS = "config_sentence_transformers.json"
 
 @dataclass(frozen=True)
 class QueryMap:
-    """Moves a question by a linear map of itself, the less the stranger it is.
+    """Moves a question by a linear map of itself, less the further it is out of domain.
 
     q becomes q + what is left of `change` q once each of its entries has shrunk by
-    max(0, `limit` - `home` . q), at unit length again.
+    max(0, `limit` - `gate` . q), at unit length again.
 
     Fields:
         change: (dim, dim); zeros leave every vector where it is.
-        home: (dim,) where questions are at home; zeros treat all alike.
+        gate: (dim,) whose product with a question says how far it is in domain; zeros treat all
+            alike.
+        limit: the product from which on nothing shrinks.
     """
 
     change: Floats
-    home: Floats
+    gate: Floats
     limit: float = 0.0
 
     @classmethod
     def everywhere(cls, change: Floats) -> "QueryMap":
-        """The map that moves every question, however strange."""
+        """The map without a gate: it moves every question."""
         return cls(change, np.zeros(len(change), np.float32))
 
     def __call__(self, vectors: Floats) -> Floats:
         """Map questions: (n, dim), of unit length before and after."""
         moves = vectors @ self.change.T
-        shrink = np.maximum(self.limit - vectors @ self.home, 0)[:, np.newaxis]
+        shrink = np.maximum(self.limit - vectors @ self.gate, 0)[:, np.newaxis]
         moved = vectors + np.sign(moves) * np.maximum(np.abs(moves) - shrink, 0)
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
@@ -66,7 +68,7 @@ class QueryMap:
         one, none = np.eye(dim, dtype=np.float32), np.zeros((dim, dim), np.float32)
         raised, level = np.ones(dim, np.float32), np.zeros(dim, np.float32)
         shrink = -np.ones((dim, 1), np.float32)
-        first = np.vstack([one, self.change, -self.change, -self.home])
+        first = np.vstack([one, self.change, -self.change, -self.gate])
         second = np.block(
             [
                 [one, none, none, np.zeros_like(shrink)],

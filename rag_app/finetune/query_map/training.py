@@ -1,8 +1,8 @@
-"""Method "adapter": a map on the question's vector, linear at home; passages keep theirs.
+"""Method "adapter": a map on the question's vector behind an in-domain gate; passages keep theirs.
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
-training begins at a share of whitening. Out-of-domain questions are left alone, see `Home`.
+training begins at a share of whitening. Out-of-domain questions are left alone, see `InDomainGate`.
 """
 
 import math
@@ -19,7 +19,7 @@ from rag_app.errors import TrainingError
 from rag_app.finetune.data.batches import deal_batches
 from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
-from rag_app.finetune.query_map.gate import Home
+from rag_app.finetune.query_map.gate import InDomainGate
 from rag_app.finetune.query_map.whitening import whitening
 from rag_app.finetune.train.losses import DEFAULT_SCALE
 from rag_app.finetune.train.memory import peak_memory_mb
@@ -58,7 +58,7 @@ def train_adapter(
         dev: questions that choose the epoch, and may refuse the whitening; without them the last
             epoch is taken.
     Raises:
-        TrainingError: a base that has an adapter already, or a loss that is no number.
+        TrainingError: a base that has an adapter already, or training that diverges.
     """
     if base.has_query_map:
         raise TrainingError(f"{base.name} has an adapter already; start from its base --model")
@@ -70,8 +70,8 @@ def train_adapter(
     passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
     known = cache.embed_passages(base, pool, progress=progress)
     whole = whitening(questions, known)
-    home = Home.of(questions, known)
-    ranks = _dev_ranks(dev, base, cache, home) if dev else None
+    gate = InDomainGate.of(questions, known)
+    ranks = _dev_ranks(dev, base, cache, gate) if dev else None
     share = _share(whole, ranks, options.whitening or 0.0)
     start = np.float32(share) * whole
     fitted = _fit(start, (questions, passages), rows, options, ranks, progress)
@@ -88,7 +88,7 @@ def train_adapter(
         saved_dev_mrr=float(ranks(fitted.change).mean()) if ranks else None,
         whitening=share,
     )
-    _save(base, home.keep(fitted.change), target, report)
+    _save(base, gate.keep(fitted.change), target, report)
     return report
 
 
@@ -136,7 +136,7 @@ def _fit(
             total += loss.item() * len(batch)
         if not math.isfinite(total):
             raise TrainingError(
-                f"the loss became {total} in epoch {epoch + 1}; "
+                f"query adapter training diverged: the loss is {total} in epoch {epoch + 1}; "
                 "run again with a smaller --learning-rate"
             )
         losses.append(round(total / len(rows), 4))
@@ -148,13 +148,15 @@ def _fit(
     return _Fitted(best, int(np.argmax(by_epoch)), by_epoch[1:] if ranks else [], losses)
 
 
-def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache", home: Home) -> RanksOf:
+def _dev_ranks(
+    dev: DevSet, base: EmbeddingModel, cache: "VectorCache", gate: InDomainGate
+) -> RanksOf:
     """What measures a change as it is saved; the vectors are made once."""
     questions = cache.embed_queries(base, dev.questions)
     passages = cache.embed_passages(base, dev.passages)
 
     def ranks(change: Vectors) -> Ranks:
-        return reciprocal_ranks(home.keep(change)(questions), passages, dev.gold)
+        return reciprocal_ranks(gate.keep(change)(questions), passages, dev.gold)
 
     return ranks
 

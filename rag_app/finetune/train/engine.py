@@ -77,7 +77,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """Train and save; `report` says what was measured.
 
         Raises:
-            TrainingError: the loss is no number, the memory is too small, or a loss or method is
+            TrainingError: training diverges, the memory is too small, or a loss or method is
                 unknown or does not fit the model.
             StorageError: the disk is full.
         """
@@ -132,7 +132,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         return EmbeddingModel(self.target.name, self.target, device=self.device)
 
     def _keep_what_is_good(self, trained: Trained) -> NoReturn:
-        """Save the weights of the last epoch before the loss was no number, and say where."""
+        """Save the weights of the last epoch before training diverged, and say where."""
         epochs = trained.whole_epochs
         kept = self.target.with_name(f"{self.target.name}-epoch-{epochs}")
         self.report = self._measure(trained, 1.0)

@@ -83,7 +83,7 @@ def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
 
     Raises:
         TrainingError: a loss or method is unknown or does not fit the model; the memory does not
-            hold the smallest pieces; the loss is no number before the first checkpoint.
+            hold the smallest pieces; training diverges before the first checkpoint.
         StorageError: the disk is full.
     """
     options = job.options
@@ -191,7 +191,7 @@ def _fresh_model(
     method = find_method(job.options.method, loss=job.options.loss)
     if loss.reads_packed and not job.padded:
         pack_where_faster(model, job.device, progress=progress)
-    finish = method.prepare(model, job.options)
+    finish = method.prepare(model)
     model.max_seq_length = tokens_read(job.options.max_tokens, job.max_tokens)
     return model, finish
 
@@ -226,7 +226,7 @@ def _arguments(job: TrainingJob, groups: Sequence[str], against: Sequence[frozen
         metric_for_best_model=f"eval_{DEV_METRIC}" if job.dev else None,
         greater_is_better=True if job.dev else None,
         logging_steps=LOG_STEPS,
-        # Otherwise a loss that is no number is logged as the last one that was.
+        # Otherwise a loss that is NaN is logged as the last one that was not.
         logging_nan_inf_filter=False,
         # Said only where there are several processes, whose batches are equal already.
         dataloader_drop_last=world_size() > 1,
