@@ -21,9 +21,7 @@ from rag_app.config import DEFAULT_CONFIG_FILE, ENVIRONMENT_PREFIX, Settings
 
 FOLDER = Path(__file__).parent
 TARGET = FOLDER / "reference.md"
-JSON_KEYS: dict[str, dict[str, str]] = tomllib.loads(
-    (FOLDER / "json_keys.toml").read_text("utf-8")
-)
+JSON_KEYS: dict[str, dict[str, str]] = tomllib.loads((FOLDER / "json_keys.toml").read_text("utf-8"))
 INTRO = """# Reference
 
 Made from the code by `python docs/make_reference.py`; do not edit it by hand.
@@ -42,7 +40,10 @@ def reference() -> str:
 def commands() -> Iterator[str]:
     """A table of options for each command."""
     yield "## Commands\n"
-    yield "Defaults stand in brackets. Exit codes: 0; 2 for an error that you can fix; 130 on Ctrl-C.\n"
+    yield (
+        "Defaults stand in brackets. "
+        "Exit codes: 0; 2 for an error that you can fix; 130 on Ctrl-C.\n"
+    )
     for name, command in _each(typer.main.get_command(build_app())):
         yield f"### rag-app {name}\n"
         yield " ".join(command.help.split("\n\n")[0].split()) + "\n"
@@ -59,8 +60,8 @@ def settings() -> Iterator[str]:
     yield "## Settings\n"
     yield (
         f"Keys of `{DEFAULT_CONFIG_FILE}`; in the environment with `{ENVIRONMENT_PREFIX}` before "
-        f"them, in capitals (`{ENVIRONMENT_PREFIX}CHUNK_SIZE=512`). Flags win over the environment, "
-        "that over the file, that over the defaults. An unknown key is an error.\n"
+        f"them, in capitals (`{ENVIRONMENT_PREFIX}CHUNK_SIZE=512`). Flags win over the "
+        "environment, that over the file, that over the defaults. An unknown key is an error.\n"
     )
     yield "| key | what it is | values | default |\n|---|---|---|---|"
     for name, field in Settings.model_fields.items():
@@ -75,8 +76,9 @@ def json_keys() -> Iterator[str]:
     yield "## JSON keys\n"
     yield (
         "With `--json` a command prints one object on standard output; everything else goes to "
-        'standard error. An error is `{"error": SENTENCE, "kind": CLASS}`. `a[].b` is key `b` of each '
-        "object in list `a`; `METRIC` is `hit_rate@1` to `hit_rate@10`, `mrr@10` or `ndcg@10`. "
+        'standard error. An error is `{"error": SENTENCE, "kind": CLASS}`. `a[].b` is key `b` of '
+        "each object in list `a`; `METRIC` is `hit_rate@1` to `hit_rate@10`, `mrr@10` or "
+        "`ndcg@10`. "
         "The results of `finetune` and `sweep` in Python have the same keys in `to_json()`.\n"
     )
     for command, keys in JSON_KEYS.items():

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from test_architecture import ORDER
 from tiny import make_tiny_model
 from typer.testing import CliRunner
 
@@ -57,7 +59,9 @@ def documents() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def printed(
+    tmp_path_factory: pytest.TempPathFactory, single_thread: None
+) -> dict[str, dict[str, Any]]:
     """What each command printed, in one storage."""
     folder = tmp_path_factory.mktemp("reference")
     model = make_tiny_model(folder / "tiny", words=[*THINGS, *PLACES])
@@ -72,12 +76,23 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     asked.write_text("\n".join(lines), "utf-8")
     (sources / "photo.png").write_bytes(b"")
     (sources / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    canary = folder / "canary.csv"
+    answered = [f"{question} today,{answer}" for _, question, answer in documents()]
+    canary.write_text("\n".join(["question,answer", *answered]), "utf-8")
     where = ("--storage", folder / "storage")
-    few = ("--epochs", "1", "--batch-size", "8", "--canary", asked)
+    few = ("--epochs", "1", "--batch-size", "8", "--canary", canary)
     sizes = ("--chunk-sizes", "16,32", "--chunk-overlaps", "0", "--no-promote")
     return {
         "ingest": run_json(
-            "ingest", sources, "--model", model, "--chunk-size", "32", "--chunk-overlap", "0", *where
+            "ingest",
+            sources,
+            "--model",
+            model,
+            "--chunk-size",
+            "32",
+            "--chunk-overlap",
+            "0",
+            *where,
         ),
         "questions": run_json("questions", "--llm", "none", "--per-chunk", "1", *where),
         "questions --show": run_json("questions", "--llm", "none", "--show", *where),
@@ -85,9 +100,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
             "evaluate", asked, "--retriever", "exact", "--retriever", "keyword", *where
         ),
         "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),
-        "query": run_json(
-            "query", "-q", "where is the lamp", "--llm", "none", "--explain", *where
-        ),
+        "query": run_json("query", "-q", "where is the lamp", "--llm", "none", "--explain", *where),
         "finetune": run_json("finetune", "--pairs", asked, *few, *where),
         "index list": run_json("index", "list", *where),
     }
@@ -103,13 +116,15 @@ def test_documented_keys_are_those_of_a_real_run(
     lacking = [
         key
         for key, meaning in known.items()
-        if key not in found and not meaning.startswith("Only ") and not inside_of_nothing(key, found)
+        if key not in found
+        and not meaning.startswith("Only ")
+        and not inside_of_nothing(key, found)
     ]
     assert lacking == [], "documented, not printed"
 
 
 def keys_of(value: Any, known: dict[str, str], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Each key as the document names it, with a value; what has no documented keys is not opened."""
+    """Each key as the document names it, with a value; opened where keys inside are documented."""
     rows = value if isinstance(value, list) else [value]
     for row in rows:
         for name, inner in row.items():
@@ -126,3 +141,13 @@ def inside_of_nothing(key: str, found: dict[str, Any]) -> bool:
     """Whether what holds it is an empty list or null in this run, or is left out."""
     parents = [key[:end] for end, letter in enumerate(key) if letter == "."]
     return any(not found.get(parent.removesuffix("[]"), {}) for parent in parents)
+
+
+def test_the_architecture_names_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(ORDER)
+    named = re.findall(r"^ *(\w+)(?:\(\))? +([\w/]+\.py)\b", page, re.MULTILINE)
+    assert len(named) > 30
+    for name, file in named:
+        code = (ROOT / "rag_app" / file).read_text("utf-8")
+        assert re.search(rf"^ *(def|class) {name}\b", code, re.MULTILINE), (name, file)
