@@ -1,0 +1,153 @@
+"""docs/reference.md is what the code says, and its JSON keys are those of real runs."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from test_architecture import ORDER
+from tiny import make_tiny_model
+from typer.testing import CliRunner
+
+from rag_app.cli.app import build_app
+
+THINGS = ("parcel", "refund", "gift", "lamp", "door", "key", "camera", "filter", "card", "bill")
+PLACES = ("paris", "seoul", "rome", "oslo")
+
+
+def load_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs/make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+SCRIPT = load_script()
+DOCUMENTED: dict[str, dict[str, str]] = SCRIPT.JSON_KEYS
+
+
+def test_the_reference_is_up_to_date() -> None:
+    assert SCRIPT.TARGET.read_text("utf-8") == SCRIPT.reference(), (
+        "run `python docs/make_reference.py`"
+    )
+
+
+def run_json(*arguments: str | Path) -> dict[str, Any]:
+    done = CliRunner().invoke(build_app(), [*map(str, arguments), "--json", "--quiet"])
+    assert done.exit_code == 0, done.output
+    values = json.loads(done.stdout)
+    assert isinstance(values, dict)
+    return values
+
+
+def documents() -> Iterator[tuple[str, str, str]]:
+    """Name, question and answer of each."""
+    for thing in THINGS:
+        for place in PLACES:
+            yield (
+                f"{thing}-{place}",
+                f"where does the {thing} of {place} stay",
+                f"In {place} each {thing} lies behind desk {len(thing) * len(place)} until noon.",
+            )
+
+
+@pytest.fixture(scope="module")
+def printed(
+    tmp_path_factory: pytest.TempPathFactory, single_thread: None
+) -> dict[str, dict[str, Any]]:
+    """What each command printed, in one storage."""
+    folder = tmp_path_factory.mktemp("reference")
+    model = make_tiny_model(folder / "tiny", words=[*THINGS, *PLACES])
+    sources = folder / "docs"
+    sources.mkdir()
+    asked = folder / "questions.jsonl"
+    lines = []
+    for name, question, answer in documents():
+        (sources / f"{name}.md").write_text(answer, "utf-8")
+        row = {"question": question, "document": f"{name}.md", "evidence": answer}
+        lines.append(json.dumps(row))
+    asked.write_text("\n".join(lines), "utf-8")
+    (sources / "photo.png").write_bytes(b"")
+    (sources / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    canary = folder / "canary.csv"
+    answered = [f"{question} today,{answer}" for _, question, answer in documents()]
+    canary.write_text("\n".join(["question,answer", *answered]), "utf-8")
+    where = ("--storage", folder / "storage")
+    few = ("--epochs", "1", "--batch-size", "8", "--canary", canary)
+    sizes = ("--chunk-sizes", "16,32", "--chunk-overlaps", "0", "--no-promote")
+    return {
+        "ingest": run_json(
+            "ingest",
+            sources,
+            "--model",
+            model,
+            "--chunk-size",
+            "32",
+            "--chunk-overlap",
+            "0",
+            *where,
+        ),
+        "questions": run_json("questions", "--llm", "none", "--per-chunk", "1", *where),
+        "questions --show": run_json("questions", "--llm", "none", "--show", *where),
+        "evaluate": run_json(
+            "evaluate", asked, "--retriever", "exact", "--retriever", "keyword", *where
+        ),
+        "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),
+        "query": run_json("query", "-q", "where is the lamp", "--llm", "none", "--explain", *where),
+        "finetune": run_json("finetune", "--pairs", asked, *few, *where),
+        "index list": run_json("index", "list", *where),
+    }
+
+
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_documented_keys_are_those_of_a_real_run(
+    command: str, printed: dict[str, dict[str, Any]]
+) -> None:
+    known = DOCUMENTED[command]
+    found = dict(keys_of(printed[command], known))
+    assert sorted(set(found) - set(known)) == [], "not documented"
+    lacking = [
+        key
+        for key, meaning in known.items()
+        if key not in found
+        and not meaning.startswith("Only ")
+        and not inside_of_nothing(key, found)
+    ]
+    assert lacking == [], "documented, not printed"
+
+
+def keys_of(value: Any, known: dict[str, str], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Each key as the document names it, with a value; opened where keys inside are documented."""
+    rows = value if isinstance(value, list) else [value]
+    for row in rows:
+        for name, inner in row.items():
+            # Some keys are called after a metric, though no measure of all metrics.
+            is_metric = "@" in name and f"{before}{name}" not in known
+            key = before + ("METRIC" if is_metric else name)
+            yield key, inner
+            within = f"{key}[]." if isinstance(inner, list) else f"{key}."
+            if inner and any(one.startswith(within) for one in known):
+                yield from keys_of(inner, known, within)
+
+
+def inside_of_nothing(key: str, found: dict[str, Any]) -> bool:
+    """Whether what holds it is an empty list or null in this run, or is left out."""
+    parents = [key[:end] for end, letter in enumerate(key) if letter == "."]
+    return any(not found.get(parent.removesuffix("[]"), {}) for parent in parents)
+
+
+def test_the_architecture_names_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(ORDER)
+    named = re.findall(r"^ *(\w+)(?:\(\))? +([\w/]+\.py)\b", page, re.MULTILINE)
+    assert len(named) > 30
+    for name, file in named:
+        code = (ROOT / "rag_app" / file).read_text("utf-8")
+        assert re.search(rf"^ *(def|class) {name}\b", code, re.MULTILINE), (name, file)
