@@ -10,6 +10,7 @@ from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
 from rag_app.errors import IndexMismatch, ModelError
+from rag_app.evaluate.stage import _over_chunks
 from rag_app.index import IndexInfo, Workspace
 from rag_app.ingest.stage import IndexOptions, IngestReport, ingest
 from rag_app.models import EmbeddingModel, load_model
@@ -20,6 +21,9 @@ from rag_app.models.weights import (
     REBUILT,
     find_model,
 )
+from rag_app.progress import silent
+from rag_app.sweep.grid import Grid
+from rag_app.sweep.stage import SweepRequest, _settings
 
 FULL, Q4 = MULTILINGUAL_MODEL, MULTILINGUAL_Q4
 KEPT = "intfloat__multilingual-e5-small"
@@ -200,3 +204,14 @@ def test_tuning_knows_its_base_by_either_name(
         assert workspace.made_with(tuned, Q4)
         assert workspace.made_with(tuned, "tuned")
         assert not workspace.made_with(tuned, str(weights["full"]))
+
+
+def test_tables_show_the_weights_that_were_used(docs: Path, storage: Path) -> None:
+    """By whatever name they were asked for."""
+    report, _ = run(docs, storage, FULL)
+    workspace = Workspace(storage, device="cpu")
+    source = workspace.catalog.open(report.index)
+    request = SweepRequest(grid=Grid(chunk_sizes=(128,), models=(FULL, Q4)))
+    assert {setting.model for setting in _settings(workspace, request, source)} == {Q4}
+    subjects = _over_chunks(workspace, source, [FULL], silent)
+    assert [subject.name for subject in subjects] == [Q4]
