@@ -106,6 +106,7 @@ def printed(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", DOCUMENTED)
 def test_documented_keys_are_those_of_a_real_run(
     command: str, printed: dict[str, dict[str, Any]]
