@@ -5,8 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
+
+from rag_app.cli.app import build_app
 
 PACKAGE = Path(__file__).parents[1] / "rag_app"
 # A module imports only from those above it, type hints included.
@@ -170,3 +174,51 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+COMMANDS = (
+    "",
+    "ingest",
+    "questions",
+    "finetune",
+    "evaluate",
+    "sweep",
+    "query",
+    "index",
+    "index list",
+    "index use",
+    "index rollback",
+    "index remove",
+)
+# Typer itself asks pydantic what an option may be.
+OURS = tuple(name for name in HEAVY if name != "pydantic")
+ASK = f"""
+import sys
+from rag_app.cli.app import build_app
+
+try:
+    build_app()([*sys.argv[1:], "--help"], prog_name="rag-app")
+finally:
+    print("loaded:", *[name for name in {OURS} if name in sys.modules])
+"""
+
+
+def test_all_commands_are_known_here() -> None:
+    app: Any = get_command(build_app())
+    inner = [f"index {name}" for name in app.commands["index"].commands]
+    assert {"", *app.commands, *inner} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_nothing_heavy(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ASK, *command.split()],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    *page, loaded = done.stdout.splitlines()
+    assert " ".join(["rag-app", *command.split()]) in "\n".join(page)
+    assert loaded.strip() == "loaded:"
