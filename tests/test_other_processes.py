@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -302,9 +301,7 @@ def test_a_conversation_follows_ingest_and_survives_remove(tmp_path: Path) -> No
             (docs / f"{number}.md").unlink()
             (docs / f"{number + 100}.md").write_text(f"New rule {number} on parcels.\n", "utf-8")
         assert len(ingest(workspace, [docs], options=options).sync.removed) == 10
-        started = time.monotonic()
         texts = repl.ask("refunds")
-        assert time.monotonic() - started < 1
         assert sorted(texts) == sorted(path.read_text("utf-8").strip() for path in docs.iterdir())
         ingest(workspace, [docs], options=options, index_name="other", use=True)
         Catalog(storage).remove(name)
