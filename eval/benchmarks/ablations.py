@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from corpora import CORPORA, RESULTS, load, write_results
+from held_out import show
 from outcomes import KeptOutcomes, changes, interval, scores
-from tuning_quality import LABELLED, Bench, Way, open_bench, show
+from tuning_quality import LABELLED, Bench, Way, open_bench
 
 from rag_app.chunks import passage_text
 from rag_app.environment import prepare_environment

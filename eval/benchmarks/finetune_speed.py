@@ -287,8 +287,7 @@ def train_ours(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int
 
 def train_padded(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
     """Our engine on padded texts, as for a family of models that cannot read packed ones."""
-    from rag_app.finetune import training
-
+    training: Any = importlib.import_module("rag_app.finetune.training")
     training.pack_texts = lambda _: False
     return train_ours(base, pairs, folder, batch)
 
@@ -297,7 +296,9 @@ def train_padded_bf16(
     base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int, *, attention: str = "sdpa"
 ) -> Path:
     """Our engine on padded texts whose hidden states stay in bfloat16, as packed ones do."""
-    from rag_app.finetune import packed, training
+    from rag_app.finetune import packed
+
+    training: Any = importlib.import_module("rag_app.finetune.training")
 
     def hidden_states_alone(model: Any) -> bool:
         inner = model[0].auto_model
