@@ -9,7 +9,7 @@ from rag_app.environment import prepare_environment
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
-    from rag_app.finetune.request import FinetuneResult
+    from rag_app.finetune.result import FinetuneResult
     from rag_app.index import Workspace
     from rag_app.ingest.stage import IngestReport
     from rag_app.llm.chat import ChatModel
@@ -198,6 +198,11 @@ def finetune(
             batch_size, learning_rate.
     Raises:
         PairsError, LeakError, TrainingError, IndexMissing, ModelError: as their names say.
+
+    >>> pairs = [(f"how much is item {n}", f"Item {n} costs {n + 90} euro.") for n in range(24)]
+    >>> result = finetune(pairs, storage=storage, method="adapter", training={"epochs": 1})
+    >>> result.data.split["test"] == result.judgement.comparison.n
+    True
     """
     from rag_app.finetune.data.material import SplitOptions
     from rag_app.finetune.options import TrainingOptions
@@ -254,6 +259,15 @@ def sweep(
         results: folder of what is measured; `results` in the storage unless named.
     Raises:
         ConfigError, PairsError, DocumentError, IndexMissing, ModelError: as their names say.
+
+    >>> from llama_index.core.schema import Document
+    >>> texts = [f"Item {n} costs {n + 90} euro." for n in range(24)]
+    >>> asked = [(f"how much is item {n}", text) for n, text in enumerate(texts)]
+    >>> documents = [Document(id_=f"item{n}", text=text) for n, text in enumerate(texts)]
+    >>> report = ingest(documents, storage=storage)
+    >>> result = sweep(asked, storage=storage, chunk_sizes=(256,), retrievers=("keyword",))
+    >>> [row.candidate.setting.retrieval.spec for row in result.rows]
+    ['vector', 'keyword']
     """
     import datetime as dt
 

@@ -311,11 +311,12 @@ def chunks_by_document(chunks: Iterable[TextNode]) -> dict[str, list[TextNode]]:
     return dict(groups)
 
 
-def overlay(chunks: Sequence["TextNode"]) -> str:
+def overlay(chunks: Sequence["TextNode"], *, paragraphs: bool = False) -> str:
     """Lay the texts of one document's chunks over each other; spaces stand where no chunk does.
 
     Arguments:
         chunks: in the order of their starts.
+        paragraphs: line breaks stand where two blanks or more are missing, as between paragraphs.
     Returns:
         text in which the chunks' character places hold.
     """
@@ -324,7 +325,9 @@ def overlay(chunks: Sequence["TextNode"]) -> str:
     for chunk in chunks:
         start, end = chunk.start_char_idx, chunk.end_char_idx
         if end > length:
-            pieces += [" " * (start - length), chunk.text[max(length - start, 0) :]]
+            gap = start - length
+            blank = "\n" if paragraphs and gap > 1 else " "
+            pieces += [blank * gap, chunk.text[max(length - start, 0) :]]
             length = end
     return "".join(pieces)
 

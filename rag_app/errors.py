@@ -20,7 +20,14 @@ Anything else that is raised is a bug and keeps its traceback.
 
 
 class RagAppError(Exception):
-    """Base of the errors that a user can mend; the command line exits with 2 on it."""
+    """Base of the errors that a user can mend; the command line exits with 2 on it.
+
+    >>> try:
+    ...     raise IndexMissing("nothing has been ingested yet; run `rag-app ingest PATH` first")
+    ... except RagAppError as error:
+    ...     print(error)
+    nothing has been ingested yet; run `rag-app ingest PATH` first
+    """
 
 
 class ConfigError(RagAppError):

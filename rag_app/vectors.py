@@ -15,6 +15,16 @@ class Embedder(Protocol):
     """Any embedding model: a folder of sentence-transformers, an endpoint, or your own class.
 
     Vectors are float32 of unit length, so that a product of two is their cosine.
+
+    >>> class Lengths:
+    ...     name, dimension, fingerprint = "lengths", 2, "lengths-1"
+    ...     def embed_queries(self, texts, *, progress=None):
+    ...         vectors = np.array([[len(text), 1] for text in texts], np.float32)
+    ...         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    ...     embed_passages = embed_queries
+    >>> model: Embedder = Lengths()
+    >>> model.embed_queries(["abc", ""]).round(2).tolist()
+    [[0.949999988079071, 0.3199999928474426], [0.0, 1.0]]
     """
 
     @property

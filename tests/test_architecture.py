@@ -5,8 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
+
+from rag_app.cli.app import build_app
 
 PACKAGE = Path(__file__).parents[1] / "rag_app"
 # A module imports only from those above it, type hints included.
@@ -130,6 +134,25 @@ def test_only_the_command_line_imports_its_libraries() -> None:
         assert part_of(path) == "cli" or not used & {"typer", "rich", "prompt_toolkit"}, path
 
 
+def test_only_disk_writes_files() -> None:
+    """What is written in place is torn where the process is killed; the rest appends or renames."""
+    for path in FILES:
+        if part_of(path) != "disk":
+            assert not list(written_in_place(path)), path
+
+
+def written_in_place(path: Path) -> Iterator[int]:
+    """Lines that call write_text or write_bytes, or open to write anew."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        modes = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+        opened = name == "open" and {"w", "wb", "x", "xb"} & {*map(str, modes)}
+        if opened or name in ("write_text", "write_bytes"):
+            yield node.lineno
+
+
 def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not VAGUE & {part.removesuffix(".py") for path in FILES for part in path.parts}
 
@@ -151,3 +174,51 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+COMMANDS = (
+    "",
+    "ingest",
+    "questions",
+    "finetune",
+    "evaluate",
+    "sweep",
+    "query",
+    "index",
+    "index list",
+    "index use",
+    "index rollback",
+    "index remove",
+)
+# Typer itself asks pydantic what an option may be.
+OURS = tuple(name for name in HEAVY if name != "pydantic")
+ASK = f"""
+import sys
+from rag_app.cli.app import build_app
+
+try:
+    build_app()([*sys.argv[1:], "--help"], prog_name="rag-app")
+finally:
+    print("loaded:", *[name for name in {OURS} if name in sys.modules])
+"""
+
+
+def test_all_commands_are_known_here() -> None:
+    app: Any = get_command(build_app())
+    inner = [f"index {name}" for name in app.commands["index"].commands]
+    assert {"", *app.commands, *inner} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_nothing_heavy(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ASK, *command.split()],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    *page, loaded = done.stdout.splitlines()
+    assert " ".join(["rag-app", *command.split()]) in "\n".join(page)
+    assert loaded.strip() == "loaded:"

@@ -84,7 +84,7 @@ def test_collections_of_others_are_passed_over(clients: tuple[Catalog, Catalog])
     assert two.names() == ["words"]
     assert [listed.name for listed in two.listed()] == ["words"]
     assert two.find(INFO) == "words"
-    assert two.find(IndexInfo.of(WordModel("other"), INFO.chunking)) is None  # type: ignore[arg-type]
+    assert two.find(IndexInfo.of(WordModel("other"), INFO.chunking)) is None
     with pytest.raises(IndexMissing, match="no index 'theirs' on http"):
         two.open("theirs")
     with pytest.raises(IndexMissing, match="no index 'theirs'"):

@@ -142,6 +142,7 @@ def test_a_list_is_no_number() -> None:
         ("It ends on 3 May 2026.", "It ends on 2026-05-03."),
         ("It ends on 2026-05-03.", "It ends on May 3, 2026."),
         ("5월 3일에 끝납니다.", "It ends on the 3rd May."),
+        ("9월 3일에 끝납니다.", "It ends on Sept. 3."),
         ("It opens at 9:00.", "It opens at 9."),
         ("It takes twenty-four hours.", "It takes 24 hours."),
         ("This is one of the rules.", "These are the rules."),
@@ -164,6 +165,8 @@ def test_the_same_number_may_be_written_in_another_way(sentence: str, passage: s
         ("세 번 시도하세요.", "두 번 시도하세요.", {3}),
         ("It ends on 3 June.", "It ends on 3 May.", {6}),
         ("Vac S7 fits.", "Vac S8 fits.", {7}),
+        # No month of another language: set (Italian), pro (Czech), out (Portuguese).
+        ("Set 5 alarms on the Pro 3, out 1 at a time.", "Alarms 5, 3, 1", set()),
     ],
 )
 def test_another_number_is_missing(sentence: str, passage: str, missing: set[int]) -> None:

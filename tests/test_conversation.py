@@ -7,9 +7,9 @@ from rag_app.answer.conversation import (
     LONGEST_REWRITE,
     Turn,
     is_follow_up,
-    joined,
     rewrite_prompt,
     standalone,
+    with_last_question,
 )
 from rag_app.errors import LanguageModelError
 from rag_app.llm.chat import ChatModel
@@ -93,7 +93,7 @@ def test_a_base_model_is_not_asked() -> None:
 
 def test_a_chain_does_not_grow_without_end() -> None:
     long = [Turn("x" * LONGEST_REWRITE, "")]
-    assert joined("and then?", long) == "and then?"
+    assert with_last_question("and then?", long) == "and then?"
 
 
 @pytest.mark.parametrize(

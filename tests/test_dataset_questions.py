@@ -172,6 +172,7 @@ def test_evaluate_needs_no_ingest_and_puts_nothing_into_service(here: Path, kind
     assert [(run["model"], run["n"]) for run in values["runs"]] == [("tiny", 16)]
     assert values["unmatched"] == 0
     assert indexes() == {name: "tiny", "active": None}
+    assert " whole " in run_app("index", "list").stdout
 
 
 def test_the_settings_name_a_model_as_well(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

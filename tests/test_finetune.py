@@ -21,7 +21,13 @@ from tiny import MAX_TOKENS, make_tiny_model
 from rag_app.chunks import passage_text
 from rag_app.errors import PairsError, TrainingError
 from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
-from rag_app.finetune.data.material import Material, SplitOptions, TrainOn, prepare, read_labelled
+from rag_app.finetune.data.material import (
+    Material,
+    SplitOptions,
+    TrainOn,
+    prepare_material,
+    read_labelled,
+)
 from rag_app.finetune.data.rows import CutPassages, cut_passages
 from rag_app.finetune.data.rows import training_rows as make_rows
 from rag_app.finetune.options import TrainingOptions, TrainingRow, read_report, training_key
@@ -149,7 +155,6 @@ def test_the_report_is_whole_and_kept(tuned: EmbeddingFinetuneEngine) -> None:
         "blend",
         "saved_dev_mrr",
         "whitening",
-        "query_map_harmful",
     }
     trained = OPTIONS.epochs * len(ROWS)
     assert report.pairs_per_second == pytest.approx(trained / report.seconds, rel=0.05)
@@ -496,7 +501,7 @@ def material_of(
     train_on: TrainOn = "labelled",
     options: SplitOptions | None = None,
 ) -> Material:
-    return prepare(
+    return prepare_material(
         labelled,
         synthetic,
         train_on=train_on,
@@ -599,7 +604,7 @@ def test_a_row_takes_the_chunk_that_is_most_like_the_question() -> None:
         make_pair("do apples grow", "a", None, None, "human"),
         make_pair("pears taste sweet, do apples", "a", 0, len(first), "human"),
     ]
-    rows = make_rows(pairs, passages, {"a": "c"}, model, batch_size=2)  # type: ignore[arg-type]
+    rows = make_rows(pairs, passages, {"a": "c"}, model, batch_size=2)
     # Evidence beats likeness: the third pair's answer stands in the first chunk.
     texts = [passage_text(node) for node in nodes]
     assert [texts.index(row.passage) for row in rows] == [1, 0, 0]
@@ -619,7 +624,7 @@ def test_rows_are_grouped_by_document_where_batches_stay_full(
         for i, node in enumerate(nodes)
     ]
     clusters = {f"d{i}": f"cluster{i}" for i in range(documents)}
-    rows = make_rows(pairs, passages, clusters, model, batch_size=4)  # type: ignore[arg-type]
+    rows = make_rows(pairs, passages, clusters, model, batch_size=4)
     if grouped_by == "document":
         assert {row.group for row in rows} == set(clusters.values())
     else:
@@ -630,7 +635,7 @@ def test_passages_that_training_does_not_read_to_the_end_are_counted() -> None:
     rows = [TrainingRow(f"q{n}", " ".join("abcdefgh"[:n]), "g") for n in (3, 5, 5, 6, 8)]
     model = WordModel(max_tokens=6)
     for max_tokens, cut, read in ((None, 1, 6), (5, 2, 5), (4, 3, 4), (99, 1, 6)):
-        found = cut_passages(rows, model, max_tokens)  # type: ignore[arg-type]
+        found = cut_passages(rows, model, max_tokens)
         # Of 3, 5, 6 and 8 words; the one of 5 words stands there twice.
         assert found == CutPassages(cut, of=4, max_tokens=read, model_max_tokens=6)
 

@@ -19,7 +19,7 @@ from test_cli import check_error, name_of, run_app
 from tiny import MAX_TOKENS, WIDTH, make_tiny_model
 
 from rag_app.finetune.train import losses
-from rag_app.finetune.train.losses import JoinedRankingLoss
+from rag_app.finetune.train.losses import PackedColumnsRankingLoss
 from rag_app.index import Catalog
 from rag_app.models import EmbeddingModel
 
@@ -275,7 +275,7 @@ def test_a_rate_that_no_model_survives(shop: Path) -> None:
     assert left(shop) == before
 
 
-class OverflowsLater(JoinedRankingLoss):
+class OverflowsLater(PackedColumnsRankingLoss):
     """A rate at which only the third epoch overflows is not the same on two processors."""
 
     good_steps = 15  # Of at least five an epoch.
@@ -287,7 +287,7 @@ class OverflowsLater(JoinedRankingLoss):
 
 
 def test_a_loss_that_turns_to_no_number(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(losses, "JoinedRankingLoss", OverflowsLater)
+    monkeypatch.setattr(losses, "PackedColumnsRankingLoss", OverflowsLater)
     before = left(shop)
     diverging = ("--pairs", "faq.csv", *QUICKLY, "--epochs", "6")
     says = "run again with a smaller --learning-rate. The model as it was after epoch "

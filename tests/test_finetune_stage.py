@@ -25,7 +25,8 @@ from rag_app.errors import TrainingError
 from rag_app.evaluate.changes import flips
 from rag_app.finetune import stage
 from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.request import FinetuneRequest, FinetuneResult
+from rag_app.finetune.request import FinetuneRequest
+from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace
 from rag_app.ingest.stage import IndexOptions, ingest
@@ -148,13 +149,13 @@ def test_the_result_says_what_programs_read(shop: Shop, measured: FinetuneResult
             assert set(score) == {"mean", "low", "high"}
             assert 0 <= score["low"] <= score["mean"] <= score["high"] <= 1
     assert 0 <= values["p"] <= 1
-    assert 0 <= values["search_loss@10"] <= 1
+    assert 0 <= values["ann_recall@10"] <= 1
 
 
 def test_tuning_helps_on_documents_that_training_never_saw(measured: FinetuneResult) -> None:
-    assert measured.comparison.verdict.decision == "promote"
-    assert measured.comparison.differences["mrr@10"].low > 0
-    assert measured.comparison.differences["mrr@10"].p < 0.05
+    assert measured.judgement.comparison.verdict.decision == "promote"
+    assert measured.judgement.comparison.differences["mrr@10"].low > 0
+    assert measured.judgement.comparison.differences["mrr@10"].p < 0.05
 
 
 def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
@@ -179,7 +180,8 @@ def test_the_model_card_has_the_table(measured: FinetuneResult) -> None:
     assert "base_model: tiny\n" in card
     assert "- split by document: 48 train, 8 dev, 24 test pairs\n" in card
     assert "| metric | base | tuned |\n|---|---|---|\n| hit_rate@1 | " in card
-    base, tuned = measured.comparison.base["mrr@10"], measured.comparison.tuned["mrr@10"]
+    compared = measured.judgement.comparison
+    base, tuned = compared.base["mrr@10"], compared.tuned["mrr@10"]
     assert (
         f"| mrr@10 | {base.mean:.3f} [{base.low:.3f}, {base.high:.3f}] "
         f"| {tuned.mean:.3f} [{tuned.low:.3f}, {tuned.high:.3f}] |\n"
@@ -193,7 +195,7 @@ def test_the_command_shows_which_questions_changed(
     run = Run(storage=None, config=None, as_json=False, quiet=True)
     show_changes(run, measured)
     lines = capsys.readouterr().out.splitlines()
-    comparison = measured.comparison
+    comparison = measured.judgement.comparison
     for flip in flips(comparison.base_outcomes, comparison.tuned_outcomes):
         assert f"top-{flip.k}: {flip.fixed} newly right, {flip.broken} newly wrong" in lines
     [first, _] = flips(comparison.base_outcomes, comparison.tuned_outcomes)
@@ -245,6 +247,31 @@ def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: Finetu
     assert opened.index.count() == len(DOCUMENTS)
 
 
+def test_plain_encode_is_not_scored_where_it_gives_the_same(measured: FinetuneResult) -> None:
+    assert measured.judgement.plain is None
+    assert measured.to_json()["plain_encode"] is None
+    assert "Plain `encode`" not in (measured.model / "README.md").read_text("utf-8")
+
+
+def test_what_plain_encode_gives_is_scored_where_there_is_a_map(shop: Shop) -> None:
+    request = FinetuneRequest(
+        pairs=shop.questions,
+        options=replace(OPTIONS, method="adapter", epochs=3),
+        promote=False,
+        results=shop.results,
+    )
+    result = finetune(shop.workspace, request)
+    plain, comparison = result.judgement.plain, result.judgement.comparison
+    assert plain is not None
+    assert plain.keys() == METRICS
+    # Without its map and without prompts the model is its base.
+    assert plain == comparison.base
+    assert comparison.tuned["mrr@10"].mean > plain["mrr@10"].mean
+    assert result.to_json()["plain_encode"] == result.to_json()["base"]
+    shown = f"its mrr@10 is {plain['mrr@10'].mean:.3f} ["
+    assert shown in (result.model / "README.md").read_text("utf-8")
+
+
 def test_a_tuning_that_changed_nothing_is_not_promoted(
     shop: Shop, measured: FinetuneResult
 ) -> None:
@@ -256,7 +283,7 @@ def test_a_tuning_that_changed_nothing_is_not_promoted(
         results=shop.results,
     )
     result = finetune(shop.workspace, request)
-    assert result.comparison.verdict.decision == "hold"
+    assert result.judgement.comparison.verdict.decision == "hold"
     assert result.promoted is False
     assert shop.active() == before
 

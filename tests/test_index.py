@@ -295,10 +295,10 @@ def test_names_are_short_and_cut_between_words() -> None:
 
 def test_an_index_of_a_former_name_is_found_again(catalog: Catalog, model: WordModel) -> None:
     info = info_of(model)
-    assert name_for(catalog, info) == index_name(info)
+    assert name_for(catalog.names(), info) == index_name(info)
     former = f"words-16-4-{model.fingerprint[:6]}"
     catalog.make(former, info)
-    assert name_for(catalog, info) == former
+    assert name_for(catalog.names(), info) == former
 
 
 def test_base_and_tuned_are_those_like_the_index_in_service(

@@ -17,7 +17,7 @@ from rag_app.errors import ConfigError, DocumentError, IndexMismatch, ModelError
 from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace
 from rag_app.ingest.stage import IndexOptions, IngestReport, ingest, open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
-from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED
+from rag_app.models.weights import MULTILINGUAL_MODEL, MULTILINGUAL_Q4, PACKAGED
 from rag_app.retrieve import VectorRetriever
 
 ENGLISH = ["change-email.md", "close-account.md", "forgot-password.md"]
@@ -188,7 +188,7 @@ def korean(tmp_path: Path) -> Path:
 def multilingual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The multilingual model is installed; it is a tiny one."""
     folder = make_tiny_model(tmp_path / "tiny")
-    monkeypatch.setitem(PACKAGED, MULTILINGUAL_MODEL, lambda _: folder)
+    monkeypatch.setitem(PACKAGED, MULTILINGUAL_Q4, lambda _: folder)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def no_multilingual(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Path) -> Path:
         raise ModelError("comes from a package that is missing")
 
-    monkeypatch.setitem(PACKAGED, MULTILINGUAL_MODEL, fail)
+    monkeypatch.setitem(PACKAGED, MULTILINGUAL_Q4, fail)
     monkeypatch.setattr("rag_app.models.scripts.multilingual_installed", lambda: False)
 
 
@@ -206,11 +206,11 @@ def no_multilingual(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_korean_documents_get_the_multilingual_model(korean: Path, storage: Path) -> None:
     heard = Heard()
     report = heard.ingest(korean, storage)
-    assert (report.model, report.active) == (MULTILINGUAL_MODEL, True)
+    assert (report.model, report.active) == (MULTILINGUAL_Q4, True)
     (said,) = report.warnings
     assert said == (
         f"3 of 4 documents are in a script that {MINILM} was not trained on, so "
-        f"{MULTILINGUAL_MODEL} is used; to use another, name it with --model"
+        f"{MULTILINGUAL_Q4} is used; to use another, name it with --model"
     )
     assert heard.before_the_embedding == [said]
     again = run(korean, storage)

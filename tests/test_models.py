@@ -16,6 +16,7 @@ from rag_app.models import EmbeddingModel, Prompts, find_weights, load_model
 from rag_app.models.device import has_bf16
 from rag_app.models.e5_q4 import rebuild_e5
 from rag_app.models.llama_index import Embedding
+from rag_app.models.weights import MULTILINGUAL_Q4
 from rag_app.vectors import Vectors
 
 ENGLISH = ["How do I reset the camera?", "The filter costs 35 dollars and lasts six months."]
@@ -174,7 +175,13 @@ def test_a_model_that_is_nowhere_is_answered_with_those_that_packages_carry(
 ) -> None:
     with pytest.raises(ModelError) as caught:
         load_model("nobody/nothing", storage=tmp_path)
-    for part in ("'nobody/nothing'", str(tmp_path / "models"), "RAG_APP_OFFLINE", MINILM, E5):
+    for part in (
+        "'nobody/nothing'",
+        str(tmp_path / "models"),
+        "RAG_APP_OFFLINE",
+        MINILM,
+        MULTILINGUAL_Q4,
+    ):
         assert part in str(caught.value)
 
 
@@ -242,7 +249,9 @@ def test_e5_has_its_prompts_and_knows_korean(e5: EmbeddingModel) -> None:
     assert (e5.dimension, e5.max_tokens) == (384, 512)
     assert e5.knows_script_of(KOREAN)
     assert e5.knows_script_of(ENGLISH)
-    assert e5.folder.name == "intfloat__multilingual-e5-small"
+    # Not Hugging Face's file, so not its name, though it was asked for.
+    assert (e5.name, e5.folder.name, e5.temperature) == (MULTILINGUAL_Q4, MULTILINGUAL_Q4, 0.01)
+    assert MULTILINGUAL_Q4 in (e5.folder / "README.md").read_text("utf-8")
 
 
 @pytest.mark.slow

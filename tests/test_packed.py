@@ -16,9 +16,9 @@ from sentence_transformers.sentence_transformer.losses import (
 from tiny import make_tiny_model
 
 from rag_app.finetune.train.cuda_graph import CudaGraphStep
-from rag_app.finetune.train.losses import JoinedRankingLoss, JoinedTripletLoss
+from rag_app.finetune.train.losses import PackedColumnsRankingLoss, PackedColumnsTripletLoss
 from rag_app.finetune.train.packed import ATTENTION, pack_texts
-from rag_app.finetune.train.packed_columns import WHOLE, embed_at_once
+from rag_app.finetune.train.packed_columns import WHOLE, embed_columns
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -234,21 +234,21 @@ LEARNING_RATE = 1e-3
 
 
 class NoGraph:
-    """Stands for a CUDA graph: counts what would be replayed."""
+    """Stands for a CUDA graph: counts how often it is launched."""
 
-    replayed = 0
+    launched = 0
 
     def replay(self) -> None:
-        NoGraph.replayed += 1
+        NoGraph.launched += 1
 
 
-def make_replay(model: "SentenceTransformer", autocast: Any) -> tuple[CudaGraphStep, Any]:
-    """Replayed steps of a model, and the optimizer's."""
-    loss = JoinedRankingLoss(model)
+def make_graph_step(model: "SentenceTransformer", autocast: Any) -> tuple[CudaGraphStep, Any]:
+    """CUDA-graph steps of a model, and the optimizer."""
+    loss = PackedColumnsRankingLoss(model)
 
-    def loss_of(joined: dict[str, Any], counts: Sequence[int]) -> torch.Tensor:
+    def loss_of(packed: dict[str, Any], counts: Sequence[int]) -> torch.Tensor:
         with autocast():
-            value: torch.Tensor = loss.of_joined(joined, counts)
+            value: torch.Tensor = loss.of_packed_columns(packed, counts)
             return value
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
@@ -258,7 +258,7 @@ def make_replay(model: "SentenceTransformer", autocast: Any) -> tuple[CudaGraphS
 def eager_step(model: "SentenceTransformer", columns: Any, optimizer: Any, autocast: Any) -> float:
     """What a trainer does with a batch."""
     with autocast():
-        value = JoinedRankingLoss(model)(columns, None)
+        value = PackedColumnsRankingLoss(model)(columns, None)
     torch.autograd.backward(value)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
@@ -274,11 +274,11 @@ def test_a_step_for_a_graph_is_that_of_a_trainer(
     monkeypatch.setattr(torch.cuda, "CUDAGraph", NoGraph)
     monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: nullcontext())
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
-    monkeypatch.setattr(NoGraph, "replayed", 0)
+    monkeypatch.setattr(NoGraph, "launched", 0)
     model, other = load(folder), load(folder)
     pack_texts(model)
     pack_texts(other)
-    replay, optimizer = make_replay(model, nullcontext)
+    graph_step, optimizer = make_graph_step(model, nullcontext)
     others = torch.optim.AdamW(other.parameters(), lr=LEARNING_RATE, fused=True)
     batches = [
         [model.preprocess(texts) for texts in (EQUAL, passages)]
@@ -287,12 +287,12 @@ def test_a_step_for_a_graph_is_that_of_a_trainer(
     expected = [eager_step(other, batch, others, nullcontext) for batch in (batches[0],) * 2]
 
     # The first step of a size is the trainer's.
-    assert replay.step(batches[0]) is None
+    assert graph_step.step(batches[0]) is None
     eager_step(model, batches[0], optimizer, nullcontext)
-    loss = replay.step(batches[0])
+    loss = graph_step.step(batches[0])
     assert loss is not None
     assert loss.item() == pytest.approx(expected[1], rel=1e-4)
-    assert NoGraph.replayed == 1
+    assert NoGraph.launched == 1
     assert all(weights.grad is None for weights in model.parameters())
     assert [(group["lr"], group["capturable"]) for group in optimizer.param_groups] == [
         (LEARNING_RATE, False)
@@ -300,19 +300,19 @@ def test_a_step_for_a_graph_is_that_of_a_trainer(
     for (name, found), weights in zip(model.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(found, weights, atol=LEARNING_RATE / 10, rtol=0, msg=name)
 
-    # Another batch of this size is replayed, one with other texts is not.
-    assert replay.step(batches[1]) is not None
-    assert NoGraph.replayed == 2
-    assert replay.step([batches[0][0], model.preprocess(EQUAL[:2])]) is None
+    # Another batch of this size is a graph's step, one with other texts is not.
+    assert graph_step.step(batches[1]) is not None
+    assert NoGraph.launched == 2
+    assert graph_step.step([batches[0][0], model.preprocess(EQUAL[:2])]) is None
 
 
 @needs_gpu
-def test_steps_that_are_replayed_train_like_those_that_are_not(folder: Path) -> None:
+def test_cuda_graph_steps_train_like_the_trainer_s(folder: Path) -> None:
     model, other = load(folder).to("cuda"), load(folder).to("cuda")
     pack_texts(model)
     pack_texts(other)
     autocast = partial(torch.autocast, "cuda", torch.bfloat16)
-    replay, optimizer = make_replay(model, autocast)
+    graph_step, optimizer = make_graph_step(model, autocast)
     others = torch.optim.AdamW(other.parameters(), lr=LEARNING_RATE, fused=True)
     texts = [
         ([*EQUAL[:2], ""], passages) for passages in (UNEQUAL[:3], [" ".join(WORDS), *EQUAL[1:]])
@@ -324,7 +324,7 @@ def test_steps_that_are_replayed_train_like_those_that_are_not(folder: Path) -> 
         columns = [model.preprocess(column) for column in texts[step % 2]]
         there = [on_gpu(model, column) for column in texts[step % 2]]
         expected.append(eager_step(other, there, others, autocast))
-        loss = replay.step(columns)
+        loss = graph_step.step(columns)
         # The graph is captured at the second step.
         assert (loss is None) == (step == 0)
         found.append(eager_step(model, there, optimizer, autocast) if loss is None else float(loss))
@@ -367,9 +367,9 @@ def test_encode_reads_packed_texts_too(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("theirs", "ours", "columns"),
     [
-        (MultipleNegativesRankingLoss, JoinedRankingLoss, 2),
-        (MultipleNegativesRankingLoss, JoinedRankingLoss, 3),
-        (TripletLoss, JoinedTripletLoss, 3),
+        (MultipleNegativesRankingLoss, PackedColumnsRankingLoss, 2),
+        (MultipleNegativesRankingLoss, PackedColumnsRankingLoss, 3),
+        (TripletLoss, PackedColumnsTripletLoss, 3),
     ],
     ids=["pairs", "with negatives", "triplets"],
 )
@@ -400,7 +400,7 @@ def test_a_batch_of_unequal_columns_passes_the_model_once(folder: Path) -> None:
     passes: list[torch.Size] = []
     packed.register_forward_pre_hook(lambda _, given: passes.append(given[0]["input_ids"].shape))
     questions, passages = packed.preprocess(["zorb1"]), packed.preprocess(["zorb2 zorb3"])
-    JoinedRankingLoss(packed)([questions, passages], torch.zeros(1))
+    PackedColumnsRankingLoss(packed)([questions, passages], torch.zeros(1))
     # Seven tokens, filled up.
     assert passes == [(1, WHOLE)]
 
@@ -414,7 +414,7 @@ def test_columns_with_prompts_pass_together_where_vectors_hold_them(
     seen: list[Any] = []
     packed.register_forward_pre_hook(lambda _, given: seen.append(given))
     losses = []
-    for model, kind in ((padded, MultipleNegativesRankingLoss), (packed, JoinedRankingLoss)):
+    for model, kind in ((padded, MultipleNegativesRankingLoss), (packed, PackedColumnsRankingLoss)):
         model.set_pooling_include_prompt(include_prompt=included)
         # One is a token longer than the other.
         columns = [
@@ -441,7 +441,7 @@ def test_columns_together_are_filled_up_to_a_whole_number_of_tokens(
     # Five tokens and three, so that 41 passages are 128 tokens with the question, and one more text
     # needs tokens of its own.
     columns = [packed.preprocess(["zorb1 zorb2 zorb3"]), packed.preprocess(["zorb2"] * passages)]
-    question, others = embed_at_once(packed, columns)
+    question, others = embed_columns(packed, columns)
     assert passes == [(1, tokens)]
     assert (len(question), len(others)) == (1, passages)
     torch.testing.assert_close(question, embed(packed, ["zorb1 zorb2 zorb3"]))

@@ -187,6 +187,12 @@ HEADER = "query-id\tcorpus-id\tscore\n"
         ("q.jsonl", "", ["no labelled question"]),
         ("q.jsonl", lines(ROW) + "\n{'a'\n", ["q.jsonl, line 3, column 2", "not JSON"]),
         ("q.jsonl", lines(ROW, [1]), ["line 2", "not a JSON object"]),
+        ("q.jsonl", lines(ROW) + "[" * 100_000, ["q.jsonl, line 2", "nested too deeply"]),
+        (
+            "q.jsonl",
+            lines(ROW) + '{"question": ' + "1" * 5000 + "}",
+            ["q.jsonl, line 2 cannot be read", "4300 digits", "mend or remove it"],
+        ),
         ("q.jsonl", lines(ROW, {"question": "q", "text": "t"}), ["line 2", "'document'", "'text'"]),
         ("q.jsonl", lines({**ROW, "question": " "}), ["line 1", "'question' must be text"]),
         ("q.jsonl", lines({**ROW, "evidence": 7}), ["line 1", "'evidence' must be text, not 7"]),

@@ -2,7 +2,10 @@
 
 import itertools
 import json
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +51,29 @@ def test_documents_with_half_their_shingles_in_common_are_one_cluster() -> None:
     linked = cluster_documents(texts, [("c", "f"), ("f", "d")])
     assert groups(linked) == {frozenset("ab"), frozenset("cdef")}
     assert cluster_documents({}) == {}
+
+
+def test_shingles_are_the_same_in_every_process() -> None:
+    text = "Die Rücksendung kostet 2.500원, sagt der Händler.\ud800"
+    code = f"from rag_app.pairs.duplicates import shingles; print(sorted(shingles({text!a})))"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": str(Path(__file__).parents[1]),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert found == [f"{sorted(shingles(text))}\n"] * 2
+    # die rücksendung kostet, rücksendung kostet 2, ..., sagt der händler.
+    assert len(shingles(text)) == 6
+    assert all(0 <= shingle < 2**63 for shingle in shingles(text))
 
 
 def test_clusters_are_transitive_and_named_by_their_texts() -> None:

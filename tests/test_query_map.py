@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rag_app.finetune.query_map.gate import INNER, OUTER, Home
+from rag_app.finetune.query_map.gate import INNER, OUTER, InDomainGate
 from rag_app.models.query_map import QueryMap
 from rag_app.vectors import Vectors
 
@@ -41,7 +41,7 @@ def test_a_map_by_hand() -> None:
 
 def test_strangers_are_moved_less_by_hand() -> None:
     # Moves by (y, -x); each entry shrinks by 1/2 - x.
-    query_map = QueryMap(vectors([0, 1], [-1, 0]), home=vectors([1, 0])[0], limit=0.5)
+    query_map = QueryMap(vectors([0, 1], [-1, 0]), gate=vectors([1, 0])[0], limit=0.5)
     questions = vectors([0.6, 0.8], [0, 1], [-0.6, 0.8])
     expected = vectors(
         [1.4 / 2**0.5, 0.2 / 2**0.5],  # (.6, .8) + (.8, -.6), whole: .5 - .6 is below 0
@@ -70,7 +70,7 @@ def test_a_map_is_at_work_at_home_only() -> None:
     passages, questions = at_unit_length(own + noise[0]), at_unit_length(own + noise[1])
     strangers = at_unit_length(other + noise[2])
     change = random.normal(0, 0.1, (20, 20)).astype(np.float32)
-    kept = Home.of(questions, passages).keep(change)
+    kept = InDomainGate.of(questions, passages).keep(change)
     whole = QueryMap.everywhere(change)
     np.testing.assert_allclose(kept(strangers), strangers, atol=1e-6)
     alike = np.abs(kept(questions) - whole(questions)).max(axis=1) < 1e-6
@@ -84,7 +84,7 @@ def test_a_map_is_at_work_at_home_only() -> None:
 def test_questions_without_an_edge_are_all_at_home() -> None:
     questions = vectors([0.6, 0.8], [0.6, 0.8])
     change = vectors([0, 1], [-1, 0])
-    kept = Home.of(questions, questions).keep(change)
+    kept = InDomainGate.of(questions, questions).keep(change)
     assert np.isfinite(kept(questions)).all()
     # What asks the same is at the edge, and another question is beyond it.
     stranger = vectors([-0.8, -0.6])
@@ -93,6 +93,6 @@ def test_questions_without_an_edge_are_all_at_home() -> None:
 
 def test_no_change_is_none_anywhere() -> None:
     questions = vectors([0.6, 0.8], [0.8, 0.6])
-    kept = Home.of(questions, questions).keep(np.zeros((2, 2), np.float32))
+    kept = InDomainGate.of(questions, questions).keep(np.zeros((2, 2), np.float32))
     np.testing.assert_allclose(kept(questions), questions, atol=1e-7)
     np.testing.assert_allclose(through_modules(kept, questions), questions, atol=1e-6)

@@ -256,6 +256,7 @@ def test_notes_for_the_trace() -> None:
     [
         ("Shipping until 31 August 2022", "Shipping from 1st September, 2022"),
         ("Fees (valid until Dec. 31, 2023)", "Fees (effective from January 2024)"),
+        ("Fees (until 30 Sept. 2023)", "Fees (from Oct 1, 2023)"),
         ("Handbook 2022", "Handbook 2023/24"),
         ("Report Q3 2023", "Report 2024 Q1"),
         ("Guest codes (firmware 2, until 2024-10-14)", "Guest codes (firmware 3.1)"),
@@ -271,7 +272,13 @@ def test_titles_of_two_versions(one: str, other: str) -> None:
 
 
 def test_numbers_and_words_that_are_no_date_stay_in_a_title() -> None:
-    for title in ("Air 1 or Air 2", "Order before delivery", "May I return it?", "Error 20400"):
+    for title in (
+        "Air 1 or Air 2",
+        "Order before delivery",
+        "May I return it?",
+        "Error 20400",
+        "Decent jars",
+    ):
         assert undated(title) == title
 
 

@@ -136,9 +136,8 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> None:
         (("--loss", "dae,mnrl"), "dae"),
         (("--loss", "dae,mnrl"), "mnrl"),
         (("--method", "lora"), "mnrl"),
-        (("--method", "top", "--top-layers", "1"), "mnrl"),
     ],
-    ids=["mnrl", "dae of dae,mnrl", "mnrl of dae,mnrl", "lora", "top"],
+    ids=["mnrl", "dae of dae,mnrl", "mnrl of dae,mnrl", "lora"],
 )
 def test_a_killed_training_goes_on(
     made: Path,

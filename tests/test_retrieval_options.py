@@ -16,10 +16,9 @@ from rag_app.retrieve import RetrievalOptions
 PLAIN = RetrievalOptions()
 RETRIEVERS = ("vector", "exact", "keyword", "hybrid:0.7", "hybrid:auto", "ranks:0.25", "hybrid:0")
 STEPS = (
-    ("multi_query", "hyde", "decompose"),
+    ("multi_query", "hyde"),
     ("rerank:models/my-reranker", "rerank:/my models/ce", "rerank:C:/models/ce"),
     ("latest", "cutoff 365d", "half-life 90d"),
-    ("mmr:0.7", "mmr:0"),
     ("window:1", "parent:12"),
 )
 
@@ -27,7 +26,7 @@ STEPS = (
 def test_written_forms_are_read_and_written_again() -> None:
     choices = itertools.product(RETRIEVERS, *(("", *steps) for steps in STEPS))
     specs = ["+".join(filter(None, parts)) for parts in choices]
-    assert len(specs) == 7 * 4 * 4 * 4 * 3 * 3
+    assert len(specs) == 7 * 3 * 4 * 4 * 3
     for spec in specs:
         assert PLAIN.with_spec(spec).spec == spec
 
@@ -44,14 +43,14 @@ def test_written_forms_are_read_and_written_again() -> None:
         (" vector + latest ", "vector+latest"),
         ("vector+half-life:90d", "vector+half-life 90d"),
         ("vector+half-life  90d", "vector+half-life 90d"),
-        ("vector+mmr+window+parent", "vector+mmr:0.7+parent:4"),
+        ("vector+window+parent", "vector+parent:4"),
         ("vector+window:", "vector+window:1"),
         ("vector+window:007", "vector+window:7"),
         # Of two that exclude each other the last one counts; order says nothing.
         ("vector+hyde+cutoff 9d+multi_query+latest", "vector+multi_query+latest"),
         (
-            "keyword+window:2+mmr:0.5+cutoff 1y+rerank:x+hyde",
-            "keyword+hyde+rerank:x+cutoff 1y+mmr:0.5+window:2",
+            "keyword+window:2+cutoff 1y+rerank:x+hyde",
+            "keyword+hyde+rerank:x+cutoff 1y+window:2",
         ),
     ],
 )
@@ -62,15 +61,14 @@ def test_other_ways_to_write_it(spec: str, written: str) -> None:
 
 
 def test_what_a_form_means() -> None:
-    options = PLAIN.with_spec("ranks:0.4+decompose+rerank:a/b+half-life 90d+mmr:0.5+parent:3")
+    options = PLAIN.with_spec("ranks:0.4+hyde+rerank:a/b+half-life 90d+parent:3")
     assert options == RetrievalOptions(
         retriever="hybrid",
         hybrid_weight=0.4,
         fusion="ranks",
-        rewrite="decompose",
+        rewrite="hyde",
         rerank="a/b",
         recency="half-life 90d",
-        mmr=0.5,
         context="parent:3",
     )
     assert options.larger_context() == ("parent", 3)
@@ -94,7 +92,6 @@ def test_another_form_leaves_nothing_of_the_last_but_numbers_and_filter() -> Non
         ("vector+hyde", True, True),
         ("vector+rerank:x", True, False),
         ("keyword+latest", True, False),
-        ("vector+mmr:0", True, False),
         ("vector+window", True, False),
     ],
 )
@@ -103,32 +100,35 @@ def test_what_a_form_needs(spec: str, candidates: bool, asks: bool) -> None:
     assert (options.candidates, options.asks_model) == (candidates, asks)
 
 
-RETRIEVERS = "it is one of exact, vector, keyword, hybrid, ranks, as in hybrid:0.7+latest+window:1"
-STEPS = (
-    "it is one of multi_query, hyde, decompose, rerank, latest, cutoff, half-life, mmr, window, "
-    "parent, as in hybrid:0.7+latest+window:1"
+NO_RETRIEVER = (
+    "it is one of exact, vector, keyword, hybrid, ranks, as in hybrid:0.7+latest+window:1"
+)
+NO_STEP = (
+    "it is one of multi_query, hyde, rerank, latest, cutoff, half-life, window, parent, "
+    "as in hybrid:0.7+latest+window:1"
 )
 SHARE = "takes a number from 0 to 1"
 CHUNKS = "takes a number of chunks from 1 to 100"
 REFUSED = {
-    "": f"unknown retriever ''; {RETRIEVERS}",
-    "magic": f"unknown retriever 'magic'; {RETRIEVERS}",
+    "": f"unknown retriever ''; {NO_RETRIEVER}",
+    "magic": f"unknown retriever 'magic'; {NO_RETRIEVER}",
     "hybird": "unknown retriever 'hybird', did you mean hybrid?",
     "Vector:0.7": "unknown retriever 'Vector' in 'Vector:0.7', did you mean vector?",
-    "latest": f"unknown retriever 'latest'; {RETRIEVERS}",
+    "latest": f"unknown retriever 'latest'; {NO_RETRIEVER}",
     "vector latest": "vector takes no value",
     "vector:3": "vector takes no value",
-    "vector+": f"unknown step '' in 'vector+'; {STEPS}",
-    "vector+magic": f"unknown step 'magic' in 'vector+magic'; {STEPS}",
+    "vector+": f"unknown step '' in 'vector+'; {NO_STEP}",
+    "vector+magic": f"unknown step 'magic' in 'vector+magic'; {NO_STEP}",
     "vector+lates": "unknown step 'lates' in 'vector+lates', did you mean latest?",
-    "vector+keyword": f"unknown step 'keyword' in 'vector+keyword'; {STEPS}",
+    "vector+keyword": f"unknown step 'keyword' in 'vector+keyword'; {NO_STEP}",
     "hybrid:1.1": f"hybrid {SHARE}",
     "hybrid:-0.1": f"hybrid {SHARE}",
     "hybrid:nan": f"hybrid {SHARE}",
     "hybrid:half": f"hybrid {SHARE}",
     "ranks:2": f"ranks {SHARE}",
-    "vector+mmr:1.5": f"mmr {SHARE}",
-    "vector+mmr:auto": f"mmr {SHARE}",
+    # Steps that there were once.
+    "vector+mmr:0.7": f"unknown step 'mmr' in 'vector+mmr:0.7'; {NO_STEP}",
+    "vector+decompose": f"unknown step 'decompose' in 'vector+decompose'; {NO_STEP}",
     "vector+hyde:3": "hyde takes no value",
     "vector+rerank": "rerank takes the name or folder of a cross-encoder: rerank:NAME",
     "vector+window:0": f"window {CHUNKS}",

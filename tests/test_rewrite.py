@@ -133,7 +133,7 @@ def test_another_kind_model_or_number_is_asked_for_itself(tmp_path: Path) -> Non
     chat, other = answering(), answering(name="other")
     rewriter(tmp_path, chat).rewrite([QUESTION])
     for changed in (
-        rewriter(tmp_path, chat, kind="decompose"),
+        rewriter(tmp_path, chat, kind="hyde"),
         rewriter(tmp_path, chat, count=2),
         rewriter(tmp_path, other),
     ):
@@ -280,14 +280,6 @@ def test_one_rewrite_has_the_other_half(tmp_path: Path) -> None:
     # a, b, c: 3, 1, 1 and 1, 1, 3 cancel out but for b; the question's own comes first.
     assert list(found) == ["a", "c", "b"]
     assert found["a"] == pytest.approx(found["c"])
-
-
-def test_parts_take_turns(tmp_path: Path) -> None:
-    _, [trace], [found] = ask("decompose", answering(), tmp_path)
-    # a, c, (c); b, (b), d.
-    assert found == {"a": 1, "c": 1 / 2, "b": 1 / 3, "d": 1 / 4}
-    assert list(found) == ["a", "c", "b", "d"]
-    assert trace.steps[-1].scores == found
 
 
 def test_a_hypothetical_passage_is_embedded_as_one(tmp_path: Path) -> None:

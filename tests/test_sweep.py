@@ -150,7 +150,7 @@ def test_the_words_have_the_figures() -> None:
     change = choice.changes[best.setting.name]
     assert choice.reason == (
         "256 tokens (overlap 32), keyword: +40.0 points hit_rate@1 "  # 8 of 20
-        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}] over the present "
+        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}] over the current "
         "256 tokens (overlap 32), vector; 25 ms more per question"
     )
     assert 0 < change.low < 0.4 < change.high
@@ -249,7 +249,10 @@ def test_numbers_and_filter_are_the_same_for_all() -> None:
         (Grid(retrievers=()), "there is no retriever to try; name some with --retriever"),
         (Grid(chunk_overlaps=(65,), chunk_sizes=(128,)), "65, more than half of chunk_size 128"),
         (Grid(chunk_sizes=(8,)), "chunk_size is 8; it takes 16 to 8192 tokens"),
-        (Grid(retrievers=("magic",)), "'magic' is not one of exact, vector, keyword"),
+        (
+            Grid(retrievers=("magic",)),
+            "unknown retriever 'magic'; it is one of exact, vector, keyword",
+        ),
         (Grid(retrievers=("hybrid:2",)), "hybrid takes a number from 0 to 1"),
         (Grid(retrievers=("vector+window:0",)), "window takes a number of chunks from 1 to 100"),
     ],

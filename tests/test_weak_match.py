@@ -16,7 +16,7 @@ from rag_app.vectors import Vectors
 
 def made(folder: Path, vectors: Vectors, documents: list[str]) -> VectorIndex:
     model = WordModel()
-    index = Catalog(folder).make("words", IndexInfo.of(model, Chunking(16, 4)))  # type: ignore[arg-type]
+    index = Catalog(folder).make("words", IndexInfo.of(model, Chunking(16, 4)))
     nodes = [
         TextNode(
             id_=f"{n:05}",

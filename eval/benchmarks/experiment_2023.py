@@ -19,16 +19,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpora import CORPORA, MINILM, RESULTS, WORK, Corpus, load, write_results
-from held_out import index_options
+from held_out import index_options, open_base
 
 from rag_app.cli.given import workspace_of
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
-from rag_app.finetune.data.negatives import NegativeOptions
-from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.options import NegativeOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    from rag_app.index import Workspace
 
 PAIRS = 846
 SEED = 13
@@ -37,14 +39,14 @@ SHOWN = ("hit_rate@1", "hit_rate@2", "hit_rate@3")
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table; `preset` chooses on dev, the others train as in 2023, to the end."""
+    """One row of the table; `quick` is our preset, the others train as in 2023, to the end."""
 
     name: str
     loss: str = ""
     epochs: int = 0
     batch_size: int = 8
     negatives: int = 0
-    preset: str = ""
+    quick: bool = False
 
 
 ROWS = (
@@ -58,8 +60,7 @@ ROWS = (
     ),
     *(Row(f"mnrl batch 8, {epochs} epochs", "mnrl", epochs) for epochs in (1, 3, 10, 20, 30)),
     Row("mnrl batch 16, 10 epochs", "mnrl", 10, 16),
-    Row("ours quick", preset="quick"),
-    Row("ours best", preset="best"),
+    Row("ours quick", quick=True),
 )
 
 
@@ -69,7 +70,6 @@ def main() -> None:
     parser.add_argument("--corpus", choices=list(CORPORA), default="jhu")
     parser.add_argument("--csv", type=Path, help="a table with the columns question and answer")
     parser.add_argument("--model", default=None)
-    parser.add_argument("--minutes", type=float, default=30.0, help="for `ours best`")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--rows", default="", help="only rows whose name holds this")
     parser.add_argument("--row", help="measure one row and print it as JSON")
@@ -78,7 +78,7 @@ def main() -> None:
     corpus = corpus_of(arguments)
     if arguments.row:
         [row] = [row for row in ROWS if row.name == arguments.row]
-        print(json.dumps(measure(corpus, row, "cpu", arguments.minutes)))
+        print(json.dumps(measure(corpus, row, "cpu")))
         return
     on_cpu = arguments.device == "cpu"
     name = f"experiment_2023_{corpus.name}" + ("" if on_cpu else f"_{arguments.device}")
@@ -87,9 +87,7 @@ def main() -> None:
     for row in ROWS:
         if row.name not in done and arguments.rows in row.name:
             print(f"{row.name} ...", flush=True)
-            done[row.name] = (
-                in_process(row) if on_cpu else measure(corpus, row, "cuda", arguments.minutes)
-            )
+            done[row.name] = in_process(row) if on_cpu else measure(corpus, row, "cuda")
             write_results(name, {"corpus": corpus.name, "model": corpus.model, "rows": done})
     done = {row.name: done[row.name] for row in ROWS if row.name in done}
     print_table(done)
@@ -141,23 +139,22 @@ def in_process(row: Row) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, Any]:
+def measure(corpus: Corpus, row: Row, device: str) -> dict[str, Any]:
     """Train as the row says, and score it on training and on held-out questions."""
     from rag_app.evaluate.comparison import exact_outcomes, scores_json
     from rag_app.evaluate.statistics import summarise
-    from rag_app.finetune.data.material import SplitOptions, prepare, read_labelled
+    from rag_app.finetune.data.material import SplitOptions, prepare_material, read_labelled
     from rag_app.finetune.train.memory import peak_memory_mb
     from rag_app.index import Passages
-    from rag_app.ingest.stage import ingest, open_target
+    from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, device)
     workspace, options = workspace_of(settings), index_options(settings)
     ingest(workspace, [corpus.documents], options=options)
-    opened = open_target(workspace, options)
-    index, base = opened.index, opened.model
+    index, base = open_base(settings)
     passages = index.passages()
     labelled, _ = read_labelled(corpus.questions, passages.nodes)
-    material = prepare(
+    material = prepare_material(
         labelled[:PAIRS],
         [],
         train_on="labelled",
@@ -173,8 +170,8 @@ def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, 
 
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    model, detail = train(base, material, row, settings, cache, minutes)
-    seconds = time.perf_counter() - started if row.loss or row.preset else 0.0
+    model = train(base, material, row, workspace)
+    seconds = time.perf_counter() - started if row.loss or row.quick else 0.0
     peak = peak_memory_mb(device)
     texts = Passages(passages.nodes, cache.embed_passages(model, _texts(passages.nodes)))
     return {
@@ -189,28 +186,21 @@ def measure(corpus: Corpus, row: Row, device: str, minutes: float) -> dict[str, 
         "n_held_out": len(material.test),
         "seconds": round(seconds, 1),
         "peak_memory_mb": peak,
-        "detail": detail,
     }
 
 
-def train(
-    base: Any, material: Any, row: Row, settings: Settings, cache: Any, minutes: float
-) -> tuple[Any, Any]:
-    """The row's model, and what a search tried."""
-    from rag_app.finetune.phases import Workshop, train_phases
-    from rag_app.finetune.presets import DEFAULT, as_quick, search_best
+def train(base: Any, material: Any, row: Row, workspace: "Workspace") -> Any:
+    """The row's model."""
+    from rag_app.finetune.context import TrainingContext
+    from rag_app.finetune.phases import train_phases
+    from rag_app.finetune.presets import DEFAULT, as_quick
 
-    shop = Workshop(settings.storage / "models", cache, settings.device)
-    options = TrainingOptions(seed=SEED)
-    if row.preset == "best":
-        given = replace(options, **DEFAULT)
-        search = search_best(base, material, given, NegativeOptions(), shop, minutes=minutes)
-        return search.model, [asdict(tried) for tried in search.tried]
-    if row.preset == "quick":
+    context, options = TrainingContext(workspace), TrainingOptions(seed=SEED)
+    if row.quick:
         options = as_quick(replace(options, **DEFAULT), material.rows, base)
-        return train_phases(base, material, options, NegativeOptions(), shop)[0], None
+        return train_phases(context, base, material, options).model
     if not row.loss:
-        return base, None
+        return base
     as_then = replace(
         options,
         loss=row.loss,
@@ -219,10 +209,9 @@ def train(
         learning_rate=2e-5,
         max_tokens=128,
         blend=1.0,
+        negatives=NegativeOptions(per_pair=max(1, row.negatives)),
     )
-    negatives = NegativeOptions(per_pair=max(1, row.negatives))
-    undivided = replace(material, dev=None)
-    return train_phases(base, undivided, as_then, negatives, shop)[0], None
+    return train_phases(context, base, replace(material, dev=None), as_then).model
 
 
 def _texts(nodes: Sequence[Any]) -> list[str]:

@@ -19,7 +19,9 @@ from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
 
 if TYPE_CHECKING:
+    from rag_app.index import VectorIndex
     from rag_app.ingest.stage import IndexOptions
+    from rag_app.models import EmbeddingModel
 
 SHOWN = ("hit_rate@1", "hit_rate@2", "hit_rate@3", "hit_rate@5", "mrr@10")
 NAME = "held_out"
@@ -49,6 +51,17 @@ def index_options(settings: Settings) -> "IndexOptions":
     return IndexOptions(
         settings.model, settings.chunk_size, settings.chunk_overlap, settings.sentences
     )
+
+
+def open_base(settings: Settings) -> "tuple[VectorIndex, EmbeddingModel]":
+    """The index that the settings mean, and its model with its weights."""
+    from rag_app.ingest.stage import open_target
+    from rag_app.models import EmbeddingModel
+
+    opened = open_target(workspace_of(settings), index_options(settings))
+    if not isinstance(opened.model, EmbeddingModel):
+        raise TypeError(f"{opened.model.name} has no weights")
+    return opened.index, opened.model
 
 
 def ready(

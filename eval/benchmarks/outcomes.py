@@ -13,6 +13,7 @@ from typing import Any
 
 from corpora import RESULTS
 
+from rag_app.evaluate.ranks import reciprocal
 from rag_app.evaluate.scoring import LARGEST_K, Outcome
 from rag_app.evaluate.statistics import Difference, Estimate, difference, estimate
 
@@ -46,7 +47,8 @@ class KeptOutcomes:
                 raise ValueError(f"{outcome.question_id}: {outcome.rank}, {outcome.values}")
         ids = "\n".join(outcome.question_id for outcome in outcomes)
         asked = hashlib.sha256(ids.encode()).hexdigest()[:8]
-        self._kept["asked"][asked] = [outcome.cluster for outcome in outcomes]
+        # Clusters are called by where documents stood; those of the same questions are the same.
+        self._kept["asked"].setdefault(asked, [outcome.cluster for outcome in outcomes])
         ranks = "".join(_RANKS[outcome.rank or 0] for outcome in outcomes)
         self._kept["ranks"][name] = [asked, ranks]
         partial = self.path.with_suffix(".partial")
@@ -94,7 +96,7 @@ def _outcome(question_id: str, cluster: str, rank: int | None) -> Outcome:
     values = {
         f"hit_rate@{k}": float(rank is not None and rank <= k) for k in range(1, LARGEST_K + 1)
     }
-    values[f"mrr@{LARGEST_K}"] = 1 / rank if rank else 0.0
+    values[f"mrr@{LARGEST_K}"] = reciprocal(rank)
     return Outcome(question_id, "", cluster, [], [], [], rank, values)
 
 

@@ -62,8 +62,8 @@ ASKED = 40
 TODAY = dt.date(2026, 5, 15)
 
 PLAIN = ("vector", "keyword", "hybrid:auto", "ranks:0.5")
-STEPS = ("mmr:0.7", "window:1", "parent:4", "latest", "cutoff 365d", "half-life 365d")
-MODEL_STEPS = ("multi_query", "hyde", "decompose")
+STEPS = ("window:1", "parent:4", "latest", "cutoff 365d", "half-life 365d")
+MODEL_STEPS = ("multi_query", "hyde")
 FILTERED = "hybrid:auto, where product = ..."
 # All questions, each half with the weight that the other chose.
 BOTH_HALVES = "hybrid:auto, both halves"

@@ -36,7 +36,11 @@ def _vector(searched: "Searched", _: Any, top_k: int) -> BaseRetriever:
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from llama_index.vector_stores.chroma import ChromaVectorStore
 
+    from rag_app.models import EmbeddingModel
+
     model = searched.model
+    if not isinstance(model, EmbeddingModel):
+        raise TypeError(f"{model.name} has no weights")
     embedding = HuggingFaceEmbedding(
         model_name=str(model.folder),
         query_instruction=model.prompts.query,

@@ -1,12 +1,14 @@
 """Ways to tune, on the same splits: what each brings on held-out questions, and costs elsewhere.
 
-    python eval/benchmarks/tuning_quality.py --corpus jhu [--kinds labelled] [--ways quick,best]
+    python eval/benchmarks/tuning_quality.py --corpus jhu [--kinds labelled] [--ways quick,default]
 
 Every way gets the same pairs and is asked the same questions. Each seed splits anew; the intervals
 are of all seeds together, resampled by document, so that a question which several seeds held out
-counts as one. "llama_index" is that library's engine with its defaults. The last ways are "three
-epochs of 128 tokens" but for what their names say, "passages apart" two epochs of whole texts, like
-"quick". What is done is kept in
+counts as one. "llama_index" is that library's engine with its defaults; "sentence_transformers"
+that library's trainer, with the prompts, temperature, batch size, learning rate and epochs of
+"quick". The last ways are "three epochs of 128 tokens" but for what their names say, "passages
+apart" two epochs of whole texts, like "quick"; what the parts of "quick" bring is in ablations.py.
+What is done is kept in
 eval/results/tuning_quality.json (with --device cuda in tuning_quality_cuda.json), and every
 question's rank beside it; a run that was stopped goes on. `--markdown` and `--pool WAY` print the
 tables of docs/measured.md.
@@ -14,6 +16,7 @@ tables of docs/measured.md.
 
 import argparse
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,11 +25,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpora import CORPORA, RESULTS, WORK, Corpus, canary_folder, load, write_results
-from held_out import index_options, ready, settings_for, show
+from held_out import open_base, ready, settings_for, show
 from outcomes import KeptOutcomes, changes, interval, scores
 from stock_engine import train_llama_index
+from stock_trainer import train_stock
 
-from rag_app.chunks import passage_text
+from rag_app.chunks import Chunking, passage_text
 from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
@@ -35,23 +39,29 @@ from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, scores
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
-from rag_app.finetune.data.material import Material, SplitOptions, prepare, read_labelled
-from rag_app.finetune.data.negatives import NegativeOptions
-from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.phases import Workshop, train_phases
-from rag_app.finetune.presets import BEST, DEFAULT, QUICK, as_quick, search_best
-from rag_app.finetune.train.methods import ADAPTER
+from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.data.material import (
+    Material,
+    SplitOptions,
+    TrainOn,
+    prepare_material,
+    read_labelled,
+)
+from rag_app.finetune.options import NegativeOptions, TrainingOptions
+from rag_app.finetune.phases import train_phases
+from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
 from rag_app.index import Passages, VectorCache
-from rag_app.ingest.stage import open_target
 from rag_app.models import EmbeddingModel
+from rag_app.models.device import has_bf16
 from rag_app.pairs import Pair
 from rag_app.questions.own_examples import MOST
 
 NAME = "tuning_quality"
 STOCK = "llama_index"
+TRAINER = "sentence_transformers"
 # What one thing is changed of at a time.
 PLAIN = "three epochs of 128 tokens"
-LABELLED = "labelled"
+LABELLED: TrainOn = "labelled"
 
 
 @dataclass(frozen=True)
@@ -78,9 +88,9 @@ class Way:
 SHORT: dict[str, Any] = {**DEFAULT, "epochs": 3, "max_tokens": 128}
 WAYS = {
     STOCK: Way(),
+    TRAINER: Way(),
     "default": Way(),
     QUICK: Way(),
-    BEST: Way(),
     PLAIN: Way(SHORT),
     "stock batches": Way(SHORT, apart="nothing"),
     "mined negatives": Way(SHORT, mined=True),
@@ -88,27 +98,23 @@ WAYS = {
     "three questions a chunk": Way(SHORT, per_chunk=3),
     "own examples": Way(SHORT, own_examples=True),
     "passages apart": Way({**DEFAULT, "epochs": 2}, apart="passage"),
-    "tuned weights alone": Way({**SHORT, "blend": 1.0}),
-    "no map on questions": Way({**SHORT, "method": "full"}),
-    "map on questions alone": Way({**SHORT, "method": ADAPTER}),
-    "home alone": Way({**SHORT, "blend": 0.7, "whitening": 1.0}),
     "dae first": Way({**SHORT, "loss": "dae,mnrl"}),
 }
-MAIN = (STOCK, QUICK, BEST)
+MAIN = (STOCK, QUICK)
 # As docs/measured.md calls them.
 TITLES = {
     "jhu": "English FAQ, MiniLM",
-    "korquad": "KorQuAD, e5-small",
+    "korquad": "KorQuAD, e5-small-q4",
     "sample-en": "English sample, MiniLM",
-    "sample-ko": "Korean sample, e5-small",
+    "sample-ko": "Korean sample, e5-small-q4",
     "synthetic": "written",
     STOCK: "LlamaIndex",
+    TRAINER: "sentence-transformers",
     "default": "`rag-app finetune`",
     QUICK: "`--preset quick`",
-    BEST: "`--preset best`",
 }
 # What other ways are held against, question by question.
-AGAINST = (STOCK, PLAIN, QUICK)
+AGAINST = (STOCK, TRAINER, PLAIN, QUICK)
 
 
 @dataclass
@@ -116,17 +122,18 @@ class Bench:
     """One corpus with one split: what is trained on, and what it is judged by."""
 
     corpus: Corpus
-    kind: str
+    kind: TrainOn
     seed: int
     settings: Settings
     base: EmbeddingModel
+    chunking: Chunking
     passages: Passages
     cache: VectorCache
     material: Material
     canary: Canary
 
 
-def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cpu") -> Bench:
+def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str = "cpu") -> Bench:
     """The split that `rag-app finetune` makes with this seed."""
     settings = settings_for(corpus, seed).model_copy(update={"device": device})
     examples = None
@@ -135,8 +142,7 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         # Questions of one writer share a file, and the last ones count.
         settings = settings.model_copy(update={"storage": examples.parent / "storage"})
     ready(corpus, settings, kind, per_chunk=way.per_chunk, examples=examples)
-    opened = open_target(workspace_of(settings), index_options(settings))
-    index, base = opened.index, opened.model
+    index, base = open_base(settings)
     passages = index.passages()
     labelled, _ = read_labelled(corpus.questions, passages.nodes)
     written: Sequence[Pair] = []
@@ -148,7 +154,7 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         if way.filters:
             questions = filter_questions(questions, passages, base).kept
         written = to_pairs(questions)
-    material = prepare(
+    material = prepare_material(
         labelled,
         written,
         train_on=kind,
@@ -159,8 +165,9 @@ def open_bench(corpus: Corpus, kind: str, seed: int, way: Way, device: str = "cp
         seed=seed,
     )
     cache = VectorCache(settings.storage)
-    canary = read_canary(canary_folder(), base, index.info.chunking)
-    return Bench(corpus, kind, seed, settings, base, passages, cache, material, canary)
+    chunking = index.info.chunking
+    canary = read_canary(canary_folder(), base, chunking)
+    return Bench(corpus, kind, seed, settings, base, chunking, passages, cache, material, canary)
 
 
 def _examples(bench: Bench) -> Path:
@@ -184,29 +191,18 @@ def _first_of_each_chunk(questions: Sequence[Any], most: int) -> list[Any]:
     return first
 
 
-def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list[Any]]:
-    """The way's model, and what a search tried."""
+def train(bench: Bench, name: str) -> EmbeddingModel:
+    """The way's model."""
     way, material = WAYS[name], bench.material
-    device = bench.settings.device
-    shop = Workshop(bench.settings.storage / "models", bench.cache, device, show)
     if name == STOCK:
-        target = shop.models / f"stock-{bench.kind}-{bench.seed}"
-        pairs = [(row.question, row.passage) for row in material.rows]
-        train_llama_index(bench.base, pairs, target.resolve(), device=device)
-        return EmbeddingModel(target.name, target, device=device), []
-    options = TrainingOptions(**{**DEFAULT, **way.options}, seed=bench.seed)
-    harms = harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
-    if name == BEST:
-        search = search_best(
-            bench.base,
-            material,
-            options,
-            NegativeOptions(),
-            shop,
-            minutes=minutes,
-            harms=harms,
-        )
-        return search.model, [asdict(tried) for tried in search.tried]
+        return _train_llama_index(bench)
+    if name == TRAINER:
+        return _train_stock(bench)
+    options = TrainingOptions(
+        **{**DEFAULT, **way.options},
+        negatives=NegativeOptions("mined" if way.mined else "none"),
+        seed=bench.seed,
+    )
     if name == QUICK:
         options = as_quick(options, material.rows, bench.base)
     if way.apart != "document":
@@ -215,14 +211,46 @@ def train(bench: Bench, name: str, minutes: float) -> tuple[EmbeddingModel, list
             for place, row in enumerate(material.rows)
         ]
         material = replace(material, rows=rows)
-    negatives = NegativeOptions("mined" if way.mined else "none")
-    return train_phases(bench.base, material, options, negatives, shop, harms=harms)[0], []
+    context = TrainingContext(workspace_of(bench.settings), show)
+    harms = harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
+    return train_phases(context, bench.base, material, options, harms=harms).model
 
 
-def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict[str, Any]:
+def _train_llama_index(bench: Bench) -> EmbeddingModel:
+    device = bench.settings.device
+    target = bench.settings.storage / "models" / f"stock-{bench.kind}-{bench.seed}"
+    pairs = [(row.question, row.passage) for row in bench.material.rows]
+    train_llama_index(bench.base, pairs, target.resolve(), device=device)
+    return EmbeddingModel(target.name, target, device=device)
+
+
+def _train_stock(bench: Bench) -> EmbeddingModel:
+    """sentence-transformers' trainer with what "quick" shares with it."""
+    device, material = bench.settings.device, bench.material
+    options = as_quick(TrainingOptions(seed=bench.seed), material.rows, bench.base)
+    target = bench.settings.storage / "models" / f"stock-trainer-{bench.kind}-{bench.seed}"
+    shutil.rmtree(target, ignore_errors=True)
+    train_stock(
+        bench.base,
+        [(row.question, row.passage) for row in material.rows],
+        target,
+        dev=material.dev,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        warmup_share=options.warmup_share,
+        bf16=has_bf16(device),
+        seed=bench.seed,
+        device=device,
+    )
+    shutil.rmtree(f"{target}.training")
+    return EmbeddingModel(target.name, target, device=device)
+
+
+def measure(bench: Bench, name: str, kept: KeptOutcomes) -> dict[str, Any]:
     """Train one way and score it at home and elsewhere."""
     started = time.perf_counter()
-    model, tried = train(bench, name, minutes)
+    model = train(bench, name)
     seconds = time.perf_counter() - started
     texts = [passage_text(node) for node in bench.passages.nodes]
     tuned_passages = Passages(
@@ -246,7 +274,10 @@ def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict
         ("base canary", canary.base_outcomes),
         (f"{name} canary", canary.tuned_outcomes),
     ):
-        kept.put(_name(bench.corpus.name, bench.kind, bench.seed, part), outcomes)
+        row = _name(bench.corpus.name, bench.kind, bench.seed, part)
+        # One base for all ways: from one version of torch to another a few ranks change by one.
+        if not (part.startswith("base") and row in kept):
+            kept.put(row, outcomes)
     return {
         "corpus": bench.corpus.name,
         "kind": bench.kind,
@@ -260,7 +291,6 @@ def measure(bench: Bench, name: str, minutes: float, kept: KeptOutcomes) -> dict
         "canary": asdict(canary.differences["mrr@10"]),
         "verdict": guard(compared.verdict, canary.differences).decision,
         "seconds": round(seconds, 1),
-        "tried": tried,
     }
 
 
@@ -300,6 +330,20 @@ def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, An
     return found
 
 
+def summed_anew(
+    found: list[dict[str, Any]], rows: list[dict[str, Any]], kept: KeptOutcomes
+) -> list[dict[str, Any]]:
+    """The summary after a row was added: only what its corpus and kind have is summed again."""
+    corpus, kind = rows[-1]["corpus"], rows[-1]["kind"]
+    here = [row for row in rows if (row["corpus"], row["kind"]) == (corpus, kind)]
+    others = [one for one in found if (one["corpus"], one["kind"]) != (corpus, kind)]
+    order = list(dict.fromkeys((row["corpus"], row["kind"], row["way"]) for row in rows))
+    return sorted(
+        others + summary(here, kept),
+        key=lambda one: order.index((one["corpus"], one["kind"], one["way"])),
+    )
+
+
 def _name(corpus: str, kind: str, seed: int, part: str) -> str:
     """Under which a row's outcomes are kept; `part` is a way or "base", of the canary or not."""
     return f"{corpus} {kind} {seed} {part}"
@@ -332,12 +376,17 @@ def print_table(found: list[dict[str, Any]]) -> None:
 
 def _rows_of(name: str) -> list[dict[str, Any]]:
     """What one device has measured."""
+    return _read(name, "rows")
+
+
+def _read(name: str, part: str) -> list[dict[str, Any]]:
     path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    return json.loads(path.read_text("utf-8"))[part] if path.is_file() else []
 
 
 def print_markdown(rows: list[dict[str, Any]]) -> None:
-    """The table of docs/measured.md: a line for each seed."""
+    """The table of docs/measured.md: a line for each seed; ways that are gone are left out."""
+    rows = [row for row in rows if row["way"] in WAYS]
     shown = ("hit_rate@1", "hit_rate@5", "mrr@10")
     heads = ["documents", "trained on", "way", "seed", "questions", *shown]
     heads += ["change of mrr@10", "canary", "verdict"]
@@ -414,7 +463,6 @@ def main() -> None:
     parser.add_argument("--kinds", default="labelled,synthetic", help="or both, together")
     parser.add_argument("--ways", default=",".join(MAIN), help=f"of {', '.join(WAYS)}")
     parser.add_argument("--seeds", default="13,14,15")
-    parser.add_argument("--minutes", type=float, default=10.0, help="for way best")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--markdown", action="store_true", help="print what is there, by seed")
     parser.add_argument("--pool", choices=list(WAYS), help="print a way over all devices' splits")
@@ -429,6 +477,7 @@ def main() -> None:
         print_markdown(rows)
         return
     kept = KeptOutcomes(name)
+    found = _read(name, "summary")
     done = {(row["corpus"], row["kind"], row["way"], row["seed"]) for row in rows}
     for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "jhu", "korquad"]):
         for kind in arguments.kinds.split(","):
@@ -438,9 +487,10 @@ def main() -> None:
                         continue
                     print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
                     bench = open_bench(corpus, kind, seed, WAYS[way], arguments.device)
-                    rows.append(measure(bench, way, arguments.minutes, kept))
-                    write_results(name, {"summary": summary(rows, kept), "rows": rows})
-    print_table(summary(rows, kept))
+                    rows.append(measure(bench, way, kept))
+                    found = summed_anew(found, rows, kept)
+                    write_results(name, {"summary": found, "rows": rows})
+    print_table(found)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from rag_app.text.numbers import missing_numbers
+from rag_app.text.scripts import HANGUL, has_hangul
 from rag_app.text.sentences import Span, split_by_rules
+from rag_app.text.words import syllable_pairs
 
 # Share of a sentence's words that a passage must hold to be its source.
 SUPPORT = 0.5
@@ -15,7 +17,8 @@ _MARK = re.compile(r"\s*\[(\d+)\]")
 _LIST_OF_MARKS = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)+)\]")
 _AFTER_STOP = re.compile(r"""([.!?。]["'”’」』)]*)((?:\s*\[\d+\])+)""")
 _LIST_MARK = re.compile(r"^(?:[-*+•]|\d{1,2}[.)])\s+")
-_WORD = re.compile(r"[가-힣]+|[^\W_]+")
+# Not `terms`: an answer writes "3-hour" and "lock's" where the passage has "3 hours" and "lock".
+_WORD = re.compile(rf"[{HANGUL}]+|[^\W_]+")
 
 # Inside '…' and ‘…’ an apostrophe stands between letters.
 _QUOTE = re.compile(
@@ -161,8 +164,5 @@ def _shared_words(sentence: str, passage: str) -> float:
 def _tokens(text: str) -> set[str]:
     tokens: set[str] = set()
     for word in _WORD.findall(text.casefold()):
-        if "가" <= word[0] <= "힣" and len(word) > 1:
-            tokens.update(word[i : i + 2] for i in range(len(word) - 1))
-        else:
-            tokens.add(word)
+        tokens.update(syllable_pairs(word) if has_hangul(word[0]) else [word])
     return tokens

@@ -74,10 +74,10 @@ def standalone(question: str, turns: Sequence[Turn], llm: "ChatModel | None") ->
         rewritten = _read(raw)
         if _comes_from(rewritten, question, turns):
             return rewritten
-    return joined(question, turns) if is_follow_up(question) else question
+    return with_last_question(question, turns) if is_follow_up(question) else question
 
 
-def joined(question: str, turns: Sequence[Turn]) -> str:
+def with_last_question(question: str, turns: Sequence[Turn]) -> str:
     """The last question and this one; this one alone if that grows too long."""
     both = f"{turns[-1].question} {question}"
     return both if len(both) <= LONGEST_REWRITE else question

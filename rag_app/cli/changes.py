@@ -7,7 +7,7 @@ from rag_app.cli.run import Run
 
 if TYPE_CHECKING:
     from rag_app.evaluate.scoring import Outcome
-    from rag_app.finetune.request import FinetuneResult
+    from rag_app.finetune.result import FinetuneResult
 
     Pairs = Sequence[tuple[Outcome, Outcome]]
 

@@ -11,7 +11,7 @@ from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
     from rag_app.finetune.options import TrainingReport
-    from rag_app.finetune.request import FinetuneResult
+    from rag_app.finetune.result import FinetuneResult
 
 EXAMPLES = (
     "rag-app finetune --pairs faq.csv",

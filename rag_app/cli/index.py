@@ -82,13 +82,20 @@ def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool)
             (
                 f"{'*' if row['name'] == active else ' '} {row['name']}",
                 shown(f"{name}, {kind}" if with_models else kind),
-                f"{row['chunk_size']}/{row['chunk_overlap']}",
+                _chunk_size(row),
                 str(row["chunks"]),
                 (row["made"] or "")[:10],
                 "" if score is None else figure(score),
             )
         )
     return table(heads, lines)
+
+
+def _chunk_size(row: dict[str, Any]) -> str:
+    from rag_app.chunks import WHOLE_PASSAGES
+
+    size, overlap = row["chunk_size"], row["chunk_overlap"]
+    return "whole" if size == WHOLE_PASSAGES.chunk_size else f"{size}/{overlap}"
 
 
 def _finetune_scores(results: Path) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag_app.evaluate.ranks import reciprocal
 from rag_app.evaluate.scoring import Outcome, pair_outcomes
 
 
@@ -26,7 +27,7 @@ class Change:
     @property
     def gain(self) -> float:
         """Change in reciprocal rank, from -1 (first place lost) to 1."""
-        return _reciprocal(self.new_rank) - _reciprocal(self.old_rank)
+        return reciprocal(self.new_rank) - reciprocal(self.old_rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def flips(
 
 
 def _change(before: Outcome, after: Outcome) -> Change:
-    better, worse = sorted((before, after), key=lambda run: -_reciprocal(run.rank))
+    better, worse = sorted((before, after), key=lambda run: -reciprocal(run.rank))
     place = better.rank or 0
     instead = worse.retrieved[place - 1] if 0 < place <= len(worse.retrieved) else None
     return Change(before.question_id, before.question, before.rank, after.rank, instead)
@@ -77,7 +78,3 @@ def _change(before: Outcome, after: Outcome) -> Change:
 
 def _hit(outcome: Outcome, k: int) -> bool:
     return outcome.rank is not None and outcome.rank <= k
-
-
-def _reciprocal(rank: int | None) -> float:
-    return 1 / rank if rank else 0.0

@@ -49,6 +49,10 @@ class Evaluation:
             0 where the collection is not known (see `evaluate`).
         seconds: that retrieving took.
         warnings: sentences for the reader.
+
+    >>> outcome = Outcome("q1", "fee?", "doc1", [["c1"]], ["c2", "c1"], [0.9, 0.8], 2, {})
+    >>> Evaluation("vector", {}, [outcome]).n
+    1
     """
 
     name: str
@@ -173,6 +177,20 @@ def compare(base: Evaluation, tuned: Evaluation) -> Comparison:
 
     Raises:
         ValueError: they were not asked the same questions.
+
+    >>> from llama_index.core.retrievers import BaseRetriever
+    >>> from llama_index.core.schema import NodeWithScore, TextNode
+    >>> nodes = [TextNode(text=text) for text in ("Ships in 2 days.", "Call us.", "Pay later.")]
+    >>> class Ordered(BaseRetriever):
+    ...     def __init__(self, order):
+    ...         super().__init__()
+    ...         self.order = order
+    ...     def _retrieve(self, query_bundle):
+    ...         return [NodeWithScore(node=nodes[place]) for place in self.order]
+    >>> asked = [("how fast do you ship", "Ships in 2 days."), ("phone number?", "Call us.")]
+    >>> base, other = (evaluate(Ordered(o), asked, nodes=nodes) for o in ([2, 0, 1], [0, 1, 2]))
+    >>> round(compare(base, other).differences["mrr@10"].mean, 3)
+    0.333
     """
     return compare_outcomes(base.outcomes, tuned.outcomes, seed=base.seed)
 

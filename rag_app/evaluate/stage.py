@@ -281,7 +281,7 @@ def _over_chunks(
     for name in models:
         model = workspace.index_model(name)
         vectors = cache.embed_passages(model, texts, progress=progress)
-        short = name.rstrip("/").rsplit("/", 1)[-1]
+        short = model.name.rstrip("/").rsplit("/", 1)[-1]
         subjects.append(Subject(short, index, model, Passages(nodes, vectors), cache))
     return subjects
 

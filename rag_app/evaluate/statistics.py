@@ -155,6 +155,7 @@ def _values(outcomes: Sequence[Outcome], metrics: Sequence[str]) -> Floats:
 
 
 def _add_up(names: Sequence[str], values: Floats) -> _Clusters:
+    """Sums by cluster of values, (n_metrics, n_outcomes), whose clusters are named in order."""
     _, place = np.unique(names, return_inverse=True)
     sums = np.stack([np.bincount(place, weights=row) for row in values])
     return _Clusters(sums.astype(np.float64), np.bincount(place).astype(np.float64))

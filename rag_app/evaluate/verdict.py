@@ -62,7 +62,7 @@ def certainly_fell(differences: Mapping[str, Difference]) -> bool:
 
 
 def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
-    """Hold what rose at home but certainly fell on out-of-domain questions.
+    """Hold what rose on held-out questions but certainly fell on out-of-domain ones.
 
     Arguments:
         canary: differences on those questions, by metric.

@@ -8,7 +8,8 @@ from rag_app.models.query_map import QUERY_MAP
 
 if TYPE_CHECKING:
     from rag_app.evaluate.statistics import Estimate
-    from rag_app.finetune.request import FinetuneRequest, FinetuneResult
+    from rag_app.finetune.request import FinetuneRequest
+    from rag_app.finetune.result import FinetuneResult
 
 SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
 

@@ -50,8 +50,8 @@ class Judgement:
 def make_tuned(context: TrainingContext, base: TunableIndex, tuned: EmbeddingModel) -> TunableIndex:
     """The index of the tuned model beside that of the base, to be filled."""
     catalog = context.workspace.catalog
-    info = IndexInfo.of(tuned, base.index.info.chunking, base_model=base.model.name)
-    return OpenIndex(catalog.make(name_for(catalog, info), info), tuned)
+    info = IndexInfo.of(tuned, base.index.info.chunking, base_model=base.index.info.base_model)
+    return OpenIndex(catalog.make(name_for(catalog.names(), info), info), tuned)
 
 
 def judge(

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from rag_app.disk import write_whole
+
 NegativeKind = Literal["none", "random", "mined"]
 KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
 # What training measured, in the folder of the model.
@@ -105,7 +107,7 @@ def read_report(folder: Path) -> TrainingReport:
 
 def write_report(report: TrainingReport, folder: Path) -> None:
     """Keep it beside the weights."""
-    (folder / REPORT_FILE).write_text(json.dumps(asdict(report), indent=2), "utf-8")
+    write_whole(folder / REPORT_FILE, json.dumps(asdict(report), indent=2))
 
 
 def training_key(

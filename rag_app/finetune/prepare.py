@@ -97,16 +97,17 @@ def open_base(
     """
     workspace, catalog = context.workspace, context.workspace.catalog
     own = index.info.base_model
-    if request.model not in (None, own, index.info.model):
+    if request.model and not workspace.made_with(index.info, request.model):
         raise ConfigError(
             f"--model is {request.model!r}, but index {index.name!r} was made with {own}; leave "
             f"--model out, or run `rag-app ingest --model {request.model} PATH` and name that "
             "index with --index"
         )
-    base = workspace.load_model(own)
     if index.info.model == own:
+        base = workspace.weights_of(index.info)
         index.check_model(base)
         return OpenIndex(index, base)
+    base = workspace.load_model(own)
     info = IndexInfo.of(base, index.info.chunking)
     base_index = catalog.make(_untuned_name(catalog, index, info), info)
     copy_chunks(index, base_index, model=base, cache=workspace.cache, progress=context.progress)
@@ -116,7 +117,7 @@ def open_base(
 def _untuned_name(catalog: Catalog, index: VectorIndex, info: IndexInfo) -> str:
     """Name of the untuned model's index that belongs to a tuned one, whether it is there or not."""
     if info.chunking != WHOLE_PASSAGES:
-        return catalog.find(info) or name_for(catalog, info)
+        return catalog.find(info) or name_for(catalog.names(), info)
     # Each dataset has an index of its own, and all of them are made alike.
     chunks = set(index.chunk_ids())
     others = (catalog.open(name) for name in catalog.names())

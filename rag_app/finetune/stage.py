@@ -16,7 +16,8 @@ from rag_app.finetune.phases import TrainedModel, plan_phases, train_phases
 from rag_app.finetune.prepare import Prepared, prepare
 from rag_app.finetune.presets import QUICK, as_quick
 from rag_app.finetune.promotion import Lineage, promote
-from rag_app.finetune.request import DataSummary, FinetuneRequest, FinetuneResult
+from rag_app.finetune.request import FinetuneRequest
+from rag_app.finetune.result import DataSummary, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.index import Passages, Workspace

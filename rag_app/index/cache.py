@@ -56,6 +56,12 @@ class VectorCache:
         model: "Embedder",
         progress: Progress,
     ) -> Vectors:
+        """Vectors of the texts, (n_texts, dimension) float32, unit length; those unknown are made.
+
+        Arguments:
+            key: under which they are kept: the model, and whether as questions.
+            embed: makes the vectors of some texts.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
         with closing(sqlite3.connect(self.path, timeout=60)) as connection:
@@ -80,6 +86,7 @@ class VectorCache:
 def _read(
     connection: sqlite3.Connection, fingerprint: str, hashes: Sequence[bytes]
 ) -> dict[bytes, Vectors]:
+    """The vectors that are known, (dimension,) float32 each, by the hash of their text."""
     found: dict[bytes, Vectors] = {}
     for start in range(0, len(hashes), READ_BATCH):
         batch = hashes[start : start + READ_BATCH]

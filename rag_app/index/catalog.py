@@ -23,7 +23,7 @@ from rag_app.index.connection import (
     embedded,
 )
 from rag_app.index.info import DISTANCE, IndexInfo
-from rag_app.index.names import resolve
+from rag_app.index.names import meant
 from rag_app.index.store import VectorIndex, index_lock
 
 # More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
@@ -102,7 +102,7 @@ class Catalog:
         self.active.use(name, instead_of=instead_of)
 
     def open(self, name: str | None = None) -> VectorIndex:
-        """Open an index by what `rag_app.index.names.resolve` takes, or the one in service.
+        """Open an index by its name, a beginning of it, base or tuned, or the one in service.
 
         Raises:
             ConfigError: the name is empty.
@@ -114,7 +114,7 @@ class Catalog:
         check_not_empty(name)
         if dict(self._states()).get(name) is State.UNFINISHED:
             raise IndexBroken(self._mend_unfinished(name))
-        return self._open(resolve(self, name))
+        return self._open(self._resolve(name))
 
     def make(self, name: str, info: IndexInfo) -> VectorIndex:
         """Open the index of this name, or make it, or complete it.
@@ -151,7 +151,7 @@ class Catalog:
         """
         check_not_empty(name)
         if name not in dict(self._states()):
-            name = resolve(self, name)
+            name = self._resolve(name)
         if name == self.in_service():
             raise ConfigError(
                 f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
@@ -165,6 +165,27 @@ class Catalog:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self.active.forget(name)
         return name
+
+    def _resolve(self, text: str) -> str:
+        """The one index that is meant.
+
+        Raises:
+            IndexMissing: none is meant, or more than one.
+        """
+        names = self.names()
+        active = self.active.current()
+        found = meant(text, names, lambda: {one.name: one.info for one in self.indexes()}, active)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise IndexMissing(
+                f"{text!r} could be any of the indexes {', '.join(found)}; write more of the name"
+            )
+        known = ", ".join(names) or "none"
+        raise IndexMissing(
+            f"there is no index {text!r} {self.place} (known: {known}); "
+            "run `rag-app ingest PATH`, or pick one with `rag-app index use NAME`"
+        )
 
     def _listed(self, name: str, state: State) -> Listed:
         if state is State.UNFINISHED:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MOST = 10_000
 
 
-class HeldChunks:
+class ChunkCache:
     """The chunks of a store by their ids: all of a small one, of a large one those last asked for.
 
     Arguments:

@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary, finalize
 from chromadb.errors import ChromaError, NotFoundError
 from filelock import FileLock
 
+from rag_app.disk import write_whole
 from rag_app.errors import IndexMissing
 
 STAMP = "written"
@@ -172,7 +173,7 @@ class EmbeddedConnection:
     def stamp(self) -> None:
         """Say that the store is about to be written, or has just been made."""
         token = uuid.uuid4().hex
-        (self.folder / STAMP).write_text(token, "utf-8")
+        write_whole(self.folder / STAMP, token)
         self._seen = token
         self.generation += 1
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import WHOLE_PASSAGES
-from rag_app.errors import IndexMissing
+from rag_app.models.weights import STAND_INS
 
 if TYPE_CHECKING:
-    from rag_app.index.catalog import Catalog
     from rag_app.index.info import IndexInfo
 
 LONGEST = 30
@@ -25,10 +25,14 @@ def index_name(info: "IndexInfo") -> str:
     return short_model_name(info.base_model, LONGEST - len(end)) + end
 
 
-def name_for(catalog: "Catalog", info: "IndexInfo") -> str:
-    """The name of the index that is made so, or to be made."""
+def name_for(known: Collection[str], info: "IndexInfo") -> str:
+    """The name of the index that is made so, or to be made.
+
+    Arguments:
+        known: names of the indexes that there are.
+    """
     former = _former_name(info)
-    return former if former in catalog.names() else index_name(info)
+    return former if former in known else index_name(info)
 
 
 def short_model_name(name: str, longest: int) -> str:
@@ -40,36 +44,30 @@ def short_model_name(name: str, longest: int) -> str:
     return whole or plain[:longest]
 
 
-def resolve(catalog: "Catalog", text: str) -> str:
-    """The index that is meant by its name, by a beginning that no other has, by base or tuned.
+def meant(
+    text: str,
+    known: Sequence[str],
+    infos: "Callable[[], Mapping[str, IndexInfo]]",
+    active: str | None,
+) -> list[str]:
+    """The indexes that may be meant by a name, by a beginning of one, by base or tuned.
 
     base and tuned are those with the model family and the chunking of the index in service.
 
-    Raises:
-        IndexMissing: none is meant, or more than one.
+    Arguments:
+        known: names of all indexes.
+        infos: what made each of them; asked for only where an alias is meant.
+        active: the index in service.
     """
-    names = catalog.names()
-    if text in names:
-        return text
-    aliased = text in (BASE, TUNED)
-    found = _family(catalog, text) if aliased else [n for n in names if n.startswith(text)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise IndexMissing(
-            f"{text!r} could be any of the indexes {', '.join(found)}; write more of the name"
-        )
-    known = ", ".join(names) or "none"
-    raise IndexMissing(
-        f"there is no index {text!r} {catalog.place} (known: {known}); "
-        "run `rag-app ingest PATH`, or pick one with `rag-app index use NAME`"
-    )
+    if text in known:
+        return [text]
+    if text in (BASE, TUNED):
+        return _family(infos(), text, active)
+    return [name for name in known if name.startswith(text)]
 
 
-def _family(catalog: "Catalog", kind: str) -> list[str]:
+def _family(infos: "Mapping[str, IndexInfo]", kind: str, active: str | None) -> list[str]:
     """The untuned or the tuned indexes; of several those that resemble the one in service."""
-    infos = _infos(catalog)
-    active = catalog.active.current()
     found = [n for n, info in infos.items() if (info.model != info.base_model) is (kind == TUNED)]
     if active in found:
         return [active]
@@ -82,13 +80,11 @@ def _kin(info: "IndexInfo") -> tuple[object, ...]:
     return info.base_model, info.chunking
 
 
-def _infos(catalog: "Catalog") -> "dict[str, IndexInfo]":
-    return {index.name: index.info for index in catalog.indexes()}
-
-
 def _former_name(info: "IndexInfo") -> str:
     """As indexes were named up to version 0.1."""
-    model = re.sub(r"[^a-zA-Z0-9]+", "-", info.model.rsplit("/", 1)[-1]).strip("-").lower()[:40]
+    # What is rebuilt from 4-bit weights had the name of the full ones.
+    name = next((full for full, ours in STAND_INS.items() if ours == info.model), info.model)
+    model = re.sub(r"[^a-zA-Z0-9]+", "-", name.rsplit("/", 1)[-1]).strip("-").lower()[:40]
     marks = "" if info.sentences == "rules" else f"-{info.sentences}"
     size = f"{info.chunk_size}-{info.chunk_overlap}"
     return f"{model}-{size}{marks}-{info.fingerprint[:6]}"

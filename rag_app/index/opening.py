@@ -1,6 +1,7 @@
 """The one way to open things: a storage folder, its models, and an index with its model."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,11 @@ from rag_app.chunks import PassageModel
 from rag_app.errors import ModelError
 from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog
+from rag_app.index.info import IndexInfo
 from rag_app.index.store import VectorIndex
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.custom import CustomModel
+from rag_app.models.weights import STAND_INS, find_model
 from rag_app.vectors import Embedder
 
 
@@ -45,6 +48,9 @@ class Workspace:
         offline: never ask the Hugging Face hub for weights.
         device: "auto", "cpu", "cuda" or "mps".
         embedder: a model of the user's own, for indexes that were made with it.
+
+    >>> Workspace(Path("storage")).models.as_posix()
+    'storage/models'
     """
 
     storage: Path = Path("storage")
@@ -91,6 +97,53 @@ class Workspace:
             )
         return load_model(name, storage=self.storage, offline=self.offline, device=self.device)
 
+    def model_named(self, name: str) -> str:
+        """The name of the weights that are used where a model is asked for by name.
+
+        Raises:
+            ModelError: there are none.
+        """
+        if self.embedder is not None and name == self.embedder.name:
+            return name
+        found, _ = find_model(name, storage=self.storage, offline=self.offline)
+        return found
+
+    def made_with(self, info: IndexInfo, name: str) -> bool:
+        """Whether an index was made with this model, or with one tuned from it.
+
+        Up to version 0.1 indexes made with 4-bit weights had the name of the full ones.
+
+        Raises:
+            ModelError: there is no such model.
+        """
+        used = self.model_named(name) if name in STAND_INS else name
+        if info.model in STAND_INS and used in (info.model, STAND_INS[info.model]):
+            return self.load_model(used).fingerprint == info.fingerprint
+        return used in (info.model, info.base_model, STAND_INS.get(info.base_model))
+
+    def weights_of(self, info: IndexInfo) -> EmbeddingModel:
+        """Load the weights that made an index.
+
+        Raises:
+            ModelError: as `load_model`.
+        """
+        model = self.load_model(info.model)
+        if info.model in STAND_INS and model.fingerprint != info.fingerprint:
+            with suppress(ModelError):
+                stand_in = self.load_model(STAND_INS[info.model])
+                return stand_in if stand_in.fingerprint == info.fingerprint else model
+        return model
+
+    def model_of(self, info: IndexInfo) -> IndexModel:
+        """The model of an index: the user's own, or weights.
+
+        Raises:
+            ModelError: as `load_model`.
+        """
+        if self.embedder is not None and info.model == self.embedder.name:
+            return self.index_model(info.model)
+        return self.weights_of(info)
+
     def open(self, name: str | None = None, *, model: str | None = None) -> OpenIndex[IndexModel]:
         """Open an index, or the one in service, with the model that made it.
 
@@ -101,7 +154,7 @@ class Workspace:
             IndexMismatch: another model made the index.
         """
         index = self.catalog.open(name)
-        info = index.info
-        loaded = self.index_model(info.model if model in (None, info.base_model) else model)
+        other = model if model is not None and not self.made_with(index.info, model) else None
+        loaded = self.index_model(other) if other is not None else self.model_of(index.info)
         index.check_model(loaded)
         return OpenIndex(index, loaded)

@@ -18,7 +18,7 @@ from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
 from rag_app.disk import disk_is_full, hardly_any_left
 from rag_app.errors import IndexLocked, IndexMismatch, IndexMissing, StorageError
-from rag_app.index.chunk_cache import HeldChunks
+from rag_app.index.chunk_cache import ChunkCache
 from rag_app.index.connection import Connection
 from rag_app.index.info import IndexInfo
 from rag_app.vectors import Vectors
@@ -91,7 +91,7 @@ class VectorIndex:
         self.folder = folder
         self.connection = connection
         self._generation = connection.generation
-        self._held = HeldChunks(self._read, self.nodes, self._read_document, self.count)
+        self._chunk_cache = ChunkCache(self._read, self.nodes, self._read_document, self.count)
 
     @property
     def store(self) -> "UpsertingChromaStore":
@@ -114,7 +114,7 @@ class VectorIndex:
         if self._generation == self.connection.generation:
             return
         self._generation = self.connection.generation
-        self._held.forget()
+        self._chunk_cache.forget()
         if IndexInfo.from_metadata(self.connection.collection.metadata) != self.info:
             raise IndexMismatch(
                 f"index {self.name!r} was removed and made anew with other settings while it was "
@@ -210,7 +210,7 @@ class VectorIndex:
         A chunk that was read is not read again until the index is written.
         """
         self.refresh()
-        return self._held.get(chunk_ids)
+        return self._chunk_cache.get(chunk_ids)
 
     def _read(self, chunk_ids: Sequence[str]) -> Iterator[TextNode]:
         for start in range(0, len(chunk_ids), READ_BATCH):
@@ -236,7 +236,7 @@ class VectorIndex:
     def chunks_of(self, document_id: str) -> list[TextNode]:
         """The chunks of a document, in order; read as by `get_nodes`."""
         self.refresh()
-        return self._held.of_document(document_id)
+        return self._chunk_cache.of_document(document_id)
 
     def _read_document(self, document_id: str) -> list[TextNode]:
         nodes = self._read_nodes(where={"document_id": document_id})

@@ -18,6 +18,7 @@ from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
 from rag_app.index.store import ChunkRecord, VectorIndex
 from rag_app.progress import Progress, silent
+from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
@@ -68,7 +69,13 @@ def sync_documents(
         for start in range(0, len(stale), GROUP):
             group = stale[start : start + GROUP]
             progress("index", start, len(stale))
-            _write_group(index, group, indexed, chunker, model, cache, report, progress)
+            nodes = list(chunker.get_nodes_from_documents(group))
+            texts = [passage_text(node) for node in nodes]
+            vectors = cache.embed_passages(model, texts, progress=progress)
+            former = [indexed.get(document.node_id, []) for document in group]
+            _replace_chunks(index, former, nodes, vectors)
+            report.written_chunks += len(nodes)
+            report.truncated_chunks += sum(n > model.max_tokens for n in model.count_tokens(texts))
         progress("index", len(stale), len(stale))
         present = {document.node_id for document in documents}
         gone = _gone(indexed, present, roots, failed)
@@ -110,11 +117,13 @@ def _check_claims(documents: Sequence["Document"], indexed: dict[str, list[Chunk
     for document in documents:
         path = document.metadata.get("path", "")
         for record in indexed.get(document.node_id, [])[:1]:
-            if record.path != path and Path(record.path).exists():
-                raise DocumentError(
-                    f"{path} and {record.path} both claim the id {document.node_id!r}; "
-                    "ingest the folder above both, or rename one of their folders"
-                )
+            if record.path == path or not Path(record.path).exists():
+                continue
+            mend = "ingest the folder above both, or rename one of their folders"
+            if not (path and record.path):
+                mend = "give the one that was handed over another id_"
+            one, other = (name or "a document that was handed over" for name in (path, record.path))
+            raise DocumentError(f"{one} and {other} both claim the id {document.node_id!r}; {mend}")
 
 
 def _sort_out(
@@ -138,24 +147,22 @@ def _up_to_date(records: Sequence[ChunkRecord], digest: str) -> bool:
     )
 
 
-def _write_group(
+def _replace_chunks(
     index: VectorIndex,
-    group: Sequence["Document"],
-    indexed: dict[str, list[ChunkRecord]],
-    chunker: SentenceChunker,
-    model: PassageModel,
-    cache: VectorCache,
-    report: SyncReport,
-    progress: Progress,
+    former: Sequence[Sequence[ChunkRecord]],
+    nodes: Sequence["TextNode"],
+    vectors: Vectors,
 ) -> None:
-    nodes: list[TextNode] = list(chunker.get_nodes_from_documents(group))
-    texts = [passage_text(node) for node in nodes]
-    index.write(nodes, cache.embed_passages(model, texts, progress=progress))
+    """Write the new chunks of documents, then delete what they had before.
+
+    Arguments:
+        former: of each document, the chunks that are indexed.
+        nodes, vectors: the new chunks of all of them, and their vectors, (n_chunks, dim).
+    """
+    index.write(nodes, vectors)
     new = {node.node_id for node in nodes}
-    old = [record.chunk_id for document in group for record in indexed.get(document.node_id, [])]
+    old = [record.chunk_id for records in former for record in records]
     index.delete([chunk_id for chunk_id in old if chunk_id not in new])
-    report.written_chunks += len(nodes)
-    report.truncated_chunks += sum(n > model.max_tokens for n in model.count_tokens(texts))
 
 
 def _gone(

@@ -219,13 +219,17 @@ def _serve_something(catalog: "Catalog", name: str) -> None:
 def _fitting(
     workspace: "Workspace", options: IndexOptions, index_name: str | None, texts: Sequence[str]
 ) -> tuple[IndexOptions, list[str]]:
-    """The options with the model that fits the first documents, and a sentence if it is another."""
+    """The options with the model that is used, and a sentence where it is none that was named."""
     from rag_app.models.scripts import fitting_model
-    from rag_app.models.weights import DEFAULT_MODEL
+    from rag_app.models.weights import DEFAULT_MODEL, stand_in_note
 
+    if options.model is not None:
+        used = workspace.model_named(options.model)
+        note = stand_in_note(options.model, used, storage=workspace.storage)
+        return replace(options, model=used), [note] if note else []
     catalog = workspace.catalog
     is_first = catalog.in_service() is None and index_name not in catalog.names()
-    if options.model is not None or not is_first:
+    if not is_first:
         return options, []
     name, why = fitting_model(
         texts, DEFAULT_MODEL, storage=workspace.storage, offline=workspace.offline
@@ -287,7 +291,7 @@ def _make_target(
     chunking = options.chunking()
     model = workspace.index_model(options.model or _active_base(workspace) or DEFAULT_MODEL)
     info = IndexInfo.of(model, chunking)
-    made = workspace.catalog.make(name or name_for(workspace.catalog, info), info)
+    made = workspace.catalog.make(name or name_for(workspace.catalog.names(), info), info)
     return OpenIndex(made, model)
 
 
@@ -306,7 +310,7 @@ def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | Non
     if info.chunking == WHOLE_PASSAGES:
         # It holds the passages of a dataset; documents are to be cut.
         return None
-    meant = options.model in (None, info.model, info.base_model)
+    meant = options.model is None or workspace.made_with(info, options.model)
     return active if meant and options.differs_from(info) is None else None
 
 

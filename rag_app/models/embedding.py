@@ -14,7 +14,7 @@ from rag_app.errors import ModelError
 from rag_app.models.device import choose_device, has_bf16
 from rag_app.models.query_map import MODULES, QUERY_MAP
 from rag_app.models.scripts import knows_script
-from rag_app.models.weights import find_weights
+from rag_app.models.weights import find_model
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
 
@@ -201,12 +201,13 @@ class EmbeddingModel:
 def load_model(
     name: str, *, storage: Path, offline: bool = True, device: str = "auto"
 ) -> EmbeddingModel:
-    """Find a model's weights and load them.
+    """Find a model's weights and load them; its name is that of the weights (see `find_model`).
 
     Raises:
         ModelError: not found, or not loadable.
     """
-    return EmbeddingModel(name, find_weights(name, storage=storage, offline=offline), device=device)
+    found, folder = find_model(name, storage=storage, offline=offline)
+    return EmbeddingModel(found, folder, device=device)
 
 
 def load_transformer(folder: Path, device: str) -> "SentenceTransformer":

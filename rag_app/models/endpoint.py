@@ -30,6 +30,10 @@ class EndpointEmbedder:
         api_key: sent as a bearer token.
         query_prompt, passage_prompt: put before each question and each passage.
         timeout: seconds for one request.
+
+    >>> model = EndpointEmbedder("http://localhost:11434/v1", "bge-m3", query_prompt="query: ")
+    >>> model.name
+    'bge-m3'
     """
 
     def __init__(

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag_app.disk import write_whole
+
 Floats = npt.NDArray[np.float32]
 
 # Folder within the model's; beside the map it keeps the list of modules as it was without it.
@@ -26,29 +28,31 @@ SETTINGS = "config_sentence_transformers.json"
 
 @dataclass(frozen=True)
 class QueryMap:
-    """Moves a question by a linear map of itself, the less the stranger it is.
+    """Moves a question by a linear map of itself, less the further it is out of domain.
 
     q becomes q + what is left of `change` q once each of its entries has shrunk by
-    max(0, `limit` - `home` . q), at unit length again.
+    max(0, `limit` - `gate` . q), at unit length again.
 
     Fields:
         change: (dim, dim); zeros leave every vector where it is.
-        home: (dim,) where questions are at home; zeros treat all alike.
+        gate: (dim,) whose product with a question says how far it is in domain; zeros treat all
+            alike.
+        limit: the product from which on nothing shrinks.
     """
 
     change: Floats
-    home: Floats
+    gate: Floats
     limit: float = 0.0
 
     @classmethod
     def everywhere(cls, change: Floats) -> "QueryMap":
-        """The map that moves every question, however strange."""
+        """The map without a gate: it moves every question."""
         return cls(change, np.zeros(len(change), np.float32))
 
     def __call__(self, vectors: Floats) -> Floats:
         """Map questions: (n, dim), of unit length before and after."""
         moves = vectors @ self.change.T
-        shrink = np.maximum(self.limit - vectors @ self.home, 0)[:, np.newaxis]
+        shrink = np.maximum(self.limit - vectors @ self.gate, 0)[:, np.newaxis]
         moved = vectors + np.sign(moves) * np.maximum(np.abs(moves) - shrink, 0)
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
@@ -66,7 +70,7 @@ class QueryMap:
         one, none = np.eye(dim, dtype=np.float32), np.zeros((dim, dim), np.float32)
         raised, level = np.ones(dim, np.float32), np.zeros(dim, np.float32)
         shrink = -np.ones((dim, 1), np.float32)
-        first = np.vstack([one, self.change, -self.change, -self.home])
+        first = np.vstack([one, self.change, -self.change, -self.gate])
         second = np.block(
             [
                 [one, none, none, np.zeros_like(shrink)],
@@ -84,6 +88,7 @@ class QueryMap:
 
 
 def _dense(weights: Floats, bias: Any, activation: Any) -> Any:
+    """A layer of given weights, (outputs, inputs), and bias, (outputs,)."""
     import torch
     from sentence_transformers.sentence_transformer.modules import Dense
 
@@ -118,7 +123,7 @@ def add_query_map(
     kind = f"{Router.__module__}.{Router.__qualname__}"
     last = len(modules)
     modules.append({"idx": last, "name": str(last), "path": QUERY_MAP, "type": kind})
-    (target / MODULES).write_text(json.dumps(modules, indent=2), "utf-8")
+    write_whole(target / MODULES, json.dumps(modules, indent=2))
     _set_prompts(target / SETTINGS, prompts)
 
 
@@ -134,4 +139,4 @@ def _share_weights(source: str, target: str) -> None:
 
 def _set_prompts(path: Path, prompts: Mapping[str, str]) -> None:
     known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    path.write_text(json.dumps({**known, "prompts": dict(prompts)}, indent=2), "utf-8")
+    write_whole(path, json.dumps({**known, "prompts": dict(prompts)}, indent=2))

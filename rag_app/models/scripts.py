@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import ModelError
-from rag_app.models.weights import MULTILINGUAL_MODEL, find_weights, multilingual_installed
+from rag_app.models.weights import (
+    MULTILINGUAL_MODEL,
+    MULTILINGUAL_Q4,
+    find_model,
+    find_weights,
+    multilingual_installed,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,9 +61,10 @@ def fitting_model(
     theirs = _foreign_to(MULTILINGUAL_MODEL, texts, storage=storage, offline=offline)
     if theirs is None or theirs > len(texts) / 2:
         return default, None
-    return MULTILINGUAL_MODEL, (
+    name, _ = find_model(MULTILINGUAL_MODEL, storage=storage, offline=offline)
+    return name, (
         f"{foreign} of {len(texts)} documents are in a script that {default} was not trained on, "
-        f"so {MULTILINGUAL_MODEL} is used; to use another, name it with --model"
+        f"so {name} is used; to use another, name it with --model"
     )
 
 
@@ -76,7 +83,7 @@ def script_warning(
         f"{foreign} of {len(texts)} documents are in a script that {model} was not trained on, "
         "so it will find them badly; "
     )
-    if model == MULTILINGUAL_MODEL:
+    if model in (MULTILINGUAL_MODEL, MULTILINGUAL_Q4):
         return f"{found}name a model that was, with --model"
     ingest = f"`rag-app ingest --model {MULTILINGUAL_MODEL} --use PATH`"
     if not multilingual_installed():

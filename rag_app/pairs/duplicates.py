@@ -6,7 +6,7 @@ Two documents are near-duplicates if half of their three-word shingles or more a
 
 import hashlib
 import itertools
-import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,23 +14,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag_app.text.words import bare_words
+
 NEAR_DUPLICATE = 0.5
 SHINGLE_WORDS = 3
 # Numbers compared at once; each takes some 50 bytes on its way.
 _SLAB = 2_000_000
 
-_WORD = re.compile(r"\w+")
-
 Indices = npt.NDArray[np.int64]
 
 
 def shingles(text: str) -> frozenset[int]:
-    """Hashes of a text's runs of three words; of the whole text, if it has fewer words."""
-    words = _WORD.findall(text.casefold())
+    """Hashes of a text's runs of three words; of the whole text, if it has fewer words.
+
+    They are the same in every process, below 2**63.
+    """
+    words = bare_words(text)
     if len(words) < SHINGLE_WORDS:
-        return frozenset([hash(" ".join(text.casefold().split()))])
+        return frozenset([_hash(" ".join(text.casefold().split()))])
     runs = (words[start:] for start in range(SHINGLE_WORDS))
-    return frozenset(map(hash, zip(*runs, strict=False)))
+    return frozenset(map(_hash, map(" ".join, zip(*runs, strict=False))))
+
+
+def _hash(text: str) -> int:
+    """Two checksums side by side: Python's own hash of a text differs from process to process.
+
+    10,000 texts of 200 words take .76 s of processor time; with Python's hash .39 s, with BLAKE2
+    1.44 s.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    return zlib.crc32(data) << 31 ^ zlib.adler32(data)
 
 
 def cluster_documents(

@@ -24,6 +24,12 @@ def read_questions(
         question_column, answer_column: what a table calls them.
     Raises:
         PairsError: there is no such file, its format is unknown or broken, or it is empty.
+
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "faq.csv"
+    >>> _ = path.write_text("question,answer\\nwhen do you open,From nine to six.\\n")
+    >>> [(one.question, one.passage) for one in read_questions(path)]
+    [('when do you open', 'From nine to six.')]
     """
     path = Path(path)
     reader = _reader(path)

@@ -13,6 +13,9 @@ class LabelledQuestion:
         evidence: what in that document answers it, word for word.
         start, end: where the evidence stands in the document's text.
         origin: "human", or who wrote the question.
+
+    >>> LabelledQuestion("when do you open", document="hours.md", evidence="from nine").origin
+    'human'
     """
 
     question: str

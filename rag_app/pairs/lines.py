@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.errors import DocumentError, PairsError
+from rag_app.text.json_lines import BadLine, json_lines
 from rag_app.text.normalise import decode
 
 
@@ -15,7 +16,11 @@ def read_json(path: Path) -> Any:
     Raises:
         PairsError: it is not JSON.
     """
-    return _parse(_read(path), path, first_line=1)
+    text = _read(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(error, path, first_line=1) from None
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -24,19 +29,20 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         PairsError: a line is not a JSON object.
     """
-    # Not splitlines(): JSON may hold the other line ends that it knows.
     return parse_lines(_read(path).split("\n"), path)
 
 
 def parse_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the object of each line that is not blank, after its place."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            place = f"{path}, line {number}"
-            row = _parse(line, path, first_line=number)
-            if not isinstance(row, dict):
-                raise PairsError(f"{place} is not a JSON object; write one {{...}} on each line")
-            yield place, row
+    try:
+        for number, row in json_lines(lines):
+            yield f"{path}, line {number}", row
+    except BadLine as bad:
+        if bad.reason is None:
+            raise PairsError(
+                f"{path}, line {bad.number} is not a JSON object; write one {{...}} on each line"
+            ) from None
+        raise _not_json(bad.reason, path, first_line=bad.number) from None
 
 
 def text_of(row: dict[str, Any], key: str, place: str) -> str:
@@ -61,11 +67,13 @@ def _read(path: Path) -> str:
         raise PairsError(f"{path} {error}") from None
 
 
-def _parse(text: str, path: Path, *, first_line: int) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+def _not_json(error: Exception, path: Path, *, first_line: int) -> PairsError:
+    """What JSON's reader said of a text that begins in a line of the file."""
+    if isinstance(error, json.JSONDecodeError):
         place = f"line {first_line + error.lineno - 1}, column {error.colno}"
-        raise PairsError(f"{path}, {place} is not JSON: {error.msg}; mend or remove it") from None
-    except RecursionError:
-        raise PairsError(f"{path}, line {first_line} is nested too deeply; remove it") from None
+        return PairsError(f"{path}, {place} is not JSON: {error.msg}; mend or remove it")
+    place = f"{path}, line {first_line}"
+    if isinstance(error, RecursionError):
+        return PairsError(f"{place} is nested too deeply; remove it")
+    # A whole number of more than 4,300 digits.
+    return PairsError(f"{place} cannot be read: {str(error).partition(';')[0]}; mend or remove it")

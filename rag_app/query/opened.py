@@ -78,6 +78,11 @@ class Index:
     Arguments:
         workspace: where it is kept.
         opened: the index with its model.
+
+    >>> from rag_app import open_index
+    >>> index = open_index(storage=storage)
+    >>> index.as_query_engine(top_k=1).query("when do you open").source_nodes[0].node.text
+    'We are open from nine to six.'
     """
 
     def __init__(self, workspace: "Workspace", opened: "OpenIndex[IndexModel]") -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag_app.answer.answer import Answer, answer
-from rag_app.answer.conversation import REMEMBERED, Turn, joined, standalone
+from rag_app.answer.conversation import REMEMBERED, Turn, standalone, with_last_question
 from rag_app.errors import ConfigError, LanguageModelError, RagAppError
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class Session:
             return question
         if understood == question:
             return question
-        how = " (with the last question)" if understood == joined(question, self.turns) else ""
+        follows = understood == with_last_question(question, self.turns)
+        how = " (with the last question)" if follows else ""
         tell(f"understood as: {understood}{how}")
         return understood
 

@@ -106,17 +106,19 @@ def write_questions(
     passages = index.passages()
     rarity = Rarity(passage_text(node) for node in passages.nodes)
     nodes = _spread(passages.nodes, limit)
-    own = read_examples(examples, rarity, source="--examples") if examples else None
+    own = read_examples(examples, rarity) if examples else None
     with open_language_model(llm) or nullcontext() as chat:
         if own and not chat:
             raise ConfigError(
-                "--examples shows a language model how people ask, and there is none: "
+                "examples are shown to a language model, and there is none: "
                 "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
             )
         writer = ModelWriter(chat, rarity, examples=own) if chat else TextWriter(rarity)
         store = QuestionStore(storage, writer.generator)
         writing_started = time.monotonic()
-        asked, resumed = _write_missing(writer, store, nodes, per_chunk, seed, progress)
+        asked, resumed = _write_missing(
+            writer, store, nodes, per_chunk=per_chunk, seed=seed, progress=progress
+        )
         writing_seconds = time.monotonic() - writing_started
     questions = _stored(store.load(), nodes)
     filtered = filter_questions(questions, passages, model)
@@ -180,6 +182,7 @@ def _write_missing(
     writer: QuestionWriter,
     store: QuestionStore,
     nodes: Sequence["TextNode"],
+    *,
     per_chunk: int,
     seed: int,
     progress: Progress,

@@ -5,19 +5,15 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from rag_app.errors import PairsError
 from rag_app.pairs import LabelledQuestion
 from rag_app.questions.examples import EXAMPLES, OTHER, Example
 from rag_app.questions.prompts import TOPIC_WORDS, window
 from rag_app.questions.rarity import Rarity, plain
-from rag_app.questions.wording import is_cjk
 from rag_app.text.language import guess_language
+from rag_app.text.scripts import is_cjk
 from rag_app.text.words import terms
-
-if TYPE_CHECKING:
-    pass
 
 Examples = Mapping[str, Sequence[Example]]
 
@@ -28,13 +24,9 @@ LETTERS = 200
 SYLLABLES = 100
 
 
-def read_examples(
-    questions: Sequence[LabelledQuestion], rarity: Rarity, *, source: str
-) -> Examples:
+def read_examples(questions: Sequence[LabelledQuestion], rarity: Rarity) -> Examples:
     """The first questions that come with the text that answers them, by language.
 
-    Arguments:
-        source: what messages call the questions.
     Raises:
         PairsError: no question has its answer beside it.
     """
@@ -47,8 +39,8 @@ def read_examples(
             found[language].append(_example(question, text, rarity))
     if not any(found.values()):
         raise PairsError(
-            f"no question in {source} has the text that answers it beside it, so none can be an "
-            "example; name a table with questions and answers, or JSONL with `evidence`"
+            "none of the examples has the text that answers it beside it; "
+            "give a table with questions and answers, or JSONL with `evidence`"
         )
     return {language: tuple(examples) for language, examples in found.items()}
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from rag_app.chunks import EMBEDDED_KEY, passage_text
 from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, OTHER, Example
 from rag_app.questions.rarity import Rarity, plain
-from rag_app.questions.wording import is_cjk
 from rag_app.text.language import guess_language
+from rag_app.text.scripts import is_cjk
 from rag_app.text.sentences import split_by_rules
 
 if TYPE_CHECKING:

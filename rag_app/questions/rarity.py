@@ -5,8 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from rag_app.text.scripts import has_hangul
 from rag_app.text.sentences import split_by_rules
-from rag_app.text.words import has_hangul, terms, words
+from rag_app.text.words import terms, words
 
 _NO_SENTENCE = re.compile(r"\s*(?:#|\||[-=*_]{3,}\s*$|`{3})")
 # Markdown that is no part of what a line says.

@@ -1,12 +1,13 @@
 """What a question's wording alone tells: no question, wrong length, a leaked prompt, a copy."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rag_app.pairs import question_key
 from rag_app.questions.examples import EXAMPLES, LABELS
+from rag_app.text.scripts import HANGUL, is_cjk, scripts
+from rag_app.text.words import bare_words
 
 # Questions beyond these were cut off by the token limit, or ramble.
 MOST_WORDS = 35
@@ -33,25 +34,21 @@ _LEAKS = re.compile(
 )
 # A mark, or a verb's ending that asks or, in short colloquial questions, may.
 _KOREAN_ASKED = re.compile(r"[?？]|(?:요|까|죠|냐|니|나|데|지|[가인]가|뭐|왜|언제)[.!~ㅠㅜㅋ ]*$")
-_WORDS = re.compile(r"\w+")
-_LONG_WORDS = re.compile(r"\w{4,}|[가-힣]{2,}")
+_LONG_WORDS = re.compile(rf"\w{{4,}}|[{HANGUL}]{{2,}}")
 _LOOP = re.compile(r"(\S)\1{5}|(\w{2,})(?:\W+\2\b){2}", re.IGNORECASE)
-_CJK = frozenset({"HANGUL", "CJK", "HIRAGANA", "KATAKANA"})
 _LEAST_MAIN_SHARE = 0.3
 
 
 def not_a_question(question: str, passage: str) -> bool:
     """Nothing but marks, a statement, a stutter, or a script that the passage has not."""
     stated = question.rstrip().endswith((".", "。")) and not re.search("[?？]", question)
-    empty = not _WORDS.search(question)
+    empty = not bare_words(question)
     return stated or empty or _stutters(question) or _foreign_script(question, passage)
 
 
 def not_asked(question: str, _passage: str) -> bool:
     """Korean that ends like no question: a small model repeats the passage or lists its words."""
-    return (
-        is_cjk(question) and "HANGUL" in _scripts(question) and not _KOREAN_ASKED.search(question)
-    )
+    return is_cjk(question) and "HANGUL" in scripts(question) and not _KOREAN_ASKED.search(question)
 
 
 def too_short(question: str, _passage: str) -> bool:
@@ -109,14 +106,8 @@ CHECKS: dict[str, Callable[[str, str], bool]] = {
 
 def units(text: str, *, cjk: bool | None = None) -> Sequence[str]:
     """What a text's length is counted in: words, or letters where is_cjk holds."""
-    found = _WORDS.findall(text.casefold())
+    found = bare_words(text)
     return "".join(found) if (is_cjk(text) if cjk is None else cjk) else found
-
-
-def is_cjk(text: str) -> bool:
-    """Whether syllables or ideographs make up a third of the letters or more."""
-    scripts = _scripts(text)
-    return 3 * sum(scripts[name] for name in _CJK) >= max(1, scripts.total())
 
 
 def _runs(sequence: Sequence[str], length: int) -> list[tuple[str, ...]]:
@@ -130,19 +121,12 @@ def _stutters(question: str) -> bool:
 
 
 def _foreign_script(question: str, passage: str) -> bool:
-    own, of_passage = _scripts(question), _scripts(passage)
+    own, of_passage = scripts(question), scripts(passage)
     if not own or not of_passage:
         return False
     [(main, _)] = of_passage.most_common(1)
     strange = own.keys() - of_passage.keys() - {"LATIN"}
     return bool(strange) or own[main] < _LEAST_MAIN_SHARE * own.total()
-
-
-def _scripts(text: str) -> Counter[str]:
-    """Letters by script, as Unicode names it: LATIN, HANGUL, CJK, CYRILLIC, ..."""
-    return Counter(
-        unicodedata.name(letter, "NONE").split()[0] for letter in text if letter.isalpha()
-    )
 
 
 _EXAMPLE_KEYS = {

@@ -119,10 +119,6 @@ class Searched:
         return self.passages.nodes if self.passages else []
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {node.node_id: row for row, node in enumerate(self._nodes)}
-
-    @cached_property
     def _documents(self) -> "dict[str, list[TextNode]]":
         return chunks_by_document(self._nodes)
 
@@ -153,12 +149,12 @@ def _pipeline(
         where = parse_where(options.where, searched.known, today=tools.today)
     depth = _depth(options, top_k)
     # What fuses many candidates reads only those from the store that it returns.
-    bare = searched.passages is None and (options.retriever == "hybrid" or options.asks_model)
-    retriever = _first(searched, options, where, depth, bare=bare)
+    ids_only = searched.passages is None and (options.retriever == "hybrid" or options.asks_model)
+    retriever = _first(searched, options, where, depth, ids_only=ids_only)
     if options.asks_model:
         retriever = _rewriting(retriever, options, tools, depth)
     steps = _steps(searched, options, top_k, tools)
-    if bare:
+    if ids_only:
         wanted = depth if steps else top_k
         retriever = WithNodes(retriever, searched.index.get_nodes, top_k=wanted)
     return Pipeline(retriever, steps, top_k=top_k)
@@ -174,12 +170,12 @@ def _first(
     where: "Where | None",
     depth: int,
     *,
-    bare: bool,
+    ids_only: bool,
 ) -> "TracedRetriever":
     if options.retriever == "keyword":
-        return _keyword(searched, where, depth, bare=bare)
+        return _keyword(searched, where, depth, ids_only=ids_only)
     if options.retriever != "hybrid":
-        return _dense(searched, where, depth, bare=bare)
+        return _dense(searched, where, depth, ids_only=ids_only)
     if options.hybrid_weight is None:
         raise ConfigError(
             f"{options.spec}: only `rag-app sweep` tunes the weight, on questions whose answers "
@@ -187,8 +183,8 @@ def _first(
         )
     depth = max(depth, options.fetch_k)
     return HybridRetriever(
-        _dense(searched, where, depth, bare=bare),
-        _keyword(searched, where, depth, bare=bare),
+        _dense(searched, where, depth, ids_only=ids_only),
+        _keyword(searched, where, depth, ids_only=ids_only),
         weight=options.hybrid_weight,
         depth=depth,
         fusion=options.fusion,
@@ -196,21 +192,23 @@ def _first(
 
 
 def _dense(
-    searched: Searched, where: "Where | None", depth: int, *, bare: bool
+    searched: Searched, where: "Where | None", depth: int, *, ids_only: bool
 ) -> "TracedRetriever":
     if searched.passages is None:
-        return VectorRetriever(searched.index, searched.model, top_k=depth, where=where, bare=bare)
+        return VectorRetriever(
+            searched.index, searched.model, top_k=depth, where=where, ids_only=ids_only
+        )
     return ExactRetriever(
         searched.passages, searched.model, top_k=depth, cache=searched.cache, where=where
     )
 
 
 def _keyword(
-    searched: Searched, where: "Where | None", depth: int, *, bare: bool
+    searched: Searched, where: "Where | None", depth: int, *, ids_only: bool
 ) -> KeywordRetriever:
     if searched.passages is None:
         return KeywordRetriever.over_index(
-            searched.index, searched.keyword, top_k=depth, where=where, bare=bare
+            searched.index, searched.keyword, top_k=depth, where=where, ids_only=ids_only
         )
     return KeywordRetriever.over_passages(
         searched.passages, searched.keyword, top_k=depth, where=where

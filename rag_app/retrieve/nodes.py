@@ -13,14 +13,14 @@ from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
 Fetch = Callable[[Sequence[str]], Sequence[TextNode]]
 
 
-def bare_nodes(chunk_ids: Sequence[str]) -> list[TextNode]:
+def id_only_nodes(chunk_ids: Sequence[str]) -> list[TextNode]:
     """Nodes that have nothing but their ids."""
     return [TextNode(id_=chunk_id) for chunk_id in chunk_ids]
 
 
-def bare_hits(scores: Mapping[str, float]) -> Ranking:
+def id_only_hits(scores: Mapping[str, float]) -> Ranking:
     """Hits on bare nodes."""
-    nodes = bare_nodes(list(scores))
+    nodes = id_only_nodes(list(scores))
     return [NodeWithScore(node=n, score=s) for n, s in zip(nodes, scores.values(), strict=True)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.retrieve.exact import embed_questions
-from rag_app.retrieve.nodes import bare_hits
+from rag_app.retrieve.nodes import id_only_hits
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 from rag_app.vectors import Vectors
 
@@ -20,7 +20,7 @@ class VectorRetriever(TracedRetriever):
     Arguments:
         top_k: nodes to return; all of them where the index holds fewer.
         where: only chunks that match are returned; Chroma leaves the others out itself.
-        bare: return nodes that have nothing but their ids, see `rag_app.retrieve.nodes`.
+        ids_only: return nodes that have nothing but their ids, see `rag_app.retrieve.nodes`.
     Raises:
         IndexMismatch: the model is not the one that made the index.
     """
@@ -32,14 +32,14 @@ class VectorRetriever(TracedRetriever):
         *,
         top_k: int,
         where: "Where | None" = None,
-        bare: bool = False,
+        ids_only: bool = False,
     ) -> None:
         index.check_model(model)
         self.index = index
         self.model = model
         self.top_k = top_k
         self.filters = where.filters if where else None
-        self.bare = bare
+        self.ids_only = ids_only
         super().__init__()
 
     def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
@@ -50,6 +50,6 @@ class VectorRetriever(TracedRetriever):
         return rankings
 
     def _search(self, vector: Vectors) -> Ranking:
-        if not self.bare:
+        if not self.ids_only:
             return self.index.search(vector, top_k=self.top_k, filters=self.filters)
-        return bare_hits(self.index.search_ids(vector, top_k=self.top_k, filters=self.filters))
+        return id_only_hits(self.index.search_ids(vector, top_k=self.top_k, filters=self.filters))

@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 
 from llama_index.core.schema import BaseNode, MetadataMode
 
+from rag_app.text.months import ENGLISH_MONTH
 from rag_app.text.words import terms
 
 # Shares of the terms of two passages that are common to both (Jaccard). Of two passages drawn
@@ -20,10 +21,7 @@ NO_TITLE = 0.7
 # Passages whose wording is remembered, some 10 kB each once their words were asked for.
 REMEMBERED = 5_000
 
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
-)
+_MONTH = rf"{ENGLISH_MONTH}\.?"
 _YEAR = r"(?<!\d)(?:19|20)\d{2}(?!\d)"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _DATE = "|".join(

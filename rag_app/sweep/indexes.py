@@ -70,7 +70,12 @@ class IndexBuilder:
     def model(self, name: str) -> IndexModel:
         """The model of this name, loaded once."""
         if name not in self._models:
-            self._models[name] = self._workspace.index_model(name)
+            own = self._source.info
+            self._models[name] = (
+                self._workspace.model_of(own)
+                if name == own.model
+                else self._workspace.index_model(name)
+            )
         return self._models[name]
 
     def build(self, model_name: str, chunking: "Chunking") -> Built:
@@ -84,10 +89,15 @@ class IndexBuilder:
         started = time.monotonic()
         index = self._target(IndexInfo.of(model, chunking, base_model=self._base_of(model)))
         gone = {Path(record.path) for record in self._others(index) if record.path}
+        documents = self._documents
+        if index.name == self._source.name:
+            # What was handed over is there as it was, and its blanks may differ in `documents`.
+            documents = [one for one in documents if one.metadata["kind"] != KIND]
+        paths = {Path(str(one.metadata["path"])) for one in documents if one.metadata["path"]}
         report = sync_documents(
             index,
-            self._documents,
-            roots=sorted({*self._paths, *gone}),
+            documents,
+            roots=sorted(paths | gone),
             model=model,
             cache=self._workspace.cache,
             progress=self._progress,
@@ -178,7 +188,7 @@ def given_again(nodes: "Iterable[TextNode]") -> "list[Document]":
         documents.append(
             Document(
                 id_=document_id,
-                text=overlay(chunks),
+                text=overlay(chunks, paragraphs=True),
                 metadata=metadata,
                 excluded_embed_metadata_keys=unread,
                 excluded_llm_metadata_keys=unread,

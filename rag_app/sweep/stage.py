@@ -179,7 +179,7 @@ def sweep(
     refuse_unwritable(request.results, is_folder=True, make_parents=True)
     catalog = workspace.catalog
     source = catalog.open(request.index)
-    every = _settings(request, source)
+    every = _settings(workspace, request, source)
     _check_labels(every)
     builder = IndexBuilder(workspace, source, columns=request.columns, progress=progress)
     source.check_model(builder.model(source.info.model))
@@ -237,13 +237,14 @@ def sweep(
     return result
 
 
-def _settings(request: SweepRequest, source: "VectorIndex") -> list[Setting]:
+def _settings(
+    workspace: "Workspace", request: SweepRequest, source: "VectorIndex"
+) -> list[Setting]:
     """All settings, the present one first."""
     own = request.retrieval
     present = Setting(source.info.model, source.info.chunking, own)
-    grid = request.grid
-    if not grid.models:
-        grid = replace(grid, models=(source.info.model,))
+    named = tuple(map(workspace.model_named, request.grid.models))
+    grid = replace(request.grid, models=named or (source.info.model,))
     others = settings_of(grid, own, sentences=source.info.sentences)
     return list(dict.fromkeys([present, *others]))
 

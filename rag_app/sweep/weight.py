@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rag_app.evaluate.ranks import first_rank, reciprocal
 from rag_app.retrieve import Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.fusion import FUSIONS
 from rag_app.retrieve.options import RetrievalOptions
@@ -43,5 +44,4 @@ def tune_weight(
 
 def _reciprocal_rank(ranking: "Ranking", question: "Question") -> float:
     right = frozenset().union(*question.gold)
-    places = (n for n, hit in enumerate(ranking[:COUNTED], 1) if hit.node.node_id in right)
-    return 1 / next(places, float("inf"))
+    return reciprocal(first_rank((hit.node.node_id for hit in ranking[:COUNTED]), right))

@@ -9,12 +9,14 @@ import re
 from functools import cache
 from typing import Any
 
+from rag_app.text.scripts import HANGUL
+
 UNKNOWN = "und"
 
 _SAMPLE_CHARACTERS = 10_000
 _MODEL_CHARACTERS = 2_000  # 1 ms; more tell no better
 _SCRIPTS = (
-    ("ko", re.compile("[가-힣ᄀ-ᇿㄱ-ㆎ]"), 0.3),
+    ("ko", re.compile(f"[{HANGUL}ᄀ-ᇿㄱ-ㆎ]"), 0.3),
     # Before Han: Japanese is mostly Han by count, Chinese has no kana.
     ("ja", re.compile("[ぁ-ゖァ-ヺ]"), 0.1),
     ("zh", re.compile("[㐀-䶿一-鿿]"), 0.3),

@@ -60,6 +60,14 @@ _NAMES = (
     "децембар դեկ դեկտեմբեր դեկտեմբերի ديسمبر डिसमबर दिस दिसबर டிச டிசமபர",
 )
 
+# For running text: there too many names of the other languages are English words (out, pro, set).
+_ENGLISH = (
+    "january february march april may june july august september october november december "
+    "jan feb mar apr jun jul aug sept sep oct nov dec"
+)
+# A regular expression, of lower case.
+ENGLISH_MONTH = rf"(?:{'|'.join(_ENGLISH.split())})\b"
+
 
 def month_number(name: str) -> int | None:
     """Read a month's name, full or short, with or without accents and full stop."""

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 
 from rag_app.errors import DocumentError
+from rag_app.text.scripts import HANGUL
 
 # UTF-32's little-endian mark begins with UTF-16's, so it is asked first.
 _MARKS = (
@@ -27,7 +28,7 @@ _UNSEEN = re.compile(
     "\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 # The joiners make Persian, Indic words and emoji what they are, and nothing in ASCII or Hangul.
-_PLAIN = r"\x00-\x7f가-힣"
+_PLAIN = rf"\x00-\x7f{HANGUL}"
 _IDLE_JOINERS = re.compile(f"(?<![^{_PLAIN}])[\u200c\u200d]+|[\u200c\u200d]+(?![^{_PLAIN}])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _KOREAN_SHARE = 0.75  # of text in GB 2312, about 0.6

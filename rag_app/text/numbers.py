@@ -4,6 +4,9 @@ import re
 import unicodedata
 from decimal import Decimal
 
+from rag_app.text.months import ENGLISH_MONTH, month_number
+from rag_app.text.scripts import HANGUL
+
 _DIGITS = r"(?:\d+(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _NUMBER = re.compile(_DIGITS)
 _FULL_HOUR = re.compile(r"(?<=\d):00\b")
@@ -23,15 +26,11 @@ _WORDS = {**_ONES, **_TEENS, **_TENS}
 _WORD = re.compile(rf"\b(?:({'|'.join(_TENS)})[- ])?({'|'.join(_WORDS)})\b")
 
 _NATIVE = dict(zip("한 두 세 네 다섯 여섯 일곱 여덟 아홉 열".split(), range(1, 11), strict=True))  # noqa: SIM905
-_COUNTED = re.compile(rf"(?<![가-힣])({'|'.join(_NATIVE)})\s?(?=시|달|개|번|명|가지)")
+_COUNTED = re.compile(rf"(?<![{HANGUL}])({'|'.join(_NATIVE)})\s?(?=시|달|개|번|명|가지)")
 
-_MONTHS = (
-    "january february march april may june july august september october november december".split()  # noqa: SIM905
-)
-_MONTH_NAMES = "|".join(f"{name}|{name[:3]}" for name in _MONTHS)
 _MONTH = re.compile(
-    rf"\b({_MONTH_NAMES})\b(?=\.? \d)|(?<=\d )({_MONTH_NAMES})\b"
-    rf"|(?<=\d(?:st|nd|rd|th) )({_MONTH_NAMES})\b"
+    rf"\b({ENGLISH_MONTH})(?=\.? \d)|(?<=\d )({ENGLISH_MONTH})"
+    rf"|(?<=\d(?:st|nd|rd|th) )({ENGLISH_MONTH})"
 )
 
 
@@ -71,9 +70,5 @@ def _in_words(text: str) -> set[Decimal]:
     text = text.casefold()
     words = {_WORDS[last] + _TENS.get(tens, 0) for tens, last in _WORD.findall(text)}
     counted = {_NATIVE[word] for word in _COUNTED.findall(text)}
-    months = {_month("".join(names)) for names in _MONTH.findall(text)}
-    return {Decimal(n) for n in words | counted | months}
-
-
-def _month(name: str) -> int:
-    return next(n for n, month in enumerate(_MONTHS, 1) if month.startswith(name))
+    months = (month_number("".join(names)) for names in _MONTH.findall(text))
+    return {Decimal(n) for n in words | counted | set(filter(None, months))}

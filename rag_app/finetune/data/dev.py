@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
+from rag_app.evaluate.ranks import first_rank, reciprocal
 from rag_app.models import Prompts
 from rag_app.vectors import Vectors, nearest
 
@@ -89,4 +90,4 @@ def errors_risen(before: Ranks, after: Ranks) -> float:
 
 def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:
     """1 / rank of the first gold row, 0 where there is none."""
-    return next((1.0 / rank for rank, row in enumerate(found, start=1) if row in gold), 0.0)
+    return reciprocal(first_rank(found, gold))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
     from rag_app.index import Passages
-    from rag_app.models import EmbeddingModel
+    from rag_app.vectors import Embedder
 
 TrainOn = Literal["labelled", "synthetic", "both"]
 
@@ -103,7 +103,7 @@ def prepare_material(
     *,
     train_on: TrainOn,
     passages: "Passages",
-    model: "EmbeddingModel",
+    model: "Embedder",
     options: SplitOptions,
     batch_size: int,
     seed: int,

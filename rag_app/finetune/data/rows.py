@@ -14,8 +14,9 @@ from rag_app.pairs import Pair, Question, gold_chunks
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
+    from rag_app.chunks import PassageModel
     from rag_app.index import Passages
-    from rag_app.models import EmbeddingModel
+    from rag_app.vectors import Embedder
 
 # Passages that a dev question is ranked among, besides the right ones: enough to tell epochs apart,
 # few enough to embed after each of them.
@@ -41,7 +42,7 @@ def training_rows(
     pairs: Sequence[Pair],
     passages: "Passages",
     clusters: Mapping[str, str],
-    model: "EmbeddingModel",
+    model: "Embedder",
     *,
     batch_size: int,
 ) -> list[TrainingRow]:
@@ -74,7 +75,7 @@ def training_rows(
 
 
 def cut_passages(
-    rows: Sequence[TrainingRow], model: "EmbeddingModel", max_tokens: int | None
+    rows: Sequence[TrainingRow], model: "PassageModel", max_tokens: int | None
 ) -> CutPassages:
     """Count the passages of training whose ends are not read."""
     limit = tokens_read(max_tokens, model.max_tokens)

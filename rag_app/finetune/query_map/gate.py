@@ -1,8 +1,8 @@
-"""Where a collection's questions are at home, so that a map made for them leaves others alone.
+"""The in-domain gate: a map on questions acts on in-domain questions and leaves others as they are.
 
-A map that tells the passages of one business apart does nothing for out-of-domain questions but
-harm. How near a question is to the passages is its product with one vector: their mean times the
-inverse of their second moments, a linear discriminant whose other class is spread evenly.
+A map that tells the passages of one collection apart can only harm out-of-domain questions. How
+near a question is to the passages is its product with one vector: their mean times the inverse of
+their second moments, a linear discriminant whose other class is spread evenly.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from rag_app.vectors import Vectors
 
 # Of the mean of the second moments, added to that of each direction.
 RIDGE = 3.0
-# Of the training questions, ordered from the strangest: what moves the first by nothing moves those
-# beyond the second in full.
+# Quantiles of the training questions by their product with the direction: below the first the map
+# changes nothing, above the second it acts in full.
 OUTER, INNER = 0.01, 0.1
 
 
 @dataclass(frozen=True)
-class Home:
+class InDomainGate:
     """How near a question is to the passages, from 0 at the outer edge to 1 at the inner one.
 
     Fields:
@@ -33,7 +33,7 @@ class Home:
     questions: Vectors
 
     @classmethod
-    def of(cls, questions: Vectors, passages: Vectors) -> "Home":
+    def of(cls, questions: Vectors, passages: Vectors) -> "InDomainGate":
         """Of what training may see: (n, dim) each."""
         moments = passages.T @ passages / len(passages)
         ridge = RIDGE * float(np.trace(moments)) / len(moments)
@@ -45,11 +45,11 @@ class Home:
         return cls((direction / width).astype(np.float32), -float(outer) / width, questions)
 
     def keep(self, change: Vectors) -> QueryMap:
-        """The change as a map that is at work at home: its largest entry is gone at the edge."""
+        """The change as a map with this gate: its largest entry is zero at the outer edge."""
         most = float(np.abs(self.questions @ change.T).max())
         # Shrinks by most x (1 - nearness), so that nothing is left at the outer edge.
         return QueryMap(
             change=change,
-            home=(most * self.direction).astype(np.float32),
+            gate=(most * self.direction).astype(np.float32),
             limit=most * (1 - self.offset),
         )

@@ -1,8 +1,8 @@
-"""Method "adapter": a map on the question's vector, linear at home; passages keep theirs.
+"""Method "adapter": a map on the question's vector behind an in-domain gate; passages keep theirs.
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
-training begins at a share of whitening. Out-of-domain questions are left alone, see `Home`.
+training begins at a share of whitening. Out-of-domain questions are left alone, see `InDomainGate`.
 """
 
 import math
@@ -19,7 +19,7 @@ from rag_app.errors import TrainingError
 from rag_app.finetune.data.batches import deal_batches
 from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
-from rag_app.finetune.query_map.gate import Home
+from rag_app.finetune.query_map.gate import InDomainGate
 from rag_app.finetune.query_map.whitening import whitening
 from rag_app.finetune.train.losses import DEFAULT_SCALE
 from rag_app.finetune.train.memory import peak_memory_mb
@@ -31,7 +31,7 @@ from rag_app.vectors import Vectors
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
-# The dev questions' ranks under a change of their vectors.
+# A change of vectors, (dim, dim) -> the reciprocal ranks of the dev questions under it.
 RanksOf = Callable[[Vectors], Ranks]
 
 # An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
@@ -58,7 +58,7 @@ def train_adapter(
         dev: questions that choose the epoch, and may refuse the whitening; without them the last
             epoch is taken.
     Raises:
-        TrainingError: a base that has an adapter already, or a loss that is no number.
+        TrainingError: a base that has an adapter already, or training that diverges.
     """
     if base.has_query_map:
         raise TrainingError(f"{base.name} has an adapter already; start from its base --model")
@@ -70,11 +70,12 @@ def train_adapter(
     passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
     known = cache.embed_passages(base, pool, progress=progress)
     whole = whitening(questions, known)
-    home = Home.of(questions, known)
-    ranks = _dev_ranks(dev, base, cache, home) if dev else None
+    gate = InDomainGate.of(questions, known)
+    ranks = _dev_ranks(dev, base, cache, gate) if dev else None
     share = _share(whole, ranks, options.whitening or 0.0)
     start = np.float32(share) * whole
-    fitted = _fit(start, (questions, passages), rows, options, ranks, progress)
+    embedded = _Embedded(questions, passages, [row.group for row in rows])
+    fitted = _fit(start, embedded, options=options, ranks=ranks, progress=progress)
     seconds = time.monotonic() - started
     report = TrainingReport(
         seconds=round(seconds, 2),
@@ -88,13 +89,31 @@ def train_adapter(
         saved_dev_mrr=float(ranks(fitted.change).mean()) if ranks else None,
         whitening=share,
     )
-    _save(base, home.keep(fitted.change), target, report)
+    _save(base, gate.keep(fitted.change), target, report)
     return report
 
 
 @dataclass(frozen=True)
+class _Embedded:
+    """The rows of a training as they are read here.
+
+    Fields:
+        questions, passages: (n_rows, dim) float32, unit length; each question beside its passage.
+        groups: of each row; no two rows of one group meet in a batch.
+    """
+
+    questions: Vectors
+    passages: Vectors
+    groups: Sequence[str]
+
+
+@dataclass(frozen=True)
 class _Fitted:
-    """The map that is kept, the epoch it is from (0: the start), dev MRR and loss by epoch."""
+    """The map that is kept, (dim, dim), the epoch it is from (0: the start), and its way there.
+
+    Fields:
+        dev_mrr, losses: by epoch; no dev MRR without dev questions.
+    """
 
     change: Vectors
     best_epoch: int
@@ -104,19 +123,27 @@ class _Fitted:
 
 def _fit(
     start: Vectors,
-    embedded: tuple[Vectors, Vectors],
-    rows: Sequence[TrainingRow],
+    embedded: _Embedded,
+    *,
     options: TrainingOptions,
     ranks: RanksOf | None,
     progress: Progress,
 ) -> _Fitted:
-    """Train on from `start`; what was best on dev is kept, and of equally good ones the first."""
+    """Train on from `start`; what was best on dev is kept, and of equally good ones the first.
+
+    Arguments:
+        start: (dim, dim); a question's vector q, (dim,), becomes q + start @ q, at unit length.
+        ranks: of the dev questions; without them the last epoch is kept.
+    Raises:
+        TrainingError: the loss is infinite or NaN.
+    """
     import torch
     from torch.nn import functional
 
-    questions, passages = (torch.from_numpy(np.array(vectors)) for vectors in embedded)
+    questions = torch.from_numpy(np.array(embedded.questions))
+    passages = torch.from_numpy(np.array(embedded.passages))
     change = torch.from_numpy(start.copy()).requires_grad_()
-    groups = [row.group for row in rows]
+    groups = embedded.groups
     optimizer = torch.optim.AdamW([change], lr=options.learning_rate, weight_decay=WEIGHT_DECAY)
     epochs = options.epochs * EPOCH_FACTOR
     scale = options.scale or DEFAULT_SCALE
@@ -136,10 +163,10 @@ def _fit(
             total += loss.item() * len(batch)
         if not math.isfinite(total):
             raise TrainingError(
-                f"the loss became {total} in epoch {epoch + 1}; "
+                f"query adapter training diverged: the loss is {total} in epoch {epoch + 1}; "
                 "run again with a smaller --learning-rate"
             )
-        losses.append(round(total / len(rows), 4))
+        losses.append(round(total / len(groups), 4))
         reached = change.detach().numpy().copy()
         by_epoch.append(float(ranks(reached).mean()) if ranks else float(epoch))
         if by_epoch[-1] > max(by_epoch[:-1]):
@@ -148,19 +175,28 @@ def _fit(
     return _Fitted(best, int(np.argmax(by_epoch)), by_epoch[1:] if ranks else [], losses)
 
 
-def _dev_ranks(dev: DevSet, base: EmbeddingModel, cache: "VectorCache", home: Home) -> RanksOf:
-    """What measures a change as it is saved; the vectors are made once."""
+def _dev_ranks(
+    dev: DevSet, base: EmbeddingModel, cache: "VectorCache", gate: InDomainGate
+) -> RanksOf:
+    """What measures a change, (dim, dim), as it is saved; the vectors are made once.
+
+    It returns the reciprocal rank of each dev question, (n_questions,).
+    """
     questions = cache.embed_queries(base, dev.questions)
     passages = cache.embed_passages(base, dev.passages)
 
     def ranks(change: Vectors) -> Ranks:
-        return reciprocal_ranks(home.keep(change)(questions), passages, dev.gold)
+        return reciprocal_ranks(gate.keep(change)(questions), passages, dev.gold)
 
     return ranks
 
 
 def _share(whole: Vectors, ranks: RanksOf | None, wanted: float) -> float:
-    """The share of whitening to begin with: the one wanted, or none where dev loses by it."""
+    """The share of whitening to begin with: the one wanted, or none where dev loses by it.
+
+    Arguments:
+        whole: whitening in full, (dim, dim).
+    """
     if ranks is None:
         return wanted
     before, after = ranks(np.zeros_like(whole)), ranks(np.float32(wanted) * whole)

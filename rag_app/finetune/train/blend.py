@@ -1,4 +1,4 @@
-"""Averages of base and tuned weights, which keep gains at home and lose less elsewhere.
+"""Averages of base and tuned weights, which keep in-domain gains and lose less out of domain.
 
 Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv 2109.01903.
 """

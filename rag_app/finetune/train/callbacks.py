@@ -1,4 +1,4 @@
-"""What is looked at while a model trains: progress, numbers that are none, memory."""
+"""What is looked at while a model trains: progress, divergence, memory."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from rag_app.progress import Progress
 
 
 class Diverged(TrainingError):
-    """The loss became no number."""
+    """Training diverged: the loss or a weight is NaN or infinite."""
 
 
 class Watch(TrainerCallback):
@@ -42,7 +42,7 @@ class Watch(TrainerCallback):
         self.loss = float(loss)
         if not math.isfinite(self.loss):
             raise Diverged(
-                f"the loss became {self.loss} at step {state.global_step}; "
+                f"training diverged: the loss is {self.loss} at step {state.global_step}; "
                 "run again with a smaller --learning-rate"
             )
 
@@ -58,7 +58,7 @@ class Watch(TrainerCallback):
         trained = (weights for weights in now["model"].parameters() if weights.requires_grad)
         if not all(bool(weights.isfinite().all()) for weights in trained):
             raise Diverged(
-                f"the weights became no numbers in epoch {round(state.epoch)}; "
+                f"training diverged: weights are NaN or infinite in epoch {round(state.epoch)}; "
                 "run again with a smaller --learning-rate"
             )
 

@@ -4,6 +4,13 @@ Twelve layers forward and back and the optimizer are some two thousand kernels; 
 sixteen pairs each takes the GPU less time than it takes a processor to launch it. A graph launches
 all of them at once, but only for the size that it was captured with, so packed texts are filled up
 to few sizes.
+
+Names that are not documented, tried with torch 2.13.0, transformers 5.23.0 and
+sentence-transformers 6.2.0; without them `fast_path` leaves steps to the trainer:
+    torch's AdamW: capturable and a learning rate that is a tensor, in param_groups and changed
+        while it trains
+    sentence-transformers' trainer: collect_features, compute_loss_context_manager
+    sentence-transformers' Pooling: that it reads seq_idx
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +22,7 @@ import numpy as np
 import torch
 
 from rag_app.finetune.train.packed import gains_by_packing, is_packed
-from rag_app.finetune.train.packed_columns import holds_prompts, pack_columns, texts_of
+from rag_app.finetune.train.packed_columns import pack_columns, pools_prompts, texts_of
 from rag_app.finetune.train.processes import world_size
 
 if TYPE_CHECKING:
@@ -26,10 +33,11 @@ STEP = 1024
 MOST_GRAPHS = 4
 # Larger models keep a GPU busy by themselves.
 MOST_WEIGHTS = 200_000_000
+TRAINER_NAMES = ("collect_features", "compute_loss_context_manager")
 READ = ("input_ids", "position_ids", "seq_idx", "cu_seq_lens_q")
 
-Joined = dict[str, Any]
-LossOf = Callable[[Joined, Sequence[int]], torch.Tensor]
+PackedColumns = dict[str, Any]
+LossOf = Callable[[PackedColumns, Sequence[int]], torch.Tensor]
 
 
 def gains_by_cuda_graph(model: "SentenceTransformer") -> bool:
@@ -38,7 +46,15 @@ def gains_by_cuda_graph(model: "SentenceTransformer") -> bool:
     if device != "cuda" or world_size() > 1 or not gains_by_packing(device):
         return False
     trained = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
-    return trained <= MOST_WEIGHTS and is_packed(model) and holds_prompts(model)
+    return trained <= MOST_WEIGHTS and is_packed(model) and pools_prompts(model)
+
+
+def missing_names(trainer: Any, optimizer: torch.optim.Optimizer) -> list[str]:
+    """What is used here and the installed libraries do not have."""
+    missing = [f"trainer.{name}" for name in TRAINER_NAMES if not hasattr(trainer, name)]
+    if not all("capturable" in group for group in optimizer.param_groups):
+        missing.append(f"{type(optimizer).__name__}.param_groups.capturable")
+    return missing
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class _Graph:
     """
 
     graph: Any
-    texts: Joined
+    texts: PackedColumns
     rates: list[torch.Tensor]
     loss: torch.Tensor
 
@@ -70,7 +86,7 @@ class CudaGraphStep:
         """Of a training.
 
         Arguments:
-            loss_of: the loss of joined texts, given how many each column has.
+            loss_of: the loss of packed columns, given how many texts each has.
             optimizer: of all weights that are trained.
             most_norm: to which the gradient is clipped.
         """
@@ -90,33 +106,33 @@ class CudaGraphStep:
         Returns:
             the loss; None if nothing was done.
         """
-        joined = pack_columns(columns, STEP)
+        packed = pack_columns(columns, STEP)
         # Left to itself pooling counts on the device, and waits.
-        lengths = joined["cu_seq_lens_q"].diff().numpy()
-        joined["seq_idx"] = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
-        key = (joined["input_ids"].shape[1], texts_of(columns))
+        lengths = packed["cu_seq_lens_q"].diff().numpy()
+        packed["seq_idx"] = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))[None]
+        key = (packed["input_ids"].shape[1], texts_of(columns))
         if key not in self._graphs:
             # What is first called while a graph is captured may not be captured.
             if key not in self._seen or len(self._graphs) == MOST_GRAPHS:
                 self._seen.add(key)
                 return None
-            self._graphs[key] = self._capture(joined, key[1])
-        return self._replay(self._graphs[key], joined)
+            self._graphs[key] = self._capture(packed, key[1])
+        return self._launch(self._graphs[key], packed)
 
-    def _replay(self, step: _Graph, joined: Joined) -> torch.Tensor:
+    def _launch(self, step: _Graph, packed: PackedColumns) -> torch.Tensor:
         for name in READ:
-            step.texts[name].copy_(joined[name].pin_memory(), non_blocking=True)
+            step.texts[name].copy_(packed[name].pin_memory(), non_blocking=True)
         for rate, group in zip(step.rates, self._optimizer.param_groups, strict=True):
             rate.fill_(group["lr"])
         step.graph.replay()
         return step.loss.clone()
 
-    def _capture(self, joined: Joined, counts: tuple[int, ...]) -> _Graph:
+    def _capture(self, packed: PackedColumns, counts: tuple[int, ...]) -> _Graph:
         device = self._weights[0].device
-        texts = {**joined, **{name: joined[name].to(device) for name in READ}}
+        texts = {**packed, **{name: packed[name].to(device) for name in READ}}
         texts["cu_seq_lens_k"] = texts["cu_seq_lens_q"]
         # Only an upper bound is asked for, and this one holds for all texts of the size.
-        texts["max_length_q"] = texts["max_length_k"] = joined["input_ids"].shape[1]
+        texts["max_length_q"] = texts["max_length_k"] = packed["input_ids"].shape[1]
         rates = [
             torch.tensor(float(group["lr"]), device=device)
             for group in self._optimizer.param_groups

@@ -48,6 +48,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         rows: positive pairs.
         dev: questions by which the best epoch is chosen; without them the last epoch is taken.
         target: the folder to write; checkpoints stand in `<target>.training` until it is whole.
+        padded: train on padded batches, also where packed texts are faster; see fast_path.py.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         target: Path,
         options: TrainingOptions,
         device: str = "auto",
+        padded: bool = False,
         progress: Progress = silent,
     ) -> None:
         self.base = base
@@ -67,6 +69,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         self.target = target
         self.options = options
         self.device = choose_device(device)
+        self.padded = padded
         self.progress = progress
         self.report: TrainingReport | None = None
 
@@ -74,7 +77,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         """Train and save; `report` says what was measured.
 
         Raises:
-            TrainingError: the loss is no number, the memory is too small, or a loss or method is
+            TrainingError: training diverges, the memory is too small, or a loss or method is
                 unknown or does not fit the model.
             StorageError: the disk is full.
         """
@@ -90,6 +93,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
             options=self.options,
             device=self.device,
             work=self.target.with_name(self.target.name + ".training"),
+            padded=self.padded,
         )
         send(job)
         # Two copies of a large model, tokenizers included, would not fit a small machine.
@@ -128,7 +132,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         return EmbeddingModel(self.target.name, self.target, device=self.device)
 
     def _keep_what_is_good(self, trained: Trained) -> NoReturn:
-        """Save the weights of the last epoch before the loss was no number, and say where."""
+        """Save the weights of the last epoch before training diverged, and say where."""
         epochs = trained.whole_epochs
         kept = self.target.with_name(f"{self.target.name}-epoch-{epochs}")
         self.report = self._measure(trained, 1.0)

@@ -1,7 +1,7 @@
 """The losses by name: how each is built, and the training columns that it reads."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +16,12 @@ from transformers import TrainerCallback
 from rag_app.errors import TrainingError
 from rag_app.finetune.train.denoising import DenoisingLoss
 from rag_app.finetune.train.methods import freeze_word_embeddings
-from rag_app.finetune.train.packed_columns import (
-    can_pack_columns,
-    embed_at_once,
-    embed_packed_columns,
-)
+from rag_app.finetune.train.packed_columns import PackedColumnsLoss
 from rag_app.finetune.train.processes import world_size
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
-    from torch import Tensor
 
     from rag_app.finetune.options import TrainingOptions, TrainingRow
 
@@ -66,35 +61,11 @@ class LossEntry:
     in_pieces: bool = False
 
 
-class PackedColumnsLoss:
-    """A loss of sentence-transformers with one pass for all columns where texts are packed.
-
-    Theirs would pad questions to the length of passages, and so takes a pass for each column.
-    """
-
-    model: "SentenceTransformer"
-    compute_loss_from_embeddings: Callable[[list["Tensor"], Any], "Tensor"]
-
-    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> "Tensor":
-        """The loss of a batch."""
-        columns = list(sentence_features)
-        if not can_pack_columns(self.model, columns):
-            loss: Tensor = super().forward(columns, labels)  # type: ignore[misc]
-            return loss
-        return self.compute_loss_from_embeddings(embed_at_once(self.model, columns), labels)
-
-    def of_joined(self, joined: dict[str, Any], counts: Sequence[int]) -> "Tensor":
-        """The loss of a batch that is joined already, of so many texts in each column."""
-        return self.compute_loss_from_embeddings(
-            embed_packed_columns(self.model, joined, counts), None
-        )
-
-
-class JoinedRankingLoss(PackedColumnsLoss, MultipleNegativesRankingLoss):
+class PackedColumnsRankingLoss(PackedColumnsLoss, MultipleNegativesRankingLoss):
     """MultipleNegativesRankingLoss with one pass."""
 
 
-class JoinedTripletLoss(PackedColumnsLoss, TripletLoss):
+class PackedColumnsTripletLoss(PackedColumnsLoss, TripletLoss):
     """TripletLoss with one pass."""
 
 
@@ -109,7 +80,7 @@ def _mnrl(
     several = world_size() > 1
     scale = options.scale or DEFAULT_SCALE
     if options.batch_size // world_size() <= options.mini_batch:
-        return JoinedRankingLoss(model, scale=scale, gather_across_devices=several)
+        return PackedColumnsRankingLoss(model, scale=scale, gather_across_devices=several)
     return CachedMultipleNegativesRankingLoss(
         model,
         scale=scale,
@@ -135,7 +106,7 @@ def _triplet(
 
     Reimers and Gurevych 2019, arXiv 1908.10084, section 3.
     """
-    return JoinedTripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
+    return PackedColumnsTripletLoss(model, TripletDistanceMetric.COSINE, TRIPLET_MARGIN)
 
 
 def _triplet_columns(rows: Sequence["TrainingRow"]) -> Columns:

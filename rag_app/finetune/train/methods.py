@@ -11,8 +11,6 @@ from rag_app.errors import TrainingError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from rag_app.finetune.options import TrainingOptions
-
 # A tenth of the width of MiniLM and e5-small is enough for a few hundred pairs; the ratio of alpha
 # to rank is the customary one (Hu et al. 2021, arXiv 2106.09685, and PEFT's examples).
 LORA_RANK = 32
@@ -22,7 +20,7 @@ LORA_ALPHA = 64
 ADAPTER = "adapter"
 
 Finish = Callable[[], None]
-Prepare = Callable[["SentenceTransformer", "TrainingOptions"], Finish]
+Prepare = Callable[["SentenceTransformer"], Finish]
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,13 @@ class MethodEntry:
     losses: tuple[str, ...] | None = None
 
 
-def _full(model: "SentenceTransformer", _: "TrainingOptions") -> Finish:
+def _full(model: "SentenceTransformer") -> Finish:
     """Everything but the word embeddings."""
     freeze_word_embeddings(model)
     return _nothing
 
 
-def _lora(model: "SentenceTransformer", _: "TrainingOptions") -> Finish:
+def _lora(model: "SentenceTransformer") -> Finish:
     """Low-rank updates of the linear layers, merged into the weights afterwards.
 
     Hu et al. 2021, "LoRA: Low-rank adaptation of large language models", arXiv 2106.09685.

@@ -5,9 +5,19 @@ attention has to know where one text ends and the next begins. On a GPU that is 
 attention for texts of unequal length; on a CPU it is the one below, with a backward pass of its
 own: in bfloat16 that of torch's fused attention takes seven times as long there as its forward
 pass, this one twice as long.
+
+Names that are private to others or not documented, tried with sentence-transformers 6.2.0,
+transformers 5.23.0 and torch 2.13.0; without them `fast_path` pads:
+    sentence-transformers' Transformer: auto_model, can_flatten_inputs, data_collator,
+        model_forward_params, _flatten_position_offset, _infer_flatten_position_offset,
+        _should_flatten_inputs (which asks can_flatten_inputs)
+    transformers' models: config._attn_implementation, embeddings, and that attention is given
+        cu_seq_lens_q and max_length_q
+    torch: _softmax_backward_data
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -26,6 +36,13 @@ FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 # are filled up to a multiple of it: oneDNN makes its kernels anew for sizes that it has not met.
 SHORT = 16
 HALF = (torch.bfloat16, torch.float16)
+# Of sentence-transformers' Transformer; data_collator and _flatten_position_offset are set anew.
+NAMES = (
+    "can_flatten_inputs",
+    "model_forward_params",
+    "_infer_flatten_position_offset",
+    "_should_flatten_inputs",
+)
 BOUNDS = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 
@@ -45,14 +62,36 @@ def _attention_of_gpu() -> Any:
     return varlen_attn
 
 
+def can_pack(model: "SentenceTransformer") -> bool:
+    """Whether the family of a model can read packed texts."""
+    inner = getattr(model[0], "auto_model", None)
+    return inner is not None and inner.config.model_type in FAMILIES
+
+
+def missing_names(model: "SentenceTransformer") -> list[str]:
+    """What is used here and the installed libraries do not have, for a model that can be packed."""
+    import transformers
+
+    parts: list[tuple[str, Any, Sequence[str]]] = [
+        ("Transformer", model[0], NAMES),
+        ("transformers", transformers, ("AttentionInterface", "DataCollatorWithFlattening")),
+        ("auto_model", model[0].auto_model, ("embeddings", "set_attn_implementation")),
+        ("config", model[0].auto_model.config, ("_attn_implementation",)),
+        ("torch", torch, ("_softmax_backward_data",)),
+    ]
+    return [
+        f"{part}.{name}" for part, of, names in parts for name in names if not hasattr(of, name)
+    ]
+
+
 def pack_texts(model: "SentenceTransformer") -> bool:
     """Let a model read its texts packed, if its family can; says whether it does."""
     from transformers import AttentionInterface, DataCollatorWithFlattening
 
-    module: Any = model[0]
-    inner = getattr(module, "auto_model", None)
-    if inner is None or inner.config.model_type not in FAMILIES:
+    if not can_pack(model):
         return False
+    module: Any = model[0]
+    inner = module.auto_model
     AttentionInterface.register(ATTENTION, packed_attention)
     inner.set_attn_implementation(ATTENTION)
     module.data_collator = DataCollatorWithFlattening(
@@ -63,9 +102,15 @@ def pack_texts(model: "SentenceTransformer") -> bool:
     # What sentence-transformers sets for FlashAttention: RoBERTa counts positions from 2.
     module._flatten_position_offset = module._infer_flatten_position_offset()
     module.can_flatten_inputs = True
-    inner.embeddings.register_forward_hook(_as_autocast)
-    module.register_forward_hook(_as_float)
+    keep_autocast_type(model)
     return True
+
+
+def keep_autocast_type(model: "SentenceTransformer") -> None:
+    """Let hidden states stay in autocast's type from layer to layer; vectors are float32."""
+    module: Any = model[0]
+    module.auto_model.embeddings.register_forward_hook(_as_autocast)
+    module.register_forward_hook(_as_float)
 
 
 def is_packed(model: "SentenceTransformer") -> bool:

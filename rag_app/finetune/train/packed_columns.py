@@ -1,17 +1,69 @@
-"""Packed texts of a batch's columns, questions and passages, in one pass through the model."""
+"""Packed texts of a batch's columns, questions and passages, in one pass through the model.
 
-from collections.abc import Sequence
+Names that are not documented, tried with sentence-transformers 6.2.0 and transformers 5.23.0;
+without them `fast_path` pads:
+    sentence-transformers' losses: compute_loss_from_embeddings
+    sentence-transformers' Pooling: include_prompt
+    features of packed texts: input_ids, position_ids, cu_seq_lens_q, cu_seq_lens_k, max_length_q,
+        max_length_k
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 # On a CPU a batch is filled up to a multiple of so many tokens: oneDNN makes its kernels anew for
 # sizes that it has not met, a tenth of a step.
 WHOLE = 128
 
 
-def embed_at_once(
+class PackedColumnsLoss:
+    """A loss of sentence-transformers with one pass for all columns where texts are packed.
+
+    Theirs would pad questions to the length of passages, and so takes a pass for each column; it
+    is what padded texts get.
+    """
+
+    model: "SentenceTransformer"
+    compute_loss_from_embeddings: Callable[[list[torch.Tensor], Any], torch.Tensor]
+
+    def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Any) -> torch.Tensor:
+        """The loss of a batch."""
+        columns = list(sentence_features)
+        if not can_pack_columns(self.model, columns):
+            loss: torch.Tensor = super().forward(columns, labels)  # type: ignore[misc]
+            return loss
+        return self.compute_loss_from_embeddings(embed_columns(self.model, columns), labels)
+
+    def of_packed_columns(self, packed: dict[str, Any], counts: Sequence[int]) -> torch.Tensor:
+        """The loss of a batch whose columns are packed already, of so many texts each."""
+        return self.compute_loss_from_embeddings(
+            embed_packed_columns(self.model, packed, counts), None
+        )
+
+
+def missing_names(model: "SentenceTransformer") -> list[str]:
+    """What is used here and the installed sentence-transformers does not have."""
+    from sentence_transformers.sentence_transformer import losses
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    kinds = (losses.MultipleNegativesRankingLoss, losses.TripletLoss)
+    missing = [
+        f"{kind.__name__}.compute_loss_from_embeddings"
+        for kind in kinds
+        if not hasattr(kind, "compute_loss_from_embeddings")
+    ]
+    if any(isinstance(part, Pooling) and not hasattr(part, "include_prompt") for part in model):
+        missing.append("Pooling.include_prompt")
+    return missing
+
+
+def embed_columns(
     model: torch.nn.Module, columns: Sequence[dict[str, torch.Tensor]]
 ) -> list[torch.Tensor]:
     """Vectors of the packed texts of several columns, which pass through the model together.
@@ -27,10 +79,10 @@ def embed_at_once(
 
 def can_pack_columns(model: torch.nn.Module, columns: Sequence[dict[str, Any]]) -> bool:
     """Whether columns may pass together: packed, for a model whose vectors hold all of a text."""
-    return all("cu_seq_lens_q" in column for column in columns) and holds_prompts(model)
+    return all("cu_seq_lens_q" in column for column in columns) and pools_prompts(model)
 
 
-def holds_prompts(model: torch.nn.Module) -> bool:
+def pools_prompts(model: torch.nn.Module) -> bool:
     """Whether prompts are part of a model's vectors.
 
     A prompt that pooling leaves out is not as long in each column.
@@ -44,10 +96,10 @@ def texts_of(columns: Sequence[dict[str, torch.Tensor]]) -> tuple[int, ...]:
 
 
 def embed_packed_columns(
-    model: torch.nn.Module, joined: dict[str, Any], counts: Sequence[int]
+    model: torch.nn.Module, packed: dict[str, Any], counts: Sequence[int]
 ) -> list[torch.Tensor]:
     """(texts, dimension) of each column, from what `pack_columns` made of so many texts."""
-    vectors = model(dict(joined))["sentence_embedding"][: sum(counts)]
+    vectors = model(dict(packed))["sentence_embedding"][: sum(counts)]
     return list(vectors.split(counts))
 
 
@@ -69,13 +121,13 @@ def pack_columns(columns: Sequence[dict[str, torch.Tensor]], multiple: int) -> d
             for column, start in zip(columns, starts, strict=False)
         ]
     )
-    joined = dict(columns[0])
+    packed = dict(columns[0])
     for name in ("input_ids", "position_ids"):
-        joined[name] = torch.cat([column[name] for column in columns], dim=1)
-    joined["cu_seq_lens_q"] = joined["cu_seq_lens_k"] = bounds
+        packed[name] = torch.cat([column[name] for column in columns], dim=1)
+    packed["cu_seq_lens_q"] = packed["cu_seq_lens_k"] = bounds
     for name in ("max_length_q", "max_length_k"):
-        joined[name] = max(column[name] for column in columns)
-    return joined
+        packed[name] = max(column[name] for column in columns)
+    return packed
 
 
 def _filler(columns: Sequence[dict[str, torch.Tensor]], multiple: int) -> dict[str, Any]:

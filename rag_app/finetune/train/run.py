@@ -13,12 +13,12 @@ from rag_app.finetune.data.batches import batch_count, clean_batches, groups_aga
 from rag_app.finetune.data.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.options import TrainingOptions, TrainingRow, tokens_read
 from rag_app.finetune.train.callbacks import Diverged, Trim, Watch
+from rag_app.finetune.train.fast_path import pack_where_faster
 from rag_app.finetune.train.losses import LossEntry, find_loss, training_dataset
 from rag_app.finetune.train.memory import explain, free_memory, ran_out_of_memory
 from rag_app.finetune.train.methods import Finish, find_method
-from rag_app.finetune.train.packed import gains_by_packing, pack_texts
 from rag_app.finetune.train.processes import receive, world_size
-from rag_app.finetune.train.trainer import BestCheckpoint, PairTrainer
+from rag_app.finetune.train.trainer import BestCheckpoint, choose_trainer
 from rag_app.models import Prompts
 from rag_app.models.device import has_bf16
 from rag_app.models.embedding import load_transformer
@@ -39,6 +39,7 @@ class TrainingJob:
     Fields:
         base: folder of the model to start from.
         work: folder of the checkpoints.
+        padded: batches are padded, also where packed texts are faster.
     """
 
     base: Path
@@ -49,6 +50,7 @@ class TrainingJob:
     options: TrainingOptions
     device: str
     work: Path
+    padded: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
 
     Raises:
         TrainingError: a loss or method is unknown or does not fit the model; the memory does not
-            hold the smallest pieces; the loss is no number before the first checkpoint.
+            hold the smallest pieces; training diverges before the first checkpoint.
         StorageError: the disk is full.
     """
     options = job.options
@@ -136,7 +138,7 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
 
     set_seed(job.options.seed)
     loss = find_loss(job.options.loss)
-    model, finish = _fresh_model(job, loss)
+    model, finish = _fresh_model(job, loss, progress)
     criterion = loss.build(model, job.options, job.rows)
     switch_off_dropout(criterion)
     examples = [row for row in job.rows for _ in range(loss.repeats(row))]
@@ -144,7 +146,7 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
     # A triplet's negative is its own, and nobody else's in the batch.
     against = [] if loss.needs_negatives else groups_against(examples)
     dataset, damage = training_dataset(loss.columns(job.rows), seed=job.options.seed)
-    trainer = PairTrainer(
+    trainer = choose_trainer(progress)(
         model=model,
         args=_arguments(job, groups, against),
         train_dataset=dataset,
@@ -152,6 +154,7 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
         evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
         callbacks=[Watch(progress), Trim(), BestCheckpoint(), *([damage] if damage else [])],
     )
+    trainer.progress = progress
     # Its own reports would be printed over ours.
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_whole_checkpoint(job.work)
@@ -164,7 +167,7 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
         kept = last_whole_checkpoint(job.work)
         if kept is None:
             raise
-        trainer._load_from_checkpoint(kept)
+        trainer.restore(kept)
         steps = batch_count(groups, job.options.batch_size)
         diverged, whole_epochs = error, int(kept.rsplit("-", 1)[-1]) // steps
     seconds = time.monotonic() - started
@@ -181,12 +184,14 @@ def dev_evaluator(dev: DevSet, prompts: Prompts, device: str) -> DevEvaluator:
     return DevEvaluator(dev, prompts, bf16=has_bf16(device))
 
 
-def _fresh_model(job: TrainingJob, loss: LossEntry) -> tuple["SentenceTransformer", Finish]:
+def _fresh_model(
+    job: TrainingJob, loss: LossEntry, progress: Progress
+) -> tuple["SentenceTransformer", Finish]:
     model = load_transformer(job.base, job.device)
     method = find_method(job.options.method, loss=job.options.loss)
-    if loss.reads_packed and gains_by_packing(job.device):
-        pack_texts(model)
-    finish = method.prepare(model, job.options)
+    if loss.reads_packed and not job.padded:
+        pack_where_faster(model, job.device, progress=progress)
+    finish = method.prepare(model)
     model.max_seq_length = tokens_read(job.options.max_tokens, job.max_tokens)
     return model, finish
 
@@ -221,7 +226,7 @@ def _arguments(job: TrainingJob, groups: Sequence[str], against: Sequence[frozen
         metric_for_best_model=f"eval_{DEV_METRIC}" if job.dev else None,
         greater_is_better=True if job.dev else None,
         logging_steps=LOG_STEPS,
-        # Otherwise a loss that is no number is logged as the last one that was.
+        # Otherwise a loss that is NaN is logged as the last one that was not.
         logging_nan_inf_filter=False,
         # Said only where there are several processes, whose batches are equal already.
         dataloader_drop_last=world_size() > 1,

@@ -1,4 +1,11 @@
-"""sentence-transformers' trainer, keeping only what training changes."""
+"""sentence-transformers' trainer, keeping only what training changes.
+
+Names that are private to others or not documented, tried with transformers 5.23.0,
+sentence-transformers 6.2.0 and accelerate 1.15.0:
+    sentence-transformers' trainer: add_model_card_callback
+    accelerate's Accelerator: device_placement
+    their checkpoints: `CHECKPOINT_NAMES`, without which they hold whole models
+"""
 
 import math
 import time
@@ -9,9 +16,11 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from transformers import TrainerCallback
 
-from rag_app.finetune.train.cuda_graph import CudaGraphStep, gains_by_cuda_graph
-from rag_app.finetune.train.losses import PackedColumnsLoss
+from rag_app.finetune.train.cuda_graph import CudaGraphStep
+from rag_app.finetune.train.fast_path import cuda_graph_step, tell_missing
 from rag_app.finetune.train.processes import world_size
+from rag_app.models.embedding import load_transformer
+from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     import torch
@@ -19,19 +28,19 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "trained.safetensors"
 # What a killed training may lose; a checkpoint takes about a second.
 SECONDS_APART = 20
+# Methods of sentence-transformers' trainer that `PairTrainer` has its own of.
+CHECKPOINT_NAMES = ("_save_checkpoint", "_save", "_load_from_checkpoint", "_load_best_model")
 
 
-class PairTrainer(SentenceTransformerTrainer):
-    """Checkpoints hold the weights that are trained, those of the loss included.
+class WholeModelTrainer(SentenceTransformerTrainer):
+    """Takes CUDA-graph steps where they are faster; checkpoints are sentence-transformers' own.
 
-    A whole model would be written and read at every epoch, and loaded a second time to restore
-    the best; of multilingual-e5-small four fifths never change. A decoder that belongs to the loss
-    would be lost and start anew when a run goes on. After an epoch that is not the best so far
-    there is one only where the last was written a while ago.
+    They hold the model alone: not a decoder that belongs to the loss, and of LoRA's layers, which
+    a loaded model does not have, nothing that could be restored.
     """
 
-    written_at = -math.inf
-    replay: CudaGraphStep | None = None
+    graph_step: CudaGraphStep | None = None
+    progress: Progress = staticmethod(silent)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Nothing is gathered: for theirs, looking for examples takes longer than an epoch."""
@@ -46,26 +55,42 @@ class PairTrainer(SentenceTransformerTrainer):
             self.accelerator.device_placement = placed
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """The optimizer, whose steps a GPU may replay."""
+        """The optimizer, whose steps may be part of a CUDA graph."""
         optimizer = super().create_optimizer(model)
-        if isinstance(self.loss, PackedColumnsLoss) and gains_by_cuda_graph(self.model):
-            self.replay = CudaGraphStep(self._loss_of, optimizer, most_norm=self.args.max_grad_norm)
+        self.graph_step = cuda_graph_step(self, optimizer, self._loss_of, progress=self.progress)
         return optimizer
 
     def training_step(self, model: Any, inputs: dict[str, Any], *counts: Any) -> "torch.Tensor":
-        """The loss of a step; one that is replayed leaves no gradients to the optimizer."""
+        """The loss of a step; a CUDA-graph step leaves no gradients to the optimizer."""
         loss: torch.Tensor | None = None
-        if self.replay:
+        if self.graph_step:
             columns, _ = self.collect_features(inputs)
-            loss = self.replay.step(columns)
+            loss = self.graph_step.step(columns)
         if loss is None:
             loss = super().training_step(model, inputs, *counts)
         return loss
 
-    def _loss_of(self, joined: dict[str, Any], counts: Any) -> "torch.Tensor":
+    def _loss_of(self, packed: dict[str, Any], counts: Any) -> "torch.Tensor":
         with self.compute_loss_context_manager():
-            loss: torch.Tensor = self.loss.of_joined(joined, counts)
+            loss: torch.Tensor = self.loss.of_packed_columns(packed, counts)
         return loss
+
+    def restore(self, checkpoint: str) -> None:
+        """Take the weights of a checkpoint."""
+        saved = load_transformer(Path(checkpoint), "cpu")
+        self.model.load_state_dict(saved.state_dict())
+
+
+class PairTrainer(WholeModelTrainer):
+    """Checkpoints hold the weights that are trained, those of the loss included.
+
+    A whole model would be written and read at every epoch, and loaded a second time to restore
+    the best; of multilingual-e5-small four fifths never change. A decoder that belongs to the loss
+    would be lost and start anew when a run goes on. After an epoch that is not the best so far
+    there is one only where the last was written a while ago.
+    """
+
+    written_at = -math.inf
 
     def trained_weights(self) -> dict[str, "torch.Tensor"]:
         """Weights with a gradient, by name; those that two names share stand under the first."""
@@ -78,6 +103,15 @@ class PairTrainer(SentenceTransformerTrainer):
                     seen.add(id(weights))
                     named[f"{part}.{name}"] = weights
         return named
+
+    def restore(self, checkpoint: str) -> None:
+        """Take the weights of a checkpoint."""
+        import torch
+
+        saved = load_file(Path(checkpoint) / WEIGHTS_FILE)
+        with torch.no_grad():
+            for name, weights in self.trained_weights().items():
+                weights.copy_(saved[name])
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         best = self.state.best_global_step == self.state.global_step
@@ -96,18 +130,27 @@ class PairTrainer(SentenceTransformerTrainer):
         save_file(weights, folder / WEIGHTS_FILE)
 
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:
-        import torch
-
-        saved = load_file(Path(checkpoint_path) / WEIGHTS_FILE)
-        with torch.no_grad():
-            for name, weights in self.trained_weights().items():
-                weights.copy_(saved[name])
+        self.restore(checkpoint_path)
 
     def _load_best_model(self) -> None:
         # Theirs goes on with the last weights if the best cannot be read, and only logs it. Of
         # several processes only the one that saved it can be sure that it is there.
         if self.state.best_model_checkpoint and self.is_world_process_zero():
-            self._load_from_checkpoint(self.state.best_model_checkpoint)
+            self.restore(self.state.best_model_checkpoint)
+
+
+def choose_trainer(progress: Progress) -> type[WholeModelTrainer]:
+    """The trainer whose checkpoints the installed libraries can write and read.
+
+    Arguments:
+        progress: is told where names are missing.
+    """
+    known = SentenceTransformerTrainer
+    missing = [f"trainer.{name}" for name in CHECKPOINT_NAMES if not hasattr(known, name)]
+    if not missing:
+        return PairTrainer
+    tell_missing(progress, missing, "checkpoints hold whole models")
+    return WholeModelTrainer
 
 
 class BestCheckpoint(TrainerCallback):

@@ -41,9 +41,9 @@ def value_filter(comparison: Comparison, key: str, types: set[type]) -> Part:
         ConfigError: an order is asked for, of text, or by something that is no number.
     """
     if comparison.operator == "in":
-        return joined("or", _among(key, comparison.values, types, negated=False))
+        return combined("or", _among(key, comparison.values, types, negated=False))
     if comparison.operator == "not in":
-        return joined("and", _among(key, comparison.values, types, negated=True))
+        return combined("and", _among(key, comparison.values, types, negated=True))
     if not types & {int, float}:
         raise ConfigError(
             f"--where: {key!r} holds no numbers, and only numbers and 'date' have an order; "
@@ -81,7 +81,7 @@ def date_filter(comparison: Comparison, *, today: dt.date) -> Part:
     }[operator]
 
 
-def joined(condition: Literal["and", "or"], parts: Iterable[Part]) -> Part:
+def combined(condition: Literal["and", "or"], parts: Iterable[Part]) -> Part:
     """One filter of one or more; parts joined by the same word come up a level."""
     flat: list[Part] = []
     for part in parts:
@@ -137,8 +137,8 @@ def _one_of(key: str, values: Sequence[Scalar], *, negated: bool) -> Part:
 
 def _fraction(key: str, value: float, *, negated: bool) -> Part:
     if negated:
-        return joined("or", [_filter(key, "!=", value), _filter(key, "==", as_whole(value))])
-    return joined("and", [_ordered(key, order, value) for order in (">=", "<=")])
+        return combined("or", [_filter(key, "!=", value), _filter(key, "==", as_whole(value))])
+    return combined("and", [_ordered(key, order, value) for order in (">=", "<=")])
 
 
 def _ordered(key: str, order: str, value: int | float) -> Part:
@@ -169,8 +169,8 @@ def _within(key: str, periods: Sequence[Period]) -> Part:
     for period in periods:
         if period.first != period.last:
             bounds = (_filter(key, ">=", period.starts), _filter(key, "<", period.ends))
-            parts.append(joined("and", bounds))
-    return joined("or", parts)
+            parts.append(combined("and", bounds))
+    return combined("or", parts)
 
 
 def _period(text: str, today: dt.date) -> Period:

@@ -17,8 +17,8 @@ from rag_app.retrieve.filters.conditions import (
     Part,
     Scalar,
     as_whole,
+    combined,
     date_filter,
-    joined,
     value_filter,
 )
 from rag_app.retrieve.filters.syntax import Comparison, Expression, parse_expression
@@ -91,7 +91,7 @@ def _part(expression: Expression, known: Mapping[str, set[type]], today: dt.date
             return date_filter(expression, today=today)
         return value_filter(expression, key, known[key])
     parts = [_part(part, known, today) for part in expression.parts]
-    return joined(expression.condition, parts)
+    return combined(expression.condition, parts)
 
 
 def _known_key(name: str, known: Mapping[str, set[type]]) -> str:

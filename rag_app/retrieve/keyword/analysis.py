@@ -15,7 +15,8 @@ from importlib import metadata
 from typing import Any, Literal
 
 from rag_app.retrieve.keyword.stems import STEMMERS, UNKNOWN, normalise, stems
-from rag_app.text.words import words
+from rag_app.text.scripts import HANGUL, UNSPACED, has_hangul
+from rag_app.text.words import syllable_pairs, words
 
 Korean = Literal["none", "pairs", "kiwi"]
 
@@ -24,12 +25,8 @@ _VERSION = "v1"
 _KOREAN = "ko"
 # The Latin words of Korean text are mostly English.
 _LATIN_OF_KOREAN = "en"
-_HANGUL = "가-힣"
-# Kana and Han: written without blanks.
-_UNSPACED = "ぁ-ヿ㐀-鿿"
-_RUN = re.compile(f"[{_HANGUL}]+|[{_UNSPACED}]+|[^{_HANGUL}{_UNSPACED}]+")
-_IS_HANGUL = re.compile(f"[{_HANGUL}]").match
-_IS_SYLLABLES = re.compile(f"[{_HANGUL}{_UNSPACED}]").match
+_RUN = re.compile(f"[{HANGUL}]+|[{UNSPACED}]+|[^{HANGUL}{UNSPACED}]+")
+_IS_SYLLABLES = re.compile(f"[{HANGUL}{UNSPACED}]").match
 # Kiwi's tags of what carries content: nouns (bound ones too), numerals, roots, stems.
 _CONTENT = frozenset({"NNG", "NNP", "NNB", "NR", "XR", "VV", "VA"})
 # So many different words are taken for a question's, which may be asked again.
@@ -106,7 +103,7 @@ class Analysis:
         if self.korean != "kiwi":
             return [[n for run in row for n in once[run]] for row in texts_runs], vocabulary
         # Korean runs count twice, as pairs and as morphemes; so does what stands between them.
-        korean = [bool(_IS_HANGUL(run)) for run in distinct]
+        korean = [has_hangul(run) for run in distinct]
         twice = [n if is_korean else n * 2 for n, is_korean in zip(once, korean, strict=True)]
         tables = [twice if any(korean[run] for run in row) else once for row in texts_runs]
         rows = zip(texts_runs, tables, strict=True)
@@ -115,16 +112,13 @@ class Analysis:
     def _terms_of(self, runs: Sequence[str]) -> list[list[str]]:
         morphemes: dict[str, list[str]] = {}
         if self.korean == "kiwi":
-            morphemes = _morphemes([run for run in runs if _IS_HANGUL(run)])
+            morphemes = _morphemes([run for run in runs if has_hangul(run)])
         return [
-            pairs(run) + morphemes.get(run, []) if _IS_SYLLABLES(run) else stems(run, self.language)
+            syllable_pairs(run) + morphemes.get(run, [])
+            if _IS_SYLLABLES(run)
+            else stems(run, self.language)
             for run in runs
         ]
-
-
-def pairs(run: str) -> list[str]:
-    """Neighbouring pairs of syllables; of one or two syllables themselves."""
-    return [run] if len(run) <= 2 else [run[i : i + 2] for i in range(len(run) - 1)]
 
 
 def _runs(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from llama_index.core.schema import NodeWithScore
 
 from rag_app.chunks import passage_text
 from rag_app.retrieve.keyword.analysis import Analysis
-from rag_app.retrieve.nodes import Fetch, bare_nodes
+from rag_app.retrieve.nodes import Fetch, id_only_nodes
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 
 if TYPE_CHECKING:
@@ -153,15 +153,15 @@ class KeywordRetriever(TracedRetriever):
         *,
         top_k: int,
         where: "Where | None" = None,
-        bare: bool = False,
+        ids_only: bool = False,
     ) -> "KeywordRetriever":
         """Search an index, fetching what is found; `where` is looked up there, now.
 
         Arguments:
-            bare: return nodes that have nothing but their ids, see `rag_app.retrieve.nodes`.
+            ids_only: return nodes that have nothing but their ids, see `rag_app.retrieve.nodes`.
         """
         allowed = None if where is None else index.ids_where(where.filters)
-        fetch = bare_nodes if bare else index.get_nodes
+        fetch = id_only_nodes if ids_only else index.get_nodes
         return cls(keyword, fetch, top_k=top_k, allowed=allowed)
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from rag_app.disk import whole_folder
+from rag_app.disk import whole_folder, write_whole
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.keyword.analysis import Analysis
 from rag_app.retrieve.keyword.bm25 import BM25_SETTINGS, KeywordIndex
@@ -72,7 +72,7 @@ def _write(keyword: KeywordIndex, folder: Path) -> None:
         "analysis": asdict(keyword.analysis),
         "chunk_ids": list(keyword.chunk_ids),
     }
-    (folder / _ABOUT).write_text(json.dumps(about), "utf-8")
+    write_whole(folder / _ABOUT, json.dumps(about))
 
 
 def load_keyword_index(folder: Path, chunk_ids: Iterable[str]) -> KeywordIndex | None:

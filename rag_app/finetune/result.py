@@ -1,0 +1,123 @@
+"""What a tuning brought."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.evaluate.comparison import Comparison, scores_json
+from rag_app.evaluate.verdict import PRIMARY_METRIC, Verdict
+from rag_app.finetune.data.rows import CutPassages
+from rag_app.finetune.judge import Judgement
+from rag_app.finetune.options import TrainingOptions, TrainingReport
+from rag_app.pairs import Unmatched
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """How pairs were used.
+
+    Fields:
+        split: pairs by what they were for: train, dev, test.
+        training_pairs: rows that were trained on.
+        unmatched: questions left out because their answer is not in the index.
+        self_answering: questions left out because they repeat the passage that answers them.
+        cut: passages that training did not read to the end.
+    """
+
+    split: dict[str, int]
+    training_pairs: int
+    unmatched: Unmatched
+    self_answering: int
+    cut: CutPassages
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What tuning brought. `index` is the tuned one, in service if `promoted`.
+
+    Fields:
+        query_map_dropped: a map on questions was left out, since it alone did certain harm on
+            out-of-domain questions.
+        titles: of the passages that answer the held-out questions, by chunk id.
+        results: folder of what was measured.
+    """
+
+    model: Path
+    base_model: str
+    index: str
+    base_index: str
+    promoted: bool
+    data: DataSummary
+    training: TrainingReport
+    options: TrainingOptions
+    query_map_dropped: bool
+    judgement: Judgement
+    titles: dict[str, str]
+    seconds: float
+    results: Path
+
+    @property
+    def verdict(self) -> Verdict:
+        """Promote, hold or reject, and why."""
+        return self.judgement.verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        judgement, data = self.judgement, self.data
+        compared, training = judgement.comparison.to_json(), judgement.training_scores
+        return {
+            "model": str(self.model),
+            "base_model": self.base_model,
+            "index": self.index,
+            "base_index": self.base_index,
+            "promoted": self.promoted,
+            "verdict": self.verdict.decision,
+            "reason": self.verdict.reason,
+            "split": data.split,
+            "training_pairs": data.training_pairs,
+            "unmatched": data.unmatched.count,
+            "unmatched_example": data.unmatched.example,
+            "self_answering": data.self_answering,
+            "cut_passages": asdict(data.cut),
+            "n": compared["n"],
+            "base": compared["base"],
+            "tuned": compared["tuned"],
+            "plain_encode": scores_json(judgement.plain) if judgement.plain else None,
+            "differences": compared["differences"],
+            "flips": compared["flips"],
+            "p": judgement.comparison.differences[PRIMARY_METRIC].p,
+            "on_training_questions": {
+                "base": scores_json(training.base),
+                "tuned": scores_json(training.tuned),
+            },
+            "canary": _canary_json(judgement.canary),
+            "ann_recall@10": judgement.ann_recall,
+            "options": asdict(self.options),
+            "training": asdict(self.training),
+            "query_map_dropped": self.query_map_dropped,
+            "seconds": round(self.seconds, 2),
+            "pairs_per_second": self.training.pairs_per_second,
+            "peak_memory_mb": self.training.peak_memory_mb,
+            "results": str(self.results),
+        }
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row a metric: base, tuned and their difference, each with its 95 % interval.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        return self.judgement.comparison.to_pandas()
+
+    def _repr_html_(self) -> str:
+        return self.judgement.comparison._repr_html_()
+
+
+def _canary_json(canary: Comparison | None) -> dict[str, Any] | None:
+    if canary is None:
+        return None
+    compared = canary.to_json()
+    return {key: compared[key] for key in ("n", "base", "tuned", "differences")}
