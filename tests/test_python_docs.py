@@ -65,7 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_blocks_run_in_order(folder: Path, endpoint: FakeEndpoint) -> None:
+def test_the_blocks_run_in_order(folder: Path, endpoint: FakeEndpoint, single_thread: None) -> None:
     pytest.importorskip("langchain_core")
     known: dict[str, object] = {"__name__": "__main__"}
     for number, block in enumerate(blocks(PYTHON), start=1):
