@@ -637,7 +637,7 @@ def test_a_question_that_is_none(shop: Path, question: str) -> None:
 )
 def test_an_empty_name_of_an_index_is_refused(shop: Path, command: tuple[str, ...]) -> None:
     (shop.parent / "questions.jsonl").write_text('{"question": "refunds?", "answer": "paid"}\n')
-    check_error(*command, kind="ConfigError", says="the name of the index is empty")
+    check_error(*command, kind="ConfigError", says=" is empty; ")
 
 
 def test_an_index_that_a_killed_run_left_is_listed_and_removed(shop: Path, docs: Path) -> None:
