@@ -650,7 +650,7 @@ def test_an_index_that_a_killed_run_left_is_listed_and_removed(shop: Path, docs:
         "`rag-app ingest --index half PATH`",
         "`rag-app index remove half`",
     ):
-        assert mend in listed.stderr
+        assert mend in listed.stdout
     values = run_json("index", "list", "--storage", shop)
     assert [index["name"] for index in values["indexes"]] == [name]
     assert [(one["name"], one["state"]) for one in values["unusable"]] == [("half", "unfinished")]
