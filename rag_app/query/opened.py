@@ -125,7 +125,7 @@ class Index:
 
     def use(self) -> None:
         """Put the index into service: what opens an index without a name opens this one."""
-        self.workspace.catalog.active.use(self.name)
+        self.workspace.catalog.put_into_service(self.name)
 
     def as_retriever(
         self,
