@@ -166,7 +166,7 @@ def test_a_killed_training_goes_on(
 
 @pytest.mark.parametrize(
     "reached",
-    ["models/tiny-mnrl-????????", "models/tiny-adapter-????????", "indexes/tiny-adapter-*"],
+    ["models/tiny-mnrl-????????", "models/tiny-adapter-????????", "indexes/tiny-tuned-*"],
 )
 def test_killed_between_training_and_the_end(
     made: Path, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reached: str
