@@ -6,6 +6,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import PairsError
@@ -228,12 +229,14 @@ def _by_content(
     for one in labelled:
         asked[one.question].append(one)
     clusters = _clusters(labelled)
+    # A node is looked at for many questions.
+    letters = cache(_letters)
     return [
         Question(
             id=hashlib.sha256(text.encode()).hexdigest()[:16],
             text=text,
             gold=tuple(
-                frozenset(node.node_id for node in nodes_for(text) if _answers(node, one))
+                frozenset(node.node_id for node in nodes_for(text) if _answers(node, one, letters))
                 for one in same
             ),
             cluster=clusters[_answer_key(same[0])],
@@ -256,15 +259,19 @@ def _answer_text(one: "LabelledQuestion") -> str:
     return one.passage or one.evidence or one.document or ""
 
 
-def _answers(node: "BaseNode", one: "LabelledQuestion") -> bool:
+def _answers(node: "BaseNode", one: "LabelledQuestion", letters: "Callable[[str], str]") -> bool:
     wanted = one.evidence or one.passage
     if one.document is not None and wanted is None:
         return _is_named(node, one.document)
     if one.document == node.node_id:
         return True
-    held, passage = squeeze(normalise(node.get_content())), squeeze(normalise(wanted or ""))
+    held, passage = letters(node.get_content()), letters(wanted or "")
     whole = one.evidence is None and len(held) >= FEWEST_LETTERS
     return bool(passage) and (passage in held or (whole and held in passage))
+
+
+def _letters(text: str) -> str:
+    return squeeze(normalise(text))
 
 
 def _is_named(node: "BaseNode", document: str) -> bool:
