@@ -51,6 +51,11 @@ class Embedder(Protocol):
         ...
 
 
+def as_lists(vectors: Vectors) -> list[list[float]]:
+    """Vectors as other libraries take them: a list of numbers each."""
+    return [list(map(float, vector)) for vector in vectors]
+
+
 def passage_fingerprint(model: Embedder) -> str:
     """The fingerprint of what passages pass through: a map on questions does not change it."""
     return str(getattr(model, "passage_fingerprint", model.fingerprint))

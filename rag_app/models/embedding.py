@@ -16,7 +16,7 @@ from rag_app.models.query_map import MODULES, QUERY_MAP
 from rag_app.models.scripts import knows_script
 from rag_app.models.weights import find_model
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Vectors
+from rag_app.vectors import Embedder, Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -208,6 +208,17 @@ def load_model(
     """
     found, folder = find_model(name, storage=storage, offline=offline)
     return EmbeddingModel(found, folder, device=device)
+
+
+def as_embedder(model: str | Path | Embedder, **place: Any) -> Embedder:
+    """The model itself, or the weights of this name or folder.
+
+    Arguments:
+        place: `storage`, `offline` and `device`, as `load_model` takes them.
+    Raises:
+        ModelError: not found, or not loadable.
+    """
+    return load_model(str(model), **place) if isinstance(model, str | Path) else model
 
 
 def load_transformer(folder: Path, device: str) -> "SentenceTransformer":

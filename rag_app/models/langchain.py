@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from rag_app.errors import ModelError
-from rag_app.models.embedding import load_model
-from rag_app.vectors import Embedder
+from rag_app.models.embedding import as_embedder
+from rag_app.vectors import Embedder, as_lists
 
 try:
     from langchain_core.embeddings import Embeddings
@@ -36,14 +36,12 @@ class LangChainEmbeddings(Embeddings):
         device: str = "auto",
         offline: bool = True,
     ) -> None:
-        if isinstance(model, str | Path):
-            model = load_model(str(model), storage=Path(storage), offline=offline, device=device)
-        self.model = model
+        self.model = as_embedder(model, storage=Path(storage), offline=offline, device=device)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector a passage, unit length."""
-        return [list(map(float, vector)) for vector in self.model.embed_passages(texts)]
+        return as_lists(self.model.embed_passages(texts))
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a question, unit length."""
-        return list(map(float, self.model.embed_queries([text])[0]))
+        return as_lists(self.model.embed_queries([text]))[0]

@@ -10,8 +10,8 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import PrivateAttr
 
-from rag_app.models.embedding import load_model
-from rag_app.vectors import Embedder, Vectors
+from rag_app.models.embedding import as_embedder
+from rag_app.vectors import Embedder, as_lists
 
 
 class Embedding(BaseEmbedding):
@@ -42,13 +42,12 @@ class Embedding(BaseEmbedding):
         offline: bool = True,
         **options: Any,
     ) -> None:
-        if isinstance(model, str | Path):
-            model = load_model(str(model), storage=Path(storage), offline=offline, device=device)
-        super().__init__(model_name=model.name, **options)
-        self._model = model
+        embedder = as_embedder(model, storage=Path(storage), offline=offline, device=device)
+        super().__init__(model_name=embedder.name, **options)
+        self._model = embedder
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return _rows(self._model.embed_queries([query]))[0]
+        return as_lists(self._model.embed_queries([query]))[0]
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
@@ -57,8 +56,4 @@ class Embedding(BaseEmbedding):
         return self._get_text_embeddings([text])[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return _rows(self._model.embed_passages(texts))
-
-
-def _rows(vectors: Vectors) -> list[list[float]]:
-    return [list(map(float, vector)) for vector in vectors]
+        return as_lists(self._model.embed_passages(texts))
