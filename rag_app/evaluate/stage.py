@@ -276,7 +276,7 @@ def _over_chunks(
 ) -> list[Subject]:
     """Models over the chunks of one index."""
     subjects = []
-    cache, nodes = workspace.cache, index.passages().nodes
+    cache, nodes = workspace.cache, index.ordered_nodes()
     texts = [passage_text(node) for node in nodes]
     for name in models:
         model = workspace.index_model(name)

@@ -217,11 +217,7 @@ class VectorIndex:
             yield from self._read_nodes(ids=list(chunk_ids[start : start + READ_BATCH]))
 
     def _read_nodes(self, **selection: Any) -> list[TextNode]:
-        rows = self._get(include=["metadatas", "documents"], **selection)
-        return [
-            metadata_dict_to_node(metadata, text=text)
-            for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True)
-        ]
+        return _nodes_of(self._get(include=["metadatas", "documents"], **selection))
 
     def vectors(self, chunk_ids: Sequence[str]) -> Vectors:
         """Vectors of these chunks, (n_ids, dimension), in their order.
@@ -239,20 +235,18 @@ class VectorIndex:
         return self._chunk_cache.of_document(document_id)
 
     def _read_document(self, document_id: str) -> list[TextNode]:
-        nodes = self._read_nodes(where={"document_id": document_id})
-        return sorted(nodes, key=lambda node: int(node.metadata["chunk_index"]))
+        return sorted(self._read_nodes(where={"document_id": document_id}), key=_place)
+
+    def ordered_nodes(self) -> list[TextNode]:
+        """Every chunk without its vector, ordered by document and position."""
+        return sorted(self._read_nodes(), key=_place)
 
     def passages(self) -> Passages:
         """Load every chunk with its vector, ordered by document and position."""
         rows = self._get(include=["metadatas", "documents", "embeddings"])
-        nodes = [
-            metadata_dict_to_node(metadata, text=text)
-            for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True)
-        ]
+        nodes = _nodes_of(rows)
         vectors = np.asarray(rows["embeddings"], dtype=np.float32)
-        order = sorted(
-            range(len(nodes)), key=lambda i: (nodes[i].ref_doc_id, nodes[i].metadata["chunk_index"])
-        )
+        order = sorted(range(len(nodes)), key=lambda i: _place(nodes[i]))
         ordered = vectors[order] if order else np.empty((0, self.info.dimension), np.float32)
         return Passages([nodes[i] for i in order], ordered)
 
@@ -327,6 +321,18 @@ def index_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _nodes_of(rows: Any) -> list[TextNode]:
+    return [
+        metadata_dict_to_node(metadata, text=text)
+        for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True)
+    ]
+
+
+def _place(node: TextNode) -> tuple[str, int]:
+    """Where a chunk stands: its document, and its position in it."""
+    return node.ref_doc_id or "", int(node.metadata["chunk_index"])
 
 
 def _record(chunk_id: str, metadata: Mapping[str, Any]) -> ChunkRecord:

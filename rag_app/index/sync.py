@@ -94,7 +94,7 @@ def copy_chunks(
 ) -> None:
     """Fill `target` with the chunks of `source`, embedded with another model; resumes."""
     with target.writing():
-        nodes = source.passages().nodes
+        nodes = source.ordered_nodes()
         present = {record.chunk_id: record.document_hash for record in target.records()}
         missing = [
             node for node in nodes if present.get(node.node_id) != node.metadata["document_hash"]
