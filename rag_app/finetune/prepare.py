@@ -120,8 +120,9 @@ def _untuned_name(catalog: Catalog, index: VectorIndex, info: IndexInfo) -> str:
         return catalog.find(info) or name_for(catalog.names(), info)
     # Each dataset has an index of its own, and all of them are made alike.
     chunks = set(index.chunk_ids())
-    others = (catalog.open(name) for name in catalog.names())
-    same = (one.name for one in others if one.info == info and set(one.chunk_ids()) == chunks)
+    same = (
+        one.name for one in catalog.indexes() if one.info == info and set(one.chunk_ids()) == chunks
+    )
     return next(same, f"{index.name[:90]}-untuned")
 
 

@@ -1,12 +1,14 @@
 """Which index a file of questions is asked of, where it brings its own passages."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import IndexBroken, IndexMissing, ModelError
 from rag_app.index import (
     Catalog,
+    IndexInfo,
     OpenIndex,
     VectorIndex,
     Workspace,
@@ -62,7 +64,7 @@ def open_dataset(
     is_there = find_corpus(catalog, documents, loaded) is not None
     if active and not is_there:
         fits = whichever_model or workspace.made_with(active.info, name)
-        if fits and holds_corpus(read_questions(path), active.passages().nodes):
+        if fits and holds_corpus(read_questions(path), active.ordered_nodes()):
             return None
     if why:
         tell(why)
@@ -94,22 +96,23 @@ def in_service(catalog: Catalog) -> VectorIndex | None:
 def tuned_from(workspace: Workspace, base: str) -> str | None:
     """The model that was tuned from this one: the one in service, else the one tuned last."""
     active = in_service(workspace.catalog)
-    infos = [active.info] if active else []
-    tuned = [info.model for info in infos if info.base_model == base != info.model]
-    return next(iter(tuned), None) or _last_tuned(workspace, base)
+    if active and _is_tuned_from(active.info, base):
+        return active.info.model
+    return _last_tuned(workspace, base)
+
+
+def _is_tuned_from(info: IndexInfo, base: str) -> bool:
+    return info.base_model == base != info.model
 
 
 def _last_tuned(workspace: Workspace, base: str) -> str | None:
-    catalog = workspace.catalog
     saved: dict[str, float] = {}
-    for name in catalog.names():
-        try:
-            info = catalog.open(name).info
-            if info.base_model == base != info.model:
-                folder = find_weights(info.model, storage=workspace.storage)
-                saved[info.model] = folder.stat().st_mtime
-        except (IndexMissing, IndexBroken, ModelError):
-            continue  # Half-made, or its weights were removed: there is nothing to compare.
+    for index in workspace.catalog.indexes():
+        if _is_tuned_from(index.info, base):
+            # Where the weights were removed there is nothing to compare.
+            with suppress(ModelError):
+                folder = find_weights(index.info.model, storage=workspace.storage)
+                saved[index.info.model] = folder.stat().st_mtime
     return max(saved, key=lambda model: saved[model], default=None)
 
 
