@@ -223,7 +223,7 @@ def finetune(
         preset=preset,
         canary=None if canary is None else Path(canary),
         promote=promote,
-        results=Path(results) if results else workspace.storage / "results",
+        results=Path(results or workspace.results),
     )
     return tune(workspace, request, progress=progress or silent)
 
@@ -269,9 +269,6 @@ def sweep(
     >>> [row.candidate.setting.retrieval.spec for row in result.rows]
     ['vector', 'keyword']
     """
-    import datetime as dt
-
-    from rag_app.models.cross_encoder import load_cross_encoder
     from rag_app.pairs.inputs import as_file
     from rag_app.progress import silent
     from rag_app.retrieve import Tools
@@ -289,17 +286,11 @@ def sweep(
         test_share=test_share,
         promote=promote,
         seed=seed,
-        results=Path(results) if results else workspace.storage / "results",
+        results=Path(results or workspace.results),
     )
-    tools = Tools(
-        storage=workspace.storage,
-        today=dt.datetime.now(tz=dt.UTC).date(),
-        llm=None,
-        load_encoder=lambda name: load_cross_encoder(
-            name, storage=workspace.storage, offline=workspace.offline, device=workspace.device
-        ),
+    return compare_settings(
+        workspace, request, tools=Tools.of(workspace), progress=progress or silent
     )
-    return compare_settings(workspace, request, tools=tools, progress=progress or silent)
 
 
 def language_model(**options: Any) -> "ChatModel | None":

@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from corpora import CORPORA, RESULTS, Corpus, load, write_results
@@ -34,7 +34,6 @@ from rag_app.evaluate.statistics import summarise
 from rag_app.index import Catalog, Passages
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.choose import open_language_model
-from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.pairs import (
     Pair,
     Question,
@@ -87,17 +86,7 @@ class Bench:
     @cached_property
     def tools(self) -> Tools:
         """What retrieval needs besides."""
-        return Tools(
-            storage=self.settings.storage,
-            today=TODAY,
-            llm=self.llm,
-            load_encoder=partial(
-                load_cross_encoder,
-                storage=self.settings.storage,
-                offline=self.settings.offline,
-                device=self.settings.device,
-            ),
-        )
+        return Tools.of(workspace_of(self.settings), self.llm, today=TODAY)
 
     @cached_property
     def weight(self) -> float:

@@ -217,9 +217,7 @@ def finetune(
         "whitening": whitening,
         **_batch_size(batch_size),
     }
-    options = {
-        **{key: value for key, value in given.items() if value is not None},
-    }
+    options = {key: value for key, value in given.items() if value is not None}
     request = FinetuneRequest(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]

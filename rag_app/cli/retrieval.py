@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rag_app.cli.given import language_model_of, retrieval_of
+from rag_app.cli.given import language_model_of, retrieval_of, workspace_of
 from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,18 +31,10 @@ def read_day(text: str | None) -> dt.date | None:
 
 
 def make_tools(settings: "Settings", llm: "ChatModel | None") -> "Tools":
-    """What retrieval needs besides an index; the clock is read here and nowhere else."""
-    from rag_app.models.cross_encoder import load_cross_encoder
+    """What retrieval needs besides an index."""
     from rag_app.retrieve import Tools
 
-    return Tools(
-        storage=settings.storage,
-        today=settings.today or dt.datetime.now(tz=dt.UTC).date(),
-        llm=llm,
-        load_encoder=lambda name: load_cross_encoder(
-            name, storage=settings.storage, offline=settings.offline, device=settings.device
-        ),
-    )
+    return Tools.of(workspace_of(settings), llm, today=settings.today)
 
 
 @contextmanager

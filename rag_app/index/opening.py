@@ -14,6 +14,7 @@ from rag_app.index.catalog import Catalog
 from rag_app.index.info import IndexInfo
 from rag_app.index.store import VectorIndex
 from rag_app.models import EmbeddingModel, load_model
+from rag_app.models.cross_encoder import CrossEncoder, load_cross_encoder
 from rag_app.models.custom import CustomModel
 from rag_app.models.weights import STAND_INS, find_model
 from rag_app.vectors import Embedder
@@ -74,6 +75,11 @@ class Workspace:
         """Folder of the models that were tuned or put together here."""
         return self.storage / "models"
 
+    @property
+    def results(self) -> Path:
+        """Folder of what is measured, unless another is named."""
+        return self.storage / "results"
+
     def index_model(self, name: str) -> IndexModel:
         """The model of an index: the user's own if it has this name, else weights.
 
@@ -96,6 +102,16 @@ class Workspace:
                 "a sentence-transformers model instead"
             )
         return load_model(name, storage=self.storage, offline=self.offline, device=self.device)
+
+    def load_cross_encoder(self, name: str) -> CrossEncoder:
+        """Load a cross-encoder by name or folder.
+
+        Raises:
+            ModelError: not found, or not loadable.
+        """
+        return load_cross_encoder(
+            name, storage=self.storage, offline=self.offline, device=self.device
+        )
 
     def model_named(self, name: str) -> str:
         """The name of the weights that are used where a model is asked for by name.

@@ -9,7 +9,6 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import ConfigDict, PrivateAttr
 
-from rag_app.models.cross_encoder import load_cross_encoder
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.trace import Ranking, TracedRetriever
 
@@ -113,8 +112,8 @@ class Index:
 
     @cached_property
     def nodes(self) -> "list[TextNode]":
-        """Every chunk, read once."""
-        return self.store.passages().nodes
+        """Every chunk by document and position, read once."""
+        return self.store.ordered_nodes()
 
     def __len__(self) -> int:
         """Number of chunks."""
@@ -151,15 +150,7 @@ class Index:
             ConfigError: a retriever or filter that cannot be read.
             ModelError: no such cross-encoder.
         """
-        place = self.workspace
-        tools = Tools(
-            storage=place.storage,
-            today=today or dt.datetime.now(tz=dt.UTC).date(),
-            llm=llm,
-            load_encoder=lambda name: load_cross_encoder(
-                name, storage=place.storage, offline=place.offline, device=place.device
-            ),
-        )
+        tools = Tools.of(self.workspace, llm, today=today)
         options = RetrievalOptions.parse(retriever, fetch_k=fetch_k, where=where)
         searched = Searched(self.store, self.model)
         built = build_retriever(searched, options, top_k=top_k, tools=tools)

@@ -26,7 +26,7 @@ from rag_app.retrieve.vector import VectorRetriever
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
-    from rag_app.index import Passages, VectorCache, VectorIndex
+    from rag_app.index import Passages, VectorCache, VectorIndex, Workspace
     from rag_app.llm.chat import ChatModel
     from rag_app.models.cross_encoder import CrossEncoder
     from rag_app.retrieve.filters.where import Where
@@ -55,6 +55,18 @@ class Tools:
     today: dt.date
     llm: "ChatModel | None"
     load_encoder: "Callable[[str], CrossEncoder]"
+
+    @classmethod
+    def of(
+        cls, workspace: "Workspace", llm: "ChatModel | None" = None, *, today: dt.date | None = None
+    ) -> "Tools":
+        """Those of a workspace; without a day the clock is read, here and nowhere else."""
+        return cls(
+            storage=workspace.storage,
+            today=today or dt.datetime.now(tz=dt.UTC).date(),
+            llm=llm,
+            load_encoder=workspace.load_cross_encoder,
+        )
 
 
 @dataclass(frozen=True)
