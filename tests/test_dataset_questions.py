@@ -15,10 +15,22 @@ from fakes import WordModel
 from tiny import make_tiny_model
 from typer.testing import CliRunner
 
+from rag_app.chunks import WHOLE_PASSAGES
 from rag_app.cli.app import build_app
 from rag_app.errors import PairsError
-from rag_app.index import Catalog, CorpusIndex, VectorCache, index_corpus
-from rag_app.pairs import corpus_documents, read_corpus
+from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.prepare import open_base
+from rag_app.finetune.request import FinetuneRequest
+from rag_app.index import (
+    Catalog,
+    CorpusIndex,
+    IndexInfo,
+    VectorCache,
+    Workspace,
+    copy_chunks,
+    index_corpus,
+)
+from rag_app.pairs import corpus_documents, open_dataset, read_corpus, tuned_from
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
@@ -199,6 +211,25 @@ def test_an_index_in_service_that_holds_the_passages_is_asked(here: Path) -> Non
     assert "w.json brings its own 8 passages: index w-" in said.stderr
     assert len(indexes()) == len(before) + 1
     assert indexes()["active"] == before["active"]
+
+
+def test_a_broken_index_stands_in_nobodys_way(here: Path) -> None:
+    make_tiny_model(here / "storage" / "models" / "second", words=WORDS, seed=1)
+    workspace = Workspace(here / "storage", device="cpu")
+    dataset_index = open_dataset(
+        workspace, write_json(here / "v.json", dataset(3, count=8)), model="tiny"
+    )
+    assert dataset_index is not None
+    source, second = dataset_index.index, workspace.load_model("second")
+    info = IndexInfo.of(second, WHOLE_PASSAGES, base_model="tiny")
+    tuned = workspace.catalog.make("tuned", info)
+    copy_chunks(source, tuned, model=second, cache=workspace.cache)
+    bad = here / "storage" / "indexes" / "bad" / "chroma" / "chroma.sqlite3"
+    bad.parent.mkdir(parents=True)
+    bad.write_bytes(b"no database " * 1000)
+    base = open_base(TrainingContext(workspace), FinetuneRequest(), tuned)
+    assert base.index.name == source.name
+    assert tuned_from(workspace, "tiny") == "second"
 
 
 @pytest.mark.slow
