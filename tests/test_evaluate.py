@@ -34,7 +34,7 @@ from rag_app.evaluate.statistics import (
     estimate,
     summarise,
 )
-from rag_app.evaluate.verdict import decide
+from rag_app.evaluate.verdict import LEVEL, Verdict, decide, of_both
 from rag_app.pairs import Question
 
 
@@ -594,6 +594,61 @@ def test_verdict_of_a_clear_rise_and_of_its_reverse() -> None:
     assert verdict_of([1] * 20, [None] * 20).startswith(
         "reject: mrr@10 fell from 1.000 to .000 (-1.000 [-1.000, -1.000]"
     )
+
+
+def test_a_hold_says_how_many_more_questions_would_tell() -> None:
+    def reason(mean: float, smallest: float) -> str:
+        return decide(
+            {"mrr@10": Difference(mean, mean - 0.1, mean + 0.1, 0.5, smallest)},
+            {"mrr@10": Estimate(0.5, 0.4, 0.6)},
+            {"mrr@10": Estimate(0.5 + mean, 0.4, 0.6)},
+            100,
+        ).reason
+
+    # 100 * ((.06 / .03) ** 2 - 1) = 300; of 316 two digits are said.
+    assert reason(0.03, 0.06).endswith(
+        "about 300 more would tell, if the gain is as large as it looks"
+    )
+    assert "; about 320 more would tell" in reason(0.03, 0.0612)
+    assert reason(0.001, 0.06).endswith("would take more than 10,000 more")
+    assert reason(-0.01, 0.06).endswith("that so many questions can show is .060")
+
+
+def test_two_promises_are_decided_together() -> None:
+    rose, held, fell = (Verdict(name, name) for name in ("promote", "hold", "reject"))
+    assert of_both(rose, held) == Verdict("promote", "promote; hold")
+    assert of_both(held, rose).decision == "promote"
+    assert of_both(rose, rose).decision == "promote"
+    assert of_both(held, held).decision == "hold"
+    assert of_both(rose, fell).decision == "hold"
+    assert of_both(fell, held).decision == "reject"
+    # Either may promote, so that each takes half the level.
+    change = {"mrr@10": Difference(0.05, 0.01, 0.09, 0.03, 0.05)}
+    score = {"mrr@10": Estimate(0.5, 0.4, 0.6)}
+    assert decide(change, score, score, 50).decision == "promote"
+    assert decide(change, score, score, 50, level=LEVEL / 2).decision == "hold"
+
+
+def test_folds_that_differ_by_their_models_widen_the_interval() -> None:
+    base = run([None] * 40)
+    # In the first fold all questions are found first, in the second none.
+    tuned = run([1] * 20 + [None] * 20)
+    folds = {outcome.question_id: place // 20 for place, outcome in enumerate(base)}
+    alone = differences(base, tuned, seed=1)["mrr@10"]
+    together = differences(base, tuned, seed=1, folds=folds)["mrr@10"]
+    assert together.mean == alone.mean == 0.5
+    # Fold means 1 and 0, of no spread inside: their variance is 1 / 2, the mean's half of it. The
+    # questions alone make it 1 / 4 / 40.
+    wider = (1 + (1 / 4) / (1 / 160)) ** 0.5
+    assert together.smallest_detectable == 1.0
+    assert together.low == pytest.approx(max(-1, 0.5 - wider * (0.5 - alone.low)), abs=0.02)
+    assert together.p > 0.3 > alone.p
+
+
+def test_folds_whose_models_are_alike_leave_the_interval() -> None:
+    base, tuned = run([None] * 40), run([1, None] * 20)
+    folds = {outcome.question_id: place // 20 for place, outcome in enumerate(base)}
+    assert differences(base, tuned, seed=1, folds=folds) == differences(base, tuned, seed=1)
 
 
 def test_verdict_of_little_evidence_says_how_much_would_show() -> None:

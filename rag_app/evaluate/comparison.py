@@ -11,7 +11,7 @@ from rag_app.evaluate.changes import changes, flips
 from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with_interval
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Difference, Estimate, differences, summarise
-from rag_app.evaluate.verdict import Verdict, decide
+from rag_app.evaluate.verdict import LEVEL, Verdict, decide
 from rag_app.pairs import Question
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import ExactRetriever, VectorRetriever
@@ -104,21 +104,32 @@ class Comparison:
         )
 
 
-def compare_outcomes(base: Sequence[Outcome], tuned: Sequence[Outcome], *, seed: int) -> Comparison:
+def compare_outcomes(
+    base: Sequence[Outcome],
+    tuned: Sequence[Outcome],
+    *,
+    seed: int,
+    folds: Mapping[str, int] | None = None,
+    asked: str = "",
+    level: float = LEVEL,
+) -> Comparison:
     """Compare two runs over the same questions.
 
+    Arguments:
+        folds: question id -> fold, where each fold was answered by another model.
+        asked, level: see `decide`.
     Raises:
         PairsError: no questions.
         ValueError: not the same questions.
     """
     base_scores, tuned_scores = summarise(base, seed=seed), summarise(tuned, seed=seed)
-    changed = differences(base, tuned, seed=seed)
+    changed = differences(base, tuned, seed=seed, folds=folds)
     return Comparison(
         n=len(base),
         base=base_scores,
         tuned=tuned_scores,
         differences=changed,
-        verdict=decide(changed, base_scores, tuned_scores, len(base)),
+        verdict=decide(changed, base_scores, tuned_scores, len(base), asked=asked, level=level),
         base_outcomes=list(base),
         tuned_outcomes=list(tuned),
     )

@@ -3,9 +3,11 @@
 Questions about one document succeed and fail together, so whole clusters are resampled, never
 single questions (Davison and Hinkley, Bootstrap Methods and their Application, 1997, 3.8); runs are
 compared question by question with a randomization test (Smucker, Allan and Carterette, CIKM 2007).
+In cross-validation each fold has a model of its own: what these differ by, beyond what their
+questions do, widens the interval (a random effect of folds, by the method of moments).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +90,18 @@ def estimate(outcomes: Sequence[Outcome], metric: str, *, seed: int) -> Estimate
 
 
 def differences(
-    base: Sequence[Outcome], tuned: Sequence[Outcome], *, seed: int
+    base: Sequence[Outcome],
+    tuned: Sequence[Outcome],
+    *,
+    seed: int,
+    folds: Mapping[str, int] | None = None,
 ) -> dict[str, Difference]:
-    """What tuning changed, for every metric; see `difference`."""
-    return _differences(base, tuned, METRICS, seed)
+    """What tuning changed, for every metric; see `difference`.
+
+    Arguments:
+        folds: question id -> number of its fold, where each fold was answered by another model.
+    """
+    return _differences(base, tuned, METRICS, seed, folds)
 
 
 def difference(
@@ -130,18 +140,72 @@ def _estimates(
 
 
 def _differences(
-    base: Sequence[Outcome], tuned: Sequence[Outcome], metrics: Sequence[str], seed: int
+    base: Sequence[Outcome],
+    tuned: Sequence[Outcome],
+    metrics: Sequence[str],
+    seed: int,
+    folds: Mapping[str, int] | None = None,
 ) -> dict[str, Difference]:
     pairs = pair_outcomes(base, tuned)
     before = _values([first for first, _ in pairs], metrics)
     after = _values([second for _, second in pairs], metrics)
-    clusters = _add_up([first.cluster for first, _ in pairs], after - before)
+    names = [first.cluster for first, _ in pairs]
+    clusters = _add_up(names, after - before)
     low, high, error = _bootstrap(clusters, seed=seed, lowest=-1.0)
     p = _randomization_p(clusters, seed=seed)
+    means = clusters.means
+    if folds is not None:
+        number = np.array([folds[first.question_id] for first, _ in pairs])
+        wider = _widening(names, after - before, number, error)
+        low, high = means - wider * (means - low), means + wider * (high - means)
+        p, error = _p_of_wider(p, wider), wider * error
     # Scores lie between 0 and 1, so no difference is larger than 1.
     smallest = np.minimum(POWER_FACTOR * error, 1.0)
-    columns = np.column_stack([clusters.means, low, high, p, smallest]).tolist()
+    bounded = np.clip([low, high], -1.0, 1.0)
+    columns = np.column_stack([means, *bounded, p, smallest]).tolist()
     return {metric: Difference(*column) for metric, column in zip(metrics, columns, strict=True)}
+
+
+def _widening(
+    names: Sequence[str], values: Floats, folds: npt.NDArray[np.int64], error: Floats
+) -> Floats:
+    """How many times the standard error grows as folds differ by their models: (n_metrics,).
+
+    The variance of the folds' means, less what their questions make it, is that of the models.
+
+    Arguments:
+        names, folds: cluster and fold of each question.
+        values: (n_metrics, n_questions).
+        error: standard error of each metric's mean over all questions, (n_metrics,).
+    """
+    means, sampling = [], []
+    for fold in np.unique(folds):
+        inside = folds == fold
+        clusters = _add_up(
+            [name for name, kept in zip(names, inside, strict=True) if kept], values[:, inside]
+        )
+        count = len(clusters.questions)
+        if count > 1:
+            means.append(clusters.means)
+            spread = clusters.sums - np.outer(clusters.means, clusters.questions)
+            total = clusters.questions.sum()
+            sampling.append((spread**2).sum(axis=1) / total**2 * count / (count - 1))
+    if len(means) < 2:
+        return np.ones(len(values))
+    between = np.maximum(np.var(means, axis=0, ddof=1) - np.mean(sampling, axis=0), 0.0)
+    extra = between / len(means)
+    wider = np.ones(len(values))
+    certain = (error > 0) & np.isfinite(error)
+    wider[certain] = np.sqrt(1 + extra[certain] / error[certain] ** 2)
+    return wider
+
+
+def _p_of_wider(p: Floats, wider: Floats) -> Floats:
+    """Two-sided p of the same differences with so many times the standard error."""
+    from scipy.stats import norm
+
+    widened = 2 * norm.sf(norm.isf(p / 2) / wider)
+    return np.where(wider > 1, widened, p)
 
 
 def _values(outcomes: Sequence[Outcome], metrics: Sequence[str]) -> Floats:
