@@ -165,11 +165,15 @@ def finetune(
     loss: str = "mnrl",
     method: str = "full,adapter",
     train_on: str | None = None,
+    held_out: str = "auto",
+    folds: int | None = None,
+    repeats: int = 1,
     dev_share: float = 0.1,
     test_share: float = 0.3,
     group_by: str | None = None,
     canary: str | Path | None = None,
     promote: bool = True,
+    refit: bool = True,
     seed: int = 13,
     results: str | Path | None = None,
     progress: "Progress | None" = None,
@@ -189,10 +193,15 @@ def finetune(
         loss: "mnrl", "triplet", "dae", or several in turn: "dae,mnrl".
         method: "full", "lora", "adapter", or weights and adapter: "lora,adapter".
         train_on: "labelled", "synthetic" or "both".
+        held_out: what is new about a held-out question: "documents", "questions" (other questions
+            of its passage are trained on), "both", or "auto": both where enough passages have
+            several questions.
+        folds, repeats: every question is held out once, in one of so many trainings; so often.
         dev_share, test_share: of the pairs, which choose the checkpoint and give the verdict.
         group_by: metadata key whose documents stay in one part of the split.
         canary: out-of-domain questions with passages; the sample data unless named.
         promote: put the tuned index into service if it won.
+        refit: what is promoted is trained again on all pairs.
         results: folder of what is measured; `results` in the storage unless named.
         training: further fields of `rag_app.finetune.options.TrainingOptions`, such as epochs,
             batch_size, learning_rate.
@@ -204,10 +213,10 @@ def finetune(
     >>> result.data.split["test"] == result.judgement.comparison.n
     True
     """
-    from rag_app.finetune.data.material import SplitOptions
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as tune
+    from rag_app.pairs import SplitOptions
     from rag_app.pairs.inputs import as_file
     from rag_app.progress import silent
 
@@ -219,10 +228,18 @@ def finetune(
         index=index,
         model=model,
         options=options,
-        split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
+        split=SplitOptions(
+            dev_share=dev_share,
+            test_share=test_share,
+            group_by=group_by,
+            held_out=held_out,  # type: ignore[arg-type]
+            folds=folds,
+            repeats=repeats,
+        ),
         preset=preset,
         canary=None if canary is None else Path(canary),
         promote=promote,
+        refit=refit,
         results=Path(results or workspace.results),
     )
     return tune(workspace, request, progress=progress or silent)

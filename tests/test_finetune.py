@@ -23,9 +23,8 @@ from rag_app.errors import PairsError, TrainingError
 from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
 from rag_app.finetune.data.material import (
     Material,
-    SplitOptions,
     TrainOn,
-    prepare_material,
+    prepare_materials,
     read_labelled,
 )
 from rag_app.finetune.data.rows import CutPassages, cut_passages
@@ -35,7 +34,7 @@ from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.train.trainer import PairTrainer
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import Pair, make_pair
+from rag_app.pairs import Pair, SplitOptions, make_pair
 from rag_app.progress import Progress, silent
 
 ROOT = Path(__file__).parents[1]
@@ -501,7 +500,7 @@ def material_of(
     train_on: TrainOn = "labelled",
     options: SplitOptions | None = None,
 ) -> Material:
-    return prepare_material(
+    [material] = prepare_materials(
         labelled,
         synthetic,
         train_on=train_on,
@@ -511,6 +510,7 @@ def material_of(
         batch_size=8,
         seed=13,
     )
+    return material
 
 
 def documents_of(pairs: Sequence[Pair]) -> set[str]:

@@ -21,15 +21,16 @@ import rag_app.index as index_package
 from rag_app.cli.app import build_app
 from rag_app.cli.changes import show_changes
 from rag_app.cli.run import Run
-from rag_app.errors import TrainingError
+from rag_app.errors import ConfigError, TrainingError
 from rag_app.evaluate.changes import flips
 from rag_app.finetune import stage
-from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.options import TrainingOptions, read_report
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace
 from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.pairs import SplitOptions, judged_model, training_documents
 
 pytestmark = pytest.mark.slow
 
@@ -59,9 +60,8 @@ class Shop:
         def progress(step: str, done: int, total: int, note: str = "") -> None:
             steps.append(step)
 
-        request = FinetuneRequest(
-            pairs=self.questions, options=OPTIONS, results=self.results, **options
-        )
+        given = {"pairs": self.questions, "options": OPTIONS, "results": self.results}
+        request = FinetuneRequest(**{**given, **options})
         return finetune(self.workspace, request, progress=progress), steps
 
     def active(self) -> str | None:
@@ -139,7 +139,13 @@ def test_the_result_says_what_programs_read(shop: Shop, measured: FinetuneResult
         "pairs_per_second",
         "peak_memory_mb",
     } <= set(values)
-    assert values["split"] == {"train": 48, "dev": 8, "test": 24}  # of 80: 0.6, 0.1, 0.3
+    # Of 80: 0.6, 0.1, 0.3.
+    assert values["split"] == {"train": 48, "dev": 8, "test": 24, "known": 0}
+    assert values["folds"] == 1
+    assert values["refit"] is None
+    assert values["held_out"] == {
+        "documents": {key: values[key] for key in ("n", "base", "tuned", "differences")}
+    }
     assert values["n"] == 24
     assert values["training_pairs"] == 48
     assert values["unmatched"] == 0
@@ -178,7 +184,8 @@ def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
 def test_the_model_card_has_the_table(measured: FinetuneResult) -> None:
     card = (measured.model / "README.md").read_text("utf-8")
     assert "base_model: tiny\n" in card
-    assert "- split by document: 48 train, 8 dev, 24 test pairs\n" in card
+    assert "- split: 48 train, 8 dev, 24 test pairs\n" in card
+    assert "## Before and after, on 24 new questions about new documents\n" in card
     assert "| metric | base | tuned |\n|---|---|---|\n| hit_rate@1 | " in card
     compared = measured.judgement.comparison
     base, tuned = compared.base["mrr@10"], compared.tuned["mrr@10"]
@@ -224,7 +231,7 @@ def test_the_same_command_again_gives_the_same_and_trains_nothing(
     shop: Shop, measured: FinetuneResult
 ) -> None:
     weights = (measured.model / "model.safetensors").stat().st_mtime_ns
-    promoted, steps = shop.finetune()
+    promoted, steps = shop.finetune(refit=False)
     assert not trained(steps)
     assert numbers(promoted) == numbers(measured)
     assert (measured.model / "model.safetensors").stat().st_mtime_ns == weights
@@ -232,12 +239,84 @@ def test_the_same_command_again_gives_the_same_and_trains_nothing(
     assert shop.active() == measured.index
 
     # The tuned index is in service now: tuning starts from the base model all the same.
-    again, steps = shop.finetune()
+    again, steps = shop.finetune(refit=False)
     assert not trained(steps)
     assert numbers(again) == numbers(measured)
     assert again.base_model == "tiny"
     assert shop.active() == measured.index
     assert shop.workspace.catalog.active.rollback() == shop.base_index
+
+
+def test_what_is_promoted_is_trained_again_on_all_pairs(
+    shop: Shop, measured: FinetuneResult
+) -> None:
+    shop.workspace.catalog.active.use(shop.base_index)
+    result, steps = shop.finetune()
+    # The judged model is there; the refit is another training.
+    assert trained(steps) == {"train weights, mnrl"}
+    assert result.promoted
+    refit = result.refit
+    assert refit is not None
+    assert refit.pairs == 80
+    assert refit.judged == measured.model
+    assert refit.refused == ""
+    assert re.fullmatch(r"tiny-refit-mnrl-[0-9a-f]{8}", result.model.name)
+    assert result.model == refit.trained.model.folder
+    assert shop.active() == result.index != measured.index
+    # The verdict is that of the judged model.
+    assert result.judgement.comparison == measured.judgement.comparison
+    assert read_report(result.model).best_epoch == measured.training.best_epoch
+    assert judged_model(refit.trained.model) == measured.model.name
+    assert len(training_documents(refit.trained.model)) == len(DOCUMENTS)
+    card = (result.model / "README.md").read_text("utf-8")
+    assert f"these weights are a refit of {measured.model.name}" in card
+    assert result.to_json()["refit"]["judged_model"] == str(measured.model)
+
+    again, steps = shop.finetune()
+    assert not trained(steps)
+    assert numbers(again) == numbers(result)
+
+
+def test_what_is_not_promoted_is_not_trained_again(measured: FinetuneResult) -> None:
+    assert measured.refit is None
+
+
+def test_folds_ask_every_question_once_and_index_the_recipe_on_all_pairs(shop: Shop) -> None:
+    before = shop.active()
+    result, _ = shop.finetune(
+        split=SplitOptions(folds=3), options=replace(OPTIONS, epochs=10), promote=False
+    )
+    comparison = result.judgement.comparison
+    assert comparison.n == 80
+    assert {outcome.question for outcome in comparison.base_outcomes} == {
+        json.loads(line)["question"] for line in shop.questions.read_text("utf-8").splitlines()
+    }
+    assert result.data.folds == 3
+    assert result.data.split["test"] == 80
+    assert result.refit is not None
+    assert result.refit.pairs == 80
+    assert result.model == result.refit.trained.model.folder
+    assert shop.active() == before
+    assert "on 80 new questions about new documents" in result.verdict.reason
+
+
+def test_folds_without_a_refit_leave_nothing_to_use(shop: Shop) -> None:
+    with pytest.raises(ConfigError, match="leave out --no-refit"):
+        shop.finetune(split=SplitOptions(folds=3), refit=False)
+
+
+def test_both_kinds_of_new_questions_are_told_apart(shop: Shop) -> None:
+    result, _ = shop.finetune(
+        split=SplitOptions(held_out="both"), options=replace(OPTIONS, epochs=10), promote=False
+    )
+    held_out = result.judgement.held_out
+    assert list(held_out) == ["documents", "questions"]
+    # .3 of 80 by document, half as many of the others' questions.
+    assert [comparison.n for comparison in held_out.values()] == [24, 12]
+    assert result.judgement.comparison is held_out["documents"]
+    assert "on 24 new questions about new documents" in result.verdict.reason
+    assert "on 12 new questions about known documents" in result.verdict.reason
+    assert list(result.to_json()["held_out"]) == ["documents", "questions"]
 
 
 def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: FinetuneResult) -> None:

@@ -25,11 +25,12 @@ from rag_app.progress import Progress, silent
 GIVEN = replace(OPTIONS, method="full,adapter", learning_rate=1e-7, epochs=1)
 MATERIAL = Material(
     split=Split([], [], [], {}),
+    pairs=[],
     rows=ROWS,
     row_clusters=SUBJECTS[:48],
     pool=NegativePool([row.passage for row in ROWS], SUBJECTS[:48]),
     dev=DEV,
-    test=[],
+    tests={},
     train=[],
     unmatched=Unmatched(),
     self_answering=0,

@@ -143,10 +143,11 @@ def measure(corpus: Corpus, row: Row, device: str) -> dict[str, Any]:
     """Train as the row says, and score it on training and on held-out questions."""
     from rag_app.evaluate.comparison import exact_outcomes, scores_json
     from rag_app.evaluate.statistics import summarise
-    from rag_app.finetune.data.material import SplitOptions, prepare_material, read_labelled
+    from rag_app.finetune.data.material import prepare_materials, read_labelled
     from rag_app.finetune.train.memory import peak_memory_mb
     from rag_app.index import Passages
     from rag_app.ingest.stage import ingest
+    from rag_app.pairs import SplitOptions
 
     settings = settings_for(corpus, device)
     workspace, options = workspace_of(settings), index_options(settings)
@@ -154,7 +155,7 @@ def measure(corpus: Corpus, row: Row, device: str) -> dict[str, Any]:
     index, base = open_base(settings)
     passages = index.passages()
     labelled, _ = read_labelled(corpus.questions, passages.nodes)
-    material = prepare_material(
+    [material] = prepare_materials(
         labelled[:PAIRS],
         [],
         train_on="labelled",

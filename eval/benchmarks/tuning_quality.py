@@ -42,9 +42,8 @@ from rag_app.evaluate.verdict import guard
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import (
     Material,
-    SplitOptions,
     TrainOn,
-    prepare_material,
+    prepare_materials,
     read_labelled,
 )
 from rag_app.finetune.options import NegativeOptions, TrainingOptions
@@ -53,7 +52,7 @@ from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
 from rag_app.index import Passages, VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.models.device import has_bf16
-from rag_app.pairs import Pair
+from rag_app.pairs import Pair, SplitOptions
 from rag_app.questions.own_examples import MOST
 
 NAME = "tuning_quality"
@@ -154,7 +153,7 @@ def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str =
         if way.filters:
             questions = filter_questions(questions, passages, base).kept
         written = to_pairs(questions)
-    material = prepare_material(
+    [material] = prepare_materials(
         labelled,
         written,
         train_on=kind,

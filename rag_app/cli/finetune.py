@@ -138,6 +138,38 @@ def finetune(
             min=1, help="Random or mined negatives for each pair.", rich_help_panel=NEGATIVES
         ),
     ] = 1,
+    held_out: Annotated[
+        str,
+        typer.Option(
+            help="What is new about a held-out question: documents (new questions about new "
+            "documents), questions (about passages that other questions are trained on) or both. "
+            "auto: both where enough passages have several questions.",
+            rich_help_panel=DATA,
+        ),
+    ] = "auto",
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Cross-validation: every question is held out once, in one of so many trainings. "
+            "[one split]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    repeats: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Cross-validate so often, with other folds.", rich_help_panel=DATA
+        ),
+    ] = 1,
+    no_refit: Annotated[
+        bool,
+        typer.Option(
+            "--no-refit",
+            help="Put the judged model into service, not one trained again on all pairs.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
     dev_share: Annotated[
         float,
         typer.Option(help="Share of the pairs that chooses the checkpoint.", rich_help_panel=DATA),
@@ -172,8 +204,8 @@ def finetune(
     """Train on question/passage pairs, score before and after on held-out questions, and put the
     tuned index into service if it won.
 
-    Without --pairs the questions come from `rag-app questions`. The pairs are split by document:
-    no test answer is ever trained on.
+    Without --pairs the questions come from `rag-app questions`. What is held out is never trained
+    on before the verdict; after a promotion the same training runs on all pairs.
     """
     from rag_app.finetune.train.processes import is_follower
 
@@ -190,17 +222,18 @@ def finetune(
         seed=seed,
     )
     from rag_app.errors import ConfigError
-    from rag_app.finetune.data.material import SplitOptions
     from rag_app.finetune.options import KINDS, NegativeOptions, TrainingOptions
     from rag_app.finetune.presets import DEFAULT, PRESETS, QUICK
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
+    from rag_app.pairs import HELD_OUT, SplitOptions
 
     kind = train_on or ("labelled" if pairs else "synthetic")
     for flag, value, known in (
         ("--train-on", kind, TRAIN_ON),
         ("--preset", preset, (None, *PRESETS)),
         ("--negatives", negatives, KINDS),
+        ("--held-out", held_out, HELD_OUT),
     ):
         if value not in known:
             names = ", ".join(filter(None, known))
@@ -229,11 +262,19 @@ def finetune(
             negatives=NegativeOptions(negatives, negatives_per_pair),  # type: ignore[arg-type]
             seed=settings.seed,
         ),
-        split=SplitOptions(dev_share=dev_share, test_share=test_share, group_by=group_by),
+        split=SplitOptions(
+            dev_share=dev_share,
+            test_share=test_share,
+            group_by=group_by,
+            held_out=held_out,  # type: ignore[arg-type]
+            folds=folds,
+            repeats=repeats,
+        ),
         # All that quick says is how many epochs.
         preset=None if preset == QUICK and epochs else preset,
         canary=canary,
         promote=not no_promote,
+        refit=not no_refit,
         columns=columns_of(settings),
         llm=language_model_of(settings),
         results=settings.results,
@@ -260,19 +301,20 @@ def _batch_size(text: str | None) -> dict[str, Any]:
 def _show(run: Run, result: "FinetuneResult") -> None:
     from rag_app.cli.changes import show_changes
     from rag_app.cli.scores import comparison_table, figure
+    from rag_app.finetune.judge import PROMISES
 
     _show_left_out(run, result)
     data, training, judgement = result.data, result.training, result.judgement
-    split = data.split
     run.say(
         f"trained on {data.training_pairs} pairs in {training.seconds:.0f} s ({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB); "
         + _best_epoch(training)
         + _query_adapter(result)
     )
-    run.say(f"split by document: {split['train']} train, {split['dev']} dev, {split['test']} test")
-    title = f"{judgement.comparison.n} held-out questions"
-    run.out.print(comparison_table(judgement.comparison, title=title), "")
+    run.say(_split(result))
+    for what, comparison in judgement.held_out.items():
+        title = f"{comparison.n} held-out questions: {PROMISES[what]}"
+        run.out.print(comparison_table(comparison, title=title), "")
     seen = judgement.training_scores
     before, after = (each["hit_rate@1"].mean for each in (seen.base, seen.tuned))
     run.say(
@@ -280,9 +322,10 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         f"{figure(before)} -> {figure(after)}"
     )
     _show_canary(run, result)
-    run.say(f"ANN recall@10: {100 * judgement.ann_recall:.3g} % of what exact search finds")
+    run.say(f"ANN recall@10: {100 * result.ann_recall:.3g} % of what exact search finds")
     show_changes(run, result)
     run.say(str(result.verdict), style="bold")
+    _show_refit(run, result)
     run.say(f"model: {result.model}")
     _show_loading(run, result)
     run.say(f"every question: {result.results}")
@@ -291,6 +334,48 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         if result.promoted
         else f"index {result.index} is not in service; `rag-app index use {result.index}` puts it "
         "there"
+    )
+
+
+def _split(result: "FinetuneResult") -> str:
+    """How the pairs were used."""
+    split, folds = result.data.split, result.data.folds
+    held_out = f"{split['test']} test" if split["test"] else ""
+    known = f"{split['known']} test questions of passages that are trained on"
+    parts = ", ".join(filter(None, [held_out, known if split["known"] else ""]))
+    trained = f"{split['train']} train, {split['dev']} dev"
+    if folds > 1:
+        return f"{folds} splits, the first with {trained}; together {parts}"
+    how = "by document" if split["test"] else "by question"
+    return f"split {how}: {trained}, {parts}"
+
+
+def _show_refit(run: Run, result: "FinetuneResult") -> None:
+    from rag_app.cli.scores import figure
+
+    refit = result.refit
+    if refit is None:
+        return
+    if refit.refused:
+        run.warn(
+            f"the refit on all {refit.pairs} pairs is not taken: {refit.refused}; "
+            + ("nothing goes into service" if result.data.folds > 1 else "the judged model is")
+        )
+        return
+    checks = []
+    if refit.dev_mrr:
+        before, after = map(figure, refit.dev_mrr)
+        checks.append(f"dev MRR@10 {before} -> {after}, which it was trained on")
+    if refit.agreement is not None:
+        checks.append(
+            f"same first passage as the judged model for {100 * refit.agreement:.0f} % of "
+            "out-of-domain questions"
+        )
+    run.say(
+        f"refit: the training that was judged, on all {refit.pairs} pairs; the verdict is about "
+        f"this recipe, since nothing is left to judge the refit by ({'; '.join(checks)})"
+        if checks
+        else f"refit: the training that was judged, on all {refit.pairs} pairs"
     )
 
 

@@ -227,6 +227,11 @@ def _metric(name: str | None, budget: int) -> str | None:
 def _show(run: Run, result: "SweepResult") -> None:
     if result.unmatched:
         run.warn(str(result.unmatched))
+    for refit, judged in result.refits.items():
+        run.say(
+            f"{refit} was trained on all pairs; the scores are those of {judged}, which was judged "
+            "before"
+        )
     if result.seen:
         run.warn(
             f"{result.seen} questions were left out: a tuned model was trained on their documents"

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rag_app.disk import write_whole
+from rag_app.finetune.judge import PROMISES
 from rag_app.finetune.loading import llama_index_code, sentence_transformers_code
 from rag_app.models.query_map import QUERY_MAP
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from rag_app.evaluate.statistics import Estimate
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.result import FinetuneResult
+    from rag_app.pairs import HeldOut
 
 SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
 
@@ -32,8 +34,7 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         "",
         f"- pairs: {source}; trained on: {request.train_on if request.pairs else 'synthetic'} "
         f"({result.data.training_pairs} rows)",
-        f"- split by document: {result.data.split['train']} train, {result.data.split['dev']} dev, "
-        f"{result.data.split['test']} test pairs",
+        _split(result),
         "",
         "## Training",
         "",
@@ -43,23 +44,51 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         f"seed {options.seed}",
         f"- {training.seconds:.0f} s on {training.device}, {training.pairs_per_second} pairs/s",
         *_adapter(result),
+        *_refit(result),
         "",
-        f"## Before and after, on {result.judgement.comparison.n} held-out questions",
-        "",
-        "| metric | base | tuned |",
-        "|---|---|---|",
-        *(
-            f"| {name} | {_cell(result.judgement.comparison.base[name])} "
-            f"| {_cell(result.judgement.comparison.tuned[name])} |"
-            for name in SHOWN
-        ),
-        "",
+        *(line for what in result.judgement.held_out for line in _before_and_after(result, what)),
         f"Means with 95 % intervals. Verdict: {result.verdict}.",
         *_canary(result),
         "",
         *_use(result),
     ]
     write_whole(result.model / "README.md", "\n".join(lines))
+
+
+def _split(result: "FinetuneResult") -> str:
+    split, folds = result.data.split, result.data.folds
+    how = f"{folds} splits, the first with" if folds > 1 else "split:"
+    known = f", {split['known']} test pairs of passages that are trained on"
+    return (
+        f"- {how} {split['train']} train, {split['dev']} dev, {split['test']} test pairs"
+        f"{known if split['known'] else ''}"
+    )
+
+
+def _refit(result: "FinetuneResult") -> list[str]:
+    refit = result.refit
+    if refit is None or refit.refused:
+        return []
+    return [
+        f"- these weights are a refit of {refit.judged.name}: the same training on all "
+        f"{refit.pairs} pairs. The scores below are those of the judged model, on questions that "
+        "it never saw; none are left that this one did not see."
+    ]
+
+
+def _before_and_after(result: "FinetuneResult", what: "HeldOut") -> list[str]:
+    compared = result.judgement.held_out[what]
+    return [
+        f"## Before and after, on {compared.n} {PROMISES[what]}",
+        "",
+        "| metric | base | tuned |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {_cell(compared.base[name])} | {_cell(compared.tuned[name])} |"
+            for name in SHOWN
+        ),
+        "",
+    ]
 
 
 def _adapter(result: "FinetuneResult") -> list[str]:

@@ -1,27 +1,20 @@
-"""Third step: index with the tuned model, score base and tuned on held-out questions, decide."""
+"""Third step: what the held-out questions of all splits say together, and the decision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
-from rag_app.chunks import passage_text
-from rag_app.evaluate.canary import watch_canary
-from rag_app.evaluate.comparison import (
-    Comparison,
-    compare_outcomes,
-    exact_outcomes,
-    search_loss,
-)
+from rag_app.evaluate.comparison import Comparison, compare_outcomes
+from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Estimate, summarise
-from rag_app.evaluate.verdict import Verdict, guard
-from rag_app.finetune.context import TrainingContext, TunableIndex
-from rag_app.index import IndexInfo, OpenIndex, Passages, name_for
-from rag_app.models import EmbeddingModel
-from rag_app.models.plain import PlainEncode
-from rag_app.pairs import Question
+from rag_app.evaluate.verdict import LEVEL, Verdict, guard, of_both
+from rag_app.finetune.trial import BaseAndTuned, Trial
+from rag_app.pairs import HeldOut
 
-if TYPE_CHECKING:
-    from rag_app.finetune.prepare import Prepared
+# What a comparison promises, by what is new about its questions.
+PROMISES: dict[HeldOut, str] = {
+    "documents": "new questions about new documents",
+    "questions": "new questions about known documents",
+}
 
 
 @dataclass(frozen=True)
@@ -29,69 +22,91 @@ class Judgement:
     """What held-out questions say.
 
     Fields:
-        comparison: base against tuned on the test questions.
+        held_out: base against tuned, by what is new about the questions.
         training_scores: the same on the training questions, which is no measure of quality.
         plain: scores on the test questions of plain `encode`, which leaves out prompts and the map
             on questions; None where it gives the same vectors.
         canary: base against tuned on out-of-domain questions.
         canary_skipped: why there is no canary; empty if there is one.
-        ann_recall: share of the exact ten nearest chunks that the index's own search returns.
     """
 
-    comparison: Comparison
+    held_out: dict[HeldOut, Comparison]
     training_scores: Comparison
     plain: dict[str, Estimate] | None
     canary: Comparison | None
     canary_skipped: str
     verdict: Verdict
-    ann_recall: float
+
+    @property
+    def comparison(self) -> Comparison:
+        """On questions about new documents, or where none are held out, about known ones."""
+        return next(iter(self.held_out.values()))
 
 
-def make_tuned(context: TrainingContext, base: TunableIndex, tuned: EmbeddingModel) -> TunableIndex:
-    """The index of the tuned model beside that of the base, to be filled."""
-    catalog = context.workspace.catalog
-    info = IndexInfo.of(tuned, base.index.info.chunking, base_model=base.index.info.base_model)
-    return OpenIndex(catalog.make(name_for(catalog.names(), info), info), tuned)
+def judge(trials: Sequence[Trial], *, seed: int, canary_skipped: str = "") -> Judgement:
+    """Pool the outcomes of all splits, and decide.
 
-
-def judge(
-    context: TrainingContext, prepared: "Prepared", tuned: TunableIndex, *, seed: int
-) -> Judgement:
-    """Score the base and the tuned model on the same questions, and decide."""
-    base, material = prepared.base.model, prepared.material
-    passages = tuned.index.passages()
-
-    def compared(questions: Sequence[Question]) -> Comparison:
-        before, after = (
-            exact_outcomes(each, model, questions, cache=context.cache, progress=context.progress)
-            for each, model in ((prepared.passages, base), (passages, tuned.model))
+    Arguments:
+        trials: one, or one for each fold.
+    """
+    kinds = list(dict.fromkeys(what for trial in trials for what in trial.held_out))
+    held_out = {
+        what: _compared(
+            [trial.held_out.get(what) for trial in trials],
+            seed=seed,
+            asked=PROMISES[what],
+            level=LEVEL / len(kinds),
         )
-        return compare_outcomes(before, after, seed=seed)
-
-    comparison, training_scores = compared(material.test), compared(material.train)
-    canary = prepared.canary
-    watched = (
-        watch_canary(canary, base, tuned.model, cache=context.cache, seed=seed) if canary else None
-    )
-    verdict = guard(comparison.verdict, watched.differences) if watched else comparison.verdict
+        for what in kinds
+    }
+    watched = [trial.canary for trial in trials]
+    canary = _compared(watched, seed=seed) if any(watched) else None
+    verdicts = [comparison.verdict for comparison in held_out.values()]
+    verdict = of_both(*verdicts) if len(verdicts) > 1 else verdicts[0]
+    plain = [trial.plain for trial in trials]
     return Judgement(
-        comparison=comparison,
-        training_scores=training_scores,
-        plain=_plain_scores(tuned.model, passages, material.test, seed=seed),
-        canary=watched,
-        canary_skipped=prepared.canary_skipped,
-        verdict=verdict,
-        ann_recall=1 - search_loss(tuned.index, tuned.model, comparison.tuned_outcomes),
+        held_out=held_out,
+        training_scores=_compared([trial.training for trial in trials], seed=seed),
+        plain=summarise(_pooled(plain), seed=seed) if any(plain) else None,
+        canary=canary,
+        canary_skipped=canary_skipped,
+        verdict=guard(verdict, canary.differences) if canary else verdict,
     )
 
 
-def _plain_scores(
-    tuned: EmbeddingModel, passages: Passages, questions: Sequence[Question], *, seed: int
-) -> dict[str, Estimate] | None:
-    plain = PlainEncode(tuned)
-    if plain.is_the_same:
-        return None
-    if tuned.prompts.passage:
-        texts = [passage_text(node) for node in passages.nodes]
-        passages = Passages(passages.nodes, plain.embed_passages(texts))
-    return summarise(exact_outcomes(passages, plain, questions), seed=seed)
+def _compared(
+    splits: "Sequence[BaseAndTuned | None]",
+    *,
+    seed: int,
+    asked: str = "",
+    level: float = LEVEL,
+) -> Comparison:
+    before = [one.base if one else None for one in splits]
+    after = [one.tuned if one else None for one in splits]
+    folds = {
+        outcome.question_id: fold
+        for fold, outcomes in enumerate(_named_apart(before))
+        for outcome in outcomes
+    }
+    return compare_outcomes(
+        _pooled(before),
+        _pooled(after),
+        seed=seed,
+        folds=folds if len(splits) > 1 else None,
+        asked=asked,
+        level=level,
+    )
+
+
+def _pooled(splits: Sequence[list[Outcome] | None]) -> list[Outcome]:
+    return [outcome for outcomes in _named_apart(splits) for outcome in outcomes]
+
+
+def _named_apart(splits: Sequence[list[Outcome] | None]) -> list[list[Outcome]]:
+    """Outcomes by split; a question that several splits asked is told apart by their numbers."""
+    if len(splits) == 1:
+        return [list(splits[0] or ())]
+    return [
+        [replace(outcome, question_id=f"{number} {outcome.question_id}") for outcome in split or ()]
+        for number, split in enumerate(splits, 1)
+    ]

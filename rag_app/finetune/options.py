@@ -54,6 +54,8 @@ class TrainingOptions:
         blend: share of the tuned weights in the saved ones, the base's being the rest.
         whitening: share of it that an adapter begins with, unless dev certainly loses by it; None
             for methods that train weights.
+        adapter_epochs: of an adapter, whose epochs take milliseconds; None: ten for each of
+            `epochs`.
         negatives: passages to train against besides those of the batch.
     """
 
@@ -69,6 +71,7 @@ class TrainingOptions:
     mini_batch: int = 32
     blend: float = 0.5
     whitening: float | None = 1.0
+    adapter_epochs: int | None = None
     negatives: NegativeOptions = NegativeOptions()
     seed: int = 13
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from rag_app.errors import TrainingError
 from rag_app.finetune.context import TrainingContext
@@ -46,6 +47,7 @@ class TrainedModel:
     Fields:
         report: one of all phases.
         options: by which it was made.
+        recipe: what trains the same on other pairs without dev questions.
         query_map_dropped: a map on questions was trained and left out, since it alone did certain
             harm on out-of-domain questions.
     """
@@ -53,6 +55,7 @@ class TrainedModel:
     model: EmbeddingModel
     report: TrainingReport
     options: TrainingOptions
+    recipe: "Recipe"
     query_map_dropped: bool = False
 
 
@@ -62,6 +65,23 @@ class Phase:
 
     method: str
     loss: str
+
+
+@dataclass(frozen=True)
+class FixedPhase:
+    """A phase with what dev questions chose of it.
+
+    Fields:
+        epochs: to train; of an adapter its own short ones.
+        whitening: share that an adapter begins with; None of weights.
+    """
+
+    name: Phase
+    epochs: int
+    whitening: float | None
+
+
+Recipe: TypeAlias = tuple[FixedPhase, ...]
 
 
 def plan_phases(options: TrainingOptions) -> list[Phase]:
@@ -137,29 +157,78 @@ def _train_phases(
 ) -> TrainedModel:
     model = base
     reports: list[TrainingReport] = []
+    recipe: list[FixedPhase] = []
     dropped = False
+    scaled = _scaled(options, base)
     for phase in plan_phases(options):
         adapter = phase.method == ADAPTER
         if adapter and reports and material.dev is None:
             continue
-        rows = _rows(context, phase, model, material, options)
-        scale = options.scale or round(1 / base.temperature)
-        chosen = replace(
-            options,
-            method=phase.method,
-            loss=phase.loss,
-            scale=scale,
-            # What says nothing to weights must not train them anew.
-            whitening=options.whitening if adapter else None,
-        )
-        name = "train query adapter" if adapter else f"train weights, {phase.loss}"
-        watched = replace(context, progress=renamed(context.progress, "train", name))
-        tuned, report = _train_one(watched, model, rows, material, chosen)
+        tuned, report = _train_phase(context, phase, model, material, scaled)
         dropped = adapter and bool(reports) and harms(tuned) and not harms(model)
         if not dropped:
             model = tuned
             reports.append(report)
-    return TrainedModel(model, _together(reports), options, query_map_dropped=dropped)
+            recipe.append(FixedPhase(phase, report.best_epoch, report.whitening))
+    return TrainedModel(
+        model, _together(reports), options, tuple(recipe), query_map_dropped=dropped
+    )
+
+
+def follow_recipe(
+    context: TrainingContext,
+    base: EmbeddingModel,
+    material: Material,
+    options: TrainingOptions,
+    *,
+    recipe: Recipe,
+) -> TrainedModel:
+    """Train by a recipe, for as many epochs as it says; dev questions have no part in it.
+
+    Raises:
+        TrainingError: another process is training the same.
+    """
+    key = training_key(base.fingerprint, material.rows, [], options)
+    with training_lock(context.models, f".training-{key}"):
+        model, reports = base, []
+        for fixed in recipe:
+            chosen = replace(_scaled(options, base), whitening=fixed.whitening)
+            if fixed.name.method == ADAPTER:
+                chosen = replace(chosen, adapter_epochs=fixed.epochs)
+            else:
+                chosen = replace(chosen, epochs=fixed.epochs)
+            model, report = _train_phase(context, fixed.name, model, material, chosen, refit=True)
+            reports.append(report)
+    return TrainedModel(model, _together(reports), options, recipe)
+
+
+def _scaled(options: TrainingOptions, base: EmbeddingModel) -> TrainingOptions:
+    """With the scale of the base's family, unless one is named."""
+    return replace(options, scale=options.scale or round(1 / base.temperature))
+
+
+def _train_phase(
+    context: TrainingContext,
+    phase: Phase,
+    model: EmbeddingModel,
+    material: Material,
+    options: TrainingOptions,
+    *,
+    refit: bool = False,
+) -> tuple[EmbeddingModel, TrainingReport]:
+    adapter = phase.method == ADAPTER
+    rows = _rows(context, phase, model, material, options)
+    chosen = replace(
+        options,
+        method=phase.method,
+        loss=phase.loss,
+        # What says nothing to weights must not train them anew.
+        whitening=options.whitening if adapter else None,
+    )
+    name = "train query adapter" if adapter else f"train weights, {phase.loss}"
+    watched = replace(context, progress=renamed(context.progress, "train", name))
+    kind = ADAPTER if adapter else phase.loss
+    return _train_one(watched, model, rows, material, chosen, f"refit-{kind}" if refit else kind)
 
 
 def _together(reports: Sequence[TrainingReport]) -> TrainingReport:
@@ -216,9 +285,9 @@ def _train_one(
     rows: Sequence[TrainingRow],
     material: Material,
     options: TrainingOptions,
+    kind: str,
 ) -> tuple[EmbeddingModel, TrainingReport]:
     key = training_key(base.fingerprint, rows, _texts(material), options)
-    kind = ADAPTER if options.method == ADAPTER else options.loss
     end = f"-{kind}-{key}"
     target = context.models / f"{_short(base.name, LONGEST_NAME - len(end))}{end}"
     if (target / REPORT_FILE).is_file():
@@ -272,5 +341,5 @@ def _train_into(
 
 def _short(name: str, longest: int) -> str:
     """The last part of a model's name, without what earlier phases added to it."""
-    plain = re.sub(rf"(-({'|'.join([*LOSSES, ADAPTER])})-[0-9a-f]{{8}})+$", "", name)
+    plain = re.sub(rf"(-(refit-)?({'|'.join([*LOSSES, ADAPTER])})-[0-9a-f]{{8}})+$", "", name)
     return short_model_name(plain, longest)

@@ -7,7 +7,7 @@ from rag_app.chunks import WHOLE_PASSAGES, Chunking
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.canary import Canary, find_canary, read_canary, why_no_canary
 from rag_app.finetune.context import TrainingContext, TunableIndex
-from rag_app.finetune.data.material import Material, prepare_material, read_labelled
+from rag_app.finetune.data.material import Material, prepare_materials, read_labelled
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.index import (
     Catalog,
@@ -29,6 +29,7 @@ class Prepared:
         source: the index that was named, or is in service.
         base: the index of the untuned model, often the same.
         passages: all of its chunks.
+        materials: one, or one for each fold.
         canary: out-of-domain questions; None where there are none.
         canary_skipped: why there are none.
         may_be_replaced: what is in service holds the same chunks, so that the tuned index may take
@@ -38,7 +39,7 @@ class Prepared:
     source: VectorIndex
     base: TunableIndex
     passages: Passages
-    material: Material
+    materials: list[Material]
     canary: Canary | None
     canary_skipped: str = ""
     may_be_replaced: bool = True
@@ -56,10 +57,10 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
     source = dataset.index if dataset else catalog.open(request.index)
     base = dataset or open_base(context, request, source)
     passages = base.index.passages()
-    material = _material(context, request, base, passages)
+    materials = _materials(context, request, base, passages)
     canary, skipped = _canary(request, base, passages)
     replaces = dataset is None or _holds_the_same(in_service(catalog), base.index)
-    return Prepared(source, base, passages, material, canary, skipped, may_be_replaced=replaces)
+    return Prepared(source, base, passages, materials, canary, skipped, may_be_replaced=replaces)
 
 
 def _open_dataset(context: TrainingContext, request: FinetuneRequest) -> TunableIndex | None:
@@ -126,19 +127,19 @@ def _untuned_name(catalog: Catalog, index: VectorIndex, info: IndexInfo) -> str:
     return next(same, f"{index.name[:90]}-untuned")
 
 
-def _material(
+def _materials(
     context: TrainingContext,
     request: FinetuneRequest,
     base: TunableIndex,
     passages: Passages,
-) -> Material:
+) -> list[Material]:
     labelled: list[Pair] = []
     unmatched = Unmatched()
     if request.pairs is not None:
         labelled, unmatched = read_labelled(request.pairs, passages.nodes, columns=request.columns)
     wanted = request.train_on != "labelled" or request.pairs is None
     synthetic = _synthetic(context, request, base, passages) if wanted else []
-    return prepare_material(
+    return prepare_materials(
         labelled,
         synthetic,
         train_on=request.train_on,

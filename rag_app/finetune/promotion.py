@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_app.finetune.context import TrainingContext, TunableIndex
-from rag_app.index import copy_chunks
+from rag_app.index import IndexInfo, OpenIndex, copy_chunks, name_for
+from rag_app.models import EmbeddingModel
 
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
@@ -30,6 +31,13 @@ class Lineage:
         if base.index.name != self.source.name:
             copy_chunks(self.source, base.index, model=base.model, cache=cache, progress=progress)
         copy_chunks(base.index, tuned.index, model=tuned.model, cache=cache, progress=progress)
+
+
+def make_tuned(context: TrainingContext, base: TunableIndex, tuned: EmbeddingModel) -> TunableIndex:
+    """The index of the tuned model beside that of the base, to be filled."""
+    catalog = context.workspace.catalog
+    info = IndexInfo.of(tuned, base.index.info.chunking, base_model=base.index.info.base_model)
+    return OpenIndex(catalog.make(name_for(catalog.names(), info), info), tuned)
 
 
 def promote(context: TrainingContext, lineage: Lineage) -> None:

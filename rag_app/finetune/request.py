@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag_app.documents import Columns
-from rag_app.finetune.data.material import SplitOptions, TrainOn
+from rag_app.finetune.data.material import TrainOn
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.presets import DEFAULT
 from rag_app.llm.choose import LanguageModelOptions
+from rag_app.pairs import SplitOptions
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class FinetuneRequest:
         usual_model: the same, where none is named.
         preset: "quick" instead of what the options say of epochs.
         canary: out-of-domain questions with their passages; the sample data unless named.
+        refit: what is promoted is trained again on all pairs.
         columns: of a table of pairs.
         llm: writes questions where there are no pairs.
         results: folder for what is measured.
@@ -35,6 +37,7 @@ class FinetuneRequest:
     preset: str | None = None
     canary: Path | None = None
     promote: bool = True
+    refit: bool = True
     columns: Columns = Columns()
     llm: LanguageModelOptions = LanguageModelOptions()
     results: Path = Path("storage/results")

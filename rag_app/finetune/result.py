@@ -9,6 +9,7 @@ from rag_app.evaluate.verdict import PRIMARY_METRIC, Verdict
 from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.judge import Judgement
 from rag_app.finetune.options import TrainingOptions, TrainingReport
+from rag_app.finetune.refit import Refit
 from rag_app.pairs import Unmatched
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ class DataSummary:
     """How pairs were used.
 
     Fields:
-        split: pairs by what they were for: train, dev, test.
+        split: pairs by what they were for: train, dev, test (new documents), known (test questions
+            about documents that are trained on). Of folds train and dev are those of the first,
+            test and known of all.
+        folds: number of splits, 1 without folds.
         training_pairs: rows that were trained on.
         unmatched: questions left out because their answer is not in the index.
         self_answering: questions left out because they repeat the passage that answers them.
@@ -28,6 +32,7 @@ class DataSummary:
     """
 
     split: dict[str, int]
+    folds: int
     training_pairs: int
     unmatched: Unmatched
     self_answering: int
@@ -39,6 +44,9 @@ class FinetuneResult:
     """What tuning brought. `index` is the tuned one, in service if `promoted`.
 
     Fields:
+        model: what is indexed: the refit, if there is one that passed its checks.
+        training, options: of the model that was judged; of folds, of the first.
+        ann_recall: share of the exact ten nearest chunks that the index's own search returns.
         query_map_dropped: a map on questions was left out, since it alone did certain harm on
             out-of-domain questions.
         titles: of the passages that answer the held-out questions, by chunk id.
@@ -55,6 +63,8 @@ class FinetuneResult:
     options: TrainingOptions
     query_map_dropped: bool
     judgement: Judgement
+    refit: Refit | None
+    ann_recall: float
     titles: dict[str, str]
     seconds: float
     results: Path
@@ -77,6 +87,7 @@ class FinetuneResult:
             "verdict": self.verdict.decision,
             "reason": self.verdict.reason,
             "split": data.split,
+            "folds": data.folds,
             "training_pairs": data.training_pairs,
             "unmatched": data.unmatched.count,
             "unmatched_example": data.unmatched.example,
@@ -87,6 +98,10 @@ class FinetuneResult:
             "tuned": compared["tuned"],
             "plain_encode": scores_json(judgement.plain) if judgement.plain else None,
             "differences": compared["differences"],
+            "held_out": {
+                what: {"n": one.n, **_scores(one)} for what, one in judgement.held_out.items()
+            },
+            "refit": self.refit.to_json() if self.refit else None,
             "flips": compared["flips"],
             "p": judgement.comparison.differences[PRIMARY_METRIC].p,
             "on_training_questions": {
@@ -94,7 +109,7 @@ class FinetuneResult:
                 "tuned": scores_json(training.tuned),
             },
             "canary": _canary_json(judgement.canary),
-            "ann_recall@10": judgement.ann_recall,
+            "ann_recall@10": self.ann_recall,
             "options": asdict(self.options),
             "training": asdict(self.training),
             "query_map_dropped": self.query_map_dropped,
@@ -119,5 +134,9 @@ class FinetuneResult:
 def _canary_json(canary: Comparison | None) -> dict[str, Any] | None:
     if canary is None:
         return None
-    compared = canary.to_json()
-    return {key: compared[key] for key in ("n", "base", "tuned", "differences")}
+    return {"n": canary.n, **_scores(canary)}
+
+
+def _scores(compared: Comparison) -> dict[str, Any]:
+    plain = compared.to_json()
+    return {key: plain[key] for key in ("base", "tuned", "differences")}

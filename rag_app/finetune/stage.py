@@ -5,22 +5,24 @@ import time
 from collections.abc import Callable, Sequence
 
 from rag_app.disk import refuse_unwritable, write_whole
-from rag_app.evaluate.canary import harm_on
+from rag_app.errors import ConfigError
+from rag_app.evaluate.comparison import exact_outcomes, search_loss
 from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.card import write_card
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.rows import cut_passages
-from rag_app.finetune.judge import judge, make_tuned
-from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.phases import TrainedModel, plan_phases, train_phases
+from rag_app.finetune.judge import judge
+from rag_app.finetune.phases import plan_phases
 from rag_app.finetune.prepare import Prepared, prepare
-from rag_app.finetune.presets import QUICK, as_quick
-from rag_app.finetune.promotion import Lineage, promote
+from rag_app.finetune.promotion import Lineage, make_tuned, promote
+from rag_app.finetune.refit import refit
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.result import DataSummary, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
+from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
 from rag_app.index import Passages, Workspace
+from rag_app.models import EmbeddingModel
 from rag_app.progress import Progress, announce, silent
 
 # Of a run, as its headings count them.
@@ -34,7 +36,7 @@ def finetune(
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> FinetuneResult:
-    """Prepare, train, judge; promote the tuned index if it won.
+    """Prepare, train, judge; train on all pairs, and promote that index, if it won.
 
     The base is the model that the index's model was tuned from, if it was tuned: running the same
     command again gives the same result, not a tuning of the tuned. A run that was killed goes on.
@@ -56,35 +58,41 @@ def finetune(
 
 def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneResult:
     started = time.monotonic()
-    plan_phases(request.options)
-    refuse_unwritable(request.results, is_folder=True, make_parents=True)
-    announce(context.progress, 1, STEPS, "reading and splitting the pairs")
-    prepared = prepare(context, request)
-    announce(context.progress, 2, STEPS, "training")
-    trained = _train(context, request, prepared)
-    announce(context.progress, 3, STEPS, "embedding the passages with the tuned model")
-    tuned = make_tuned(context, prepared.base, trained.model)
-    lineage = Lineage(prepared.source, prepared.base, tuned)
+    _check(request)
+    prepared, trials = _try_out(context, request)
+    judgement = judge(trials, seed=request.options.seed, canary_skipped=prepared.canary_skipped)
+    won = judgement.verdict.decision == "promote"
+    promoting = won and request.promote and prepared.may_be_replaced
+    refitted = None
+    if request.split.folds or (promoting and request.refit):
+        announce(context.progress, 4, STEPS, "training on all pairs as it was judged")
+        batch_size = request.options.batch_size
+        refitted = refit(context, prepared, trials, batch_size=batch_size)
+        # Of folds there is no judged model that could take its place.
+        promoting = promoting and not (request.split.folds and refitted.refused)
+    taken = refitted.trained if refitted and not refitted.refused else trials[0].trained
+    announce(context.progress, 4, STEPS, "indexing with the tuned model")
+    lineage = Lineage(
+        prepared.source, prepared.base, make_tuned(context, prepared.base, taken.model)
+    )
     lineage.bring_up_to_date(context)
-    announce(context.progress, 4, STEPS, "scoring base and tuned on held-out questions")
-    judgement = judge(context, prepared, tuned, seed=request.options.seed)
-    base = prepared.base
     result = FinetuneResult(
-        model=tuned.model.folder,
-        base_model=base.model.name,
-        index=tuned.index.name,
-        base_index=base.index.name,
-        promoted=request.promote
-        and prepared.may_be_replaced
-        and judgement.verdict.decision == "promote",
-        data=_summary(prepared, trained.options),
-        training=trained.report,
-        options=trained.options,
-        query_map_dropped=trained.query_map_dropped,
+        model=taken.model.folder,
+        base_model=prepared.base.model.name,
+        index=lineage.tuned.index.name,
+        base_index=prepared.base.index.name,
+        promoted=promoting,
+        data=_summary(prepared, trials),
+        training=trials[0].trained.report,
+        options=trials[0].trained.options,
+        query_map_dropped=trials[0].trained.query_map_dropped,
         judgement=judgement,
+        refit=refitted,
+        ann_recall=1
+        - search_loss(lineage.tuned.index, taken.model, _answered(context, prepared, taken.model)),
         titles=_titles(prepared.passages, judgement.comparison.tuned_outcomes),
         seconds=time.monotonic() - started,
-        results=request.results / f"finetune-{tuned.model.name}",
+        results=request.results / f"finetune-{taken.model.name}",
     )
     _keep(result, request)
     if result.promoted:
@@ -92,22 +100,52 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     return result
 
 
-def _train(context: TrainingContext, request: FinetuneRequest, prepared: Prepared) -> TrainedModel:
-    """Second step."""
-    options, base = request.options, prepared.base.model
-    if request.preset == QUICK:
-        options = as_quick(options, prepared.material.rows, base)
-    harms = harm_on(prepared.canary, base, cache=context.cache, seed=options.seed)
-    return train_phases(context, base, prepared.material, options, harms=harms)
+def _check(request: FinetuneRequest) -> None:
+    """Refuse what could not end well before anything is read."""
+    plan_phases(request.options)
+    if request.split.folds and not request.refit:
+        raise ConfigError(
+            "--folds judges a recipe by several models, and only its refit on all pairs can be "
+            "used; leave out --no-refit"
+        )
+    refuse_unwritable(request.results, is_folder=True, make_parents=True)
 
 
-def _summary(prepared: Prepared, options: TrainingOptions) -> DataSummary:
-    material = prepared.material
+def _try_out(context: TrainingContext, request: FinetuneRequest) -> tuple[Prepared, list[Trial]]:
+    """Read and split the pairs; train and score on each split."""
+    announce(context.progress, 1, STEPS, "reading and splitting the pairs")
+    prepared = prepare(context, request)
+    trials = []
+    for number, material in enumerate(prepared.materials, 1):
+        folds = len(prepared.materials)
+        fold = f", fold {number} of {folds}" if folds > 1 else ""
+        announce(context.progress, 2, STEPS, f"training{fold}")
+        trained = train_one(context, request, prepared, material)
+        announce(context.progress, 3, STEPS, f"scoring base and tuned on held-out questions{fold}")
+        trials.append(score_trial(context, prepared, material, trained))
+    return prepared, trials
+
+
+def _answered(context: TrainingContext, prepared: Prepared, model: EmbeddingModel) -> list[Outcome]:
+    """Test questions by exact search with the model that was indexed."""
+    passages = embedded(context, prepared.passages, model)
+    return exact_outcomes(passages, model, prepared.materials[0].test, cache=context.cache)
+
+
+def _summary(prepared: Prepared, trials: Sequence[Trial]) -> DataSummary:
+    first = trials[0]
+    material, options = first.material, first.trained.options
     split = material.split
     # An adapter's texts are embedded as ever.
     max_tokens = None if options.method == ADAPTER else options.max_tokens
     return DataSummary(
-        split={"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
+        split={
+            "train": len(split.train),
+            "dev": len(split.dev),
+            "test": sum(len(trial.material.split.test) for trial in trials),
+            "known": sum(len(trial.material.split.known) for trial in trials),
+        },
+        folds=len(trials),
         training_pairs=len(material.rows),
         unmatched=material.unmatched,
         self_answering=material.self_answering,

@@ -5,6 +5,14 @@ from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
 from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.export import WRITERS, refuse_output, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
+from rag_app.pairs.held_out import (
+    HELD_OUT,
+    HeldOut,
+    HeldOutOption,
+    SplitInput,
+    SplitOptions,
+    split_as_asked,
+)
 from rag_app.pairs.inputs import QADataset, Questions, as_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
@@ -13,13 +21,20 @@ from rag_app.pairs.pair import Pair, make_pair, question_key
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
 from rag_app.pairs.self_answering import without_self_answering
-from rag_app.pairs.split import MIN_PAIRS, Split, split_pairs
-from rag_app.pairs.training_documents import training_documents, write_training_documents
+from rag_app.pairs.split import MIN_PAIRS, Split, by_question, split_pairs
+from rag_app.pairs.training_documents import (
+    judged_model,
+    training_documents,
+    write_training_documents,
+)
 
 __all__ = [
+    "HELD_OUT",
     "MIN_PAIRS",
     "READERS",
     "WRITERS",
+    "HeldOut",
+    "HeldOutOption",
     "LabelledQuestion",
     "Matching",
     "Pair",
@@ -27,9 +42,12 @@ __all__ = [
     "Question",
     "Questions",
     "Split",
+    "SplitInput",
+    "SplitOptions",
     "Unmatched",
     "as_questions",
     "build_questions",
+    "by_question",
     "check_leaks",
     "cluster_documents",
     "corpus_documents",
@@ -37,6 +55,7 @@ __all__ = [
     "gold_chunks",
     "holds_corpus",
     "in_service",
+    "judged_model",
     "make_pair",
     "match_questions",
     "open_dataset",
@@ -44,6 +63,7 @@ __all__ = [
     "read_corpus",
     "read_questions",
     "refuse_output",
+    "split_as_asked",
     "split_pairs",
     "training_documents",
     "tuned_from",

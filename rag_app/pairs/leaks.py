@@ -36,6 +36,9 @@ def check_leaks(
 ) -> None:
     """Make sure that training sees nothing of what dev and test ask for.
 
+    Of what is held out by question only the question must be new, in other words than any of
+    training's; its passage is trained on.
+
     Arguments:
         texts: document id -> text.
         questions: the questions that training is really given.
@@ -45,15 +48,18 @@ def check_leaks(
             near-duplicates; a text of training is a question of dev or test, or comes out of one
             of their documents. It names examples.
     """
-    parts = {"train": split.train, "dev": split.dev, "test": split.test}
+    dev = [] if split.dev_is_known else split.dev
+    parts = {"train": split.train, "dev": dev, "test": split.test}
     _check_shared(
         parts, lambda pair: split.clusters[pair.document_id], what="documents of one cluster"
     )
-    _check_shared(parts, lambda pair: question_key(pair.question), what="one question")
-    _check_documents("train", split.train, {"dev": split.dev, "test": split.test}, texts)
-    _check_documents("dev", split.dev, {"test": split.test}, texts)
+    every = {**parts, "dev": split.dev, "known": split.known}
+    _check_shared(every, lambda pair: question_key(pair.question), what="one question")
+    _check_documents("train", split.train, {"dev": dev, "test": split.test}, texts)
+    _check_documents("dev", dev, {"test": split.test}, texts)
     asked, read = set(questions), set(passages)
-    held_out = {question_key(pair.question) for pair in (*split.dev, *split.test)}
+    _refuse_near_wordings(asked, split)
+    held_out = {question_key(pair.question) for pair in split.held_out}
     _refuse_held_out_questions(asked, held_out, where="questions")
     _refuse_held_out_questions(read, held_out, where="passages")
     headings = {question_key(line) for text in texts.values() for line in _HEADING.findall(text)}
@@ -85,6 +91,14 @@ def _check_documents(
     _refuse("near-duplicate documents in two parts", leaks)
 
 
+def _refuse_near_wordings(asked: set[str], split: Split) -> None:
+    theirs = [pair.question for pair in split.held_out_by_question]
+    index = _ShingleIndex(theirs)
+    near = {text: index.near(shingles(text)) for text in asked} if theirs else {}
+    leaks = [f"{text!r} and {theirs[found[0]]!r}" for text, found in near.items() if found]
+    _refuse("nearly the same wording in training and held out", leaks)
+
+
 def _refuse_held_out_questions(found: set[str], held_out: set[str], *, where: str) -> None:
     known = [text for text in found if not held_out.isdisjoint(_keys(text))]
     _refuse(f"questions of dev or test among the training {where}", map(_shortened, known))
@@ -109,7 +123,7 @@ def _enough(shingles: int, *, where: str) -> float:
 def _refuse_held_out_passages(
     found: set[str], split: Split, texts: Mapping[str, str], *, where: str
 ) -> None:
-    held_out = _documents([*split.dev, *split.test])
+    held_out = _documents(split.held_out_by_document)
     theirs = _ShingleIndex(texts[document_id] for document_id in held_out)
     wanted = {text: shingles(text) for text in found}
     shares = {text: theirs.share(runs) for text, runs in wanted.items()}

@@ -1,10 +1,13 @@
-"""Pairs into train, dev and test, so that nothing of a test answer is ever trained on."""
+"""Pairs into train, dev and test, by document: nothing of a test answer is ever trained on.
+
+What else a split may be is in held_out.py: questions held out by themselves, and folds.
+"""
 
 import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rag_app.errors import ConfigError, PairsError
 from rag_app.pairs.duplicates import cluster_documents
@@ -17,17 +20,36 @@ _TRIED = 20_000
 
 @dataclass(frozen=True)
 class Split:
-    """Pairs in three parts that have no cluster of documents in common.
+    """Pairs in parts. Train, dev and test have no cluster of documents in common.
 
     Fields:
         train, dev, test: pairs, sorted by question.
         clusters: document id -> cluster id, for every document of the index.
+        known: test pairs whose passages are trained on, with other questions.
+        dev_is_known: so are those of dev, whose documents are not held out then.
     """
 
     train: list[Pair]
     dev: list[Pair]
     test: list[Pair]
     clusters: dict[str, str]
+    known: list[Pair] = field(default_factory=list)
+    dev_is_known: bool = False
+
+    @property
+    def held_out(self) -> list[Pair]:
+        """All pairs that are not trained on."""
+        return [*self.dev, *self.test, *self.known]
+
+    @property
+    def held_out_by_document(self) -> list[Pair]:
+        """Those whose documents are not trained on either."""
+        return [*([] if self.dev_is_known else self.dev), *self.test]
+
+    @property
+    def held_out_by_question(self) -> list[Pair]:
+        """Those whose passages are trained on."""
+        return [*(self.dev if self.dev_is_known else []), *self.known]
 
 
 def split_pairs(
@@ -59,18 +81,49 @@ def split_pairs(
             f"a dev share of {dev_share} and a test share of {test_share} leave nothing to train "
             "on; choose two that are 0 or more and below 1 together"
         )
-    _require_enough(pairs, texts)
-    _require_documents(pairs, parts=[part for part, share in shares.items() if share])
-    clusters = cluster_documents(texts, [*_same_question(pairs), *_same_group(texts, group_of)])
+    require_enough(pairs, texts)
+    clusters = joined_documents(pairs, texts, group_of)
+    parts = deal_documents(pairs, clusters, shares, seed=seed)
+    return Split(parts["train"], parts["dev"], parts["test"], clusters)
+
+
+def joined_documents(
+    pairs: Iterable[Pair],
+    texts: Mapping[str, str],
+    group_of: Callable[[str], str] | None = None,
+) -> dict[str, str]:
+    """Document id -> cluster: near-duplicates, answers to one question, documents of one group."""
+    return cluster_documents(texts, [*_same_question(pairs), *_same_group(texts, group_of)])
+
+
+def deal_documents(
+    pairs: Sequence[Pair], clusters: Mapping[str, str], shares: Mapping[str, float], *, seed: int
+) -> dict[str, list[Pair]]:
+    """Pairs by part, sorted by question; no two parts have a cluster in common.
+
+    Arguments:
+        clusters: document id -> cluster.
+        shares: part -> wished share of the pairs, 1 together; a part of share 0 stays empty.
+    Raises:
+        PairsError: fewer clusters than parts.
+    """
+    wanted = {part: share for part, share in shares.items() if share}
+    _require_documents(pairs, parts=list(wanted))
     sizes = Counter(clusters[pair.document_id] for pair in pairs)
-    part_of = _place_clusters(sizes, {part: share for part, share in shares.items() if share}, seed)
-    parts: dict[str, list[Pair]] = {"train": [], "dev": [], "test": []}
-    for pair in sorted(pairs, key=lambda pair: (pair.question, pair.id)):
+    part_of = _place_clusters(sizes, wanted, seed)
+    parts: dict[str, list[Pair]] = {part: [] for part in shares}
+    for pair in by_question(pairs):
         parts[part_of[clusters[pair.document_id]]].append(pair)
-    return Split(**parts, clusters=clusters)
+    return parts
 
 
-def _require_enough(pairs: Sequence[Pair], texts: Mapping[str, str]) -> None:
+def by_question(pairs: Iterable[Pair]) -> list[Pair]:
+    """Pairs in an order that depends on their content alone."""
+    return sorted(pairs, key=lambda pair: (pair.question, pair.id))
+
+
+def require_enough(pairs: Sequence[Pair], texts: Mapping[str, str]) -> None:
+    """Raise PairsError for too few pairs, or a document without a text."""
     if len(pairs) < MIN_PAIRS:
         raise PairsError(
             f"{len(pairs)} pairs are too few to train on some and test on others; label at least "

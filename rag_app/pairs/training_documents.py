@@ -1,17 +1,24 @@
-"""Which documents a tuned model was trained on: questions about them say nothing about it."""
+"""What a tuned model was trained on: questions about these documents say nothing about it."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rag_app.disk import write_whole
 
 TRAINING_FILE = "training_documents.json"
 
 
-def write_training_documents(model_folder: Path, document_ids: Iterable[str]) -> None:
-    """Write down the documents whose pairs trained the model or chose its checkpoint."""
-    values = {"documents": sorted(document_ids)}
+def write_training_documents(
+    model_folder: Path, document_ids: Iterable[str], *, judged: str | None = None
+) -> None:
+    """Write down the documents whose pairs trained the model or chose its checkpoint.
+
+    Arguments:
+        judged: of a model that was trained on all pairs, the name of the one that was judged.
+    """
+    values = {"documents": sorted(document_ids), "judged_model": judged}
     text = json.dumps(values, ensure_ascii=False, indent=0) + "\n"
     write_whole(model_folder / TRAINING_FILE, text)
 
@@ -22,8 +29,19 @@ def training_documents(model: object) -> frozenset[str]:
     Arguments:
         model: with a `folder`, if it has one.
     """
+    return frozenset(_read(model).get("documents", ()))
+
+
+def judged_model(model: object) -> str | None:
+    """Name of the model that was judged in place of a refit; None for any other model."""
+    name: str | None = _read(model).get("judged_model")
+    return name
+
+
+def _read(model: object) -> dict[str, Any]:
     folder = getattr(model, "folder", None)
-    if folder is None:
-        return frozenset()
-    path = Path(folder) / TRAINING_FILE
-    return frozenset(json.loads(path.read_text("utf-8"))["documents"] if path.is_file() else ())
+    path = Path(folder) / TRAINING_FILE if folder else None
+    if path is None or not path.is_file():
+        return {}
+    values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return values

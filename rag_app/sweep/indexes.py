@@ -13,6 +13,7 @@ from rag_app.documents import Columns, Source, read_sources
 from rag_app.documents.given import KIND
 from rag_app.errors import DocumentError
 from rag_app.index import IndexInfo, IndexModel, Passages, Workspace, index_name, sync_documents
+from rag_app.pairs import judged_model
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ class IndexBuilder:
                 else self._workspace.index_model(name)
             )
         return self._models[name]
+
+    def judged(self, name: str) -> str:
+        """The model whose scores stand for this one's: of a refit, the one that was judged."""
+        return judged_model(self.model(name)) or name
 
     def build(self, model_name: str, chunking: "Chunking") -> Built:
         """The index of this model and chunking; nothing is embedded twice."""

@@ -83,7 +83,7 @@ class Scorer:
 
     def on_dev(self, setting: "Setting", pairs: Sequence[Pair]) -> Candidate:
         """Build the index if need be, find the weight of a hybrid, and score."""
-        built = self._builder.build(setting.model, setting.chunking)
+        built = self._builder.build(self._builder.judged(setting.model), setting.chunking)
         questions = self._questions(built, pairs)
         if setting.retrieval.hybrid_weight is None:
             searched = self._searched(built)

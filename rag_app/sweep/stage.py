@@ -104,6 +104,8 @@ class SweepResult:
         rows: the present setting, then the others, best first on the questions that choose.
         split: questions by what they were for.
         unmatched, seen: questions left out: no answer in the index; a model trained on it.
+        refits: model that was trained on all pairs -> the one that was judged before, whose scores
+            stand for its own, since it knows all questions.
         before: the index that was in service.
     """
 
@@ -115,6 +117,7 @@ class SweepResult:
     split: dict[str, int]
     unmatched: Unmatched
     seen: int
+    refits: dict[str, str]
     promoted: bool
     seconds: float
     results: Path
@@ -128,6 +131,7 @@ class SweepResult:
             "unmatched": self.unmatched.count,
             "unmatched_example": self.unmatched.example,
             "trained_on": self.seen,
+            "refits": self.refits,
             "runs": [row.to_json(self.choice, self.metric) for row in self.rows],
             "dropped": [
                 {"name": one.setting.name, "dev": one.mean(self.metric), "asked": len(one.dev)}
@@ -183,7 +187,8 @@ def sweep(
     _check_labels(every)
     builder = IndexBuilder(workspace, source, columns=request.columns, progress=progress)
     source.check_model(builder.model(source.info.model))
-    here = builder.build(every[0].model, every[0].chunking)
+    judged = {setting.model: builder.judged(setting.model) for setting in every}
+    here = builder.build(judged[every[0].model], every[0].chunking)
     pairs, unmatched = find_pairs(
         request.questions,
         here,
@@ -191,7 +196,7 @@ def sweep(
         llm=request.llm,
         columns=request.columns,
     )
-    fresh = unseen(pairs, [builder.model(setting.model) for setting in every])
+    fresh = unseen(pairs, [builder.model(name) for name in judged.values()])
     split = split_questions(fresh, here, seed=request.seed, test_share=request.test_share)
     metric = request.metric or _metric(every, request.budget_tokens)
     scorer = Scorer(
@@ -227,13 +232,15 @@ def sweep(
         split={"dev": asked(split.train), "test": asked(split.test)},
         unmatched=unmatched,
         seen=asked(pairs) - asked(fresh),
+        refits={name: other for name, other in judged.items() if other != name},
         promoted=promoted,
         seconds=time.monotonic() - started,
         results=request.results / "sweep",
     )
     _keep(result)
     if promoted:
-        catalog.put_into_service(choice.best.built.index.name)
+        best = choice.best.setting
+        catalog.put_into_service(builder.build(best.model, best.chunking).index.name)
     return result
 
 

@@ -1,11 +1,11 @@
 """From pairs and an index to what a training needs: rows, a dev set, and test questions."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rag_app.chunks import passage_text
+from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.documents import Columns
 from rag_app.errors import PairsError
 from rag_app.finetune.data.dev import DevSet
@@ -14,17 +14,23 @@ from rag_app.finetune.data.rows import dev_set, training_rows
 from rag_app.finetune.options import TrainingRow
 from rag_app.pairs import (
     MIN_PAIRS,
+    HeldOut,
     Pair,
     Question,
     Split,
+    SplitInput,
+    SplitOptions,
     Unmatched,
     build_questions,
+    by_question,
     check_leaks,
+    cluster_documents,
     document_texts,
+    gold_chunks,
     match_questions,
     question_key,
     read_questions,
-    split_pairs,
+    split_as_asked,
     without_self_answering,
 )
 
@@ -38,35 +44,34 @@ TrainOn = Literal["labelled", "synthetic", "both"]
 
 
 @dataclass(frozen=True)
-class SplitOptions:
-    """How pairs are split. `group_by`: metadata key whose documents belong together."""
-
-    dev_share: float = 0.1
-    test_share: float = 0.3
-    group_by: str | None = None
-
-
-@dataclass(frozen=True)
 class Material:
     """What a training is given, and what it is judged by.
 
     Fields:
+        pairs: of the kind that is trained on, those of dev and test included.
         row_clusters: the near-duplicates that the document of each row belongs to.
-        pool: passages that training may see besides: those of no dev or test document.
+        pool: passages that training may see besides: those of no document that is held out.
+        tests: held-out questions by what is new about them; never empty lists.
         train: the training pairs' own questions, for the score that shows what training on the
             test questions would have looked like.
         self_answering: pairs that were left out because the question repeats its answer.
     """
 
     split: Split
+    pairs: list[Pair]
     rows: list[TrainingRow]
     row_clusters: list[str]
     pool: NegativePool
     dev: DevSet | None
-    test: list[Question]
+    tests: dict[HeldOut, list[Question]]
     train: list[Question]
     unmatched: Unmatched
     self_answering: int
+
+    @property
+    def test(self) -> list[Question]:
+        """Held-out questions about new documents, or where there are none, about known ones."""
+        return next(iter(self.tests.values()))
 
     @property
     def training_documents(self) -> list[str]:
@@ -97,7 +102,7 @@ def read_labelled(
     return matching.pairs, matching.left_out
 
 
-def prepare_material(
+def prepare_materials(
     labelled: Sequence[Pair],
     synthetic: Sequence[Pair],
     *,
@@ -108,8 +113,8 @@ def prepare_material(
     batch_size: int,
     seed: int,
     unmatched: Unmatched | None = None,
-) -> Material:
-    """Split by document, choose what is trained on, and check that nothing leaks.
+) -> list[Material]:
+    """Split, choose what is trained on, and check that nothing leaks; one for each fold.
 
     With labelled pairs the split and the test are theirs, whatever is trained on; synthetic pairs
     of documents in dev or test are left out of training.
@@ -125,39 +130,112 @@ def prepare_material(
     self_answering = len(labelled) + len(synthetic) - len(own) - len(written)
     unmatched = unmatched or Unmatched()
     _require_enough(asked, unmatched=unmatched.count, self_answering=self_answering)
-    split = split_pairs(
-        asked,
-        texts,
-        seed=seed,
-        dev_share=options.dev_share,
-        test_share=options.test_share,
-        group_of=_group_of(nodes, options.group_by),
+    given = SplitInput(asked, texts, _passage_of(nodes), _group_of(nodes, options.group_by))
+    shared = _Shared(
+        written, train_on if labelled else "labelled", passages, texts, model, batch_size
     )
-    train, dev = _choose(split, written, train_on if labelled else "labelled")
+    return [
+        _material(split, shared, seed=seed, unmatched=unmatched, self_answering=self_answering)
+        for split in split_as_asked(given, options, seed=seed)
+    ]
+
+
+def all_pairs(
+    materials: Sequence[Material], passages: "Passages", model: "Embedder", *, batch_size: int
+) -> Material:
+    """What trains on the pairs of all parts; nothing is held out.
+
+    Arguments:
+        materials: one, or one for each fold; together they hold all pairs.
+    """
+    first = materials[0]
+    pairs = by_question({pair.id: pair for one in materials for pair in one.pairs}.values())
+    clusters = first.split.clusters
+    split = Split(pairs, [], [], clusters)
+    rows = training_rows(pairs, passages, clusters, model, batch_size=batch_size)
+    return replace(
+        first,
+        split=split,
+        pairs=pairs,
+        rows=rows,
+        row_clusters=[clusters[pair.document_id] for pair in pairs],
+        pool=_negative_pool(split, passages),
+        dev=None,
+        tests={},
+        train=[],
+    )
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the materials of all folds have in common.
+
+    Fields:
+        written: synthetic pairs.
+        texts: document id -> text.
+    """
+
+    written: Sequence[Pair]
+    train_on: TrainOn
+    passages: "Passages"
+    texts: Mapping[str, str]
+    model: "Embedder"
+    batch_size: int
+
+
+def _material(
+    split: Split, shared: _Shared, *, seed: int, unmatched: Unmatched, self_answering: int
+) -> Material:
+    passages, nodes, clusters = shared.passages, shared.passages.nodes, split.clusters
+    train, dev = _choose(split, shared.written, shared.train_on)
     if not train:
         raise PairsError(
             "no pair is left to train on; write questions with `rag-app questions`, "
             "or label more pairs with --pairs"
         )
-    rows = training_rows(train, passages, split.clusters, model, batch_size=batch_size)
+    rows = training_rows(train, passages, clusters, shared.model, batch_size=shared.batch_size)
     pool = _negative_pool(split, passages)
     check_leaks(
         split,
-        texts,
+        shared.texts,
         questions=[row.question for row in rows],
         passages=[*(row.passage for row in rows), *pool.texts],
     )
+    held_out: dict[HeldOut, list[Pair]] = {"documents": split.test, "questions": split.known}
     return Material(
         split=split,
+        pairs=_trained_on(split, shared),
         rows=rows,
-        row_clusters=[split.clusters[pair.document_id] for pair in train],
+        row_clusters=[clusters[pair.document_id] for pair in train],
         pool=pool,
-        dev=dev_set(build_questions(dev, nodes, split.clusters), nodes, seed=seed),
-        test=build_questions(split.test, nodes, split.clusters),
-        train=build_questions(train, nodes, split.clusters),
+        dev=dev_set(build_questions(dev, nodes, clusters), nodes, seed=seed),
+        tests={
+            what: build_questions(pairs, nodes, clusters)
+            for what, pairs in held_out.items()
+            if pairs
+        },
+        train=build_questions(train, nodes, clusters),
         unmatched=unmatched,
         self_answering=self_answering,
     )
+
+
+def _trained_on(split: Split, shared: _Shared) -> list[Pair]:
+    asked = [] if shared.train_on == "synthetic" else [*split.train, *split.held_out]
+    return [*asked, *([] if shared.train_on == "labelled" else shared.written)]
+
+
+def _passage_of(nodes: Sequence["TextNode"]) -> Callable[[Pair], str]:
+    """Pair -> the text of the first passage that answers it."""
+    by_document = chunks_by_document(nodes)
+    texts = {node.node_id: passage_text(node) for node in nodes}
+
+    def passage_of(pair: Pair) -> str:
+        chunks = by_document[pair.document_id]
+        gold = gold_chunks(pair, chunks)
+        return next(texts[chunk.node_id] for chunk in chunks if chunk.node_id in gold)
+
+    return passage_of
 
 
 def _require_enough(pairs: Sequence[Pair], *, unmatched: int, self_answering: int) -> None:
@@ -179,8 +257,8 @@ def _require_enough(pairs: Sequence[Pair], *, unmatched: int, self_answering: in
 
 
 def _negative_pool(split: Split, passages: "Passages") -> NegativePool:
-    """Passages of documents that are neither in dev nor in test, nor like one that is."""
-    held_out = {split.clusters[pair.document_id] for pair in (*split.dev, *split.test)}
+    """Passages of documents that are not held out, nor like one that is."""
+    held_out = {split.clusters[pair.document_id] for pair in split.held_out_by_document}
     clusters = [split.clusters[str(node.ref_doc_id)] for node in passages.nodes]
     kept = {
         passage_text(node): cluster
@@ -210,12 +288,32 @@ def _choose(
         split.clusters[pair.document_id]: name
         for name, pairs in (("dev", split.dev), ("test", split.test))
         for pair in pairs
+        if not (name == "dev" and split.dev_is_known)
     }
-    asked = {question_key(pair.question) for pair in (*split.dev, *split.test)}
-    fresh = [pair for pair in synthetic if question_key(pair.question) not in asked]
+    fresh = _without_held_out_wordings(synthetic, split)
     train = [pair for pair in fresh if split.clusters[pair.document_id] not in part]
     dev = [pair for pair in fresh if part.get(split.clusters[pair.document_id]) == "dev"]
     if train_on == "both":
         return [*split.train, *train], split.dev
+    if split.dev_is_known:
+        # No document is apart for dev then.
+        count = round(len(split.dev) / max(len(split.dev) + len(split.train), 1) * len(train))
+        drawn = sorted(train, key=lambda pair: pair.id)
+        train, dev = drawn[count:], drawn[:count]
     # Tuned without labels means that labels do not choose the checkpoint either.
     return train, dev
+
+
+def _without_held_out_wordings(synthetic: Sequence[Pair], split: Split) -> list[Pair]:
+    """Synthetic pairs that do not ask what is held out, nor nearly that of a known passage."""
+    asked = {question_key(pair.question) for pair in split.held_out}
+    fresh = [pair for pair in synthetic if question_key(pair.question) not in asked]
+    known = [pair.question for pair in split.held_out_by_question]
+    if not known:
+        return fresh
+    texts = dict(enumerate([*known, *(pair.question for pair in fresh)]))
+    clusters = cluster_documents({str(number): text for number, text in texts.items()})
+    taken = {clusters[str(number)] for number in range(len(known))}
+    return [
+        pair for number, pair in enumerate(fresh, len(known)) if clusters[str(number)] not in taken
+    ]

@@ -146,6 +146,8 @@ def _fit(
     groups = embedded.groups
     optimizer = torch.optim.AdamW([change], lr=options.learning_rate, weight_decay=WEIGHT_DECAY)
     epochs = options.epochs * EPOCH_FACTOR
+    if options.adapter_epochs is not None:
+        epochs = options.adapter_epochs
     scale = options.scale or DEFAULT_SCALE
     losses: list[float] = []
     # The start first; without dev questions the later one is the better.

@@ -1,0 +1,115 @@
+"""One split: train on its training part, and score base and tuned on everything else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rag_app.chunks import passage_text
+from rag_app.evaluate.canary import harm_on, watch_canary
+from rag_app.evaluate.comparison import exact_outcomes
+from rag_app.evaluate.scoring import Outcome
+from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.data.material import Material
+from rag_app.finetune.phases import TrainedModel, train_phases
+from rag_app.finetune.presets import QUICK, as_quick
+from rag_app.finetune.request import FinetuneRequest
+from rag_app.index import Passages
+from rag_app.models import EmbeddingModel
+from rag_app.models.plain import PlainEncode
+from rag_app.pairs import HeldOut, Question
+
+if TYPE_CHECKING:
+    from rag_app.finetune.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class BaseAndTuned:
+    """Outcomes of the same questions with both models."""
+
+    base: list[Outcome]
+    tuned: list[Outcome]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trained model, and what became of the questions of its split.
+
+    Fields:
+        held_out: test questions, by what is new about them.
+        training: the training questions, which are no measure of quality.
+        canary: out-of-domain questions.
+        plain: test questions with plain `encode`, which leaves out prompts and the map on
+            questions; None where it gives the same vectors.
+    """
+
+    material: Material
+    trained: TrainedModel
+    held_out: dict[HeldOut, BaseAndTuned]
+    training: BaseAndTuned
+    canary: BaseAndTuned | None
+    plain: list[Outcome] | None
+
+
+def train_one(
+    context: TrainingContext, request: FinetuneRequest, prepared: "Prepared", material: Material
+) -> TrainedModel:
+    """Train on one split."""
+    options, base = request.options, prepared.base.model
+    if request.preset == QUICK:
+        options = as_quick(options, material.rows, base)
+    harms = harm_on(prepared.canary, base, cache=context.cache, seed=options.seed)
+    return train_phases(context, base, material, options, harms=harms)
+
+
+def score_trial(
+    context: TrainingContext, prepared: "Prepared", material: Material, trained: TrainedModel
+) -> Trial:
+    """Score the base and the trained model on the same questions over the same passages."""
+    base, tuned = prepared.base.model, trained.model
+    passages = embedded(context, prepared.passages, tuned)
+
+    def both(questions: Sequence[Question]) -> BaseAndTuned:
+        before, after = (
+            exact_outcomes(each, model, questions, cache=context.cache, progress=context.progress)
+            for each, model in ((prepared.passages, base), (passages, tuned))
+        )
+        return BaseAndTuned(before, after)
+
+    return Trial(
+        material=material,
+        trained=trained,
+        held_out={what: both(questions) for what, questions in material.tests.items()},
+        training=both(material.train),
+        canary=on_canary(context, prepared, tuned, seed=trained.options.seed),
+        plain=_plain_outcomes(tuned, passages, material.test),
+    )
+
+
+def embedded(context: TrainingContext, passages: Passages, model: EmbeddingModel) -> Passages:
+    """The same passages with the vectors of another model."""
+    texts = [passage_text(node) for node in passages.nodes]
+    vectors = context.cache.embed_passages(model, texts, progress=context.progress)
+    return replace(passages, vectors=vectors)
+
+
+def on_canary(
+    context: TrainingContext, prepared: "Prepared", tuned: EmbeddingModel, *, seed: int
+) -> BaseAndTuned | None:
+    """Out-of-domain questions with both models; None without a canary."""
+    if prepared.canary is None:
+        return None
+    base = prepared.base.model
+    watched = watch_canary(prepared.canary, base, tuned, cache=context.cache, seed=seed)
+    return BaseAndTuned(watched.base_outcomes, watched.tuned_outcomes)
+
+
+def _plain_outcomes(
+    tuned: EmbeddingModel, passages: Passages, questions: Sequence[Question]
+) -> list[Outcome] | None:
+    plain = PlainEncode(tuned)
+    if plain.is_the_same:
+        return None
+    if tuned.prompts.passage:
+        texts = [passage_text(node) for node in passages.nodes]
+        passages = Passages(passages.nodes, plain.embed_passages(texts))
+    return exact_outcomes(passages, plain, questions)

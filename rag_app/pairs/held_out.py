@@ -1,0 +1,276 @@
+"""What is new about a held-out question: its document, or only its wording; one split or folds.
+
+A split by document tells how new questions about new documents fare. Who owns a fixed collection
+mostly gets new questions about known documents: the passages stay, the wording changes. These are
+held out question by question, while other questions of the same passage are trained on.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rag_app.errors import ConfigError, PairsError
+from rag_app.pairs.duplicates import cluster_documents
+from rag_app.pairs.pair import Pair, question_key
+from rag_app.pairs.split import (
+    Split,
+    by_question,
+    deal_documents,
+    joined_documents,
+    require_enough,
+    split_pairs,
+)
+
+HeldOut = Literal["documents", "questions"]
+# What `--held-out` takes. "auto" is "both" where enough passages have several questions.
+HeldOutOption = Literal["auto", "documents", "questions", "both"]
+HELD_OUT: tuple[HeldOutOption, ...] = ("auto", "documents", "questions", "both")
+# Fewer held-out questions say nothing.
+FEWEST_KNOWN = 20
+FEWEST_FOLDS = 2
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How pairs are split.
+
+    Fields:
+        dev_share, test_share: of the pairs. With "both", half of `test_share` is held out by
+            question besides what is held out by document.
+        group_by: metadata key whose documents belong together.
+        held_out: what is new about a test question.
+        folds: every question is held out once, in one of so many splits; None for one split.
+        repeats: so often, each time with other folds.
+    """
+
+    dev_share: float = 0.1
+    test_share: float = 0.3
+    group_by: str | None = None
+    held_out: HeldOutOption = "documents"
+    folds: int | None = None
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class SplitInput:
+    """What is split.
+
+    Fields:
+        texts: document id -> text, for every document of the index.
+        passage_of: pair -> the text of the passage that answers it.
+        group_of: document id -> what it is a part of, where documents of a group belong together.
+    """
+
+    pairs: Sequence[Pair]
+    texts: Mapping[str, str]
+    passage_of: Callable[[Pair], str]
+    group_of: Callable[[str], str] | None = None
+
+
+def split_as_asked(given: SplitInput, options: SplitOptions, *, seed: int) -> list[Split]:
+    """One split, or one for each fold; what is trained on in each is in no held-out part of it.
+
+    Raises:
+        PairsError: too few pairs or documents, or no passage with several questions.
+        ConfigError: shares, folds, repeats or a name that cannot be.
+    """
+    if options.held_out not in HELD_OUT:
+        raise ConfigError(
+            f"held-out is {options.held_out!r}; it takes one of: {', '.join(HELD_OUT)}"
+        )
+    if options.folds is None:
+        if options.repeats != 1:
+            raise ConfigError("--repeats repeats folds; name their number with --folds")
+        return [_one_split(given, options, seed)]
+    if options.folds < FEWEST_FOLDS or options.repeats < 1:
+        raise ConfigError(
+            f"--folds is {options.folds} and --repeats {options.repeats}; folds are {FEWEST_FOLDS} "
+            "or more, repeats 1 or more"
+        )
+    require_enough(given.pairs, given.texts)
+    return [
+        split
+        for repeat in range(options.repeats)
+        for split in _folds(given, options, options.folds, seed=seed + repeat)
+    ]
+
+
+def _one_split(given: SplitInput, options: SplitOptions, seed: int) -> Split:
+    if options.held_out == "questions":
+        return _split_by_question(given, options, seed)
+    split = split_pairs(
+        given.pairs,
+        given.texts,
+        seed=seed,
+        dev_share=options.dev_share,
+        test_share=options.test_share,
+        group_of=given.group_of,
+    )
+    if options.held_out == "documents":
+        return split
+    wanted = round(options.test_share / 2 * len(given.pairs))
+    train, known = _hold_back(split.train, given.passage_of, wanted, seed=seed)
+    if options.held_out == "auto" and len(known) < FEWEST_KNOWN:
+        return split
+    _require_known(known, given)
+    return replace(split, train=train, known=known)
+
+
+def _split_by_question(given: SplitInput, options: SplitOptions, seed: int) -> Split:
+    require_enough(given.pairs, given.texts)
+    if min(options.dev_share, options.test_share) < 0:
+        raise ConfigError("--dev-share and --test-share are 0 or more")
+    count = len(given.pairs)
+    rest, known = _hold_back(
+        given.pairs, given.passage_of, round(options.test_share * count), seed=seed
+    )
+    _require_known(known, given)
+    train, dev = _hold_back(rest, given.passage_of, round(options.dev_share * count), seed=seed)
+    clusters = joined_documents(given.pairs, given.texts, given.group_of)
+    return Split(train, dev, [], clusters, known=known, dev_is_known=True)
+
+
+def _require_known(known: Sequence[Pair], given: SplitInput) -> None:
+    """Raise PairsError where nothing was held out, or ranking it tells nothing."""
+    if not known:
+        raise PairsError(
+            f"none of the {len(given.pairs)} pairs shares its passage with another one, so that "
+            "no question can be held out while its passage is trained on; use --held-out "
+            "documents, or label several questions to a passage"
+        )
+    if len({given.passage_of(pair) for pair in given.pairs}) == 1:
+        raise PairsError(
+            f"all {len(given.pairs)} questions are about one passage; label questions to others "
+            "as well"
+        )
+
+
+def _hold_back(
+    pairs: Sequence[Pair], passage_of: Callable[[Pair], str], wanted: int, *, seed: int
+) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to keep, and about `wanted` to hold back, whose passages all keep another wording."""
+    wordings = _by_wording(pairs)
+    left: dict[str, int] = defaultdict(int)
+    for same in wordings.values():
+        for passage in _passages(same, passage_of):
+            left[passage] += 1
+    held: list[Pair] = []
+    for name in _shuffled(wordings, seed):
+        same = wordings[name]
+        passages = _passages(same, passage_of)
+        if len(held) >= wanted or min(left[passage] for passage in passages) < 2:
+            continue
+        held += same
+        for passage in passages:
+            left[passage] -= 1
+    ids = {pair.id for pair in held}
+    return by_question(pair for pair in pairs if pair.id not in ids), by_question(held)
+
+
+def _folds(given: SplitInput, options: SplitOptions, folds: int, *, seed: int) -> list[Split]:
+    """Splits in each of which another part of the questions is held out."""
+    names = [str(number) for number in range(folds)]
+    clusters = joined_documents(given.pairs, given.texts, given.group_of)
+    by_document: dict[str, list[Pair]] = {name: [] for name in names}
+    if options.held_out != "questions":
+        count = len({clusters[pair.document_id] for pair in given.pairs})
+        if count < folds:
+            raise PairsError(
+                f"the pairs are about {count} documents or groups of near-duplicates, too few for "
+                f"{folds} folds; use --folds {count}, or label questions to other documents"
+            )
+        by_document = deal_documents(
+            given.pairs, clusters, dict.fromkeys(names, 1 / folds), seed=seed
+        )
+    by_wording: dict[str, list[Pair]] = {name: [] for name in names}
+    if options.held_out != "documents":
+        by_wording = _deal_wordings(given, by_document, seed=seed)
+        known = sum(map(len, by_wording.values()))
+        if options.held_out == "auto" and known < FEWEST_KNOWN:
+            by_wording = {name: [] for name in names}
+        else:
+            _require_known(by_wording[max(names, key=lambda name: len(by_wording[name]))], given)
+    return [
+        _fold(given, options, clusters, by_document[name], by_wording[name], seed) for name in names
+    ]
+
+
+def _fold(
+    given: SplitInput,
+    options: SplitOptions,
+    clusters: dict[str, str],
+    test: Sequence[Pair],
+    known: Sequence[Pair],
+    seed: int,
+) -> Split:
+    """One fold: what is held out neither by document nor by question is train and dev."""
+    held = {pair.id for pair in (*test, *known)}
+    rest = [pair for pair in given.pairs if pair.id not in held]
+    wanted = options.dev_share * len(given.pairs)
+    by_wording = options.held_out == "questions"
+    if by_wording:
+        train, dev = _hold_back(rest, given.passage_of, round(wanted), seed=seed)
+    else:
+        share = wanted / max(len(rest), 1)
+        parts = deal_documents(rest, clusters, {"train": 1 - share, "dev": share}, seed=seed)
+        train, dev = parts["train"], parts["dev"]
+    # A passage that fell to dev has no question in training: its known ones promise nothing.
+    trained = {given.passage_of(pair) for pair in train}
+    kept = [pair for pair in known if given.passage_of(pair) in trained]
+    return Split(train, dev, list(test), clusters, known=kept, dev_is_known=by_wording)
+
+
+def _deal_wordings(
+    given: SplitInput, by_document: Mapping[str, Sequence[Pair]], *, seed: int
+) -> dict[str, list[Pair]]:
+    """Fold -> pairs that are held out there by question; the wordings of a passage take turns.
+
+    None is held out in the fold that holds out its document, nor where its passage would be left
+    without a question.
+    """
+    names = list(by_document)
+    wordings = _by_wording(given.pairs)
+    document_fold = {pair.id: name for name, pairs in by_document.items() for pair in pairs}
+    turn: dict[str, int] = {}
+    count: dict[str, int] = defaultdict(int)
+    for same in wordings.values():
+        for passage in _passages(same, given.passage_of):
+            count[passage] += 1
+    dealt: dict[str, list[Pair]] = {name: [] for name in names}
+    for name in _shuffled(wordings, seed):
+        same = wordings[name]
+        passages = _passages(same, given.passage_of)
+        if min(count[passage] for passage in passages) < 2:
+            continue
+        free = [name for name in names if name not in {document_fold.get(p.id) for p in same}]
+        # By turns from passage to passage, and from wording to wording of one.
+        place = sum(turn.setdefault(passage, len(turn)) for passage in passages)
+        dealt[free[place % len(free)]] += same
+        for passage in passages:
+            turn[passage] += 1
+    return {name: by_question(pairs) for name, pairs in dealt.items()}
+
+
+def _by_wording(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
+    """Pairs whose questions are the same or nearly so, by a hash of these."""
+    pairs = list(pairs)
+    first: dict[str, str] = {}
+    links = [(first.setdefault(question_key(pair.question), pair.id), pair.id) for pair in pairs]
+    clusters = cluster_documents({pair.id: pair.question for pair in pairs}, links)
+    wordings: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        wordings[clusters[pair.id]].append(pair)
+    return wordings
+
+
+def _passages(pairs: Iterable[Pair], passage_of: Callable[[Pair], str]) -> list[str]:
+    return list(dict.fromkeys(map(passage_of, pairs)))
+
+
+def _shuffled(names: Iterable[str], seed: int) -> list[str]:
+    def key(name: str) -> bytes:
+        return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+
+    return sorted(names, key=key)
