@@ -130,7 +130,7 @@ def prepare_materials(
     self_answering = len(labelled) + len(synthetic) - len(own) - len(written)
     unmatched = unmatched or Unmatched()
     _require_enough(asked, unmatched=unmatched.count, self_answering=self_answering)
-    given = SplitInput(asked, texts, _passage_of(nodes), _group_of(nodes, options.group_by))
+    given = SplitInput(asked, texts, passage_of(nodes), _group_of(nodes, options.group_by))
     shared = _Shared(
         written, train_on if labelled else "labelled", passages, texts, model, batch_size
     )
@@ -225,17 +225,17 @@ def _trained_on(split: Split, shared: _Shared) -> list[Pair]:
     return [*asked, *([] if shared.train_on == "labelled" else shared.written)]
 
 
-def _passage_of(nodes: Sequence["TextNode"]) -> Callable[[Pair], str]:
+def passage_of(nodes: Sequence["TextNode"]) -> Callable[[Pair], str]:
     """Pair -> the text of the first passage that answers it."""
     by_document = chunks_by_document(nodes)
     texts = {node.node_id: passage_text(node) for node in nodes}
 
-    def passage_of(pair: Pair) -> str:
+    def first_passage(pair: Pair) -> str:
         chunks = by_document[pair.document_id]
         gold = gold_chunks(pair, chunks)
         return next(texts[chunk.node_id] for chunk in chunks if chunk.node_id in gold)
 
-    return passage_of
+    return first_passage
 
 
 def _require_enough(pairs: Sequence[Pair], *, unmatched: int, self_answering: int) -> None:
