@@ -1,0 +1,143 @@
+"""Passages whose training questions are known: their vectors moved, or the questions searched too.
+
+Moved as in NUDGE (Zeighami, Wellmer and Parameswaran, arXiv 2409.02343), in closed form. Each way
+has one step, chosen on dev questions by the share whose first passage is right, as there; of equal
+steps the smallest. A passage without a training question stays where it is.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_app.vectors import Vectors
+
+Right = npt.NDArray[np.bool_]
+
+# Squared lengths by which a vector of unit length may move; those of the paper's own code.
+SQUARED_STEPS = [round(0.02 * n, 2) for n in range(25)]
+WEIGHTS = [round(0.1 * n, 1) for n in range(11)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Questions: their vectors (m, dim), unit length, and which passages are right (m, n)."""
+
+    vectors: Vectors
+    right: Right
+
+    def sums(self) -> Vectors:
+        """The sum of the vectors of each passage's questions, (n, dim)."""
+        return self.right.T.astype(np.float32) @ self.vectors
+
+
+Score = Callable[[Vectors], Vectors]
+"""Questions (m, dim) -> the score of each passage (m, n)."""
+
+
+def plain(passages: Vectors) -> Score:
+    """Cosine to the passage."""
+    return lambda questions: questions @ passages.T
+
+
+def nudge_m(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
+    """NUDGE-M: each passage the same step towards its questions' sum; scored by inner product."""
+    towards = _unit(train.sums())
+    step = _best_step(dev, passages, towards)
+    return step, plain(passages + np.float32(step) * towards)
+
+
+def nudge_n(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
+    """NUDGE-N: as near to its questions as a squared step allows, and of unit length still."""
+    sums = train.sums()
+    return _chosen(SQUARED_STEPS, lambda step: plain(rotated(passages, sums, step)), dev)
+
+
+def rotated(passages: Vectors, towards: Vectors, squared_step: float) -> Vectors:
+    """Vectors of unit length turned towards others by at most the step, (n, dim).
+
+    Turning by an angle t moves a unit vector by 2 - 2 cos t, squared.
+    """
+    goal = _unit(towards)
+    cosine = np.einsum("nd,nd->n", passages, goal)[:, np.newaxis]
+    across = _unit(goal - cosine * passages)
+    least = np.float32(1 - squared_step / 2)
+    turned = least * passages + np.sqrt(1 - least**2) * across
+    turned = np.where(cosine >= least, goal, turned)
+    asked = np.any(towards != 0, axis=1, keepdims=True)
+    return np.asarray(np.where(asked, turned, passages), np.float32)
+
+
+def known_questions(passages: Vectors, train: Asked) -> Score:
+    """The larger of the cosines to the passage and to the nearest of its training questions."""
+    return _view(passages, train, 1.0)
+
+
+def weighted_questions(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
+    """As `known_questions`, but only a share of what the nearest question adds counts."""
+    return _chosen(WEIGHTS, lambda weight: _view(passages, train, weight), dev)
+
+
+def _view(passages: Vectors, train: Asked, weight: float) -> Score:
+    def score(questions: Vectors) -> Vectors:
+        own = questions @ passages.T
+        best = own.copy()
+        for likeness, right in zip(train.vectors @ questions.T, train.right, strict=True):
+            rows = np.flatnonzero(right)
+            best[:, rows] = np.maximum(best[:, rows], likeness[:, np.newaxis])
+        return np.asarray(own + weight * (best - own), np.float32)
+
+    return score
+
+
+def first_ranks(scores: Vectors, right: Right) -> npt.NDArray[np.int64]:
+    """The place of each question's first right passage, from 1."""
+    best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
+    return np.asarray(1 + np.sum((scores > best) & ~right, axis=1), np.int64)
+
+
+def _chosen(
+    steps: Iterable[float], made: Callable[[float], Score], dev: Asked
+) -> tuple[float, Score]:
+    def firsts(step: float) -> int:
+        return int(np.sum(first_ranks(made(step)(dev.vectors), dev.right) == 1))
+
+    step = max(steps, key=firsts)
+    return step, made(step)
+
+
+def _best_step(dev: Asked, passages: Vectors, towards: Vectors) -> float:
+    """The step at which most dev questions find a right passage first.
+
+    A score is a line over the step, so a question is right between two steps; where it begins and
+    ends is solved for, and the middle of what most have in common is taken.
+    """
+    at_rest, slope = dev.vectors @ passages.T, dev.vectors @ towards.T
+    spans = [
+        _span(at_rest[row, gold] - at_rest[row, ~right], slope[row, gold] - slope[row, ~right])
+        for row, right in enumerate(dev.right)
+        for gold in np.flatnonzero(right)
+    ]
+    low, high = np.array(spans).T
+    edges = np.unique(np.concatenate([[0], low, high]))
+    edges = edges[np.isfinite(edges) & (edges >= 0)]
+    middles = np.concatenate([[0], (edges[1:] + edges[:-1]) / 2, [2 * edges[-1]]])
+    counts = np.sum((low <= middles[:, np.newaxis]) & (middles[:, np.newaxis] <= high), axis=1)
+    return float(middles[np.argmax(counts)])
+
+
+def _span(lead: Vectors, gain: Vectors) -> tuple[float, float]:
+    """From which step to which lead + step * gain is above 0 for all rivals; (inf, -inf): never."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = -lead / gain
+    low = max(0.0, float(np.max(crossing, where=gain > 0, initial=0)))
+    high = float(np.min(crossing, where=gain < 0, initial=np.inf))
+    stuck = np.any((gain == 0) & (lead <= 0))
+    return (np.inf, -np.inf) if stuck or low > high else (low, high)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    """Of unit length; zero stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)

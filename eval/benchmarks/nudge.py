@@ -1,0 +1,320 @@
+"""Known documents: passages moved towards their questions (NUDGE), or these searched beside them.
+
+    python eval/benchmarks/nudge.py [--corpus korquad-all] [--vectors frozen,tuned]
+
+New questions about known documents: of each passage's questions some are trained on and others
+held out, near-duplicate wordings on one side (train, dev, test .6, .1, .3, after a tenth of the
+documents was set apart). Every way gets the same training questions, chooses its step on the same
+dev questions, and is asked three kinds of test questions: those whose passage has a training
+question ("known"), those whose passage has none ("others"), and those about documents that are
+added later with plain vectors ("later"). "tuned" are the vectors of `--preset quick`, trained on
+the same questions. Intervals are of all seeds together, resampled by document. What is done is
+kept in eval/results/nudge.json, and every question's rank beside it; a run that was stopped goes
+on.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from corpora import RESULTS, Corpus, korquad_all, load, write_results
+from held_out import open_base, ready, settings_for, show
+from moved import (
+    Asked,
+    Score,
+    first_ranks,
+    known_questions,
+    nudge_m,
+    nudge_n,
+    plain,
+    weighted_questions,
+)
+from outcomes import KeptOutcomes, changes, interval, outcome_of_rank, scores
+
+from rag_app.chunks import passage_text
+from rag_app.cli.given import workspace_of
+from rag_app.environment import prepare_environment
+from rag_app.evaluate.scoring import LARGEST_K, Outcome
+from rag_app.evaluate.statistics import Difference
+from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.data.material import Material, read_labelled
+from rag_app.finetune.data.negatives import NegativePool
+from rag_app.finetune.data.rows import dev_set, training_rows
+from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.phases import train_phases
+from rag_app.finetune.presets import DEFAULT, as_quick
+from rag_app.index import Passages, VectorCache
+from rag_app.models import EmbeddingModel
+from rag_app.pairs import (
+    Pair,
+    Question,
+    Split,
+    Unmatched,
+    build_questions,
+    cluster_documents,
+    document_texts,
+    question_key,
+)
+from rag_app.vectors import Vectors
+
+NAME = "nudge"
+NAMES = ("sample-en", "sample-ko", "jhu", "xquad-en", "korquad-all")
+BASE, VIEW, WEIGHTED = "base", "known questions", "known questions, weighted"
+WAYS = (BASE, "NUDGE-M", "NUDGE-N", VIEW, WEIGHTED)
+PARTS = ("known", "others", "later")
+LATER, TRAIN, DEV = 0.1, 0.6, 0.1
+
+# One of each passage, or of each question.
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Bench:
+    """One corpus with one split.
+
+    Fields:
+        later: (n_passages,) those of documents that are added later.
+    """
+
+    corpus: Corpus
+    seed: int
+    base: EmbeddingModel
+    passages: Passages
+    cache: VectorCache
+    split: Split
+    later: Mask
+
+    def questions(self, pairs: Sequence[Pair]) -> list[Question]:
+        """As they are asked of the index."""
+        return build_questions(pairs, self.passages.nodes, self.split.clusters)
+
+
+def open_bench(corpus: Corpus, seed: int) -> Bench:
+    """Ingest what is not ingested, and split."""
+    settings = settings_for(corpus, seed)
+    ready(corpus, settings, "labelled")
+    index, base = open_base(settings)
+    passages = index.passages()
+    pairs, _ = read_labelled(corpus.questions, passages.nodes)
+    clusters = cluster_documents(document_texts(passages.nodes))
+    split = split_questions(pairs, clusters, seed)
+    later = [_is_later(clusters[str(node.ref_doc_id)], seed) for node in passages.nodes]
+    cache = VectorCache(settings.storage)
+    return Bench(corpus, seed, base, passages, cache, split, np.array(later))
+
+
+def split_questions(pairs: Sequence[Pair], clusters: Mapping[str, str], seed: int) -> Split:
+    """By wording; all questions about a document that is added later are test questions."""
+    wordings = cluster_documents({pair.question: question_key(pair.question) for pair in pairs})
+    parts: dict[str, list[Pair]] = {"train": [], "dev": [], "test": []}
+    for pair in pairs:
+        drawn = _drawn(f"{seed} question {wordings[pair.question]}")
+        part = "train" if drawn < TRAIN else "dev" if drawn < TRAIN + DEV else "test"
+        parts["test" if _is_later(clusters[pair.document_id], seed) else part].append(pair)
+    return Split(**parts, clusters=dict(clusters))
+
+
+def _is_later(cluster: str, seed: int) -> bool:
+    return _drawn(f"{seed} document {cluster}") < LATER
+
+
+def _drawn(key: str) -> float:
+    """Between 0 and 1, always the same."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
+
+
+def tuned_model(bench: Bench) -> EmbeddingModel:
+    """`--preset quick` on the training questions; every passage but later ones may be seen."""
+    split, passages = bench.split, bench.passages
+    options = TrainingOptions(**DEFAULT, seed=bench.seed, scale=round(1 / bench.base.temperature))
+    rows = training_rows(
+        split.train, passages, split.clusters, bench.base, batch_size=options.batch_size
+    )
+    known = [n for n, later in zip(passages.nodes, bench.later, strict=True) if not later]
+    pool = {passage_text(node): split.clusters[str(node.ref_doc_id)] for node in known}
+    material = Material(
+        split=split,
+        rows=rows,
+        row_clusters=[split.clusters[pair.document_id] for pair in split.train],
+        pool=NegativePool(list(pool), list(pool.values())),
+        dev=dev_set(bench.questions(split.dev), known, seed=bench.seed),
+        test=[],
+        train=[],
+        unmatched=Unmatched(),
+        self_answering=0,
+    )
+    context = TrainingContext(workspace_of(settings_for(bench.corpus, bench.seed)), show)
+    options = as_quick(options, rows, bench.base)
+    return train_phases(context, bench.base, material, options).model
+
+
+def measure(bench: Bench, vectors: str, kept: KeptOutcomes) -> dict[str, Any]:
+    """Every way on one split."""
+    model = bench.base if vectors == "frozen" else tuned_model(bench)
+    texts = [passage_text(node) for node in bench.passages.nodes]
+    passages = bench.cache.embed_passages(model, texts, progress=show)
+    asked = {
+        part: bench.questions(pairs)
+        for part, pairs in (
+            ("train", bench.split.train),
+            ("dev", bench.split.dev),
+            ("test", bench.split.test),
+        )
+    }
+    train, dev, test = (_asked(bench, model, questions) for questions in asked.values())
+    steps, ways = _ways(passages, train, dev, bench.later)
+    counts = {}
+    for part, rows in _parts(bench, train, test).items():
+        counts[part] = int(rows.sum())
+        chosen = [question for question, mine in zip(asked["test"], rows, strict=True) if mine]
+        for way, score in ways.items():
+            ranks = first_ranks(score(test.vectors[rows]), test.right[rows])
+            name = _name(bench.corpus.name, vectors, bench.seed, way, part)
+            kept.put(name, _outcomes(chosen, ranks))
+    return {
+        "corpus": bench.corpus.name,
+        "vectors": vectors,
+        "seed": bench.seed,
+        "passages": len(passages),
+        "passages_with_training_questions": int(np.any(train.right, axis=0).sum()),
+        "train": len(asked["train"]),
+        "dev": len(asked["dev"]),
+        **counts,
+        "steps": steps,
+    }
+
+
+def _outcomes(questions: Sequence[Question], ranks: npt.NDArray[np.int64]) -> list[Outcome]:
+    return [
+        outcome_of_rank(question.id, question.cluster, int(rank) if rank <= LARGEST_K else None)
+        for question, rank in zip(questions, ranks, strict=True)
+    ]
+
+
+def _asked(bench: Bench, model: EmbeddingModel, questions: Sequence[Question]) -> Asked:
+    row_of = {node.node_id: row for row, node in enumerate(bench.passages.nodes)}
+    right = np.zeros((len(questions), len(row_of)), dtype=np.bool_)
+    for number, question in enumerate(questions):
+        right[number, [row_of[chunk] for gold in question.gold for chunk in gold]] = True
+    texts = [question.text for question in questions]
+    return Asked(bench.cache.embed_queries(model, texts, progress=show), right)
+
+
+def _ways(
+    passages: Vectors, train: Asked, dev: Asked, later: Mask
+) -> tuple[dict[str, float], dict[str, Score]]:
+    """The step that each way chose, and how it scores; later passages are not there yet."""
+    known = passages[~later]
+    dev = Asked(dev.vectors, dev.right[:, ~later])
+    train_known = Asked(train.vectors, train.right[:, ~later])
+    chosen = {
+        "NUDGE-M": nudge_m(known, train_known, dev),
+        "NUDGE-N": nudge_n(known, train_known, dev),
+        WEIGHTED: weighted_questions(known, train_known, dev),
+    }
+    scored = {BASE: plain(known), VIEW: known_questions(known, train_known)}
+    scored |= {way: score for way, (_, score) in chosen.items()}
+    ways = {way: _with_later(scored[way], passages, later) for way in WAYS}
+    return {way: round(step, 4) for way, (step, _) in chosen.items()}, ways
+
+
+def _with_later(score: Score, passages: Vectors, later: Mask) -> Score:
+    """A way's scores of the passages that it knows, and the cosine of those that were added."""
+
+    def together(questions: Vectors) -> Vectors:
+        scores = questions @ passages.T
+        scores[:, ~later] = score(questions)
+        return scores
+
+    return together
+
+
+def _parts(bench: Bench, train: Asked, test: Asked) -> dict[str, Mask]:
+    """Which test questions are of each kind."""
+    known = np.any(test.right & np.any(train.right, axis=0), axis=1)
+    later = np.any(test.right & bench.later, axis=1) & ~known
+    return dict(zip(PARTS, (known, ~known & ~later, later), strict=True))
+
+
+def _name(corpus: str, vectors: str, seed: int, way: str, part: str) -> str:
+    return f"{corpus} {vectors} {seed} {way}, {part}"
+
+
+def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, Any]]:
+    """Each way over all its seeds: against the base, and against the known questions."""
+    found = []
+    for corpus, vectors in dict.fromkeys((row["corpus"], row["vectors"]) for row in rows):
+        seeds = [r["seed"] for r in rows if (r["corpus"], r["vectors"]) == (corpus, vectors)]
+        for part in PARTS:
+            pooled = {
+                way: kept.pooled({s: _name(corpus, vectors, s, way, part) for s in seeds})
+                for way in WAYS
+            }
+            if not pooled[BASE]:
+                continue
+            for way, outcomes in pooled.items():
+                found.append(
+                    {
+                        "corpus": corpus,
+                        "vectors": vectors,
+                        "part": part,
+                        "way": way,
+                        "seeds": seeds,
+                        "n": len(outcomes),
+                        "scores": _plain(scores(outcomes)),
+                        "over": {
+                            other: _plain(changes(pooled[other], outcomes))
+                            for other in (BASE, VIEW, WEIGHTED)
+                            if other != way
+                        },
+                    }
+                )
+    return found
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {metric: asdict(value) for metric, value in values.items()}
+
+
+def print_table(found: list[dict[str, Any]]) -> None:
+    """A line for each way, MRR@10 and hit@1 with what changed over the base and over the view."""
+    for one in found:
+        line = f"{one['corpus']}, {one['vectors']}, {one['part']} ({one['n']}), {one['way']}:"
+        for metric in ("mrr@10", "hit_rate@1"):
+            line += f"  {metric} {one['scores'][metric]['mean']:.3f}"
+            for other, change in one["over"].items():
+                line += f", over {other} {interval(Difference(**change[metric]))}"
+        print(line)
+
+
+def main() -> None:
+    """Measure what is not measured yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", action="append", choices=NAMES)
+    parser.add_argument("--seeds", default="13,14,15")
+    parser.add_argument("--vectors", default="frozen")
+    arguments = parser.parse_args()
+    prepare_environment()
+    path = RESULTS / f"{NAME}.json"
+    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    done = {(row["corpus"], row["vectors"], row["seed"]) for row in rows}
+    kept = KeptOutcomes(NAME)
+    for name in arguments.corpus or NAMES:
+        corpus = korquad_all() if name == "korquad-all" else load(name)
+        for seed in map(int, arguments.seeds.split(",")):
+            for vectors in arguments.vectors.split(","):
+                if (name, vectors, seed) not in done:
+                    rows.append(measure(open_bench(corpus, seed), vectors, kept))
+                    write_results(NAME, {"rows": rows, "summary": []})
+    found = summary(rows, kept)
+    write_results(NAME, {"rows": rows, "summary": found})
+    print_table(found)
+
+
+if __name__ == "__main__":
+    main()
