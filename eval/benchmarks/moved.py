@@ -15,9 +15,10 @@ from rag_app.vectors import Vectors
 
 Right = npt.NDArray[np.bool_]
 
-# Squared lengths by which a vector of unit length may move; those of the paper's own code.
-SQUARED_STEPS = [round(0.02 * n, 2) for n in range(25)]
-WEIGHTS = [round(0.1 * n, 1) for n in range(11)]
+# Squared lengths by which a vector of unit length may move, 0 to .5 as in the paper's own code, but
+# finer near 0: vectors of e5 differ by little.
+STEPS = [0.0, *(0.0005 * 2 ** (n / 2) for n in range(21))]
+WEIGHTS = [0.05 * n for n in range(21)]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,11 @@ class Asked:
 
     def sums(self) -> Vectors:
         """The sum of the vectors of each passage's questions, (n, dim)."""
-        return self.right.T.astype(np.float32) @ self.vectors
+        return np.asarray(self.right.T.astype(np.float32) @ self.vectors, np.float32)
+
+    def centred(self) -> "Asked":
+        """Without what all questions have in common, their mean."""
+        return Asked(self.vectors - self.vectors.mean(axis=0), self.right)
 
 
 Score = Callable[[Vectors], Vectors]
@@ -39,6 +44,13 @@ Score = Callable[[Vectors], Vectors]
 def plain(passages: Vectors) -> Score:
     """Cosine to the passage."""
     return lambda questions: questions @ passages.T
+
+
+def preferred(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
+    """The same for every passage that was asked for: what moving brings that teaches nothing."""
+    asked = np.any(train.right, axis=0)
+    own = plain(passages)
+    return _chosen(STEPS, lambda step: lambda questions: own(questions) + step * asked, dev)
 
 
 def nudge_m(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
@@ -51,7 +63,7 @@ def nudge_m(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
 def nudge_n(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
     """NUDGE-N: as near to its questions as a squared step allows, and of unit length still."""
     sums = train.sums()
-    return _chosen(SQUARED_STEPS, lambda step: plain(rotated(passages, sums, step)), dev)
+    return _chosen(STEPS, lambda step: plain(rotated(passages, sums, step)), dev)
 
 
 def rotated(passages: Vectors, towards: Vectors, squared_step: float) -> Vectors:
@@ -79,16 +91,37 @@ def weighted_questions(passages: Vectors, train: Asked, dev: Asked) -> tuple[flo
     return _chosen(WEIGHTS, lambda weight: _view(passages, train, weight), dev)
 
 
+def added_questions(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
+    """The passage's cosine, and a share of how near its nearest question is, from the mean's."""
+    centred = train.centred()
+    asked = np.any(train.right, axis=0)
+
+    def added(weight: float) -> Score:
+        def score(questions: Vectors) -> Vectors:
+            nearest = np.where(asked, _nearest(questions, centred), 0)
+            return np.asarray(questions @ passages.T + weight * nearest, np.float32)
+
+        return score
+
+    return _chosen(WEIGHTS, added, dev)
+
+
 def _view(passages: Vectors, train: Asked, weight: float) -> Score:
     def score(questions: Vectors) -> Vectors:
         own = questions @ passages.T
-        best = own.copy()
-        for likeness, right in zip(train.vectors @ questions.T, train.right, strict=True):
-            rows = np.flatnonzero(right)
-            best[:, rows] = np.maximum(best[:, rows], likeness[:, np.newaxis])
+        best = np.maximum(own, _nearest(questions, train))
         return np.asarray(own + weight * (best - own), np.float32)
 
     return score
+
+
+def _nearest(questions: Vectors, train: Asked) -> Vectors:
+    """The likeness of the nearest training question of each passage, (m, n); -10: it has none."""
+    best = np.full((len(questions), train.right.shape[1]), -10, np.float32)
+    for likeness, right in zip(train.vectors @ questions.T, train.right, strict=True):
+        rows = np.flatnonzero(right)
+        best[:, rows] = np.maximum(best[:, rows], likeness[:, np.newaxis])
+    return best
 
 
 def first_ranks(scores: Vectors, right: Right) -> npt.NDArray[np.int64]:

@@ -17,7 +17,8 @@ import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,13 @@ from held_out import open_base, ready, settings_for, show
 from moved import (
     Asked,
     Score,
+    added_questions,
     first_ranks,
     known_questions,
     nudge_m,
     nudge_n,
     plain,
+    preferred,
     weighted_questions,
 )
 from outcomes import KeptOutcomes, changes, interval, outcome_of_rank, scores
@@ -63,49 +66,78 @@ from rag_app.pairs import (
 from rag_app.vectors import Vectors
 
 NAME = "nudge"
-NAMES = ("sample-en", "sample-ko", "jhu", "xquad-en", "korquad-all")
-BASE, VIEW, WEIGHTED = "base", "known questions", "known questions, weighted"
-WAYS = (BASE, "NUDGE-M", "NUDGE-N", VIEW, WEIGHTED)
+NAMES = ("sample-en", "sample-ko", "xquad-en", "korquad-all")
+BASE, VIEW = "base", "known questions"
+# Ways that choose a step on dev.
+CHOSEN = {
+    "asked passages preferred": preferred,
+    "NUDGE-M": nudge_m,
+    "NUDGE-N": nudge_n,
+    "NUDGE-M, centred": lambda passages, train, dev: nudge_m(passages, train.centred(), dev),
+    "NUDGE-N, centred": lambda passages, train, dev: nudge_n(passages, train.centred(), dev),
+    "known questions, weighted": weighted_questions,
+    "known questions, added": added_questions,
+}
+WAYS = (BASE, VIEW, *CHOSEN)
 PARTS = ("known", "others", "later")
+# The first two together: all questions about the collection as it was.
+TOGETHER = {**{part: (part,) for part in PARTS}, "known and others": PARTS[:2]}
 LATER, TRAIN, DEV = 0.1, 0.6, 0.1
 
 # One of each passage, or of each question.
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Collection:
+    """One corpus, ingested: the same for every split.
+
+    Fields:
+        clusters: document id -> near-duplicates that it belongs to.
+    """
+
+    corpus: Corpus
+    base: EmbeddingModel
+    passages: Passages
+    cache: VectorCache
+    pairs: list[Pair]
+    clusters: dict[str, str]
+
+    def questions(self, pairs: Sequence[Pair]) -> list[Question]:
+        """As they are asked of the index."""
+        return build_questions(pairs, self.passages.nodes, self.clusters)
+
+
+@dataclass(frozen=True)
 class Bench:
-    """One corpus with one split.
+    """One split of a collection.
 
     Fields:
         later: (n_passages,) those of documents that are added later.
     """
 
-    corpus: Corpus
+    collection: Collection
     seed: int
-    base: EmbeddingModel
-    passages: Passages
-    cache: VectorCache
     split: Split
     later: Mask
 
-    def questions(self, pairs: Sequence[Pair]) -> list[Question]:
-        """As they are asked of the index."""
-        return build_questions(pairs, self.passages.nodes, self.split.clusters)
 
-
-def open_bench(corpus: Corpus, seed: int) -> Bench:
-    """Ingest what is not ingested, and split."""
-    settings = settings_for(corpus, seed)
+def open_collection(corpus: Corpus) -> Collection:
+    """Ingest what is not ingested."""
+    settings = settings_for(corpus, 0)
     ready(corpus, settings, "labelled")
     index, base = open_base(settings)
     passages = index.passages()
     pairs, _ = read_labelled(corpus.questions, passages.nodes)
     clusters = cluster_documents(document_texts(passages.nodes))
-    split = split_questions(pairs, clusters, seed)
-    later = [_is_later(clusters[str(node.ref_doc_id)], seed) for node in passages.nodes]
-    cache = VectorCache(settings.storage)
-    return Bench(corpus, seed, base, passages, cache, split, np.array(later))
+    return Collection(corpus, base, passages, VectorCache(settings.storage), pairs, clusters)
+
+
+def open_bench(of: Collection, seed: int) -> Bench:
+    """Split as this seed does."""
+    split = split_questions(of.pairs, of.clusters, seed)
+    later = [_is_later(of.clusters[str(node.ref_doc_id)], seed) for node in of.passages.nodes]
+    return Bench(of, seed, split, np.array(later))
 
 
 def split_questions(pairs: Sequence[Pair], clusters: Mapping[str, str], seed: int) -> Split:
@@ -130,11 +162,10 @@ def _drawn(key: str) -> float:
 
 def tuned_model(bench: Bench) -> EmbeddingModel:
     """`--preset quick` on the training questions; every passage but later ones may be seen."""
-    split, passages = bench.split, bench.passages
-    options = TrainingOptions(**DEFAULT, seed=bench.seed, scale=round(1 / bench.base.temperature))
-    rows = training_rows(
-        split.train, passages, split.clusters, bench.base, batch_size=options.batch_size
-    )
+    of, split, seed = bench.collection, bench.split, bench.seed
+    passages, base = of.passages, of.base
+    options = TrainingOptions(**DEFAULT, seed=seed, scale=round(1 / base.temperature))
+    rows = training_rows(split.train, passages, split.clusters, base, batch_size=options.batch_size)
     known = [n for n, later in zip(passages.nodes, bench.later, strict=True) if not later]
     pool = {passage_text(node): split.clusters[str(node.ref_doc_id)] for node in known}
     material = Material(
@@ -142,48 +173,41 @@ def tuned_model(bench: Bench) -> EmbeddingModel:
         rows=rows,
         row_clusters=[split.clusters[pair.document_id] for pair in split.train],
         pool=NegativePool(list(pool), list(pool.values())),
-        dev=dev_set(bench.questions(split.dev), known, seed=bench.seed),
+        dev=dev_set(of.questions(split.dev), known, seed=seed),
         test=[],
         train=[],
         unmatched=Unmatched(),
         self_answering=0,
     )
-    context = TrainingContext(workspace_of(settings_for(bench.corpus, bench.seed)), show)
-    options = as_quick(options, rows, bench.base)
-    return train_phases(context, bench.base, material, options).model
+    context = TrainingContext(workspace_of(settings_for(of.corpus, seed)), show)
+    return train_phases(context, base, material, as_quick(options, rows, base)).model
 
 
 def measure(bench: Bench, vectors: str, kept: KeptOutcomes) -> dict[str, Any]:
     """Every way on one split."""
-    model = bench.base if vectors == "frozen" else tuned_model(bench)
-    texts = [passage_text(node) for node in bench.passages.nodes]
-    passages = bench.cache.embed_passages(model, texts, progress=show)
-    asked = {
-        part: bench.questions(pairs)
-        for part, pairs in (
-            ("train", bench.split.train),
-            ("dev", bench.split.dev),
-            ("test", bench.split.test),
-        )
-    }
-    train, dev, test = (_asked(bench, model, questions) for questions in asked.values())
+    of, split = bench.collection, bench.split
+    model = of.base if vectors == "frozen" else tuned_model(bench)
+    texts = [passage_text(node) for node in of.passages.nodes]
+    passages = of.cache.embed_passages(model, texts, progress=show)
+    questions = [of.questions(pairs) for pairs in (split.train, split.dev, split.test)]
+    train, dev, test = (_asked(of, model, some) for some in questions)
     steps, ways = _ways(passages, train, dev, bench.later)
     counts = {}
     for part, rows in _parts(bench, train, test).items():
         counts[part] = int(rows.sum())
-        chosen = [question for question, mine in zip(asked["test"], rows, strict=True) if mine]
+        chosen = [question for question, mine in zip(questions[-1], rows, strict=True) if mine]
         for way, score in ways.items():
             ranks = first_ranks(score(test.vectors[rows]), test.right[rows])
-            name = _name(bench.corpus.name, vectors, bench.seed, way, part)
+            name = _name(of.corpus.name, vectors, bench.seed, way, part)
             kept.put(name, _outcomes(chosen, ranks))
     return {
-        "corpus": bench.corpus.name,
+        "corpus": of.corpus.name,
         "vectors": vectors,
         "seed": bench.seed,
         "passages": len(passages),
         "passages_with_training_questions": int(np.any(train.right, axis=0).sum()),
-        "train": len(asked["train"]),
-        "dev": len(asked["dev"]),
+        "train": len(train.vectors),
+        "dev": len(dev.vectors),
         **counts,
         "steps": steps,
     }
@@ -196,13 +220,13 @@ def _outcomes(questions: Sequence[Question], ranks: npt.NDArray[np.int64]) -> li
     ]
 
 
-def _asked(bench: Bench, model: EmbeddingModel, questions: Sequence[Question]) -> Asked:
-    row_of = {node.node_id: row for row, node in enumerate(bench.passages.nodes)}
+def _asked(of: Collection, model: EmbeddingModel, questions: Sequence[Question]) -> Asked:
+    row_of = {node.node_id: row for row, node in enumerate(of.passages.nodes)}
     right = np.zeros((len(questions), len(row_of)), dtype=np.bool_)
     for number, question in enumerate(questions):
         right[number, [row_of[chunk] for gold in question.gold for chunk in gold]] = True
     texts = [question.text for question in questions]
-    return Asked(bench.cache.embed_queries(model, texts, progress=show), right)
+    return Asked(of.cache.embed_queries(model, texts, progress=show), right)
 
 
 def _ways(
@@ -212,11 +236,7 @@ def _ways(
     known = passages[~later]
     dev = Asked(dev.vectors, dev.right[:, ~later])
     train_known = Asked(train.vectors, train.right[:, ~later])
-    chosen = {
-        "NUDGE-M": nudge_m(known, train_known, dev),
-        "NUDGE-N": nudge_n(known, train_known, dev),
-        WEIGHTED: weighted_questions(known, train_known, dev),
-    }
+    chosen = {way: choose(known, train_known, dev) for way, choose in CHOSEN.items()}
     scored = {BASE: plain(known), VIEW: known_questions(known, train_known)}
     scored |= {way: score for way, (_, score) in chosen.items()}
     ways = {way: _with_later(scored[way], passages, later) for way in WAYS}
@@ -246,18 +266,13 @@ def _name(corpus: str, vectors: str, seed: int, way: str, part: str) -> str:
 
 
 def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, Any]]:
-    """Each way over all its seeds: against the base, and against the known questions."""
+    """Each way over all its seeds, against the base."""
     found = []
     for corpus, vectors in dict.fromkeys((row["corpus"], row["vectors"]) for row in rows):
         seeds = [r["seed"] for r in rows if (r["corpus"], r["vectors"]) == (corpus, vectors)]
-        for part in PARTS:
-            pooled = {
-                way: kept.pooled({s: _name(corpus, vectors, s, way, part) for s in seeds})
-                for way in WAYS
-            }
-            if not pooled[BASE]:
-                continue
-            for way, outcomes in pooled.items():
+        for part, parts in TOGETHER.items():
+            pooled = {way: _pooled(kept, (corpus, vectors), seeds, way, parts) for way in WAYS}
+            for way, outcomes in pooled.items() if pooled[BASE] else ():
                 found.append(
                     {
                         "corpus": corpus,
@@ -267,14 +282,25 @@ def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, An
                         "seeds": seeds,
                         "n": len(outcomes),
                         "scores": _plain(scores(outcomes)),
-                        "over": {
-                            other: _plain(changes(pooled[other], outcomes))
-                            for other in (BASE, VIEW, WEIGHTED)
-                            if other != way
-                        },
+                        "change": _plain(changes(pooled[BASE], outcomes)),
                     }
                 )
     return found
+
+
+def _pooled(
+    kept: KeptOutcomes,
+    name: tuple[str, str],
+    seeds: Sequence[int],
+    way: str,
+    parts: Sequence[str],
+) -> list[Outcome]:
+    corpus, vectors = name
+    return [
+        replace(outcome, question_id=f"{part} {outcome.question_id}")
+        for part in parts
+        for outcome in kept.pooled({s: _name(corpus, vectors, s, way, part) for s in seeds})
+    ]
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,14 +308,22 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_table(found: list[dict[str, Any]]) -> None:
-    """A line for each way, MRR@10 and hit@1 with what changed over the base and over the view."""
-    for one in found:
-        line = f"{one['corpus']}, {one['vectors']}, {one['part']} ({one['n']}), {one['way']}:"
-        for metric in ("mrr@10", "hit_rate@1"):
-            line += f"  {metric} {one['scores'][metric]['mean']:.3f}"
-            for other, change in one["over"].items():
-                line += f", over {other} {interval(Difference(**change[metric]))}"
-        print(line)
+    """The table of docs/measured.md: a line for each way, the change of MRR@10 in each part."""
+    for corpus, vectors in dict.fromkeys((one["corpus"], one["vectors"]) for one in found):
+        here = [o for o in found if (o["corpus"], o["vectors"]) == (corpus, vectors)]
+        counts = {one["part"]: one["n"] for one in here}
+        print(f"\n| {corpus}, {vectors} | {' | '.join(f'{p} ({n})' for p, n in counts.items())} |")
+        print("|---" * (1 + len(counts)) + "|")
+        for way in WAYS:
+            mine = [one for one in here if one["way"] == way]
+            cells = [_cell(one, "mean" if way == BASE else "change") for one in mine]
+            print("| " + " | ".join([way, *cells]).replace("0.", ".") + " |")
+
+
+def _cell(one: dict[str, Any], kind: str) -> str:
+    if kind == "mean":
+        return f"{one['scores']['mrr@10']['mean']:.3f}"
+    return interval(Difference(**one["change"]["mrr@10"]))
 
 
 def main() -> None:
@@ -304,13 +338,15 @@ def main() -> None:
     rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
     done = {(row["corpus"], row["vectors"], row["seed"]) for row in rows}
     kept = KeptOutcomes(NAME)
+    wanted = list(product(map(int, arguments.seeds.split(",")), arguments.vectors.split(",")))
     for name in arguments.corpus or NAMES:
-        corpus = korquad_all() if name == "korquad-all" else load(name)
-        for seed in map(int, arguments.seeds.split(",")):
-            for vectors in arguments.vectors.split(","):
-                if (name, vectors, seed) not in done:
-                    rows.append(measure(open_bench(corpus, seed), vectors, kept))
-                    write_results(NAME, {"rows": rows, "summary": []})
+        todo = [(seed, vectors) for seed, vectors in wanted if (name, vectors, seed) not in done]
+        if not todo:
+            continue
+        of = open_collection(korquad_all() if name == "korquad-all" else load(name))
+        for seed, vectors in todo:
+            rows.append(measure(open_bench(of, seed), vectors, kept))
+            write_results(NAME, {"rows": rows, "summary": []})
     found = summary(rows, kept)
     write_results(NAME, {"rows": rows, "summary": found})
     print_table(found)
