@@ -83,36 +83,36 @@ def rotated(passages: Vectors, towards: Vectors, squared_step: float) -> Vectors
 
 def known_questions(passages: Vectors, train: Asked) -> Score:
     """The larger of the cosines to the passage and to the nearest of its training questions."""
-    return _view(passages, train, 1.0)
+    return _with_share(1.0, lambda questions: _lead(questions, passages, train), passages)
 
 
 def weighted_questions(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
     """As `known_questions`, but only a share of what the nearest question adds counts."""
-    return _chosen(WEIGHTS, lambda weight: _view(passages, train, weight), dev)
+    return _share_chosen(lambda questions: _lead(questions, passages, train), passages, dev)
 
 
 def added_questions(passages: Vectors, train: Asked, dev: Asked) -> tuple[float, Score]:
     """The passage's cosine, and a share of how near its nearest question is, from the mean's."""
-    centred = train.centred()
-    asked = np.any(train.right, axis=0)
-
-    def added(weight: float) -> Score:
-        def score(questions: Vectors) -> Vectors:
-            nearest = np.where(asked, _nearest(questions, centred), 0)
-            return np.asarray(questions @ passages.T + weight * nearest, np.float32)
-
-        return score
-
-    return _chosen(WEIGHTS, added, dev)
+    centred, asked = train.centred(), np.any(train.right, axis=0)
+    return _share_chosen(
+        lambda questions: np.where(asked, _nearest(questions, centred), 0), passages, dev
+    )
 
 
-def _view(passages: Vectors, train: Asked, weight: float) -> Score:
-    def score(questions: Vectors) -> Vectors:
-        own = questions @ passages.T
-        best = np.maximum(own, _nearest(questions, train))
-        return np.asarray(own + weight * (best - own), np.float32)
+def _share_chosen(added: Score, passages: Vectors, dev: Asked) -> tuple[float, Score]:
+    own, more = plain(passages)(dev.vectors), added(dev.vectors)
+    weight = max(WEIGHTS, key=lambda weight: _firsts(own + np.float32(weight) * more, dev))
+    return weight, _with_share(weight, added, passages)
 
-    return score
+
+def _with_share(weight: float, added: Score, passages: Vectors) -> Score:
+    own = plain(passages)
+    return lambda questions: own(questions) + np.float32(weight) * added(questions)
+
+
+def _lead(questions: Vectors, passages: Vectors, train: Asked) -> Vectors:
+    """By how much each passage's nearest training question is nearer than itself; 0: it is not."""
+    return np.maximum(_nearest(questions, train) - questions @ passages.T, 0)
 
 
 def _nearest(questions: Vectors, train: Asked) -> Vectors:
@@ -133,11 +133,13 @@ def first_ranks(scores: Vectors, right: Right) -> npt.NDArray[np.int64]:
 def _chosen(
     steps: Iterable[float], made: Callable[[float], Score], dev: Asked
 ) -> tuple[float, Score]:
-    def firsts(step: float) -> int:
-        return int(np.sum(first_ranks(made(step)(dev.vectors), dev.right) == 1))
-
-    step = max(steps, key=firsts)
+    step = max(steps, key=lambda step: _firsts(made(step)(dev.vectors), dev))
     return step, made(step)
+
+
+def _firsts(scores: Vectors, dev: Asked) -> int:
+    """How many questions find a right passage first."""
+    return int(np.sum(first_ranks(scores, dev.right) == 1))
 
 
 def _best_step(dev: Asked, passages: Vectors, towards: Vectors) -> float:

@@ -1,16 +1,15 @@
 """Known documents: passages moved towards their questions (NUDGE), or these searched beside them.
 
-    python eval/benchmarks/nudge.py [--corpus korquad-all] [--vectors frozen,tuned]
+    python eval/benchmarks/nudge.py [--corpus korquad-all]
 
 New questions about known documents: of each passage's questions some are trained on and others
 held out, near-duplicate wordings on one side (train, dev, test .6, .1, .3, after a tenth of the
 documents was set apart). Every way gets the same training questions, chooses its step on the same
 dev questions, and is asked three kinds of test questions: those whose passage has a training
 question ("known"), those whose passage has none ("others"), and those about documents that are
-added later with plain vectors ("later"). "tuned" are the vectors of `--preset quick`, trained on
-the same questions. Intervals are of all seeds together, resampled by document. What is done is
-kept in eval/results/nudge.json, and every question's rank beside it; a run that was stopped goes
-on.
+added later with plain vectors ("later"). Intervals are of all seeds together, resampled by
+document. What is done is kept in eval/results/nudge.json, and every question's rank beside it; a
+run that was stopped goes on.
 """
 
 import argparse
@@ -18,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import product
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -37,27 +36,18 @@ from moved import (
     preferred,
     weighted_questions,
 )
-from outcomes import KeptOutcomes, changes, interval, outcome_of_rank, scores
+from outcomes import KeptOutcomes, interval, outcome_of_rank
 
-from rag_app.chunks import passage_text
-from rag_app.cli.given import workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.scoring import LARGEST_K, Outcome
-from rag_app.evaluate.statistics import Difference
-from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.material import Material, read_labelled
-from rag_app.finetune.data.negatives import NegativePool
-from rag_app.finetune.data.rows import dev_set, training_rows
-from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.phases import train_phases
-from rag_app.finetune.presets import DEFAULT, as_quick
+from rag_app.evaluate.statistics import Difference, difference
+from rag_app.finetune.data.material import read_labelled
 from rag_app.index import Passages, VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import (
     Pair,
     Question,
     Split,
-    Unmatched,
     build_questions,
     cluster_documents,
     document_texts,
@@ -67,10 +57,10 @@ from rag_app.vectors import Vectors
 
 NAME = "nudge"
 NAMES = ("sample-en", "sample-ko", "xquad-en", "korquad-all")
-BASE, VIEW = "base", "known questions"
+BASE, VIEW, PREFERRED = "base", "known questions", "asked passages preferred"
 # Ways that choose a step on dev.
 CHOSEN = {
-    "asked passages preferred": preferred,
+    PREFERRED: preferred,
     "NUDGE-M": nudge_m,
     "NUDGE-N": nudge_n,
     "NUDGE-M, centred": lambda passages, train, dev: nudge_m(passages, train.centred(), dev),
@@ -83,6 +73,8 @@ PARTS = ("known", "others", "later")
 # The first two together: all questions about the collection as it was.
 TOGETHER = {**{part: (part,) for part in PARTS}, "known and others": PARTS[:2]}
 LATER, TRAIN, DEV = 0.1, 0.6, 0.1
+
+METRICS = ("hit_rate@1", "mrr@10")
 
 # One of each passage, or of each question.
 Mask = npt.NDArray[np.bool_]
@@ -160,51 +152,24 @@ def _drawn(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
 
 
-def tuned_model(bench: Bench) -> EmbeddingModel:
-    """`--preset quick` on the training questions; every passage but later ones may be seen."""
-    of, split, seed = bench.collection, bench.split, bench.seed
-    passages, base = of.passages, of.base
-    options = TrainingOptions(**DEFAULT, seed=seed, scale=round(1 / base.temperature))
-    rows = training_rows(split.train, passages, split.clusters, base, batch_size=options.batch_size)
-    known = [n for n, later in zip(passages.nodes, bench.later, strict=True) if not later]
-    pool = {passage_text(node): split.clusters[str(node.ref_doc_id)] for node in known}
-    material = Material(
-        split=split,
-        rows=rows,
-        row_clusters=[split.clusters[pair.document_id] for pair in split.train],
-        pool=NegativePool(list(pool), list(pool.values())),
-        dev=dev_set(of.questions(split.dev), known, seed=seed),
-        test=[],
-        train=[],
-        unmatched=Unmatched(),
-        self_answering=0,
-    )
-    context = TrainingContext(workspace_of(settings_for(of.corpus, seed)), show)
-    return train_phases(context, base, material, as_quick(options, rows, base)).model
-
-
-def measure(bench: Bench, vectors: str, kept: KeptOutcomes) -> dict[str, Any]:
+def measure(bench: Bench, kept: KeptOutcomes) -> dict[str, Any]:
     """Every way on one split."""
     of, split = bench.collection, bench.split
-    model = of.base if vectors == "frozen" else tuned_model(bench)
-    texts = [passage_text(node) for node in of.passages.nodes]
-    passages = of.cache.embed_passages(model, texts, progress=show)
     questions = [of.questions(pairs) for pairs in (split.train, split.dev, split.test)]
-    train, dev, test = (_asked(of, model, some) for some in questions)
-    steps, ways = _ways(passages, train, dev, bench.later)
+    train, dev, test = (_asked(of, some) for some in questions)
+    steps, ways = _ways(of.passages.vectors, train, dev, bench.later)
     counts = {}
     for part, rows in _parts(bench, train, test).items():
         counts[part] = int(rows.sum())
         chosen = [question for question, mine in zip(questions[-1], rows, strict=True) if mine]
         for way, score in ways.items():
             ranks = first_ranks(score(test.vectors[rows]), test.right[rows])
-            name = _name(of.corpus.name, vectors, bench.seed, way, part)
+            name = _name(of.corpus.name, bench.seed, way, part)
             kept.put(name, _outcomes(chosen, ranks))
     return {
         "corpus": of.corpus.name,
-        "vectors": vectors,
         "seed": bench.seed,
-        "passages": len(passages),
+        "passages": len(of.passages.nodes),
         "passages_with_training_questions": int(np.any(train.right, axis=0).sum()),
         "train": len(train.vectors),
         "dev": len(dev.vectors),
@@ -220,13 +185,13 @@ def _outcomes(questions: Sequence[Question], ranks: npt.NDArray[np.int64]) -> li
     ]
 
 
-def _asked(of: Collection, model: EmbeddingModel, questions: Sequence[Question]) -> Asked:
+def _asked(of: Collection, questions: Sequence[Question]) -> Asked:
     row_of = {node.node_id: row for row, node in enumerate(of.passages.nodes)}
     right = np.zeros((len(questions), len(row_of)), dtype=np.bool_)
     for number, question in enumerate(questions):
         right[number, [row_of[chunk] for gold in question.gold for chunk in gold]] = True
     texts = [question.text for question in questions]
-    return Asked(of.cache.embed_queries(model, texts, progress=show), right)
+    return Asked(of.cache.embed_queries(of.base, texts, progress=show), right)
 
 
 def _ways(
@@ -261,68 +226,64 @@ def _parts(bench: Bench, train: Asked, test: Asked) -> dict[str, Mask]:
     return dict(zip(PARTS, (known, ~known & ~later, later), strict=True))
 
 
-def _name(corpus: str, vectors: str, seed: int, way: str, part: str) -> str:
-    return f"{corpus} {vectors} {seed} {way}, {part}"
+def _name(corpus: str, seed: int, way: str, part: str) -> str:
+    return f"{corpus} {seed} {way}, {part}"
 
 
-def summary(rows: list[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, Any]]:
-    """Each way over all its seeds, against the base."""
+def summary(rows: list[dict[str, Any]], corpus: str, kept: KeptOutcomes) -> list[dict[str, Any]]:
+    """Each way over all seeds of a corpus, against the base."""
     found = []
-    for corpus, vectors in dict.fromkeys((row["corpus"], row["vectors"]) for row in rows):
-        seeds = [r["seed"] for r in rows if (r["corpus"], r["vectors"]) == (corpus, vectors)]
-        for part, parts in TOGETHER.items():
-            pooled = {way: _pooled(kept, (corpus, vectors), seeds, way, parts) for way in WAYS}
-            for way, outcomes in pooled.items() if pooled[BASE] else ():
-                found.append(
-                    {
-                        "corpus": corpus,
-                        "vectors": vectors,
-                        "part": part,
-                        "way": way,
-                        "seeds": seeds,
-                        "n": len(outcomes),
-                        "scores": _plain(scores(outcomes)),
-                        "change": _plain(changes(pooled[BASE], outcomes)),
-                    }
-                )
+    seeds = [row["seed"] for row in rows if row["corpus"] == corpus]
+    for part, parts in TOGETHER.items():
+        pooled = {way: _pooled(kept, corpus, seeds, way, parts) for way in WAYS}
+        for way, outcomes in pooled.items():
+            found.append(
+                {
+                    "corpus": corpus,
+                    "part": part,
+                    "way": way,
+                    "seeds": seeds,
+                    "n": len(outcomes),
+                    "scores": {
+                        metric: round(mean(one.values[metric] for one in outcomes), 4)
+                        for metric in METRICS
+                    },
+                    "change": _changes(pooled[BASE], outcomes),
+                    "over_preferred": _changes(pooled[PREFERRED], outcomes),
+                }
+            )
     return found
 
 
+def _changes(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, Any]:
+    return {metric: asdict(difference(before, after, metric, seed=0)) for metric in METRICS}
+
+
 def _pooled(
-    kept: KeptOutcomes,
-    name: tuple[str, str],
-    seeds: Sequence[int],
-    way: str,
-    parts: Sequence[str],
+    kept: KeptOutcomes, corpus: str, seeds: Sequence[int], way: str, parts: Sequence[str]
 ) -> list[Outcome]:
-    corpus, vectors = name
     return [
         replace(outcome, question_id=f"{part} {outcome.question_id}")
         for part in parts
-        for outcome in kept.pooled({s: _name(corpus, vectors, s, way, part) for s in seeds})
+        for outcome in kept.pooled({seed: _name(corpus, seed, way, part) for seed in seeds})
     ]
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {metric: asdict(value) for metric, value in values.items()}
 
 
 def print_table(found: list[dict[str, Any]]) -> None:
     """The table of docs/measured.md: a line for each way, the change of MRR@10 in each part."""
-    for corpus, vectors in dict.fromkeys((one["corpus"], one["vectors"]) for one in found):
-        here = [o for o in found if (o["corpus"], o["vectors"]) == (corpus, vectors)]
+    for corpus in dict.fromkeys(one["corpus"] for one in found):
+        here = [one for one in found if one["corpus"] == corpus]
         counts = {one["part"]: one["n"] for one in here}
-        print(f"\n| {corpus}, {vectors} | {' | '.join(f'{p} ({n})' for p, n in counts.items())} |")
+        print(f"\n| {corpus} | {' | '.join(f'{p} ({n})' for p, n in counts.items())} |")
         print("|---" * (1 + len(counts)) + "|")
         for way in WAYS:
-            mine = [one for one in here if one["way"] == way]
-            cells = [_cell(one, "mean" if way == BASE else "change") for one in mine]
+            cells = [_cell(one) for one in here if one["way"] == way]
             print("| " + " | ".join([way, *cells]).replace("0.", ".") + " |")
 
 
-def _cell(one: dict[str, Any], kind: str) -> str:
-    if kind == "mean":
-        return f"{one['scores']['mrr@10']['mean']:.3f}"
+def _cell(one: dict[str, Any]) -> str:
+    if one["way"] == BASE:
+        return f"{one['scores']['mrr@10']:.3f}"
     return interval(Difference(**one["change"]["mrr@10"]))
 
 
@@ -331,24 +292,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", action="append", choices=NAMES)
     parser.add_argument("--seeds", default="13,14,15")
-    parser.add_argument("--vectors", default="frozen")
     arguments = parser.parse_args()
     prepare_environment()
     path = RESULTS / f"{NAME}.json"
-    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
-    done = {(row["corpus"], row["vectors"], row["seed"]) for row in rows}
-    kept = KeptOutcomes(NAME)
-    wanted = list(product(map(int, arguments.seeds.split(",")), arguments.vectors.split(",")))
+    kept, rows, found = KeptOutcomes(NAME), [], []
+    if path.is_file():
+        values = json.loads(path.read_text("utf-8"))
+        rows, found = values["rows"], values["summary"]
+    done = {(row["corpus"], row["seed"]) for row in rows}
     for name in arguments.corpus or NAMES:
-        todo = [(seed, vectors) for seed, vectors in wanted if (name, vectors, seed) not in done]
-        if not todo:
-            continue
-        of = open_collection(korquad_all() if name == "korquad-all" else load(name))
-        for seed, vectors in todo:
-            rows.append(measure(open_bench(of, seed), vectors, kept))
-            write_results(NAME, {"rows": rows, "summary": []})
-    found = summary(rows, kept)
-    write_results(NAME, {"rows": rows, "summary": found})
+        todo = [s for s in map(int, arguments.seeds.split(",")) if (name, s) not in done]
+        if todo:
+            of = open_collection(korquad_all() if name == "korquad-all" else load(name))
+        for seed in todo:
+            rows.append(measure(open_bench(of, seed), kept))
+            found = [one for one in found if one["corpus"] != name]
+            write_results(NAME, {"rows": rows, "summary": found})
+        if not any(one["corpus"] == name for one in found):
+            found += summary(rows, name, kept)
+            write_results(NAME, {"rows": rows, "summary": found})
     print_table(found)
 
 
