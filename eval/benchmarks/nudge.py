@@ -47,7 +47,6 @@ from rag_app.models import EmbeddingModel
 from rag_app.pairs import (
     Pair,
     Question,
-    Split,
     build_questions,
     cluster_documents,
     document_texts,
@@ -101,6 +100,15 @@ class Collection:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Pairs by question: those of one document may stand in several parts."""
+
+    train: list[Pair]
+    dev: list[Pair]
+    test: list[Pair]
+
+
+@dataclass(frozen=True)
 class Bench:
     """One split of a collection.
 
@@ -110,7 +118,7 @@ class Bench:
 
     collection: Collection
     seed: int
-    split: Split
+    split: Parts
     later: Mask
 
 
@@ -132,7 +140,7 @@ def open_bench(of: Collection, seed: int) -> Bench:
     return Bench(of, seed, split, np.array(later))
 
 
-def split_questions(pairs: Sequence[Pair], clusters: Mapping[str, str], seed: int) -> Split:
+def split_questions(pairs: Sequence[Pair], clusters: Mapping[str, str], seed: int) -> Parts:
     """By wording; all questions about a document that is added later are test questions."""
     wordings = cluster_documents({pair.question: question_key(pair.question) for pair in pairs})
     parts: dict[str, list[Pair]] = {"train": [], "dev": [], "test": []}
@@ -140,7 +148,7 @@ def split_questions(pairs: Sequence[Pair], clusters: Mapping[str, str], seed: in
         drawn = _drawn(f"{seed} question {wordings[pair.question]}")
         part = "train" if drawn < TRAIN else "dev" if drawn < TRAIN + DEV else "test"
         parts["test" if _is_later(clusters[pair.document_id], seed) else part].append(pair)
-    return Split(**parts, clusters=dict(clusters))
+    return Parts(**parts)
 
 
 def _is_later(cluster: str, seed: int) -> bool:
