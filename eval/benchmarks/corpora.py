@@ -61,6 +61,12 @@ def korquad() -> Corpus:
     return _squad("korquad", source, E5, most=KORQUAD_QUESTIONS)
 
 
+def korquad_all() -> Corpus:
+    """All 5,774 questions of KorQuAD: several to nearly every passage."""
+    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
+    return _squad("korquad-all", source, E5)
+
+
 def xquad_en() -> Corpus:
     """English Wikipedia articles with questions: a general domain."""
     return _squad("xquad-en", SHARED / "xquad_en" / "xquad.en.json", MINILM)

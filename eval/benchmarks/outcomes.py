@@ -42,7 +42,7 @@ class KeptOutcomes:
             ValueError: a metric that does not follow from the first rank.
         """
         for outcome in outcomes:
-            told = _outcome(outcome.question_id, outcome.cluster, outcome.rank).values
+            told = outcome_of_rank(outcome.question_id, outcome.cluster, outcome.rank).values
             if any(abs(told[metric] - outcome.values[metric]) > 1e-9 for metric in SHOWN):
                 raise ValueError(f"{outcome.question_id}: {outcome.rank}, {outcome.values}")
         ids = "\n".join(outcome.question_id for outcome in outcomes)
@@ -66,7 +66,7 @@ class KeptOutcomes:
         asked, ranks = self._kept["ranks"][name]
         clusters = self._kept["asked"][asked]
         return [
-            _outcome(str(place), cluster, _RANKS.index(rank) or None)
+            outcome_of_rank(str(place), cluster, _RANKS.index(rank) or None)
             for place, (cluster, rank) in enumerate(zip(clusters, ranks, strict=True))
         ]
 
@@ -92,7 +92,8 @@ class KeptOutcomes:
         ]
 
 
-def _outcome(question_id: str, cluster: str, rank: int | None) -> Outcome:
+def outcome_of_rank(question_id: str, cluster: str, rank: int | None) -> Outcome:
+    """An outcome of which only the first right passage's rank is known; None: below the tenth."""
     values = {
         f"hit_rate@{k}": float(rank is not None and rank <= k) for k in range(1, LARGEST_K + 1)
     }
