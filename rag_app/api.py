@@ -199,7 +199,9 @@ def finetune(
         folds, repeats: every question is held out once, in one of so many trainings; so often.
         dev_share, test_share: of the pairs, which choose the checkpoint and give the verdict.
         group_by: metadata key whose documents stay in one part of the split.
-        canary: out-of-domain questions with passages; the sample data unless named.
+        canary: out-of-domain questions with passages (a file or folder), whose certain fall weakens
+            or holds the model; the sample data unless named. "report": these are only measured;
+            "none": not even that.
         promote: put the tuned index into service if it won.
         refit: what is promoted is trained again on all pairs.
         results: folder of what is measured; `results` in the storage unless named.
@@ -213,6 +215,7 @@ def finetune(
     >>> result.data.split["test"] == result.judgement.comparison.n
     True
     """
+    from rag_app.evaluate.canary import CanaryOptions
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as tune
@@ -237,7 +240,7 @@ def finetune(
             repeats=repeats,
         ),
         preset=preset,
-        canary=None if canary is None else Path(canary),
+        canary=CanaryOptions.of(canary),
         promote=promote,
         refit=refit,
         results=Path(results or workspace.results),

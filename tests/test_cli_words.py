@@ -3,8 +3,7 @@
 import io
 import json
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -17,7 +16,6 @@ from rag_app.cli.finetune import _best_epoch, _query_adapter
 from rag_app.cli.printing import print_wrapped
 from rag_app.cli.progress import ProgressLines
 from rag_app.finetune.options import TrainingReport
-from rag_app.finetune.result import FinetuneResult
 from rag_app.progress import announce, renamed
 
 STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "sweep")
@@ -142,19 +140,11 @@ REPORT = TrainingReport(1.0, 1.0, 1, "cpu", False, 3, [], [], whitening=1.0)
         ({"whitening": 0.5}, "best epoch: 3, query adapter: on (whitening 0.5)"),
         ({"whitening": 0.0}, "best epoch: 3, query adapter: on (no whitening)"),
         ({"whitening": None}, "best epoch: 3"),
-        (
-            {"whitening": None, "query_map_dropped": True},
-            "best epoch: 3, query adapter: off (it did significant harm on out-of-domain "
-            "questions)",
-        ),
     ],
 )
 def test_what_training_made(changed: dict[str, Any], says: str) -> None:
-    changed = dict(changed)
-    dropped = changed.pop("query_map_dropped", False)
     report = replace(REPORT, **changed)
-    result = SimpleNamespace(training=report, query_map_dropped=dropped)
-    assert _best_epoch(report) + _query_adapter(cast(FinetuneResult, result)) == says
+    assert _best_epoch(report) + _query_adapter(report) == says
 
 
 # Progress

@@ -104,6 +104,14 @@ def check_refused(shop: Path, rows: Rows, message: str) -> None:
     assert left(shop) == before
 
 
+def test_a_canary_that_is_not_there(shop: Path) -> None:
+    check_error(
+        *("finetune", "--pairs", "faq.csv", *QUICKLY, "--canary", "nowhere.csv"),
+        kind="DocumentError",
+        says="nowhere.csv does not exist",
+    )
+
+
 def test_too_few_pairs(shop: Path) -> None:
     check_refused(
         shop,

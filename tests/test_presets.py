@@ -14,7 +14,7 @@ from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.data.negatives import NegativePool
 from rag_app.finetune.options import NegativeOptions, TrainingOptions
-from rag_app.finetune.phases import Harms, TrainedModel, train_phases
+from rag_app.finetune.phases import TrainedModel, train_phases
 from rag_app.finetune.presets import as_quick
 from rag_app.finetune.train.methods import weights_of_layers
 from rag_app.index import Workspace
@@ -67,11 +67,10 @@ def train(
     *,
     options: TrainingOptions = GIVEN,
     material: Material = MATERIAL,
-    harms: Harms = lambda _: False,
     progress: Progress = silent,
 ) -> TrainedModel:
     context = TrainingContext(Workspace(storage, device="cpu"), progress)
-    return train_phases(context, base, material, options, harms=harms)
+    return train_phases(context, base, material, options)
 
 
 def steps(seen: Recorder) -> list[tuple[str, int]]:
@@ -93,25 +92,26 @@ def first(base: EmbeddingModel, storage: Path) -> tuple[TrainedModel, Recorder]:
     return train(base, storage, options=options, progress=seen), seen
 
 
-def test_a_map_is_left_out_where_it_alone_does_harm(base: EmbeddingModel, tmp_path: Path) -> None:
-    for harms in (lambda _: False, lambda _: True):
-        trained = train(base, tmp_path, harms=harms)
-        assert trained.model.has_query_map
-        assert trained.report.whitening is not None
-        assert not trained.query_map_dropped
-    trained = train(base, tmp_path, harms=lambda model: model.has_query_map)
-    assert not trained.model.has_query_map
-    assert trained.report.whitening is None
-    assert trained.query_map_dropped
-
-
-def test_a_map_that_was_asked_for_alone_is_never_left_out(
-    base: EmbeddingModel, tmp_path: Path
-) -> None:
-    alone = replace(GIVEN, method="adapter")
-    trained = train(base, tmp_path, options=alone, harms=lambda model: model.has_query_map)
+def test_what_was_trained_is_there_without_its_map(base: EmbeddingModel, tmp_path: Path) -> None:
+    trained = train(base, tmp_path)
     assert trained.model.has_query_map
-    assert not trained.query_map_dropped
+    assert trained.report.whitening is not None
+    without = trained.without_map
+    assert without is not None
+    assert not without.model.has_query_map
+    assert without.report.whitening is None
+    assert without.options == replace(GIVEN, method="full")
+    # They are the weights that the other method would have given.
+    assert train(base, tmp_path, options=without.options).model.folder == without.model.folder
+
+
+@pytest.mark.parametrize("method", ["full", "adapter"])
+def test_one_method_alone_has_no_form_without_a_map(
+    base: EmbeddingModel, tmp_path: Path, method: str
+) -> None:
+    trained = train(base, tmp_path, options=replace(GIVEN, method=method))
+    assert trained.model.has_query_map == (method == "adapter")
+    assert trained.without_map is None
 
 
 def test_without_dev_questions_weights_get_no_map(base: EmbeddingModel, tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ from typing import Any
 from corpora import CORPORA, RESULTS, load, write_results
 from held_out import show
 from outcomes import KeptOutcomes, changes, interval, scores
-from tuning_quality import LABELLED, Bench, Way, open_bench
+from tuning_quality import LABELLED, Bench, Way, harmless, open_bench
 
 from rag_app.chunks import passage_text
 from rag_app.cli.given import workspace_of
 from rag_app.environment import prepare_environment
-from rag_app.evaluate.canary import Canary, find_canary, harm_on, watch_canary
+from rag_app.evaluate.canary import Canary, find_canary, watch_canary
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
@@ -84,15 +84,9 @@ class Trainings:
     def _train(
         self, base: EmbeddingModel, *, method: str = DEFAULT["method"], guarded: bool = False
     ) -> EmbeddingModel:
-        bench = self.bench
-        harms = harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
-        return train_phases(
-            self.context,
-            base,
-            bench.material,
-            replace(self.options, method=method),
-            harms=harms if guarded else lambda _: False,
-        ).model
+        bench, options = self.bench, replace(self.options, method=method)
+        trained = train_phases(self.context, base, bench.material, options)
+        return (harmless(bench, self.context, trained) if guarded else trained).model
 
     def _all_of_the_tuned(self) -> EmbeddingModel:
         """The weights as they were before they were averaged with the base's."""

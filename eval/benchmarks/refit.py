@@ -72,7 +72,7 @@ def measure(corpus: Corpus, seed: int, kept: KeptOutcomes) -> dict[str, Any]:
     canary = read_canary(canary_folder(), base, index.info.chunking)
     prepared = Prepared(index, OpenIndex(index, base), passages, materials, canary)
     request = FinetuneRequest(options=options, preset=QUICK)
-    trained = train_one(context, request, prepared, materials[0])
+    trained, _ = train_one(context, request, prepared, materials[0])
     trial = score_trial(context, prepared, materials[0], trained)
     again = refit(context, prepared, [trial], batch_size=options.batch_size)
     questions = build_questions(outer.known, passages.nodes, outer.clusters)

@@ -34,11 +34,12 @@ from rag_app.chunks import Chunking, passage_text
 from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
-from rag_app.evaluate.canary import Canary, harm_on, read_canary, watch_canary
+from rag_app.evaluate.canary import Canary, changes_on, read_canary, watch_canary
 from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, scores_json
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
+from rag_app.finetune.back_off import back_off
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import (
     Material,
@@ -47,7 +48,7 @@ from rag_app.finetune.data.material import (
     read_labelled,
 )
 from rag_app.finetune.options import NegativeOptions, TrainingOptions
-from rag_app.finetune.phases import train_phases
+from rag_app.finetune.phases import TrainedModel, train_phases
 from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
 from rag_app.index import Passages, VectorCache
 from rag_app.models import EmbeddingModel
@@ -211,8 +212,15 @@ def train(bench: Bench, name: str) -> EmbeddingModel:
         ]
         material = replace(material, rows=rows)
     context = TrainingContext(workspace_of(bench.settings), show)
-    harms = harm_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
-    return train_phases(context, bench.base, material, options, harms=harms).model
+    trained = train_phases(context, bench.base, material, options)
+    return harmless(bench, context, trained).model
+
+
+def harmless(bench: Bench, context: TrainingContext, trained: TrainedModel) -> TrainedModel:
+    """Weakened as `rag-app finetune` does, by the bench's out-of-domain questions."""
+    changes_of = changes_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
+    dev = bench.material.dev
+    return back_off(context, bench.base, trained, dev=dev, changes_of=changes_of)[0]
 
 
 def _train_llama_index(bench: Bench) -> EmbeddingModel:

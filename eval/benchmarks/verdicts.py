@@ -104,7 +104,7 @@ def measure(bench: Bench, recipe: str, way: str, number: int, method: str) -> di
     request = FinetuneRequest(options=options)
     trials = []
     for material in materials:
-        trained = train_one(bench.context, request, prepared, material)
+        trained, _ = train_one(bench.context, request, prepared, material)
         trials.append(score_trial(bench.context, prepared, material, trained))
     judgement = judge(trials, seed=number)
     gain = truth(bench, trials[0].trained.model, others)

@@ -186,10 +186,12 @@ def finetune(
         ),
     ] = None,
     canary: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Out-of-domain questions with passages: a model that certainly gets worse on "
-            "them is not promoted. [the sample data]",
+            "them is weakened, and held if that does not help. Or report (only measure, on the "
+            "sample data), or none. [the sample data]",
+            metavar="FILE|report|none",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -222,6 +224,7 @@ def finetune(
         seed=seed,
     )
     from rag_app.errors import ConfigError
+    from rag_app.evaluate.canary import CanaryOptions
     from rag_app.finetune.options import KINDS, NegativeOptions, TrainingOptions
     from rag_app.finetune.presets import DEFAULT, PRESETS, QUICK
     from rag_app.finetune.request import FinetuneRequest
@@ -272,7 +275,7 @@ def finetune(
         ),
         # All that quick says is how many epochs.
         preset=None if preset == QUICK and epochs else preset,
-        canary=canary,
+        canary=CanaryOptions.of(canary),
         promote=not no_promote,
         refit=not no_refit,
         columns=columns_of(settings),
@@ -299,6 +302,7 @@ def _batch_size(text: str | None) -> dict[str, Any]:
 
 
 def _show(run: Run, result: "FinetuneResult") -> None:
+    from rag_app.cli.canary import show_canary
     from rag_app.cli.changes import show_changes
     from rag_app.cli.scores import comparison_table, figure
     from rag_app.finetune.judge import PROMISES
@@ -309,7 +313,7 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         f"trained on {data.training_pairs} pairs in {training.seconds:.0f} s ({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB); "
         + _best_epoch(training)
-        + _query_adapter(result)
+        + _query_adapter(training)
     )
     run.say(_split(result))
     for what, comparison in judgement.held_out.items():
@@ -321,7 +325,7 @@ def _show(run: Run, result: "FinetuneResult") -> None:
         f"on the {seen.n} training questions themselves, which is no measure of quality: hit@1 "
         f"{figure(before)} -> {figure(after)}"
     )
-    _show_canary(run, result)
+    show_canary(run, result)
     run.say(f"ANN recall@10: {100 * result.ann_recall:.3g} % of what exact search finds")
     show_changes(run, result)
     run.say(str(result.verdict), style="bold")
@@ -406,10 +410,8 @@ def _best_epoch(training: "TrainingReport") -> str:
     return f"best epoch: {training.best_epoch}"
 
 
-def _query_adapter(result: "FinetuneResult") -> str:
-    if result.query_map_dropped:
-        return ", query adapter: off (it did significant harm on out-of-domain questions)"
-    whitening = result.training.whitening
+def _query_adapter(training: "TrainingReport") -> str:
+    whitening = training.whitening
     if whitening is None:
         return ""
     shares = {0.0: "no whitening", 1.0: "full whitening"}
@@ -437,22 +439,3 @@ def _show_left_out(run: Run, result: "FinetuneResult") -> None:
             f"{cut.count} of {cut.of} passages are longer than the {cut.max_tokens} tokens that "
             f"training read of each, and their ends were not learned from: {mend}"
         )
-
-
-def _show_canary(run: Run, result: "FinetuneResult") -> None:
-    from rag_app.cli.scores import figure, signed
-
-    canary = result.judgement.canary
-    if canary is None:
-        run.say(
-            f"canary skipped: {result.judgement.canary_skipped}; name "
-            "out-of-domain data with --canary"
-        )
-        return
-    before, after = canary.base["mrr@10"], canary.tuned["mrr@10"]
-    change = canary.differences["mrr@10"]
-    run.say(
-        f"canary, {canary.n} out-of-domain questions, which tuning should not harm: MRR@10 "
-        f"{figure(before.mean)} -> {figure(after.mean)} ({signed(change.mean)} "
-        f"[{signed(change.low)}, {signed(change.high)}])"
-    )

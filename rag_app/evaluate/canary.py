@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rag_app.chunks import Chunking, SentenceChunker, passage_text
 from rag_app.documents import read_documents
 from rag_app.errors import PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
-from rag_app.evaluate.verdict import certainly_fell
 from rag_app.index import Passages, VectorCache
 from rag_app.pairs import (
     Question,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.schema import TextNode
 
+    from rag_app.evaluate.statistics import Difference
     from rag_app.models import EmbeddingModel
 
 QUESTIONS_FILE = "questions.jsonl"
@@ -32,6 +32,34 @@ MOST_SHARED = 0.1
 _PACKAGE = Path(__file__).parents[1]
 # In an installed package; in a checkout.
 _SAMPLES = (_PACKAGE / "sample_data", _PACKAGE.parent / "data")
+
+
+# "guard": what certainly falls there is weakened, and held if that does not help; "report": it is
+# only measured; "none": nothing is measured.
+CanaryUse = Literal["guard", "report", "none"]
+
+
+@dataclass(frozen=True)
+class CanaryOptions:
+    """Which out-of-domain questions, and what for.
+
+    Fields:
+        path: what `read_canary` reads; the sample data unless named.
+    """
+
+    path: Path | None = None
+    use: CanaryUse = "guard"
+
+    @classmethod
+    def of(cls, given: str | Path | None) -> "CanaryOptions":
+        """What `--canary` means: "none", "report", or a file or folder."""
+        for use in get_args(CanaryUse)[1:]:
+            if given == use:
+                return cls(use=use)
+        return cls(None if given is None else Path(given))
+
+    def __str__(self) -> str:
+        return str(self.path or "the sample data")
 
 
 @dataclass(frozen=True)
@@ -127,15 +155,12 @@ def watch_canary(
     return compare_outcomes(before, after, seed=seed)
 
 
-def harm_on(
-    canary: Canary | None, base: "EmbeddingModel", *, cache: VectorCache, seed: int
-) -> "Callable[[EmbeddingModel], bool]":
-    """What tells whether a model certainly falls behind its base there; without a canary none."""
+def changes_on(
+    canary: Canary, base: "EmbeddingModel", *, cache: VectorCache, seed: int
+) -> "Callable[[EmbeddingModel], dict[str, Difference]]":
+    """What tells how a model differs from its base there, by metric."""
 
-    def harms(model: "EmbeddingModel") -> bool:
-        if canary is None:
-            return False
-        watched = watch_canary(canary, base, model, cache=cache, seed=seed)
-        return certainly_fell(watched.differences)
+    def changes_of(model: "EmbeddingModel") -> "dict[str, Difference]":
+        return watch_canary(canary, base, model, cache=cache, seed=seed).differences
 
-    return harms
+    return changes_of

@@ -1,7 +1,7 @@
 """Whether a tuned index goes into service, and why, in words."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,20 +100,25 @@ def certainly_fell(differences: Mapping[str, Difference]) -> bool:
     return change.high < 0 and change.p < LEVEL
 
 
-def guard(verdict: Verdict, canary: Mapping[str, Difference]) -> Verdict:
+def guard(
+    verdict: Verdict, canary: Mapping[str, Difference], *, milder: Sequence[str] = ()
+) -> Verdict:
     """Hold what rose on held-out questions but certainly fell on out-of-domain ones.
 
     Arguments:
         canary: differences on those questions, by metric.
+        milder: forms of the same model that were tried and fell there as well.
     """
     change = canary[PRIMARY_METRIC]
     if verdict.decision != "promote" or not certainly_fell(canary):
         return verdict
+    fell = f"on out-of-domain questions (canary) it fell by {_score(-change.mean)}"
+    also = f", and all that is milder fell as well ({', '.join(milder)})" if milder else ""
+    less = "--learning-rate or fewer --epochs" if milder else "--whitening or --learning-rate"
     return Verdict(
         "hold",
-        f"{verdict.reason}; but on out-of-domain questions (canary) it fell by "
-        f"{_score(-change.mean)} {_evidence(change)}: try a smaller --blend, "
-        "--whitening or --learning-rate",
+        f"{verdict.reason}; but {fell} {_evidence(change)}{also}: try a smaller {less}, or "
+        "--canary report if only your own documents will be asked",
     )
 
 

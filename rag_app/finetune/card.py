@@ -8,7 +8,10 @@ from rag_app.finetune.loading import llama_index_code, sentence_transformers_cod
 from rag_app.models.query_map import QUERY_MAP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rag_app.evaluate.statistics import Estimate
+    from rag_app.finetune.back_off import Candidate
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.result import FinetuneResult
     from rag_app.pairs import HeldOut
@@ -138,6 +141,26 @@ def _canary(result: "FinetuneResult") -> list[str]:
         "",
         f"On {canary.n} out-of-domain questions, mrr@10: {_cell(before)} before, "
         f"{_cell(after)} after.",
+        *_frontier(result.frontier),
+    ]
+
+
+def _frontier(tried: "Sequence[Candidate]") -> list[str]:
+    if not tried:
+        return []
+    return [
+        "",
+        "What was trained did certain harm there. Forms that were tried, strongest first, each "
+        "against the base:",
+        "",
+        "| candidate | dev MRR@10 | canary MRR@10 | chosen |",
+        "|---|---|---|---|",
+        *(
+            f"| {one.name} | {'' if one.dev_mrr is None else f'{one.dev_mrr:.3f}'} "
+            f"| {one.canary.mean:+.3f} [{one.canary.low:+.3f}, {one.canary.high:+.3f}] "
+            f"| {'yes' if one.chosen else ''} |"
+            for one in tried
+        ),
     ]
 
 

@@ -43,11 +43,14 @@ class Judgement:
         return next(iter(self.held_out.values()))
 
 
-def judge(trials: Sequence[Trial], *, seed: int, canary_skipped: str = "") -> Judgement:
+def judge(
+    trials: Sequence[Trial], *, seed: int, canary_skipped: str = "", canary_guards: bool = True
+) -> Judgement:
     """Pool the outcomes of all splits, and decide.
 
     Arguments:
         trials: one, or one for each fold.
+        canary_guards: what certainly fell out of domain is held.
     """
     kinds = list(dict.fromkeys(what for trial in trials for what in trial.held_out))
     held_out = {
@@ -63,6 +66,8 @@ def judge(trials: Sequence[Trial], *, seed: int, canary_skipped: str = "") -> Ju
     canary = _compared(watched, seed=seed) if any(watched) else None
     verdicts = [comparison.verdict for comparison in held_out.values()]
     verdict = of_both(*verdicts) if len(verdicts) > 1 else verdicts[0]
+    if canary and canary_guards:
+        verdict = guard(verdict, canary.differences, milder=_all_fell(trials))
     plain = [trial.plain for trial in trials]
     return Judgement(
         held_out=held_out,
@@ -70,8 +75,15 @@ def judge(trials: Sequence[Trial], *, seed: int, canary_skipped: str = "") -> Ju
         plain=summarise(_pooled(plain), seed=seed) if any(plain) else None,
         canary=canary,
         canary_skipped=canary_skipped,
-        verdict=guard(verdict, canary.differences) if canary else verdict,
+        verdict=verdict,
     )
+
+
+def _all_fell(trials: Sequence[Trial]) -> list[str]:
+    """Forms milder than what was trained, by name, where on no split one of them did no harm."""
+    if not all(trial.frontier and trial.frontier[-1].harms for trial in trials):
+        return []
+    return [candidate.name for candidate in trials[0].frontier[1:]]
 
 
 def _compared(

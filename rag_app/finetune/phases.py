@@ -1,7 +1,7 @@
 """What is trained in turn: methods with losses, then the map on questions."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -35,9 +35,8 @@ from rag_app.progress import renamed
 ADAPTER_LOSS = "mnrl"
 # Characters of a folder's name.
 LONGEST_NAME = 30
-
-# Whether a model is certainly worse than its base on out-of-domain questions.
-Harms = Callable[[EmbeddingModel], bool]
+# Beside losses and the adapter, what a folder's name says of how its weights were made.
+BLEND = "blend"
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,15 @@ class TrainedModel:
         report: one of all phases.
         options: by which it was made.
         recipe: what trains the same on other pairs without dev questions.
-        query_map_dropped: a map on questions was trained and left out, since it alone did certain
-            harm on out-of-domain questions.
+        without_map: the same weights before they got their map on questions; None where there is
+            no map, or nothing else was trained.
     """
 
     model: EmbeddingModel
     report: TrainingReport
     options: TrainingOptions
     recipe: "Recipe"
-    query_map_dropped: bool = False
+    without_map: "TrainedModel | None" = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def plan_phases(options: TrainingOptions) -> list[Phase]:
     for name in losses:
         find_loss(name)
     methods = _names(options.method)
-    of_weights = [method for method in methods if method != ADAPTER]
+    of_weights = _of_weights(methods)
     if not of_weights:
         _check_adapter_alone(options)
     if ADAPTER in methods[:-1]:
@@ -127,25 +126,20 @@ def train_phases(
     base: EmbeddingModel,
     material: Material,
     options: TrainingOptions,
-    *,
-    harms: Harms = lambda _: False,
 ) -> TrainedModel:
     """Train phase after phase, each from what the one before it left.
 
     Each is kept under a name of what it was made from, so that a run that was killed, or another
     that begins alike, takes up what is there.
 
-    Without dev questions nothing tells how far a map should go: weights are then given none. Nor
-    are they where only the map does harm.
+    Without dev questions nothing tells how far a map should go: weights are then given none.
 
-    Arguments:
-        harms: whether a model is certainly worse than its base on out-of-domain questions.
     Raises:
         TrainingError: another process is training the same.
     """
     key = training_key(base.fingerprint, material.rows, _texts(material), options)
     with training_lock(context.models, f".training-{key}"):
-        return _train_phases(context, base, material, options, harms)
+        return _train_phases(context, base, material, options)
 
 
 def _train_phases(
@@ -153,26 +147,23 @@ def _train_phases(
     base: EmbeddingModel,
     material: Material,
     options: TrainingOptions,
-    harms: Harms,
 ) -> TrainedModel:
     model = base
     reports: list[TrainingReport] = []
     recipe: list[FixedPhase] = []
-    dropped = False
+    without_map = None
     scaled = _scaled(options, base)
     for phase in plan_phases(options):
         adapter = phase.method == ADAPTER
         if adapter and reports and material.dev is None:
             continue
-        tuned, report = _train_phase(context, phase, model, material, scaled)
-        dropped = adapter and bool(reports) and harms(tuned) and not harms(model)
-        if not dropped:
-            model = tuned
-            reports.append(report)
-            recipe.append(FixedPhase(phase, report.best_epoch, report.whitening))
-    return TrainedModel(
-        model, _together(reports), options, tuple(recipe), query_map_dropped=dropped
-    )
+        if adapter and reports:
+            weights = replace(options, method=",".join(_of_weights(_names(options.method))))
+            without_map = TrainedModel(model, _together(reports), weights, tuple(recipe))
+        model, report = _train_phase(context, phase, model, material, scaled)
+        reports.append(report)
+        recipe.append(FixedPhase(phase, report.best_epoch, report.whitening))
+    return TrainedModel(model, _together(reports), options, tuple(recipe), without_map)
 
 
 def follow_recipe(
@@ -249,6 +240,10 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
 
+def _of_weights(methods: Sequence[str]) -> list[str]:
+    return [method for method in methods if method != ADAPTER]
+
+
 def _rows(
     context: TrainingContext,
     phase: Phase,
@@ -288,8 +283,7 @@ def _train_one(
     kind: str,
 ) -> tuple[EmbeddingModel, TrainingReport]:
     key = training_key(base.fingerprint, rows, _texts(material), options)
-    end = f"-{kind}-{key}"
-    target = context.models / f"{_short(base.name, LONGEST_NAME - len(end))}{end}"
+    target = context.models / folder_name(base.name, kind, key)
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
     else:
@@ -339,7 +333,9 @@ def _train_into(
     return engine.finished_report()
 
 
-def _short(name: str, longest: int) -> str:
-    """The last part of a model's name, without what earlier phases added to it."""
-    plain = re.sub(rf"(-(refit-)?({'|'.join([*LOSSES, ADAPTER])})-[0-9a-f]{{8}})+$", "", name)
-    return short_model_name(plain, longest)
+def folder_name(base: str, kind: str, key: str) -> str:
+    """The last part of a base's name, without what earlier phases added, and what is made of it."""
+    end = f"-{kind}-{key}"
+    kinds = "|".join([*LOSSES, ADAPTER, BLEND])
+    plain = re.sub(rf"(-(refit-)?({kinds})-[0-9a-f]{{8}})+$", "", base)
+    return short_model_name(plain, LONGEST_NAME - len(end)) + end

@@ -32,6 +32,7 @@ class Prepared:
         materials: one, or one for each fold.
         canary: out-of-domain questions; None where there are none.
         canary_skipped: why there are none.
+        canary_guards: what certainly falls there is weakened or held, not only reported.
         may_be_replaced: what is in service holds the same chunks, so that the tuned index may take
             its place.
     """
@@ -42,6 +43,7 @@ class Prepared:
     materials: list[Material]
     canary: Canary | None
     canary_skipped: str = ""
+    canary_guards: bool = True
     may_be_replaced: bool = True
 
 
@@ -60,7 +62,16 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
     materials = _materials(context, request, base, passages)
     canary, skipped = _canary(request, base, passages)
     replaces = dataset is None or _holds_the_same(in_service(catalog), base.index)
-    return Prepared(source, base, passages, materials, canary, skipped, may_be_replaced=replaces)
+    return Prepared(
+        source,
+        base,
+        passages,
+        materials,
+        canary,
+        skipped,
+        canary_guards=request.canary.use == "guard",
+        may_be_replaced=replaces,
+    )
 
 
 def _open_dataset(context: TrainingContext, request: FinetuneRequest) -> TunableIndex | None:
@@ -181,7 +192,9 @@ def _canary(
     """Read before anything is trained, in case it cannot be; and why there is none."""
     whole = base.index.info.chunking == WHOLE_PASSAGES
     chunking = Chunking() if whole else base.index.info.chunking
-    if request.canary:
-        return read_canary(request.canary, base.model, chunking), ""
+    if request.canary.use == "none":
+        return None, "--canary none"
+    if request.canary.path:
+        return read_canary(request.canary.path, base.model, chunking), ""
     found = find_canary(base.model, chunking, passages.nodes)
     return found, "" if found else why_no_canary(base.model, chunking, passages.nodes)

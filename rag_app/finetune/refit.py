@@ -78,6 +78,8 @@ def refit(
         trials: one, or one for each fold, whose recipes are brought to one.
     """
     first = trials[0]
+    # Some folds may have had to be weakened further than others.
+    blend = statistics.median(trial.trained.options.blend for trial in trials)
     material = all_pairs(
         [trial.material for trial in trials],
         prepared.passages,
@@ -86,7 +88,11 @@ def refit(
     )
     recipe = common_recipe([trial.trained.recipe for trial in trials])
     trained = follow_recipe(
-        context, prepared.base.model, material, first.trained.options, recipe=recipe
+        context,
+        prepared.base.model,
+        material,
+        replace(first.trained.options, blend=blend),
+        recipe=recipe,
     )
     # Every question is known to it, so that others can only ask the judged one.
     known = training_documents(trained.model)
@@ -102,7 +108,7 @@ def refit(
         canary=canary,
         dev_mrr=(float(ranks[0].mean()), float(ranks[1].mean())) if ranks else None,
         agreement=_agreement(first, canary),
-        refused=why_refused(canary, ranks),
+        refused=why_refused(canary if prepared.canary_guards else None, ranks),
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag_app.documents import Columns
+from rag_app.evaluate.canary import CanaryOptions
 from rag_app.finetune.data.material import TrainOn
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.presets import DEFAULT
@@ -20,7 +21,7 @@ class FinetuneRequest:
             index in service.
         usual_model: the same, where none is named.
         preset: "quick" instead of what the options say of epochs.
-        canary: out-of-domain questions with their passages; the sample data unless named.
+        canary: out-of-domain questions with their passages, and what for.
         refit: what is promoted is trained again on all pairs.
         columns: of a table of pairs.
         llm: writes questions where there are no pairs.
@@ -35,7 +36,7 @@ class FinetuneRequest:
     options: TrainingOptions = field(default_factory=lambda: TrainingOptions(**DEFAULT))
     split: SplitOptions = field(default_factory=SplitOptions)
     preset: str | None = None
-    canary: Path | None = None
+    canary: CanaryOptions = field(default_factory=CanaryOptions)
     promote: bool = True
     refit: bool = True
     columns: Columns = Columns()

@@ -4,8 +4,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_app.evaluate.canary import CanaryOptions
 from rag_app.evaluate.comparison import Comparison, scores_json
 from rag_app.evaluate.verdict import PRIMARY_METRIC, Verdict
+from rag_app.finetune.back_off import Candidate
 from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.judge import Judgement
 from rag_app.finetune.options import TrainingOptions, TrainingReport
@@ -45,10 +47,12 @@ class FinetuneResult:
 
     Fields:
         model: what is indexed: the refit, if there is one that passed its checks.
-        training, options: of the model that was judged; of folds, of the first.
+        training, options: of the model that was judged; of folds, of the first. A milder blend or
+            method than asked for where what was asked for did harm.
         ann_recall: share of the exact ten nearest chunks that the index's own search returns.
-        query_map_dropped: a map on questions was left out, since it alone did certain harm on
-            out-of-domain questions.
+        frontier: forms of the model that were tried, strongest first, since what was trained did
+            certain harm on out-of-domain questions; empty if it did not. Of folds, of the first.
+        canary_options: which out-of-domain questions were asked for, and what for.
         titles: of the passages that answer the held-out questions, by chunk id.
         results: folder of what was measured.
     """
@@ -61,7 +65,8 @@ class FinetuneResult:
     data: DataSummary
     training: TrainingReport
     options: TrainingOptions
-    query_map_dropped: bool
+    frontier: list[Candidate]
+    canary_options: CanaryOptions
     judgement: Judgement
     refit: Refit | None
     ann_recall: float
@@ -109,10 +114,11 @@ class FinetuneResult:
                 "tuned": scores_json(training.tuned),
             },
             "canary": _canary_json(judgement.canary),
+            "canary_use": self.canary_options.use,
             "ann_recall@10": self.ann_recall,
             "options": asdict(self.options),
             "training": asdict(self.training),
-            "query_map_dropped": self.query_map_dropped,
+            "frontier": [asdict(candidate) for candidate in self.frontier],
             "seconds": round(self.seconds, 2),
             "pairs_per_second": self.training.pairs_per_second,
             "peak_memory_mb": self.training.peak_memory_mb,

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.errors import ConfigError
@@ -60,7 +61,12 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     started = time.monotonic()
     _check(request)
     prepared, trials = _try_out(context, request)
-    judgement = judge(trials, seed=request.options.seed, canary_skipped=prepared.canary_skipped)
+    judgement = judge(
+        trials,
+        seed=request.options.seed,
+        canary_skipped=prepared.canary_skipped,
+        canary_guards=prepared.canary_guards,
+    )
     won = judgement.verdict.decision == "promote"
     promoting = won and request.promote and prepared.may_be_replaced
     refitted = None
@@ -85,7 +91,8 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
         data=_summary(prepared, trials),
         training=trials[0].trained.report,
         options=trials[0].trained.options,
-        query_map_dropped=trials[0].trained.query_map_dropped,
+        frontier=trials[0].frontier,
+        canary_options=request.canary,
         judgement=judgement,
         refit=refitted,
         ann_recall=1
@@ -120,9 +127,10 @@ def _try_out(context: TrainingContext, request: FinetuneRequest) -> tuple[Prepar
         folds = len(prepared.materials)
         fold = f", fold {number} of {folds}" if folds > 1 else ""
         announce(context.progress, 2, STEPS, f"training{fold}")
-        trained = train_one(context, request, prepared, material)
+        trained, frontier = train_one(context, request, prepared, material)
         announce(context.progress, 3, STEPS, f"scoring base and tuned on held-out questions{fold}")
-        trials.append(score_trial(context, prepared, material, trained))
+        trial = score_trial(context, prepared, material, trained)
+        trials.append(replace(trial, frontier=frontier))
     return prepared, trials
 
 

@@ -1,13 +1,14 @@
 """One split: train on its training part, and score base and tuned on everything else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
-from rag_app.evaluate.canary import harm_on, watch_canary
+from rag_app.evaluate.canary import changes_on, watch_canary
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.scoring import Outcome
+from rag_app.finetune.back_off import Candidate, back_off
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.phases import TrainedModel, train_phases
@@ -40,6 +41,8 @@ class Trial:
         canary: out-of-domain questions.
         plain: test questions with plain `encode`, which leaves out prompts and the map on
             questions; None where it gives the same vectors.
+        frontier: forms of the model that were tried, since what was trained did certain harm on
+            out-of-domain questions.
     """
 
     material: Material
@@ -48,17 +51,21 @@ class Trial:
     training: BaseAndTuned
     canary: BaseAndTuned | None
     plain: list[Outcome] | None
+    frontier: list[Candidate] = field(default_factory=list)
 
 
 def train_one(
     context: TrainingContext, request: FinetuneRequest, prepared: "Prepared", material: Material
-) -> TrainedModel:
-    """Train on one split."""
+) -> tuple[TrainedModel, list[Candidate]]:
+    """Train on one split, and weaken what harms out-of-domain questions."""
     options, base = request.options, prepared.base.model
     if request.preset == QUICK:
         options = as_quick(options, material.rows, base)
-    harms = harm_on(prepared.canary, base, cache=context.cache, seed=options.seed)
-    return train_phases(context, base, material, options, harms=harms)
+    trained, canary = train_phases(context, base, material, options), prepared.canary
+    if canary is None or not prepared.canary_guards:
+        return trained, []
+    changes_of = changes_on(canary, base, cache=context.cache, seed=options.seed)
+    return back_off(context, base, trained, dev=material.dev, changes_of=changes_of)
 
 
 def score_trial(
