@@ -1,17 +1,13 @@
 """`finetune`: tune the embedding model and say whether it helped."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from rag_app.cli.flags import COMMON, DATA, AnswerColumn, ChromaUrl, QuestionColumn, Seed
 from rag_app.cli.given import columns_of, language_model_of, workspace_of
 from rag_app.cli.run import Run, command
-
-if TYPE_CHECKING:
-    from rag_app.finetune.options import TrainingReport
-    from rag_app.finetune.result import FinetuneResult
 
 EXAMPLES = (
     "rag-app finetune --pairs faq.csv",
@@ -223,6 +219,7 @@ def finetune(
         chroma_url=chroma_url,
         seed=seed,
     )
+    from rag_app.cli.tuning import show_tuning
     from rag_app.errors import ConfigError
     from rag_app.evaluate.canary import CanaryOptions
     from rag_app.finetune.options import KINDS, NegativeOptions, TrainingOptions
@@ -283,7 +280,7 @@ def finetune(
         results=settings.results,
     )
     result = finetune_stage(workspace_of(settings), request, progress=run.progress, tell=run.note)
-    _show(run, result)
+    show_tuning(run, result)
     run.result(result.to_json())
 
 
@@ -299,143 +296,3 @@ def _batch_size(text: str | None) -> dict[str, Any]:
             f"--batch-size is {text!r}; it takes auto, or a number of {SMALLEST_BATCH} or more"
         )
     return {"batch_size": int(text)}
-
-
-def _show(run: Run, result: "FinetuneResult") -> None:
-    from rag_app.cli.canary import show_canary
-    from rag_app.cli.changes import show_changes
-    from rag_app.cli.scores import comparison_table, figure
-    from rag_app.finetune.judge import PROMISES
-
-    _show_left_out(run, result)
-    data, training, judgement = result.data, result.training, result.judgement
-    run.say(
-        f"trained on {data.training_pairs} pairs in {training.seconds:.0f} s ({training.device}, "
-        f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB); "
-        + _best_epoch(training)
-        + _query_adapter(training)
-    )
-    run.say(_split(result))
-    for what, comparison in judgement.held_out.items():
-        title = f"{comparison.n} held-out questions: {PROMISES[what]}"
-        run.out.print(comparison_table(comparison, title=title), "")
-    seen = judgement.training_scores
-    before, after = (each["hit_rate@1"].mean for each in (seen.base, seen.tuned))
-    run.say(
-        f"on the {seen.n} training questions themselves, which is no measure of quality: hit@1 "
-        f"{figure(before)} -> {figure(after)}"
-    )
-    show_canary(run, result)
-    run.say(f"ANN recall@10: {100 * result.ann_recall:.3g} % of what exact search finds")
-    show_changes(run, result)
-    run.say(str(result.verdict), style="bold")
-    _show_refit(run, result)
-    run.say(f"model: {result.model}")
-    _show_loading(run, result)
-    run.say(f"every question: {result.results}")
-    run.say(
-        f"index {result.index} is in service; `rag-app index rollback` takes it back"
-        if result.promoted
-        else f"index {result.index} is not in service; `rag-app index use {result.index}` puts it "
-        "there"
-    )
-
-
-def _split(result: "FinetuneResult") -> str:
-    """How the pairs were used."""
-    split, folds = result.data.split, result.data.folds
-    held_out = f"{split['test']} test" if split["test"] else ""
-    known = f"{split['known']} test questions of passages that are trained on"
-    parts = ", ".join(filter(None, [held_out, known if split["known"] else ""]))
-    trained = f"{split['train']} train, {split['dev']} dev"
-    if folds > 1:
-        return f"{folds} splits, the first with {trained}; together {parts}"
-    how = "by document" if split["test"] else "by question"
-    return f"split {how}: {trained}, {parts}"
-
-
-def _show_refit(run: Run, result: "FinetuneResult") -> None:
-    from rag_app.cli.scores import figure
-
-    refit = result.refit
-    if refit is None:
-        return
-    if refit.refused:
-        run.warn(
-            f"the refit on all {refit.pairs} pairs is not taken: {refit.refused}; "
-            + ("nothing goes into service" if result.data.folds > 1 else "the judged model is")
-        )
-        return
-    checks = []
-    if refit.dev_mrr:
-        before, after = map(figure, refit.dev_mrr)
-        checks.append(f"dev MRR@10 {before} -> {after}, which it was trained on")
-    if refit.agreement is not None:
-        checks.append(
-            f"same first passage as the judged model for {100 * refit.agreement:.0f} % of "
-            "out-of-domain questions"
-        )
-    run.say(
-        f"refit: the training that was judged, on all {refit.pairs} pairs; the verdict is about "
-        f"this recipe, since nothing is left to judge the refit by ({'; '.join(checks)})"
-        if checks
-        else f"refit: the training that was judged, on all {refit.pairs} pairs"
-    )
-
-
-def _show_loading(run: Run, result: "FinetuneResult") -> None:
-    """How other programs get the vectors that were judged, and what they get otherwise."""
-    from rag_app.cli.scores import figure
-    from rag_app.finetune.loading import llama_index_code, sentence_transformers_code
-
-    for library, code in (
-        ("sentence-transformers", sentence_transformers_code(result.model)),
-        ("LlamaIndex", llama_index_code(result.model)),
-    ):
-        run.say(f"to load it as it was judged, in {library}:")
-        for line in filter(None, code):
-            run.say(f"    {line}")
-    plain = result.judgement.plain
-    if plain is not None:
-        tuned = result.judgement.comparison.tuned["mrr@10"].mean
-        run.say(
-            "plain encode (LlamaIndex's HuggingFaceEmbedding) leaves out prompts and query "
-            f"adapter: MRR@10 {figure(plain['mrr@10'].mean)} instead of {figure(tuned)}"
-        )
-
-
-def _best_epoch(training: "TrainingReport") -> str:
-    if training.best_epoch == 0:
-        return "no epoch beat the starting point"
-    return f"best epoch: {training.best_epoch}"
-
-
-def _query_adapter(training: "TrainingReport") -> str:
-    whitening = training.whitening
-    if whitening is None:
-        return ""
-    shares = {0.0: "no whitening", 1.0: "full whitening"}
-    share = shares.get(whitening, f"whitening {whitening:g}")
-    return f", query adapter: on ({share})"
-
-
-def _show_left_out(run: Run, result: "FinetuneResult") -> None:
-    data = result.data
-    if data.unmatched:
-        run.warn(str(data.unmatched))
-    if data.self_answering:
-        run.warn(
-            f"{data.self_answering} questions were left out: they repeat the passage that answers "
-            "them, which teaches nothing and makes scores too good; ask in other words"
-        )
-    cut = data.cut
-    if cut.count:
-        mend = (
-            f"train with a larger --max-tokens than {cut.max_tokens}"
-            if cut.max_tokens < cut.model_max_tokens
-            else f"the model reads no more; run `rag-app ingest PATH --chunk-size {cut.max_tokens}`"
-        )
-        run.warn(
-            f"{cut.count} of {cut.of} passages are longer than the {cut.max_tokens} tokens that "
-            f"training read of each, and their ends were not learned from: {mend}"
-        )
