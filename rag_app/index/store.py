@@ -33,8 +33,12 @@ READ_BATCH = 1000
 
 T = TypeVar("T")
 
+# Of a document's first chunk: the questions that the document is known to answer, and how many.
+# They stand beside the chunk in its row, and are no part of its node.
+KNOWN, KNOWN_COUNT = "_known_questions", "_known_count"
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
+_NO_FILTER = _LLAMA_INDEX_KEYS | {KNOWN, KNOWN_COUNT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class ChunkRecord:
     chunk_id: str
     document_id: str
     document_hash: str
+    chunk_index: int
     chunk_count: int
     path: str
 
@@ -73,7 +78,8 @@ class UpsertingChromaStore(ChromaVectorStore):
         for node in nodes:
             new = node_to_metadata_dict(node, remove_text=True, flat_metadata=True)
             # Chroma merges metadata; only None takes a key away.
-            metadatas.append({**dict.fromkeys(old.get(node.node_id, ())), **new})
+            gone = old.get(node.node_id, {}).keys() - {KNOWN, KNOWN_COUNT}
+            metadatas.append({**dict.fromkeys(gone), **new})
         self._collection.upsert(
             ids=ids,
             embeddings=[node.get_embedding() for node in nodes],
@@ -290,7 +296,7 @@ class VectorIndex:
             for metadata in rows["metadatas"]:
                 for key, value in metadata.items():
                     found.setdefault(key, set()).add(type(value))
-        return {key: types for key, types in found.items() if key not in _LLAMA_INDEX_KEYS}
+        return {key: types for key, types in found.items() if key not in _NO_FILTER}
 
     def _get(self, *, include: list[str], **selection: Any) -> Any:
         return self._ask(
@@ -340,6 +346,7 @@ def _record(chunk_id: str, metadata: Mapping[str, Any]) -> ChunkRecord:
         chunk_id=chunk_id,
         document_id=str(metadata["document_id"]),
         document_hash=str(metadata["document_hash"]),
+        chunk_index=int(metadata["chunk_index"]),
         chunk_count=int(metadata["chunk_count"]),
         path=str(metadata.get("path", "")),
     )

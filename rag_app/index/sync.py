@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from rag_app.chunks import PassageModel, SentenceChunker, document_hash, passage_text
 from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
+from rag_app.index.known import copy_known, moved, read_known, renewed, write_known
 from rag_app.index.store import ChunkRecord, VectorIndex
+from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
 

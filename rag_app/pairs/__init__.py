@@ -17,7 +17,7 @@ from rag_app.pairs.inputs import QADataset, Questions, as_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, Unmatched, match_questions
-from rag_app.pairs.pair import Pair, make_pair, question_key
+from rag_app.pairs.pair import Pair, make_pair
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
 from rag_app.pairs.self_answering import without_self_answering
@@ -27,6 +27,7 @@ from rag_app.pairs.training_documents import (
     training_documents,
     write_training_documents,
 )
+from rag_app.text.asked import question_key
 
 __all__ = [
     "HELD_OUT",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.errors import PairsError
-from rag_app.pairs.pair import Pair, question_key
+from rag_app.pairs.pair import Pair
+from rag_app.text.asked import question_key
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
