@@ -56,6 +56,7 @@ def test_an_answer_is_a_document_and_its_question_is_not_in_it(tmp_path: Path) -
         "date": "2020-06-25",
         "date_epoch": 1593043200,
         "source_name": "Help desk",
+        "known_questions": '[{"text": "When?", "row": 2}]',
     }
 
 

@@ -33,7 +33,7 @@ class Row:
 
     Fields:
         metadata: the further columns, lower-case with underscores, less the empty cells.
-        number: as a spreadsheet counts, from 1 with the header; None where nobody counts.
+        number: as a spreadsheet counts, from 1 with the header.
         sheet: its name, in a workbook that has several.
     """
 
@@ -137,8 +137,7 @@ def table_rows(tables: Sequence[Table], source: Source) -> list[Row]:
 
 
 def _rows(table: Table, question: str, answer: str) -> Iterator[Row]:
-    numbers = table.numbers or [None] * len(table.records)
-    for record, number in zip(table.records, numbers, strict=True):
+    for record, number in zip(table.records, table.numbers, strict=True):
         yield replace(_row(record, question, answer), number=number, sheet=table.sheet)
 
 

@@ -45,11 +45,13 @@ def read_known(index: VectorIndex) -> dict[str, KnownOf]:
 
 def _known_rows(index: VectorIndex) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Id and metadata of the chunks that have known questions, few in memory at once."""
-    selection = {"where": {KNOWN_COUNT: {"$gte": 1}}, "include": ["metadatas"]}
+    known = {KNOWN_COUNT: {"$gte": 1}}
     for start in range(0, index.count(), READ_BATCH):
-        found = index.connection.ask(
-            lambda rows, start=start: rows.get(**selection, limit=READ_BATCH, offset=start)
-        )
+
+        def read(rows: Any, start: int = start) -> Any:
+            return rows.get(where=known, include=["metadatas"], limit=READ_BATCH, offset=start)
+
+        found = index.connection.ask(read)
         yield from zip(found["ids"], found["metadatas"], strict=True)
         if len(found["ids"]) < READ_BATCH:
             return
@@ -106,9 +108,7 @@ def _first_chunks(records: "Iterable[ChunkRecord]") -> dict[str, str]:
     return {record.document_id: record.chunk_id for record in records if not record.chunk_index}
 
 
-def renewed(
-    own: Iterable[KnownQuestion], before: Iterable[KnownQuestion]
-) -> list[KnownQuestion]:
+def renewed(own: Iterable[KnownQuestion], before: Iterable[KnownQuestion]) -> list[KnownQuestion]:
     """A document's own questions as they are now, and those of other origin that it had before."""
     return without_repeats(chain(own, (one for one in before if one.origin != FAQ)))
 
@@ -125,14 +125,15 @@ def moved(questions: Iterable[KnownQuestion], before: str, after: str) -> list[K
 
 
 def _moved(question: KnownQuestion, before: str, after: str) -> KnownQuestion | None:
-    if question.start is None or question.end is None:
+    former = question.start
+    if former is None:
         return question
-    evidence = before[question.start : question.end]
+    evidence = before[former : question.end]
     starts = [match.start() for match in re.finditer(re.escape(evidence), after)]
     if not starts or not evidence.strip():
         return None
     # Of several places the nearest.
-    start = min(starts, key=lambda place: abs(place - question.start))
+    start = min(starts, key=lambda place: abs(place - former))
     return replace(question, start=start, end=start + len(evidence))
 
 

@@ -16,6 +16,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
+from rag_app.chunks import chunks_by_document
 from rag_app.disk import disk_is_full, hardly_any_left
 from rag_app.errors import IndexLocked, IndexMismatch, IndexMissing, StorageError
 from rag_app.index.chunk_cache import ChunkCache
@@ -242,6 +243,14 @@ class VectorIndex:
 
     def _read_document(self, document_id: str) -> list[TextNode]:
         return sorted(self._read_nodes(where={"document_id": document_id}), key=_place)
+
+    def chunks_of_documents(self, document_ids: Sequence[str]) -> dict[str, list[TextNode]]:
+        """The chunks of each of these documents, in order, read in few calls."""
+        found: list[TextNode] = []
+        for start in range(0, len(document_ids), WRITE_BATCH):
+            some = list(document_ids[start : start + WRITE_BATCH])
+            found += self._read_nodes(where={"document_id": {"$in": some}})
+        return chunks_by_document(found)
 
     def ordered_nodes(self) -> list[TextNode]:
         """Every chunk without its vector, ordered by document and position."""

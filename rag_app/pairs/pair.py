@@ -39,4 +39,3 @@ def make_pair(
     key = f"{question}\0{document_id}\0{start}\0{end}"
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return Pair(digest, question, document_id, start, end, origin)
-
