@@ -14,6 +14,7 @@ from rag_app.pairs.held_out import (
     split_as_asked,
 )
 from rag_app.pairs.inputs import QADataset, Questions, as_questions
+from rag_app.pairs.known import remember_pairs
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, Unmatched, match_questions
@@ -64,6 +65,7 @@ __all__ = [
     "read_corpus",
     "read_questions",
     "refuse_output",
+    "remember_pairs",
     "split_as_asked",
     "split_pairs",
     "training_documents",

@@ -23,6 +23,7 @@ from rag_app.text.asked import question_key
 from rag_app.text.words import terms
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from llama_index.core.schema import TextNode
 
     from rag_app.index import VectorCache, VectorIndex
@@ -40,6 +41,8 @@ FEWEST = 50
 # in two spellings; nearer neighbours than these are not looked at.
 SAME_WORDING = 0.7
 NEIGHBOURS = 50
+# Score of a known question that is asked in its own words.
+SAME_WORDS = 1.0
 # Key of a returned node's metadata.
 KNOWN_QUESTION = "known_question"
 
@@ -77,28 +80,35 @@ class KnownIndex:
     def scores(self, trace: Trace, vector: "Vectors", *, held_out: bool = False) -> "Vectors":
         """The cosine of each known question to one that is asked, (n_questions,).
 
-        It is 1 for the same words in other spelling.
+        It is 1 where both have the same words.
 
         Arguments:
             held_out: the question itself, and what has nearly its words, is -1: not known.
         """
         scores: Vectors = self.vectors @ vector
         same = self._rows.get(question_key(trace.question), [])
-        scores[same] = 1.0
+        scores[same] = SAME_WORDS
         if held_out:
             for row in _best(scores, NEIGHBOURS):
-                if scores[row] == 1.0 or same_wording(self.questions[row].text, trace.question):
+                if scores[row] >= SAME_WORDS or same_wording(
+                    self.questions[row].text, trace.question
+                ):
                     scores[row] = -1.0
         return scores
 
     @cached_property
     def enough(self) -> float:
-        """The cosine from which a question was asked before."""
+        """The cosine above which a question was asked before; of few none but the same words."""
         if len(self.questions) < FEWEST:
-            return 1.0
+            return SAME_WORDS
         step = max(len(self.questions) // SAMPLED, 1)
         nearest = [self._nearest_other(row) for row in range(0, len(self.questions), step)]
-        return float(np.quantile(nearest, QUANTILE))
+        # Two questions that are each other's nearest must not both lie above it.
+        return float(np.quantile(nearest, QUANTILE, method="higher"))
+
+    def asked_before(self, scores: "Vectors") -> "npt.NDArray[np.bool_]":
+        """Which known questions are the one that was asked, by their scores."""
+        return (scores > self.enough) | (scores >= SAME_WORDS)
 
     def _nearest_other(self, row: int) -> float:
         """Cosine of the nearest question of another passage in other words."""
@@ -217,7 +227,7 @@ class KnownFirst(TracedRetriever):
     def _first(self, ranking: Ranking, scores: "Vectors") -> dict[str, float]:
         """Chunks that answer the known questions that are near enough, best first."""
         places = {hit.node.node_id: place for place, hit in enumerate(ranking)}
-        rows = np.flatnonzero(scores >= self.known.enough)
+        rows = np.flatnonzero(self.known.asked_before(scores))
         found: list[tuple[float, int, str]] = []
         for row in rows:
             some = [one for one in self.known.chunk_ids[row] if self._may_return(one)]
@@ -244,7 +254,7 @@ class KnownFirst(TracedRetriever):
     def _note(self, trace: Trace, scores: "Vectors") -> None:
         [best] = _best(scores, 1)
         question, cosine = self.known.questions[best], float(scores[best])
-        if cosine >= self.known.enough:
+        if self.known.asked_before(scores)[best]:
             trace.asked_before = question
         said = "asked before" if trace.asked_before else "not asked before; the nearest is"
         note = f'{said}: "{question.text}" ({question.place}), cosine {cosine:.3f}'
