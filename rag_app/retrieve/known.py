@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 # Of the cosines between known questions and the nearest one of another passage.
 QUANTILE = 0.99
 # Known questions that are compared for it; of fewer than the least only the same words count.
-SAMPLED = 1000
+SAMPLED = 500
 FEWEST = 50
 # Share of the words of two questions that is common to both (Jaccard), where they are one question
 # in two spellings; nearer neighbours than these are not looked at.
 SAME_WORDING = 0.7
 NEIGHBOURS = 50
+# Known questions compared with all others at once: 50 x 50,000 cosines are 10 MB.
+_SLAB = 50
 # Score of a known question that is asked in its own words.
 SAME_WORDS = 1.0
 # Key of a returned node's metadata.
@@ -101,8 +103,11 @@ class KnownIndex:
         """The cosine above which a question was asked before; of few none but the same words."""
         if len(self.questions) < FEWEST:
             return SAME_WORDS
-        step = max(len(self.questions) // SAMPLED, 1)
-        nearest = [self._nearest_other(row) for row in range(0, len(self.questions), step)]
+        rows = np.arange(0, len(self.questions), max(len(self.questions) // SAMPLED, 1))
+        nearest: list[float] = []
+        for slab in np.array_split(rows, max(len(rows) // _SLAB, 1)):
+            cosines = self.vectors[slab] @ self.vectors.T
+            nearest += map(self._nearest_other, slab, cosines)
         # Two questions that are each other's nearest must not both lie above it.
         return float(np.quantile(nearest, QUANTILE, method="higher"))
 
@@ -110,15 +115,17 @@ class KnownIndex:
         """Which known questions are the one that was asked, by their scores."""
         return (scores > self.enough) | (scores >= SAME_WORDS)
 
-    def _nearest_other(self, row: int) -> float:
-        """Cosine of the nearest question of another passage in other words."""
+    def _nearest_other(self, row: int, cosines: "Vectors") -> float:
+        """Cosine of the nearest question of another passage, in other words if any is near."""
         own = self.questions[row]
-        scores = self.vectors @ self.vectors[row]
-        for other in _best(scores, NEIGHBOURS):
-            one = self.questions[other]
-            if one.document_id != own.document_id and not same_wording(one.text, own.text):
-                return float(scores[other])
-        return -1.0
+        others = [
+            other
+            for other in _best(cosines, NEIGHBOURS)
+            if self.questions[other].document_id != own.document_id
+        ]
+        differing = (o for o in others if not same_wording(self.questions[o].text, own.text))
+        nearest = next(differing, others[0] if others else row)
+        return float(cosines[nearest])
 
     @cached_property
     def _rows(self) -> dict[str, list[int]]:
