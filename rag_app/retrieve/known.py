@@ -89,13 +89,11 @@ class KnownIndex:
         """
         scores: Vectors = self.vectors @ vector
         same = self._rows.get(question_key(trace.question), [])
-        scores[same] = SAME_WORDS
+        scores[same] = -1.0 if held_out else SAME_WORDS
         if held_out:
-            for row in _best(scores, NEIGHBOURS):
-                if scores[row] >= SAME_WORDS or same_wording(
-                    self.questions[row].text, trace.question
-                ):
-                    scores[row] = -1.0
+            near = _best(scores, NEIGHBOURS)
+            texts = {row: self.questions[row].text for row in near}
+            scores[[row for row in near if same_wording(texts[row], trace.question)]] = -1.0
         return scores
 
     @cached_property
