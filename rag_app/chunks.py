@@ -25,6 +25,7 @@ from llama_index.core.schema import (
 from pydantic import PrivateAttr
 
 from rag_app.errors import ConfigError
+from rag_app.known import KNOWN_QUESTIONS
 from rag_app.text.sentences import SENTENCE_SPLITTERS, Span
 from rag_app.vectors import Embedder
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 # Of a document's metadata only this is embedded with a chunk: it says what the chunk is about.
 EMBEDDED_KEY = "title"
 PAGE_STARTS = "page_starts"
+# Of a document and not of its chunks.
+_DOCUMENT_KEYS = {PAGE_STARTS, KNOWN_QUESTIONS}
 # What a chunk's metadata has besides its document's.
 CHUNK_KEYS = ("document_hash", "chunk_index", "chunk_count", "page")
 SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
@@ -259,7 +262,7 @@ def _is_heading(sentence: Span, text: str) -> bool:
 
 def build_nodes(document: BaseNode, text: str, spans: Sequence[Span]) -> list[TextNode]:
     """Nodes for the spans of one document, linked in order, each with all it needs to be found."""
-    metadata = {key: value for key, value in document.metadata.items() if key != PAGE_STARTS}
+    metadata = {key: value for key, value in document.metadata.items() if key not in _DOCUMENT_KEYS}
     page_starts: list[int] = json.loads(document.metadata.get(PAGE_STARTS, "[]"))
     digest = document_hash(document)
     nodes = []
@@ -311,6 +314,25 @@ def chunks_by_document(chunks: Iterable[TextNode]) -> dict[str, list[TextNode]]:
     return dict(groups)
 
 
+def chunks_at(start: int | None, end: int | None, chunks: Sequence[TextNode]) -> frozenset[str]:
+    """Ids of a document's chunks that hold a place of its text; empty only without chunks.
+
+    Without a place: all of them. With one: those that cover it; if none does, those that hold half
+    of it or more; if none does, the one that holds most.
+    """
+    if start is None or end is None or not chunks:
+        return frozenset(chunk.node_id for chunk in chunks)
+    # Below zero where they do not meet, so that the nearest chunk has the most.
+    shared = {
+        chunk.node_id: min(end, chunk.end_char_idx) - max(start, chunk.start_char_idx)
+        for chunk in chunks
+    }
+    for enough in (end - start, (end - start) / 2):
+        if good := [chunk_id for chunk_id, overlap in shared.items() if overlap >= enough]:
+            return frozenset(good)
+    return frozenset([max(shared, key=lambda chunk_id: shared[chunk_id])])
+
+
 def overlay(chunks: Sequence["TextNode"], *, paragraphs: bool = False) -> str:
     """Lay the texts of one document's chunks over each other; spaces stand where no chunk does.
 
@@ -333,7 +355,11 @@ def overlay(chunks: Sequence["TextNode"], *, paragraphs: bool = False) -> str:
 
 
 def document_hash(document: BaseNode) -> str:
-    """Hash of a document's text and metadata, 16 hex digits: it changes when anything does."""
+    """Hash of a document's text and metadata, 16 hex digits: it changes when anything does.
+
+    Save for the questions that it is known to answer, which are no part of its chunks.
+    """
     content = document.get_content(metadata_mode=MetadataMode.NONE)
-    metadata = json.dumps(document.metadata, sort_keys=True, ensure_ascii=False)
+    own = {key: value for key, value in document.metadata.items() if key != KNOWN_QUESTIONS}
+    metadata = json.dumps(own, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(f"{content}\0{metadata}".encode()).hexdigest()[:16]

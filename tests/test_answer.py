@@ -73,6 +73,7 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "text": REFUND,
                 "score": 0.75,
                 "chunk": "chunk at 0",
+                "question": None,
             },
             {
                 "n": 2,
@@ -86,6 +87,7 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "text": PARCEL,
                 "score": 0.25,
                 "chunk": "chunk at 100",
+                "question": None,
             },
         ],
         "cited": [1],

@@ -22,6 +22,7 @@ ORDER = (
     "environment",
     "config",
     "text",
+    "known",
     "vectors",
     "llm",
     "models",

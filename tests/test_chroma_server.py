@@ -14,8 +14,9 @@ from fakes import WordModel
 from test_other_processes import INFO, MODEL, found, pipeline, write
 
 from rag_app.errors import ConfigError, IndexBroken, IndexMissing
-from rag_app.index import Catalog, IndexInfo
+from rag_app.index import Catalog, IndexInfo, add_known, read_known
 from rag_app.index.connection import ServerConnection
+from rag_app.known import KnownQuestion
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,21 @@ def test_an_open_retriever_sees_what_another_client_wrote(
     one.remove("words")
     with pytest.raises(IndexMissing, match="'words' was removed while it was open"):
         found(asked, "apple pie")
+
+
+def test_another_client_sees_known_questions(clients: tuple[Catalog, Catalog]) -> None:
+    one, two = clients
+    index = one.make("words", INFO)
+    write(index, {"d0": "red apple pie", "d1": "green apple tart"})
+    opened = two.open("words")
+    before = opened.generation
+    assert read_known(opened) == {}
+    assert add_known(index, [KnownQuestion("which pie is red", "d0", origin="use")]) == 1
+    opened.refresh()
+    assert opened.generation > before
+    [known] = read_known(opened).values()
+    assert [(one.text, one.origin) for one in known.questions] == [("which pie is red", "use")]
+    assert one.names() == ["words"]
 
 
 def test_a_client_killed_in_a_batch_leaves_nothing_unseen(

@@ -405,6 +405,8 @@ def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
         "skipped": [],
         "merged": 0,
         "chunks": 3,
+        "known_questions": 0,
+        "requestioned": 0,
         "truncated_chunks": 0,
         "warnings": [],
     }
@@ -683,7 +685,8 @@ def test_a_conversation(shop: Path) -> None:
     assert heads[:2] == heads[2:]
     assert sum(line.startswith(str(shop.parent / "docs")) for line in lines) == 2
     why = lines.index(
-        f"asked 'when are refunds paid' of index {index} (tiny, 3 chunks), retriever vector"
+        f"asked 'when are refunds paid' of index {index} (tiny, 3 chunks), "
+        "retriever vector+questions"
     )
     model = lines.index(f"* {index}")
     explained = "\n".join(lines[why + 1 : model])

@@ -56,6 +56,7 @@ def test_an_answer_is_a_document_and_its_question_is_not_in_it(tmp_path: Path) -
         "date": "2020-06-25",
         "date_epoch": 1593043200,
         "source_name": "Help desk",
+        "known_questions": '[{"text": "When?", "row": 2}]',
     }
 
 
@@ -78,9 +79,9 @@ def test_read_rows_keeps_every_row_with_an_answer(tmp_path: Path) -> None:
         "question\tanswer\tTopic\nWhen?\tSoon.\ta\nAgain?\tSoon.\t\n\tAlone.\tb\nNone?\t\tc\n",
     )
     assert rows(path) == [
-        Row("When?", "Soon.", {"topic": "a"}),
-        Row("Again?", "Soon.", {}),
-        Row("", "Alone.", {"topic": "b"}),
+        Row("When?", "Soon.", {"topic": "a"}, 2),
+        Row("Again?", "Soon.", {}, 3),
+        Row("", "Alone.", {"topic": "b"}, 4),
     ]
 
 
@@ -90,7 +91,7 @@ def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter).writerows(lines)
     path = write(tmp_path / "faq.csv", text.getvalue().encode("cp949"))
-    assert rows(path) == [Row("언제?", "7일; 또는, 8일\t안에", {"분류": "환불"})]
+    assert rows(path) == [Row("언제?", "7일; 또는, 8일\t안에", {"분류": "환불"}, 2)]
 
 
 def test_columns_by_other_names(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_columns_by_other_names(tmp_path: Path) -> None:
     )
     assert read_documents([path, write(tmp_path / "a.md", "x")]).failures[0].path == path
     named = read_rows(path, question_column="frage", answer_column="die antwort")
-    assert named == [Row("Wann?", "Bald.", {})]
+    assert named == [Row("Wann?", "Bald.", {}, 2)]
     result = read_documents([path], question_column="FRAGE", answer_column="Die Antwort")
     assert [document.text for document in result.documents] == ["Bald."]
 
@@ -166,8 +167,8 @@ def test_a_workbook(tmp_path: Path) -> None:
     notes: list[list[object]] = [["just", "notes"]]
     path = write(tmp_path / "faq.xlsx", workbook(first, second, notes))
     assert rows(path) == [
-        Row("언제?", "곧", {"date": "2024-03-05", "no.": "7"}),
-        Row("Why?", "So.", {}),
+        Row("언제?", "곧", {"date": "2024-03-05", "no.": "7"}, 2, "Sheet"),
+        Row("Why?", "So.", {}, 3, "Sheet1"),
     ]
     with pytest.raises(DocumentError, match=r"no columns question and answer, but just, notes"):
         rows(write(tmp_path / "notes.xlsx", workbook(notes)))

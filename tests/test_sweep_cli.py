@@ -39,7 +39,7 @@ WORDS = [*PLACES, *NOISE, "near", "pay", "what", "at"]
 INGEST = ("--model", "tiny", "--chunk-size", "32", "--chunk-overlap", "0")
 COMPARE = ("--chunk-overlaps", "0", "--metric", "hit_rate@1", "--quiet")
 SIZES = ("--chunk-sizes", "32,64", "--retriever", "vector", "--retriever", "keyword", *COMPARE)
-WINNER = {"model": "tiny", "chunk_size": 64, "chunk_overlap": 0, "retriever": "keyword"}
+WINNER = {"model": "tiny", "chunk_size": 64, "chunk_overlap": 0, "retriever": "keyword+questions"}
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def test_the_winner_is_in_service_and_in_the_settings_file(won: Won) -> None:
     assert name_of(won.shop.storage) == won.values["recommended"]["index"] != won.before
     assert won.shop.toml.read_text("utf-8") == (
         '# ours\ntop_k = 3\nmodel = "tiny"\nchunk_size = 64\nchunk_overlap = 0\n'
-        'retriever = "keyword"\n'
+        'retriever = "keyword+questions"\n'
     )
 
 
@@ -302,7 +302,7 @@ def test_neighbours_may_be_what_was_lacking(shop: Shop) -> None:
     )
     # Returned passages differ in length, so what chooses is what fits into the budget.
     assert values["metric"] == "hit_rate@64t"
-    assert values["recommended"]["retriever"] == "keyword+window:1"
+    assert values["recommended"]["retriever"] == "keyword+questions+window:1"
     runs = {run["retriever"]: run for run in values["runs"]}
     assert runs["keyword+window:1"]["hit_rate@64t"]["mean"] == 1.0
     assert runs["keyword"]["hit_rate@64t"]["mean"] == 0.0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.answer.citations import Checked, best_sentence, check_citations
 from rag_app.llm.fence import fence
+from rag_app.retrieve.known import KNOWN_QUESTION
 from rag_app.text.normalise import visible
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ NOT_FOUND = "NOT IN THE DOCUMENTS"
 class Citation:
     """Where a passage stands: `start` and `end` are characters of the document's text.
 
-    `chunk` is the id of the chunk that was found.
+    Fields:
+        chunk: the id of the chunk that was found.
+        question: the nearest of the questions that it is known to answer, with `row`, `sheet`,
+            `origin` and `place`; None where none is known.
     """
 
     n: int
@@ -35,6 +39,7 @@ class Citation:
     text: str
     score: float
     chunk: str = ""
+    question: dict[str, Any] | None = None
 
     @property
     def shown(self) -> str:
@@ -214,4 +219,5 @@ def _citation(n: int, hit: "NodeWithScore") -> Citation:
         text=node.text,
         score=float(hit.score or 0.0),
         chunk=node.node_id,
+        question=metadata.get(KNOWN_QUESTION),
     )

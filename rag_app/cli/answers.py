@@ -1,8 +1,8 @@
 """Answers on a terminal: as they are written, then as they were checked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag_app.cli.run import Run
 from rag_app.text.normalise import visible
@@ -71,7 +71,7 @@ def show_answer(run: Run, found: "Answer", *, nothing: str, excerpts: "Excerpts 
 
 def _show_passages(run: Run, found: "Answer") -> None:
     for citation in found.citations:
-        run.say(head(citation), style="bold", hang=4)
+        show_head(run, citation)
         if found.text is None:
             lines = filter(str.strip, citation.text.splitlines())
             run.say("\n".join(f"    {line}" for line in lines))
@@ -84,7 +84,7 @@ def _show_excerpts(run: Run, found: "Answer", excerpts: "Excerpts") -> None:
     """The sentence that is nearest to the question is bold."""
     texts = [visible(citation.text) for citation in found.citations]
     for citation, part in zip(found.citations, excerpts(found.asked, texts), strict=True):
-        run.say(head(citation), style="bold", hang=4)
+        show_head(run, citation)
         before = f"    {part.before}"
         marked = (len(before), len(before) + len(part.sentence))
         run.say_marked(f"{before}{part.sentence}{part.after}", marked=marked)
@@ -97,6 +97,20 @@ def head(citation: "Citation") -> str:
     place = f"{citation.document}{page}, characters {citation.start}-{citation.end}{date}"
     title = f"{citation.title}  " if citation.title else ""
     return f"[{citation.n}] {citation.score:.3f}  {title}({place})"
+
+
+def show_head(run: Run, citation: "Citation") -> None:
+    """Print a passage's head, and the nearest question that it is known to answer."""
+    run.say(head(citation), style="bold", hang=4)
+    if citation.question is not None:
+        run.say(f"    {known_question(citation.question)}", hang=4)
+
+
+def known_question(question: "Mapping[str, Any]") -> str:
+    """A question that a passage is known to answer, shortened, and where it stands."""
+    text = " ".join(visible(question["text"]).split())
+    shown = text if len(text) <= SNIPPET else text[:SNIPPET] + " …"
+    return f'question: "{shown}"  ({question["place"]})'
 
 
 def show_judgement(run: Run, judgement: "Judgement") -> None:

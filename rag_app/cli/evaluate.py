@@ -56,9 +56,18 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="exact, vector (approximate search), keyword (BM25), hybrid:0.7, or with steps: "
-            "hybrid:0.7+latest; repeatable. [exact]"
+            "hybrid:0.7+latest; repeatable. +questions searches the known questions too, each held "
+            "out while it is asked. [exact: answers alone]"
         ),
     ] = None,
+    verbatim: Annotated[
+        bool,
+        typer.Option(
+            "--verbatim",
+            help="With +questions: let a known question find itself, as in service; no measure "
+            "for new wordings.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write every question's outcome to.")
     ] = None,
@@ -104,6 +113,7 @@ def evaluate(
         columns=columns_of(settings),
         seed=settings.seed,
         results=out,
+        verbatim=verbatim,
     )
     with open_tools(settings, request.retrievers) as tools:
         runs, unmatched = evaluate_indexes(
@@ -142,6 +152,17 @@ def _show(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
     for number, label in enumerate(labels):
         baseline = " (the baseline)" if number == 0 and len(runs) > 1 else ""
         run.say(f"{label.short}: {label.meaning}{baseline}")
+    for one, label in zip(runs, labels, strict=True):
+        if one.known_label == "verbatim":
+            run.say(
+                f"{label.short}: verbatim; {one.known} of {asked} questions are known to the "
+                "index and find themselves, which is no measure for new wordings"
+            )
+        elif one.known_label:
+            run.say(
+                f"{label.short}: held out; {one.known} of {asked} questions are known to the "
+                "index, each left out while it is asked"
+            )
     for one, label in zip(runs[1:], labels[1:], strict=True):
         if one.against_first:
             said = f"no verdict: {one.no_verdict}" if one.no_verdict else one.against_first.verdict

@@ -100,9 +100,15 @@ def ingest(
         f"{len(sync.added)} added, {len(sync.changed)} changed, {len(sync.unchanged)} unchanged, "
         f"{len(sync.removed)} removed, {len(report.failures)} failed, {len(report.skipped)} skipped"
     )
+    if sync.requestioned:
+        run.say(f"{len(sync.requestioned)} unchanged documents with other known questions")
     if report.merged:
         run.say(_merged(report.merged))
-    run.say(f"index {report.index}: {report.chunks} chunks, {report.model}, {report.seconds:.1f} s")
+    known = f"{sync.known_questions} known questions, " if sync.known_questions else ""
+    run.say(
+        f"index {report.index}: {report.chunks} chunks, {known}{report.model}, "
+        f"{report.seconds:.1f} s"
+    )
     if not report.active:
         run.note(f"it is not in service; `rag-app index use {report.index}` puts it there")
     run.result(
@@ -117,6 +123,8 @@ def ingest(
             "skipped": [{"path": str(p), "reason": why_skipped(p)} for p in report.skipped],
             "merged": report.merged,
             "chunks": report.chunks,
+            "known_questions": sync.known_questions,
+            "requestioned": len(sync.requestioned),
             "truncated_chunks": sync.truncated_chunks,
             "warnings": report.warnings,
             "seconds": round(report.seconds, 2),

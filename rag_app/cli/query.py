@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_app.cli.answers import head, show_answer, show_judgement, streamed
+from rag_app.cli.answers import show_answer, show_head, show_judgement, streamed
 from rag_app.cli.explain import show_trace
 from rag_app.cli.flags import (
     LANGUAGE_MODEL,
@@ -54,8 +54,9 @@ def query(
     retriever: Annotated[
         str | None,
         typer.Option(
-            help="vector, keyword (BM25) or hybrid:0.7, with steps such as +latest, +multi_query, "
-            "+hyde, +window:1, +parent:4, +rerank:NAME. [vector]"
+            help="vector, keyword (BM25) or hybrid:0.7, with steps such as +questions (those the "
+            "passages are known to answer), +latest, +multi_query, +hyde, +window:1, +parent:4, "
+            "+rerank:NAME. [vector+questions]"
         ),
     ] = None,
     index: Annotated[
@@ -293,7 +294,7 @@ def _sources(run: Run, session: "Session", _: str) -> None:
         run.say("nothing was asked yet")
         return
     for citation in session.last.citations:
-        run.say(head(citation), style="bold", hang=4)
+        show_head(run, citation)
         run.say(f"{citation.path}\n{citation.text}\n")
 
 

@@ -22,10 +22,17 @@ _MAX_SHEET_ROWS = 1_048_576  # what Excel itself holds
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a table by column; columns lower-case with underscores, cells as written."""
+    """Rows of a table by column; columns lower-case with underscores, cells as written.
+
+    Fields:
+        numbers: of each record, its row as a spreadsheet counts: from 1, the header too.
+        sheet: its name, in a workbook that has several.
+    """
 
     columns: tuple[str, ...]
     records: list[dict[str, str]]
+    numbers: Sequence[int] = ()
+    sheet: str = ""
 
 
 def csv_tables(source: Source) -> list[Table]:
@@ -54,10 +61,11 @@ def xlsx_tables(source: Source) -> list[Table]:
     except Exception as error:  # whatever ZIP and XML inside make the parsers raise
         reason = f"{type(error).__name__}: {error}"
         raise DocumentError(f"cannot be parsed ({reason}); save it again, or as CSV") from error
-    return [_table(lines) for lines in sheets]
+    several = len(sheets) > 1
+    return [_table(lines, sheet=name if several else "") for name, lines in sheets]
 
 
-def _sheets(data: io.BytesIO) -> list[list[list[str]]]:
+def _sheets(data: io.BytesIO) -> list[tuple[str, list[list[str]]]]:
     from openpyxl import load_workbook
 
     _refuse_archive(data)
@@ -65,7 +73,7 @@ def _sheets(data: io.BytesIO) -> list[list[list[str]]]:
         # Styles, validation and pictures that openpyxl does not know are no part of the text.
         warnings.simplefilter("ignore")
         workbook = load_workbook(data, read_only=True, data_only=True)
-        return [list(_sheet_lines(sheet)) for sheet in workbook.worksheets]
+        return [(sheet.title, list(_sheet_lines(sheet))) for sheet in workbook.worksheets]
 
 
 def _delimited(text: str, *, delimiter: str, quoted: bool = True) -> Table:
@@ -102,7 +110,7 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _table(lines: Iterable[Sequence[str]]) -> Table:
+def _table(lines: Iterable[Sequence[str]], *, sheet: str = "") -> Table:
     """Make a table of lines of cells, of which the first that is not blank is the header."""
     filled = [(number, line) for number, line in enumerate(lines, 1) if any(map(str.strip, line))]
     if not filled:
@@ -120,7 +128,7 @@ def _table(lines: Iterable[Sequence[str]]) -> Table:
         for column, cell in zip(columns, row, strict=False):
             record.setdefault(column, cell)
         records.append(record)
-    return Table(columns, records)
+    return Table(columns, records, [number for number, _ in rows], sheet)
 
 
 def _refuse_archive(data: io.BytesIO) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
+from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, dump_questions
 from rag_app.text.dates import date_fields, without_date
 from rag_app.text.language import guess_language
 from rag_app.text.normalise import normalise
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool
 
 # Ours, and what LlamaIndex's vector stores write: a file's own field gets a trailing underscore.
-_RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts"} | {
+_RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts", KNOWN_QUESTIONS} | {
     *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type")
 }
 _LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a key
@@ -41,6 +42,7 @@ class Content:
         part: what tells this document from others of the same file; None: it is the whole file.
         page_starts: character offset at which each page begins.
         merged: further rows or passages of the file with this very text, which this one stands for.
+        questions: that it is known to answer.
     """
 
     text: str
@@ -51,6 +53,7 @@ class Content:
     part: str | None = None
     page_starts: Sequence[int] | None = None
     merged: int = 0
+    questions: Sequence[KnownQuestion] = ()
 
 
 def field_key(name: object) -> str:
@@ -89,6 +92,8 @@ def _metadata(source: Source, content: Content) -> dict[str, Scalar]:
     metadata |= date_fields(fields, file_name=source.path.name, others=content.dates)
     if content.page_starts is not None:
         metadata["page_starts"] = f"[{', '.join(map(str, content.page_starts))}]"
+    if content.questions:
+        metadata[KNOWN_QUESTIONS] = dump_questions(content.questions)
     for key, value in fields.items():
         if key not in ("title", "date") and metadata.get(key) != value:
             taken = key in _RESERVED or key in metadata

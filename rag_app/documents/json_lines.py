@@ -32,10 +32,13 @@ def json_tables(source: Source) -> list[Table]:
 
 
 def object_table(objects: list[dict[str, Any]]) -> Table:
-    """Make a table of objects; its columns are all their keys, in the order they turn up."""
+    """Make a table of objects; its columns are all their keys, in the order they turn up.
+
+    Objects are numbered from 1: there is no header.
+    """
     records = [{field_key(key): _cell(value) for key, value in one.items()} for one in objects]
     columns = dict.fromkeys(key for record in records for key in record)
-    return Table(tuple(columns), records)
+    return Table(tuple(columns), records, range(1, len(records) + 1))
 
 
 def _cell(value: object) -> str:

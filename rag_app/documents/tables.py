@@ -1,9 +1,9 @@
 """Tables of questions and answers -> rows, and a document for each answer."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag_app.documents.cells import Table, csv_tables, tsv_tables, xlsx_tables
@@ -12,6 +12,7 @@ from rag_app.documents.html import strip_tags
 from rag_app.documents.json_lines import json_tables
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
+from rag_app.known import KnownQuestion
 from rag_app.text.normalise import normalise
 
 TABLES: dict[str, Callable[[Source], list[Table]]] = {
@@ -30,12 +31,17 @@ _LABELS = ({"question", "document", "evidence"}, {"query-id", "corpus-id"})
 class Row:
     """One row of a table of questions and answers; both normalised and free of HTML tags.
 
-    `metadata` holds the further columns, lower-case with underscores, less the empty cells.
+    Fields:
+        metadata: the further columns, lower-case with underscores, less the empty cells.
+        number: as a spreadsheet counts, from 1 with the header.
+        sheet: its name, in a workbook that has several.
     """
 
     question: str
     answer: str
     metadata: dict[str, str]
+    number: int | None = None
+    sheet: str = ""
 
 
 def read_rows(path: Path, *, question_column: str, answer_column: str) -> list[Row]:
@@ -63,24 +69,36 @@ def read_table(source: Source) -> list[Content]:
 
 
 def table_contents(tables: Sequence[Table], source: Source) -> list[Content]:
-    """Make contents of a file's tables; of equal answers the first row's columns stay."""
+    """Make contents of a file's tables; of equal answers the first row's columns stay.
+
+    The questions of all their rows are known to be answered.
+    """
     if any(holds_labels(table, source) for table in tables):
         return []
-    every = table_rows(tables, source)
-    rows = {row.answer: row for row in reversed(every)}
-    counts = Counter(row.answer for row in every)
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for row in table_rows(tables, source):
+        rows[row.answer].append(row)
     if not rows:
         raise DocumentError("has no row with an answer; fill in its answers or remove it")
-    return [
-        Content(
-            answer,
-            kind="faq",
-            fields=row.metadata,
-            part=text_part(answer),
-            merged=counts[answer] - 1,
-        )
-        for answer, row in rows.items()
-    ]
+    return [_content(alike) for alike in rows.values()]
+
+
+def _content(alike: Sequence[Row]) -> Content:
+    """The one document of all rows with the same answer."""
+    answer = alike[0].answer
+    part = text_part(answer)
+    return Content(
+        answer,
+        kind="faq",
+        fields=alike[0].metadata,
+        part=part,
+        merged=len(alike) - 1,
+        questions=[
+            KnownQuestion(row.question, part, row=row.number, sheet=row.sheet)
+            for row in alike
+            if row.question
+        ],
+    )
 
 
 def table_document_id(file_id: str, answer: str) -> str:
@@ -114,12 +132,13 @@ def table_rows(tables: Sequence[Table], source: Source) -> list[Row]:
     fitting = [table for table in tables if has_rows(table, source)]
     if not fitting:
         raise DocumentError(_missing_columns(tables, source))
-    rows = (
-        _row(record, *_named_columns(table, source))
-        for table in fitting
-        for record in table.records
-    )
+    rows = (row for table in fitting for row in _rows(table, *_named_columns(table, source)))
     return [row for row in rows if row.answer]
+
+
+def _rows(table: Table, question: str, answer: str) -> Iterator[Row]:
+    for record, number in zip(table.records, table.numbers, strict=True):
+        yield replace(_row(record, question, answer), number=number, sheet=table.sheet)
 
 
 def _named_columns(table: Table, source: Source) -> tuple[str, str]:

@@ -111,6 +111,7 @@ def evaluate(
     nodes: "Sequence[TextNode] | None" = None,
     name: str | None = None,
     seed: int = 13,
+    verbatim: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
     """Score a LlamaIndex retriever on labelled questions: hit rate, MRR and nDCG with intervals.
@@ -128,6 +129,8 @@ def evaluate(
             `rag_app.open_index` do.
         name: of the retriever in tables; its class unless named.
         seed: of the bootstrap.
+        verbatim: let a retriever of `rag_app.open_index` find known questions by themselves, as in
+            service; else each is held out while it is asked.
     Raises:
         PairsError: no questions, or none of their answers is in the collection.
 
@@ -143,6 +146,8 @@ def evaluate(
     (0.5, 0.75)
     """
     labelled = as_questions(questions)
+    held_out = None if verbatim else getattr(retriever, "held_out", None)
+    retriever = retriever if held_out is None else held_out()
     known = nodes if nodes is not None else getattr(retriever, "nodes", None)
     started = time.monotonic()
     if known is not None:

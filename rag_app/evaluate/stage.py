@@ -5,7 +5,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
     Pair,
+    Question,
     Unmatched,
     build_questions,
     cluster_documents,
@@ -45,7 +46,10 @@ LONGEST_FILE_NAME = 75
 class Subject:
     """What is evaluated: passages with their vectors, the model, and the index they came from.
 
-    `cache` keeps the questions' vectors, so that they are embedded once per model.
+    Fields:
+        cache: keeps the questions' vectors, so that they are embedded once per model.
+        verbatim: known questions may be asked as they stand; else each is held out while it is
+            asked.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Subject:
     model: IndexModel
     passages: Passages
     cache: VectorCache
+    verbatim: bool = False
 
     @property
     def tuned(self) -> bool:
@@ -67,13 +72,24 @@ class Subject:
     ) -> TracedRetriever:
         """The retriever of these options; search is exact, save for "vector" itself."""
         approximate = options.retriever == APPROXIMATE
-        searched = Searched(self.index, self.model) if approximate else self._in_memory
+        searched = self._live if approximate else self._in_memory
         return build_retriever(searched, options, top_k=top_k, tools=tools)
+
+    def known_among(self, questions: Sequence[Question], tools: Tools) -> int:
+        """How many of these are known questions of the index."""
+        known = self._in_memory.questions(tools.storage)
+        keys = {question_key(one.text) for one in known.questions}
+        return sum(question_key(question.text) in keys for question in questions)
+
+    @property
+    def _live(self) -> Searched:
+        return Searched(self.index, self.model, held_out=not self.verbatim)
 
     @cached_property
     def _in_memory(self) -> Searched:
         """Kept, so that its keyword index is made once."""
-        return Searched(self.index, self.model, self.passages, self.cache)
+        held_out = not self.verbatim
+        return Searched(self.index, self.model, self.passages, self.cache, held_out=held_out)
 
 
 class Recorded(TracedRetriever):
@@ -100,6 +116,8 @@ class EvaluatedRun:
         warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
         no_verdict: why that comparison gives no verdict; empty if it does.
+        known: of a retriever with known questions, how many of those asked the index knows.
+        verbatim: they were asked as they stand; else each was held out while it was asked.
     """
 
     name: str
@@ -113,6 +131,15 @@ class EvaluatedRun:
     warnings: dict[str, int]
     against_first: Comparison | None = None
     no_verdict: str = ""
+    known: int | None = None
+    verbatim: bool = False
+
+    @property
+    def known_label(self) -> str | None:
+        """What was done with the questions that the index knows; None without `+questions`."""
+        if self.known is None:
+            return None
+        return "verbatim" if self.verbatim else "held out"
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints for a run."""
@@ -125,6 +152,8 @@ class EvaluatedRun:
             "seconds": round(self.seconds, 3),
             "trained_on": self.seen,
             "warnings": self.warnings,
+            "known_questions": self.known_label,
+            "known_asked": self.known,
         }
         if self.against_first:
             compared = self.against_first.to_json()
@@ -146,6 +175,7 @@ class EvaluateRequest:
         usual_model: for passages that the questions bring, where none is named.
         columns: of a table of questions.
         results: folder for every question's outcome.
+        verbatim: let `+questions` find a known question by itself, as in service.
     """
 
     questions: Path
@@ -157,6 +187,7 @@ class EvaluateRequest:
     columns: Columns = Columns()
     seed: int = 13
     results: Path | None = None
+    verbatim: bool = False
 
 
 def evaluate_indexes(
@@ -192,7 +223,7 @@ def evaluate_indexes(
     )
     clusters = cluster_documents(document_texts(subjects[0].passages.nodes))
     runs: list[EvaluatedRun] = []
-    for subject in subjects:
+    for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
         seen = training_documents(subject.model)
         trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
@@ -218,6 +249,8 @@ def evaluate_indexes(
                     no_verdict=_no_verdict(
                         max([trained_on, *(r.seen for r in runs[:1])]), outcomes
                     ),
+                    known=subject.known_among(questions, tools) if each.questions else None,
+                    verbatim=request.verbatim,
                 )
             )
     if request.results:

@@ -5,6 +5,7 @@ from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog, check_not_empty
 from rag_app.index.corpus import CorpusIndex, find_corpus, index_corpus
 from rag_app.index.info import IndexInfo
+from rag_app.index.known import add_known, read_known
 from rag_app.index.names import index_name, name_for
 from rag_app.index.opening import IndexModel, OpenIndex, Workspace
 from rag_app.index.store import ChunkRecord, Passages, VectorIndex
@@ -24,11 +25,13 @@ __all__ = [
     "VectorCache",
     "VectorIndex",
     "Workspace",
+    "add_known",
     "check_not_empty",
     "copy_chunks",
     "find_corpus",
     "index_corpus",
     "index_name",
     "name_for",
+    "read_known",
     "sync_documents",
 ]

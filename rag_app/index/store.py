@@ -16,6 +16,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
+from rag_app.chunks import chunks_by_document
 from rag_app.disk import disk_is_full, hardly_any_left
 from rag_app.errors import IndexLocked, IndexMismatch, IndexMissing, StorageError
 from rag_app.index.chunk_cache import ChunkCache
@@ -33,8 +34,12 @@ READ_BATCH = 1000
 
 T = TypeVar("T")
 
+# Of a document's first chunk: the questions that the document is known to answer, and how many.
+# They stand beside the chunk in its row, and are no part of its node.
+KNOWN, KNOWN_COUNT = "_known_questions", "_known_count"
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
+_NO_FILTER = _LLAMA_INDEX_KEYS | {KNOWN, KNOWN_COUNT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class ChunkRecord:
     chunk_id: str
     document_id: str
     document_hash: str
+    chunk_index: int
     chunk_count: int
     path: str
 
@@ -73,7 +79,8 @@ class UpsertingChromaStore(ChromaVectorStore):
         for node in nodes:
             new = node_to_metadata_dict(node, remove_text=True, flat_metadata=True)
             # Chroma merges metadata; only None takes a key away.
-            metadatas.append({**dict.fromkeys(old.get(node.node_id, ())), **new})
+            gone = old.get(node.node_id, {}).keys() - {KNOWN, KNOWN_COUNT}
+            metadatas.append({**dict.fromkeys(gone), **new})
         self._collection.upsert(
             ids=ids,
             embeddings=[node.get_embedding() for node in nodes],
@@ -237,6 +244,14 @@ class VectorIndex:
     def _read_document(self, document_id: str) -> list[TextNode]:
         return sorted(self._read_nodes(where={"document_id": document_id}), key=_place)
 
+    def chunks_of_documents(self, document_ids: Sequence[str]) -> dict[str, list[TextNode]]:
+        """The chunks of each of these documents, in order, read in few calls."""
+        found: list[TextNode] = []
+        for start in range(0, len(document_ids), WRITE_BATCH):
+            some = list(document_ids[start : start + WRITE_BATCH])
+            found += self._read_nodes(where={"document_id": {"$in": some}})
+        return chunks_by_document(found)
+
     def ordered_nodes(self) -> list[TextNode]:
         """Every chunk without its vector, ordered by document and position."""
         return sorted(self._read_nodes(), key=_place)
@@ -290,7 +305,7 @@ class VectorIndex:
             for metadata in rows["metadatas"]:
                 for key, value in metadata.items():
                     found.setdefault(key, set()).add(type(value))
-        return {key: types for key, types in found.items() if key not in _LLAMA_INDEX_KEYS}
+        return {key: types for key, types in found.items() if key not in _NO_FILTER}
 
     def _get(self, *, include: list[str], **selection: Any) -> Any:
         return self._ask(
@@ -340,6 +355,7 @@ def _record(chunk_id: str, metadata: Mapping[str, Any]) -> ChunkRecord:
         chunk_id=chunk_id,
         document_id=str(metadata["document_id"]),
         document_hash=str(metadata["document_hash"]),
+        chunk_index=int(metadata["chunk_index"]),
         chunk_count=int(metadata["chunk_count"]),
         path=str(metadata.get("path", "")),
     )

@@ -3,20 +3,23 @@
 Per group of documents: cut, embed, write the new chunks, then delete the old ones. The chunks' own
 metadata is the only record of what is indexed: a document is up to date when exactly `chunk_count`
 chunks carry its present hash and none carries another. A run that was killed at any point leaves an
-index that answers, and the next run finishes the work.
+index that answers, and the next run finishes the work. The questions that a document is known to
+answer are compared by themselves: an edited one is written, and no chunk is embedded for it.
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import PassageModel, SentenceChunker, document_hash, passage_text
+from rag_app.chunks import PassageModel, SentenceChunker, document_hash, overlay, passage_text
 from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
+from rag_app.index.known import KnownOf, copy_known, moved, read_known, renewed, write_known
 from rag_app.index.store import ChunkRecord, VectorIndex
+from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
 
@@ -30,12 +33,19 @@ GROUP = 64
 
 @dataclass
 class SyncReport:
-    """Ids of documents by what became of them, and counts of chunks."""
+    """Ids of documents by what became of them, and counts of chunks.
+
+    Fields:
+        requestioned: of the unchanged documents, those that other questions are known of now.
+        known_questions: that the index holds after it.
+    """
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    requestioned: list[str] = field(default_factory=list)
+    known_questions: int = 0
     written_chunks: int = 0
     truncated_chunks: int = 0
 
@@ -61,10 +71,17 @@ def sync_documents(
         IndexLocked: another process writes this index.
     """
     report = SyncReport()
+
+    def embed_questions(questions: Mapping[str, Sequence[KnownQuestion]]) -> None:
+        """So that the first question to the index does not wait for it."""
+        texts = [one.text for each in questions.values() for one in each]
+        cache.embed_queries(model, texts, progress=progress)
+
     with index.writing():
         indexed = _by_document(index.records())
         _check_claims(documents, indexed)
         stale = _sort_out(documents, indexed, report)
+        known = read_known(index)
         chunker = SentenceChunker.for_model(model, index.info.chunking)
         for start in range(0, len(stale), GROUP):
             group = stale[start : start + GROUP]
@@ -73,7 +90,15 @@ def sync_documents(
             texts = [passage_text(node) for node in nodes]
             vectors = cache.embed_passages(model, texts, progress=progress)
             former = [indexed.get(document.node_id, []) for document in group]
-            _replace_chunks(index, former, nodes, vectors)
+            questions = {
+                document.node_id: renewed(
+                    _own_questions(document),
+                    _labelled_before(index, document, known.get(document.node_id)),
+                )
+                for document in group
+            }
+            embed_questions(questions)
+            _replace_chunks(index, former, nodes, vectors, questions)
             report.written_chunks += len(nodes)
             report.truncated_chunks += sum(n > model.max_tokens for n in model.count_tokens(texts))
         progress("index", len(stale), len(stale))
@@ -81,6 +106,11 @@ def sync_documents(
         gone = _gone(indexed, present, roots, failed)
         index.delete([record.chunk_id for records in gone.values() for record in records])
         report.removed = sorted(gone)
+        others = _other_questions(documents, known, set(report.unchanged))
+        embed_questions(others)
+        write_known(index, {_first(indexed[name]): some for name, some in others.items()})
+        report.requestioned = sorted(others)
+        report.known_questions = sum(len(each.questions) for each in read_known(index).values())
     return report
 
 
@@ -104,6 +134,7 @@ def copy_chunks(
         )
         target.write(missing, vectors)
         target.delete(sorted(present.keys() - {node.node_id for node in nodes}))
+        copy_known(source, target)
 
 
 def _by_document(records: Sequence[ChunkRecord]) -> dict[str, list[ChunkRecord]]:
@@ -152,17 +183,55 @@ def _replace_chunks(
     former: Sequence[Sequence[ChunkRecord]],
     nodes: Sequence["TextNode"],
     vectors: Vectors,
+    questions: Mapping[str, Sequence[KnownQuestion]],
 ) -> None:
-    """Write the new chunks of documents, then delete what they had before.
+    """Write the new chunks of documents with their questions, then delete what they had before.
 
     Arguments:
         former: of each document, the chunks that are indexed.
         nodes, vectors: the new chunks of all of them, and their vectors, (n_chunks, dim).
+        questions: of each document.
     """
     index.write(nodes, vectors)
+    first = [node for node in nodes if node.metadata["chunk_index"] == 0]
+    write_known(index, {node.node_id: questions[node.ref_doc_id] for node in first})
     new = {node.node_id for node in nodes}
     old = [record.chunk_id for records in former for record in records]
     index.delete([chunk_id for chunk_id in old if chunk_id not in new])
+
+
+def _own_questions(document: "Document") -> list[KnownQuestion]:
+    """The questions that a document's table asks of it."""
+    return load_questions(document.metadata.get(KNOWN_QUESTIONS, "[]"), document.node_id)
+
+
+def _labelled_before(
+    index: VectorIndex, document: "Document", known: KnownOf | None
+) -> list[KnownQuestion]:
+    """What was known of a document whose text changed, as far as it holds for the new text."""
+    questions = known.questions if known else []
+    if all(one.start is None for one in questions):
+        return questions
+    return moved(questions, overlay(index.chunks_of(document.node_id)), document.text)
+
+
+def _other_questions(
+    documents: Sequence["Document"], known: Mapping[str, KnownOf], unchanged: Collection[str]
+) -> dict[str, list[KnownQuestion]]:
+    """Of the unchanged documents, those whose questions are others now, with these."""
+    found: dict[str, list[KnownQuestion]] = {}
+    for document in documents:
+        if document.node_id in unchanged:
+            before = known[document.node_id].questions if document.node_id in known else []
+            now = renewed(_own_questions(document), before)
+            if now != before:
+                found[document.node_id] = now
+    return found
+
+
+def _first(records: Sequence[ChunkRecord]) -> str:
+    """The id of a document's first chunk."""
+    return min(records, key=lambda record: record.chunk_index).chunk_id
 
 
 def _gone(

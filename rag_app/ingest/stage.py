@@ -188,7 +188,7 @@ def ingest_reading(
         merged=reading.merged,
         chunks=index.count(),
         seconds=time.monotonic() - started,
-        warnings=[*warnings, *_cut_chunks(model, sync)],
+        warnings=[*warnings, *_cut_chunks(model, sync), *_endless_questions(reading)],
     )
 
 
@@ -312,6 +312,21 @@ def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | Non
         return None
     meant = options.model is None or workspace.made_with(info, options.model)
     return active if meant and options.differs_from(info) is None else None
+
+
+def _endless_questions(reading: "ReadResult") -> list[str]:
+    """A warning if tables have questions that are too long to be asked."""
+    from rag_app.known import KNOWN_QUESTIONS, load_questions
+    from rag_app.text.asked import LONGEST_QUESTION
+
+    texts = [str(document.metadata.get(KNOWN_QUESTIONS, "[]")) for document in reading.documents]
+    lengths = [len(one.text) for text in texts for one in load_questions(text, "")]
+    if not (endless := sum(length > LONGEST_QUESTION for length in lengths)):
+        return []
+    return [
+        f"{endless} of {len(lengths)} questions are longer than the {LONGEST_QUESTION} characters "
+        "that can be asked, so they are not searched; shorten them in the table"
+    ]
 
 
 def _cut_chunks(model: "IndexModel", sync: "SyncReport") -> list[str]:

@@ -14,10 +14,11 @@ from rag_app.pairs.held_out import (
     split_as_asked,
 )
 from rag_app.pairs.inputs import QADataset, Questions, as_questions
+from rag_app.pairs.known import remember_pairs
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, Unmatched, match_questions
-from rag_app.pairs.pair import Pair, make_pair, question_key
+from rag_app.pairs.pair import Pair, make_pair
 from rag_app.pairs.places import document_texts
 from rag_app.pairs.question import Question, build_questions, gold_chunks
 from rag_app.pairs.self_answering import without_self_answering
@@ -27,6 +28,7 @@ from rag_app.pairs.training_documents import (
     training_documents,
     write_training_documents,
 )
+from rag_app.text.asked import question_key
 
 __all__ = [
     "HELD_OUT",
@@ -63,6 +65,7 @@ __all__ = [
     "read_corpus",
     "read_questions",
     "refuse_output",
+    "remember_pairs",
     "split_as_asked",
     "split_pairs",
     "training_documents",

@@ -13,7 +13,7 @@ from typing import Literal
 
 from rag_app.errors import ConfigError, PairsError
 from rag_app.pairs.duplicates import cluster_documents
-from rag_app.pairs.pair import Pair, question_key
+from rag_app.pairs.pair import Pair
 from rag_app.pairs.split import (
     Split,
     by_question,
@@ -22,6 +22,7 @@ from rag_app.pairs.split import (
     require_enough,
     split_pairs,
 )
+from rag_app.text.asked import question_key
 
 HeldOut = Literal["documents", "questions"]
 # What `--held-out` takes. "auto" is "both" where enough passages have several questions.

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from rag_app.errors import LeakError
 from rag_app.pairs.duplicates import NEAR_DUPLICATE, SHINGLE_WORDS, shingles
-from rag_app.pairs.pair import Pair, question_key
+from rag_app.pairs.pair import Pair
 from rag_app.pairs.split import Split
+from rag_app.text.asked import question_key
 
 # A shorter text may stand in a document by chance: it must be like the whole of it.
 MIN_SHINGLES = 25

@@ -1,11 +1,7 @@
 """One question and the place in the documents that answers it."""
 
 import hashlib
-import unicodedata
 from dataclasses import dataclass
-
-# What people put after a question, or leave off: "반품되나요", "반품되나요?", "반품되나요 ??".
-_CLOSING = " ?!.,~…？！。、"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +39,3 @@ def make_pair(
     key = f"{question}\0{document_id}\0{start}\0{end}"
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return Pair(digest, question, document_id, start, end, origin)
-
-
-def question_key(question: str) -> str:
-    """What two questions share that differ only in case, width, blanks or closing marks."""
-    folded = " ".join(unicodedata.normalize("NFKC", question).casefold().split())
-    return folded.strip(_CLOSING) or folded

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import chunks_by_document, passage_text
+from rag_app.chunks import chunks_at, chunks_by_document, passage_text
 from rag_app.errors import PairsError
-from rag_app.pairs.pair import Pair, question_key
+from rag_app.pairs.pair import Pair
+from rag_app.text.asked import question_key
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -53,23 +54,8 @@ def build_questions(
 
 
 def gold_chunks(pair: Pair, chunks_of_document: Sequence["TextNode"]) -> frozenset[str]:
-    """Ids of the chunks of a pair's document that answer it; empty only if there are no chunks.
-
-    Without a span: all of them. With one: those that cover it; if none does, those that hold half
-    of it or more; if none does, the one that holds most.
-    """
-    if pair.start is None or pair.end is None or not chunks_of_document:
-        return frozenset(chunk.node_id for chunk in chunks_of_document)
-    length = pair.end - pair.start
-    # Below zero where they do not meet, so that the nearest chunk has the most.
-    shared = {
-        chunk.node_id: min(pair.end, chunk.end_char_idx) - max(pair.start, chunk.start_char_idx)
-        for chunk in chunks_of_document
-    }
-    for enough in (length, length / 2):
-        if good := [chunk_id for chunk_id, overlap in shared.items() if overlap >= enough]:
-            return frozenset(good)
-    return frozenset([max(shared, key=lambda chunk_id: shared[chunk_id])])
+    """Ids of the chunks of a pair's document that answer it; empty only if there are no chunks."""
+    return chunks_at(pair.start, pair.end, chunks_of_document)
 
 
 class _Answers:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from rag_app.pairs.pair import Pair, question_key
+from rag_app.pairs.pair import Pair
+from rag_app.text.asked import question_key
 
 
 def without_self_answering(pairs: Sequence[Pair], texts: Mapping[str, str]) -> list[Pair]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from rag_app.errors import ConfigError, PairsError
 from rag_app.pairs.duplicates import cluster_documents
-from rag_app.pairs.pair import Pair, question_key
+from rag_app.pairs.pair import Pair
+from rag_app.text.asked import question_key
 
 MIN_PAIRS = 20
 # Ways to place the clusters in the parts that are tried.

@@ -1,8 +1,8 @@
 """An index as a LlamaIndex user opens one: a retriever, a query engine, an embedding."""
 
 import datetime as dt
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.query_engine import CustomQueryEngine
@@ -10,6 +10,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import ConfigDict, PrivateAttr
 
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
+from rag_app.retrieve.options import IN_SERVICE
 from rag_app.retrieve.trace import Ranking, TracedRetriever
 
 if TYPE_CHECKING:
@@ -25,18 +26,31 @@ if TYPE_CHECKING:
 
 
 class IndexRetriever(TracedRetriever):
-    """A LlamaIndex retriever over an index, which also knows all nodes that it can return."""
+    """A LlamaIndex retriever over an index, which also knows all nodes that it can return.
 
-    def __init__(self, retriever: TracedRetriever, index: "VectorIndex", *, top_k: int) -> None:
-        self._retriever = retriever
-        self._index = index
+    Arguments:
+        build: makes the retriever of what is searched.
+        searched: the index with its model.
+    """
+
+    def __init__(
+        self, build: Callable[[Searched], TracedRetriever], searched: Searched, *, top_k: int
+    ) -> None:
+        self._build = build
+        self._searched = searched
+        self._retriever = build(searched)
         self.top_k = top_k
         super().__init__()
+
+    def held_out(self) -> "IndexRetriever":
+        """The same for evaluation: a question that is asked is not among the known ones."""
+        searched = Searched(self._searched.index, self._searched.model, held_out=True)
+        return IndexRetriever(self._build, searched, top_k=self.top_k)
 
     @property
     def nodes(self) -> "list[TextNode]":
         """Every chunk of the index, read now."""
-        return list(self._index.nodes())
+        return list(self._searched.index.nodes())
 
     def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
         """One ranking per trace, best first."""
@@ -128,7 +142,7 @@ class Index:
 
     def as_retriever(
         self,
-        retriever: str = "vector",
+        retriever: str = IN_SERVICE,
         *,
         top_k: int = 10,
         where: str | None = None,
@@ -140,7 +154,8 @@ class Index:
 
         Arguments:
             retriever: as `--retriever` takes it: "vector", "keyword", "hybrid:0.7", and steps after
-                a +: "hybrid:0.7+latest+rerank:MODEL".
+                a +: "hybrid:0.7+questions+latest+rerank:MODEL". "vector" alone leaves out the
+                known questions.
             top_k: nodes to return.
             where: a metadata filter such as "category = billing and date >= 2023-06".
             fetch_k: candidates that hybrid and the steps choose from.
@@ -152,15 +167,14 @@ class Index:
         """
         tools = Tools.of(self.workspace, llm, today=today)
         options = RetrievalOptions.parse(retriever, fetch_k=fetch_k, where=where)
-        searched = Searched(self.store, self.model)
-        built = build_retriever(searched, options, top_k=top_k, tools=tools)
-        return IndexRetriever(built, self.store, top_k=top_k)
+        build = partial(build_retriever, options=options, top_k=top_k, tools=tools)
+        return IndexRetriever(build, Searched(self.store, self.model), top_k=top_k)
 
     def as_query_engine(
         self,
         llm: "LLM | ChatModel | None" = None,
         *,
-        retriever: str = "vector",
+        retriever: str = IN_SERVICE,
         top_k: int = 5,
         where: str | None = None,
     ) -> "BaseQueryEngine":

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from rag_app.answer.answer import Answer, answer
 from rag_app.answer.conversation import REMEMBERED, Turn, standalone, with_last_question
 from rag_app.errors import ConfigError, LanguageModelError, RagAppError
+from rag_app.text.asked import LONGEST_QUESTION
 
 if TYPE_CHECKING:
     from rag_app.index import IndexModel, VectorIndex, Workspace
     from rag_app.llm.chat import ChatModel
     from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace
     from rag_app.retrieve.pipeline import Pipeline
-
-LONGEST_QUESTION = 2000
 
 
 @dataclass

@@ -15,6 +15,7 @@ from rag_app.retrieve.filters.where import parse_where
 from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
 from rag_app.retrieve.keyword.folder import open_keyword_index
+from rag_app.retrieve.known import KnownFirst, KnownIndex
 from rag_app.retrieve.nodes import WithNodes
 from rag_app.retrieve.pipeline import IndexPipeline, Pipeline, PipelineStep
 from rag_app.retrieve.recency import parse_recency
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 # A piece of larger context swallows its neighbours, so that more are fetched than returned.
 FEWEST_CANDIDATES = 20
+RERANK = "rerank"
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,14 @@ class Searched:
         passages: all of the index's chunks, where they are in memory; search is exact then, else
             the index's own.
         cache: keeps the questions' vectors.
+        held_out: a question that is asked is not among the known ones, for evaluation.
     """
 
     index: "VectorIndex"
     model: "Embedder"
     passages: "Passages | None" = None
     cache: "VectorCache | None" = None
+    held_out: bool = False
     _kept: dict[str, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def chunks_of(self, document_id: str) -> "Sequence[TextNode]":
@@ -104,6 +108,25 @@ class Searched:
         if self.passages is None:
             return self._now("known", self.index.metadata_keys)
         return self._known
+
+    def questions(self, storage: Path) -> KnownIndex:
+        """The known questions; their vectors are kept below `storage`."""
+        from rag_app.index import VectorCache
+
+        cache = self.cache or VectorCache(storage)
+        return self._now("questions", lambda: KnownIndex.of(self.index, self.model, cache))
+
+    def fetch(self, chunk_ids: "Sequence[str]") -> "Sequence[TextNode]":
+        """These chunks."""
+        if self.passages is None:
+            return self.index.get_nodes(chunk_ids)
+        return [self._by_id[chunk_id] for chunk_id in chunk_ids if chunk_id in self._by_id]
+
+    def ids_where(self, where: "Where") -> list[str]:
+        """Ids of the chunks that a filter lets through."""
+        if self.passages is None:
+            return self.index.ids_where(where.filters)
+        return [node.node_id for node in self._nodes if where.matches_node(node)]
 
     def _now(self, name: str, make: "Callable[[], T]") -> "T":
         """What is made of the index once for each of its generations."""
@@ -129,6 +152,10 @@ class Searched:
     def _nodes(self) -> "list[TextNode]":
         """What is in memory."""
         return self.passages.nodes if self.passages else []
+
+    @cached_property
+    def _by_id(self) -> "dict[str, TextNode]":
+        return {node.node_id: node for node in self._nodes}
 
     @cached_property
     def _documents(self) -> "dict[str, list[TextNode]]":
@@ -169,7 +196,37 @@ def _pipeline(
     if ids_only:
         wanted = depth if steps else top_k
         retriever = WithNodes(retriever, searched.index.get_nodes, top_k=wanted)
+    if options.questions:
+        # A cross-encoder reads passages alone: it ranks what is not known.
+        ranked = [step for step in steps if step.name == RERANK]
+        retriever = Pipeline(retriever, ranked, top_k=depth) if ranked else retriever
+        steps = [step for step in steps if step.name != RERANK]
+        retriever = _known_first(searched, retriever, where, tools, depth=depth)
     return Pipeline(retriever, steps, top_k=top_k)
+
+
+def _known_first(
+    searched: Searched,
+    retriever: "TracedRetriever",
+    where: "Where | None",
+    tools: Tools,
+    *,
+    depth: int,
+) -> "TracedRetriever":
+    """With the known questions; the retriever itself where there are none."""
+    known = searched.questions(tools.storage)
+    if not known.questions:
+        return retriever
+    return KnownFirst(
+        retriever,
+        known,
+        searched.model,
+        searched.fetch,
+        top_k=depth,
+        cache=searched.cache,
+        allowed=None if where is None else searched.ids_where(where),
+        held_out=searched.held_out,
+    )
 
 
 def _depth(options: "RetrievalOptions", top_k: int) -> int:
@@ -249,7 +306,7 @@ def _steps(
     steps = []
     if options.rerank is not None:
         encoder = tools.load_encoder(options.rerank)
-        steps.append(PipelineStep("rerank", CrossEncoderRerank(encoder)))
+        steps.append(PipelineStep(RERANK, CrossEncoderRerank(encoder)))
     if options.recency is not None:
         policy = parse_recency(options.recency, today=tools.today)
         steps.append(PipelineStep("recency", policy, policy.note))

@@ -57,16 +57,22 @@ class ExactRetriever(TracedRetriever):
 def embed_questions(
     traces: Sequence[Trace], model: "Embedder", cache: "VectorCache | None"
 ) -> Vectors:
-    """Vectors of what is asked, (n_questions, dim); what reads like a passage, embedded as one."""
-    vectors = np.empty((len(traces), model.dimension), np.float32)
+    """Vectors of what is asked, (n_questions, dim); what reads like a passage, embedded as one.
+
+    Kept in the traces, for what searches after this with the same model.
+    """
     for as_passage in (False, True):
-        rows = [row for row, trace in enumerate(traces) if trace.as_passage is as_passage]
-        texts = [traces[row].question for row in rows]
-        if not texts:
-            continue
-        embed = _embedder(model, cache, as_passage=as_passage)
-        vectors[rows] = embed(texts)
-    return vectors
+        new = [
+            trace
+            for trace in traces
+            if trace.as_passage is as_passage and model.fingerprint not in trace.vectors
+        ]
+        if new:
+            embed = _embedder(model, cache, as_passage=as_passage)
+            for trace, vector in zip(new, embed([one.question for one in new]), strict=True):
+                trace.vectors[model.fingerprint] = vector
+    kept = [trace.vectors[model.fingerprint] for trace in traces]
+    return np.stack(kept) if kept else np.empty((0, model.dimension), np.float32)
 
 
 def _embedder(

@@ -1,6 +1,7 @@
 """What a retrieval does besides asking for the nearest chunks, and the form to write it in.
 
     vector
+    vector+questions
     hybrid:0.6+latest
     hybrid:0.5+multi_query+rerank:models/my-reranker+window:1
 
@@ -18,6 +19,8 @@ from typing import Any
 from rag_app.errors import ConfigError
 from rag_app.retrieve.recency import parse_recency
 
+# What a question in service goes through, where nobody asks for another way.
+IN_SERVICE = "vector+questions"
 NO_REWRITE = "none"
 CHUNK = "chunk"
 AUTO = "auto"
@@ -38,6 +41,7 @@ class RetrievalOptions:
         recency: "latest", "cutoff 365d", "half-life 90d".
         context: "chunk", "window:N" or "parent:N".
         where: a metadata filter, see `rag_app.retrieve.filters.where`.
+        questions: look for the question among the known ones, see `rag_app.retrieve.known`.
     """
 
     retriever: str = "vector"
@@ -50,6 +54,7 @@ class RetrievalOptions:
     recency: str | None = None
     context: str = CHUNK
     where: str | None = None
+    questions: bool = False
 
     @classmethod
     def parse(
@@ -89,6 +94,7 @@ class RetrievalOptions:
             weight = AUTO if self.hybrid_weight is None else f"{self.hybrid_weight:g}"
             first = f"{name}:{weight}"
         steps = [
+            "questions" if self.questions else None,
             None if self.rewrite == NO_REWRITE else self.rewrite,
             self.rerank and f"rerank:{self.rerank}",
             self.recency,
@@ -185,6 +191,7 @@ _RETRIEVERS: dict[str, Reader] = {
     "ranks": _hybrid("ranks"),
 }
 _STEPS: dict[str, Reader] = {
+    "questions": _fixed(questions=True),
     "multi_query": _fixed(rewrite="multi_query"),
     "hyde": _fixed(rewrite="hyde"),
     "rerank": _rerank,

@@ -5,10 +5,14 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
+
+if TYPE_CHECKING:
+    from rag_app.known import KnownQuestion
+    from rag_app.vectors import Vectors
 
 Ranking = list[NodeWithScore]
 
@@ -43,6 +47,8 @@ class Trace:
         rewrites: what a language model made of the question.
         model_calls: prompts that were sent to a language model for it (none for a cached answer).
         warnings: sentences for the user, such as that the language model did not answer.
+        asked_before: the known question that it was taken for.
+        vectors: of the question, (dim,) each, by the fingerprint of the model: made once.
     """
 
     question: str
@@ -51,6 +57,8 @@ class Trace:
     rewrites: list[str] = field(default_factory=list)
     model_calls: int = 0
     warnings: list[str] = field(default_factory=list)
+    asked_before: "KnownQuestion | None" = None
+    vectors: "dict[str, Vectors]" = field(default_factory=dict, repr=False, compare=False)
 
     def places(self, chunk_id: str) -> list[tuple[Step, int, float]]:
         """The steps that had a chunk, each with its rank and score there."""

@@ -39,8 +39,11 @@ def unrelated_cosine(index: "VectorIndex") -> float | None:
 
 
 def nearest_cosine(trace: "Trace") -> float | None:
-    """The best cosine of a vector search; None where there was none, or not of the question."""
-    if trace.rewrites or trace.as_passage:
+    """The best cosine of a vector search; None where there was none, or not of the question.
+
+    Nor does it say anything of a question that is known to be answered.
+    """
+    if trace.rewrites or trace.as_passage or trace.asked_before:
         return None
     found = [step.scores for step in trace.steps if step.name == "vector" and step.scores]
     return max(max(scores.values()) for scores in found) if found else None

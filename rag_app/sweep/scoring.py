@@ -107,7 +107,7 @@ class Scorer:
 
     def _searched(self, built: "Built") -> Searched:
         """The index in memory, with what a search makes of it, kept for the next setting."""
-        searched = Searched(built.index, built.model, built.passages, self._cache)
+        searched = Searched(built.index, built.model, built.passages, self._cache, held_out=True)
         return self._in_memory.setdefault(built.index.name, searched)
 
     def _score(
@@ -127,7 +127,7 @@ class Scorer:
     def _time(
         self, retrieval: RetrievalOptions, built: "Built", questions: Sequence[Question]
     ) -> float:
-        searched = Searched(built.index, built.model)
+        searched = Searched(built.index, built.model, held_out=True)
         seconds = []
         # A rewritten question is kept; a user's new question is not there yet.
         with tempfile.TemporaryDirectory() as folder:

@@ -107,6 +107,8 @@ class SweepResult:
         refits: model that was trained on all pairs -> the one that was judged before, whose scores
             stand for its own, since it knows all questions.
         before: the index that was in service.
+        known_first: the present setting searches the known questions first; so does the one that
+            is recommended, though all are scored on the answers alone.
     """
 
     before: str
@@ -121,6 +123,7 @@ class SweepResult:
     promoted: bool
     seconds: float
     results: Path
+    known_first: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -159,11 +162,12 @@ class SweepResult:
     def settings(self) -> dict[str, str | int]:
         """The recommended setting by the names of a settings file."""
         best = self.recommended.setting
+        retrieval = replace(best.retrieval, questions=self.known_first or best.retrieval.questions)
         return {
             "model": best.model,
             "chunk_size": best.chunking.chunk_size,
             "chunk_overlap": best.chunking.chunk_overlap,
-            "retriever": best.retrieval.spec,
+            "retriever": retrieval.spec,
         }
 
 
@@ -236,6 +240,7 @@ def sweep(
         promoted=promoted,
         seconds=time.monotonic() - started,
         results=request.results / "sweep",
+        known_first=request.retrieval.questions,
     )
     _keep(result)
     if promoted:
@@ -248,7 +253,8 @@ def _settings(
     workspace: "Workspace", request: SweepRequest, source: "VectorIndex"
 ) -> list[Setting]:
     """All settings, the present one first."""
-    own = request.retrieval
+    # Known questions come first whatever ranks the rest, which is what settings differ in.
+    own = replace(request.retrieval, questions=False)
     present = Setting(source.info.model, source.info.chunking, own)
     named = tuple(map(workspace.model_named, request.grid.models))
     grid = replace(request.grid, models=named or (source.info.model,))

@@ -1,0 +1,24 @@
+"""Labelled pairs -> known questions of an index."""
+
+from collections.abc import Iterable
+
+from rag_app.index import VectorIndex, add_known
+from rag_app.known import KnownQuestion
+from rag_app.pairs.pair import Pair
+
+
+def remember_pairs(index: VectorIndex, pairs: Iterable[Pair]) -> int:
+    """Make the questions of pairs known to an index; returns how many it did not know yet.
+
+    Only pairs that no judgement is to be asked of: not those that were held out.
+
+    Raises:
+        IndexLocked: another process writes the index.
+    """
+    return add_known(
+        index,
+        (
+            KnownQuestion(pair.question, pair.document_id, pair.start, pair.end, pair.origin)
+            for pair in pairs
+        ),
+    )
