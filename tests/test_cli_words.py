@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from rag_app import __version__
 from rag_app.cli.app import build_app
-from rag_app.cli.tuning import _best_epoch, _query_adapter
 from rag_app.cli.printing import print_wrapped
 from rag_app.cli.progress import ProgressLines
+from rag_app.cli.tuning import _best_epoch, _query_adapter
 from rag_app.finetune.options import TrainingReport
 from rag_app.progress import announce, renamed
 
