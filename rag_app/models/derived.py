@@ -39,12 +39,6 @@ def cut_name(name: str, dimensions: int) -> str:
     return f"{_CUT.sub('', name)}-{dimensions}d"
 
 
-def cut_mark(name: str) -> str:
-    """How the name of a cut model ends, such as "-256d"; empty where it is not cut."""
-    found = _CUT.search(name)
-    return found[0] if found else ""
-
-
 def split_derived(name: str) -> tuple[str, str] | None:
     """The base's name and the ending, where a name is that of a derived model.
 

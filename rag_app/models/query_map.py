@@ -82,7 +82,10 @@ class QueryMap:
         )
         third = np.hstack([one, one, -one])
         # encode cuts vectors behind the last module, which is too late for a map.
-        cut = [_dense(np.eye(dim, inputs), np.zeros(dim), torch.nn.Identity()), Normalize()]
+        cut = [
+            _dense(np.eye(dim, inputs, dtype=np.float32), level, torch.nn.Identity()),
+            Normalize(),
+        ]
         return [
             *(cut if inputs not in (None, dim) else []),
             _dense(first, [*raised, *level, *level, self.limit], torch.nn.ReLU()),
