@@ -44,6 +44,11 @@ def test_the_first_is_chosen_on_dev_and_compared_on_test() -> None:
     assert tuned.endswith(f"which may be chance, over tuned model, {price}")
 
 
+def test_a_faster_base_is_said_to_be_faster() -> None:
+    found = Bases([base(5, 15, dev=(0.3, 0.6)), base(5, 5, dev=(0.1, 0.1), seconds=0.5)], seed=13)
+    assert found.reasons[-1].endswith("over tuned model, which embeds 4.0 times as fast")
+
+
 def test_of_equal_ones_the_faster_is_first() -> None:
     slow, fast = base(5, 5, dev=(0.5, 0.5), seconds=9.0), base(5, 5, dev=(0.5, 0.4), seconds=1.0)
     assert Bases([slow, fast], seed=13).first == (fast, "untuned")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 from test_cli import check_error, run_json
 from test_finetune import DEV, OPTIONS, ROWS, WORDS, make_engine, row_of
 from tiny import WIDTH, make_tiny_model, one_thread
@@ -14,7 +15,7 @@ from tiny import WIDTH, make_tiny_model, one_thread
 from rag_app.chunks import Chunking
 from rag_app.errors import ModelError
 from rag_app.finetune.query_map.training import train_adapter
-from rag_app.finetune.train.losses import LOSSES, MatryoshkaLoss, at_cut
+from rag_app.finetune.train.losses import LOSSES, at_cut
 from rag_app.index import IndexInfo, VectorCache, Workspace, index_name
 from rag_app.models import EmbeddingModel
 from rag_app.models.derived import cut_name, split_derived

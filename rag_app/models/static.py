@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 BATCH = 2048
 # Of smooth inverse frequency: Arora et al. 2017, "A simple but tough-to-beat baseline for sentence
 # embeddings". The share of a token is that of its rank by Zipf's law; vocabularies are in the order
-# of frequency, or nearly.
-SMOOTH = 1e-4
+# of frequency, or nearly. Model2Vec's 1e-4 finds less: MRR@10 .249 against .335 on half of the
+# questions of the English sample.
+SMOOTH = 1e-5
 
 
 def distill(base: "EmbeddingModel", target: Path) -> None:

@@ -144,7 +144,10 @@ def _price(one: Base, other: Base) -> str:
     """What a base costs beside another; nothing beside itself."""
     if one is other:
         return ""
-    return f", which takes {one.embed_seconds / other.embed_seconds:.1f} times as long to embed"
+    ratio = one.embed_seconds / other.embed_seconds
+    if ratio < 1:
+        return f", which embeds {1 / ratio:.1f} times as fast"
+    return f", which takes {ratio:.1f} times as long to embed"
 
 
 def compare_bases(
