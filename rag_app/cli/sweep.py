@@ -74,6 +74,7 @@ def sweep(
             "--tune",
             help="Tune each model too (quick preset), and judge it on the same questions; only "
             "measures.",
+            rich_help_panel=CHOICE,
         ),
     ] = False,
     no_promote: Annotated[

@@ -1,28 +1,22 @@
 """Why not just a better base? Each model untuned and tuned, on the same held-out questions."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import passage_text
 from rag_app.errors import ModelError
-from rag_app.evaluate.canary import find_canary, harm_on
 from rag_app.evaluate.statistics import difference, estimate
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.material import (
-    Material,
-    SplitOptions,
-    negative_pool,
-    prepare_material,
-)
+from rag_app.finetune.data.material import Material, negative_pool, prepare_materials
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import train_phases
 from rag_app.finetune.presets import DEFAULT, as_quick
 from rag_app.finetune.train.methods import ADAPTER, has_transformer
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import check_leaks, document_texts
+from rag_app.pairs import SplitOptions, check_leaks, document_texts
 from rag_app.sweep.scoring import Candidate
 
 if TYPE_CHECKING:
@@ -191,7 +185,7 @@ class _Tuning:
         model, built = self._model(untuned), untuned.built
         seconds = _embed_seconds(model, built)
         material = self._material(built, model)
-        tuned = self._train(model, material, built)
+        tuned = self._train(model, material)
         self.builder.add_tuned(tuned, base=model.name)
         setting = replace(untuned.setting, model=tuned.name)
         again = self.scorer.on_dev(setting, material.split.dev)
@@ -220,7 +214,7 @@ class _Tuning:
     def _material(self, built: "Built", model: EmbeddingModel) -> Material:
         """Rows of the questions that may be trained on; none of the test's passages is seen."""
         options = SplitOptions(dev_share=DEV_SHARE, test_share=0.0)
-        made = prepare_material(
+        [made] = prepare_materials(
             self.split.train,
             [],
             train_on="labelled",
@@ -240,16 +234,12 @@ class _Tuning:
         )
         return replace(made, split=split, pool=pool)
 
-    def _train(self, model: EmbeddingModel, material: Material, built: "Built") -> EmbeddingModel:
+    def _train(self, model: EmbeddingModel, material: Material) -> EmbeddingModel:
         # A static model has no layers to train: the map on questions is all there is.
         method = DEFAULT["method"] if has_transformer(model.transformer) else ADAPTER
         options = TrainingOptions(method=method, seed=self.seed)
         options = as_quick(options, material.rows, model)
-        canary = find_canary(model, built.index.info.chunking, built.passages.nodes)
-        harms: Callable[[EmbeddingModel], bool] = harm_on(
-            canary, model, cache=self.context.cache, seed=self.seed
-        )
-        return train_phases(self.context, model, material, options, harms=harms).model
+        return train_phases(self.context, model, material, options).model
 
 
 def _embed_seconds(model: EmbeddingModel, built: "Built") -> float:
