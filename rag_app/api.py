@@ -45,7 +45,8 @@ def ingest(
             are removed from the index; documents that are handed over only add and change.
         storage: folder of indexes, models and cached vectors.
         index: its name; the one in service, or one that the arguments describe, unless named.
-        model: a sentence-transformers model, by name or folder.
+        model: a sentence-transformers model, by name or folder; NAME-256d is cut to its first 256
+            dimensions, NAME-static distilled.
         embedder: a model of your own instead.
         chunk_size, chunk_overlap: tokens, as the model reads them (256 and 32 unless named).
         sentences: "rules" or "kiwi" (Korean by morphology).
@@ -257,6 +258,7 @@ def sweep(
     models: Sequence[str] = (),
     retrievers: Sequence[str] = ("vector", "hybrid:auto"),
     test_share: float = 0.5,
+    tune: bool = False,
     promote: bool = False,
     seed: int = 13,
     results: str | Path | None = None,
@@ -275,6 +277,7 @@ def sweep(
         models: besides the index's own; by name or folder.
         retrievers: as `--retriever` takes them; "hybrid:auto" finds its weight.
         test_share: of the questions, for the report.
+        tune: tune each model as well and judge it on the same questions; nothing goes into service.
         promote: put the index of a setting that won into service.
         results: folder of what is measured; `results` in the storage unless named.
     Raises:
@@ -305,6 +308,7 @@ def sweep(
         index=index,
         test_share=test_share,
         promote=promote,
+        tune=tune,
         seed=seed,
         results=Path(results or workspace.results),
     )

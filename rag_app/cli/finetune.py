@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from rag_app.cli.flags import COMMON, DATA, AnswerColumn, ChromaUrl, QuestionColumn, Seed
+from rag_app.cli.flags import (
+    COMMON,
+    DATA,
+    AnswerColumn,
+    ChromaUrl,
+    Dimensions,
+    QuestionColumn,
+    Seed,
+)
 from rag_app.cli.given import columns_of, language_model_of, workspace_of
 from rag_app.cli.run import Run, command
 
@@ -191,6 +199,7 @@ def finetune(
             rich_help_panel=DATA,
         ),
     ] = None,
+    dimensions: Dimensions = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
     device: Annotated[
@@ -251,6 +260,10 @@ def finetune(
         **_batch_size(batch_size),
     }
     options = {key: value for key, value in given.items() if value is not None}
+    workspace = workspace_of(settings)
+    if dimensions is not None:
+        own = model or workspace.base_model(index) or settings.model
+        model = workspace.cut_model(own, dimensions)
     request = FinetuneRequest(
         pairs=pairs,
         train_on=kind,  # type: ignore[arg-type]
@@ -279,7 +292,7 @@ def finetune(
         llm=language_model_of(settings),
         results=settings.results,
     )
-    result = finetune_stage(workspace_of(settings), request, progress=run.progress, tell=run.note)
+    result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
     run.result(result.to_json())
 

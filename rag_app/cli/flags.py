@@ -54,6 +54,13 @@ LlmModel = Annotated[
         rich_help_panel=LANGUAGE_MODEL,
     ),
 ]
+Dimensions = Annotated[
+    int | None,
+    typer.Option(
+        help="Cut vectors to their first dimensions, as Matryoshka models allow. [all]",
+        rich_help_panel=DATA,
+    ),
+]
 QuestionColumn = Annotated[
     str | None,
     typer.Option(help="Column of tables that holds the question. [question]", rich_help_panel=DATA),

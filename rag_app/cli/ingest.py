@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rag_app.cli.flags import DATA, AnswerColumn, ChromaUrl, QuestionColumn
+from rag_app.cli.flags import DATA, AnswerColumn, ChromaUrl, Dimensions, QuestionColumn
 from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import Run, command
 
@@ -43,6 +43,7 @@ def ingest(
     use: Annotated[
         bool, typer.Option("--use", help="Put the index into service afterwards.")
     ] = False,
+    dimensions: Dimensions = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
     sentences: Annotated[
@@ -82,7 +83,11 @@ def ingest(
         paths,
         index_name=index,
         options=IndexOptions(
-            settings.model, settings.chunk_size, settings.chunk_overlap, settings.sentences
+            settings.model,
+            settings.chunk_size,
+            settings.chunk_overlap,
+            settings.sentences,
+            dimensions,
         ),
         columns=columns_of(settings),
         use=use,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_app.cli.bases import show_bases
 from rag_app.cli.flags import (
     AnswerColumn,
     ChromaUrl,
@@ -36,6 +37,7 @@ SHOWN = ("hit_rate@1", "hit_rate@3", "mrr@10")
 EXAMPLES = (
     "rag-app sweep --questions questions.jsonl",
     "rag-app sweep --chunk-sizes 128,256,512 --retriever vector --retriever hybrid:auto",
+    "rag-app sweep --models MODEL,OTHER --chunk-sizes 256 --retriever vector --tune",
     "rag-app sweep --no-promote",
 )
 CHOICE = "Choice"
@@ -58,10 +60,23 @@ def sweep(
             help="Retriever, as in `rag-app query`; repeatable. [vector, keyword, hybrid:auto]"
         ),
     ] = None,
-    model: Annotated[
+    models: Annotated[
         list[str] | None,
-        typer.Option(help="Embedding model; repeatable. [the current index's]"),
+        typer.Option(
+            "--models",
+            "--model",
+            help="Embedding models, comma-separated or repeated. [the current index's]",
+        ),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Tune each model too (quick preset), and judge it on the same questions; only "
+            "measures.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = False,
     no_promote: Annotated[
         bool,
         typer.Option(
@@ -153,7 +168,7 @@ def sweep(
     from rag_app.sweep.stage import SweepRequest
     from rag_app.sweep.stage import sweep as sweep_stage
 
-    chosen = _grid(grid, chunk_sizes, chunk_overlaps, model, retriever)
+    chosen = _grid(grid, chunk_sizes, chunk_overlaps, models, retriever)
     request = SweepRequest(
         grid=chosen,
         questions=questions,
@@ -163,6 +178,7 @@ def sweep(
         halving=halving,
         test_share=test_share,
         promote=not no_promote,
+        tune=tune,
         retrieval=retrieval_of(settings),
         columns=columns_of(settings),
         llm=language_model_of(settings),
@@ -170,7 +186,9 @@ def sweep(
         results=settings.results,
     )
     with open_tools(settings, (settings.retriever, *chosen.retrievers)) as tools:
-        result = sweep_stage(workspace_of(settings), request, tools=tools, progress=run.progress)
+        result = sweep_stage(
+            workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
+        )
     _show(run, result)
     if result.promoted:
         from rag_app.sweep.settings_file import write_settings
@@ -198,11 +216,16 @@ def _grid(
     given: dict[str, Any] = {
         "chunk_sizes": _numbers("--chunk-sizes", sizes),
         "chunk_overlaps": _numbers("--chunk-overlaps", overlaps),
-        "models": tuple(models) if models else None,
+        "models": _names(models) if models else None,
         "retrievers": tuple(retrievers) if retrievers else None,
     }
     start = read_grid(path) if path else Grid()
     return replace(start, **{key: value for key, value in given.items() if value is not None})
+
+
+def _names(given: list[str]) -> tuple[str, ...]:
+    names = [name.strip() for text in given for name in text.split(",")]
+    return tuple(name for name in names if name)
 
 
 def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
@@ -252,6 +275,8 @@ def _show(run: Run, result: "SweepResult") -> None:
     run.out.print(_changes(result), "")
     _explain(run, result)
     run.say(f"recommended: {result.choice.reason}" if result.choice.wins else result.choice.reason)
+    if result.bases is not None:
+        show_bases(run, result.bases)
     run.say(f"every question: {result.results}")
 
 

@@ -137,6 +137,8 @@ def train_phases(
     Raises:
         TrainingError: another process is training the same.
     """
+    if base.assumption and options.scale is None:
+        context.tell(base.assumption)
     key = training_key(base.fingerprint, material.rows, _texts(material), options)
     with training_lock(context.models, f".training-{key}"):
         return _train_phases(context, base, material, options)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import WHOLE_PASSAGES
+from rag_app.models.derived import split_derived
 from rag_app.models.weights import STAND_INS
 
 if TYPE_CHECKING:
@@ -16,13 +17,17 @@ BASE, TUNED = "base", "tuned"
 
 
 def index_name(info: "IndexInfo") -> str:
-    """At most 30 characters: model, chunk size, and a hash of all that made the index."""
+    """At most 30 characters: model, chunk size, and a hash of all that made the index.
+
+    A model that is cut or distilled keeps its ending, such as -256d.
+    """
     parts = (info.fingerprint, info.chunk_size, info.chunk_overlap, info.sentences)
     digest = hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:6]
     mark = "" if info.model == info.base_model else f"-{TUNED}"
     size = "whole" if info.chunking == WHOLE_PASSAGES else info.chunk_size
-    end = f"{mark}-{size}-{digest}"
-    return short_model_name(info.base_model, LONGEST - len(end)) + end
+    base, ending = split_derived(info.base_model) or (info.base_model, "")
+    end = f"{ending}{mark}-{size}-{digest}"
+    return short_model_name(base, LONGEST - len(end)) + end
 
 
 def name_for(known: Collection[str], info: "IndexInfo") -> str:

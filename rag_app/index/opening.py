@@ -16,7 +16,8 @@ from rag_app.index.store import VectorIndex
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.cross_encoder import CrossEncoder, load_cross_encoder
 from rag_app.models.custom import CustomModel
-from rag_app.models.weights import STAND_INS, find_model
+from rag_app.models.derived import cut_name
+from rag_app.models.weights import DEFAULT_MODEL, STAND_INS, find_model
 from rag_app.vectors import Embedder
 
 
@@ -123,6 +124,21 @@ class Workspace:
             return name
         found, _ = find_model(name, storage=self.storage, offline=self.offline)
         return found
+
+    def base_model(self, index: str | None = None) -> str | None:
+        """The untuned model of an index, or of the one in service; None where there is none."""
+        name = index or self.catalog.in_service()
+        return self.catalog.open(name).info.base_model if name else None
+
+    def cut_model(self, name: str | None, dimensions: int) -> str:
+        """The name of a model cut to its first dimensions.
+
+        Arguments:
+            name: the model; None: that of the index in service, or else the default.
+        Raises:
+            ModelError: there is no such model, or it cannot be cut so.
+        """
+        return self.model_named(cut_name(name or self.base_model() or DEFAULT_MODEL, dimensions))
 
     def made_with(self, info: IndexInfo, name: str) -> bool:
         """Whether an index was made with this model, or with one tuned from it.

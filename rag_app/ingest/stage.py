@@ -42,12 +42,17 @@ class IngestReport:
 
 @dataclass(frozen=True)
 class IndexOptions:
-    """How an index is to be made; None where the index in service, or else the default, decides."""
+    """How an index is to be made; None where the index in service, or else the default, decides.
+
+    Fields:
+        dimensions: to cut vectors to; None: all.
+    """
 
     model: str | None = None
     chunk_size: int | None = None
     chunk_overlap: int | None = None
     sentences: str | None = None
+    dimensions: int | None = None
 
     def chunking(self) -> Chunking:
         """How documents are cut in a new index.
@@ -150,13 +155,16 @@ def ingest_reading(
     before = catalog.names()
     texts = [document.text for document in reading.documents]
     options, warnings = _fitting(workspace, options, index_name, texts)
+    if options.dimensions is not None:
+        options = replace(options, model=workspace.cut_model(options.model, options.dimensions))
 
     def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
         index, model = opened.index, opened.model
         if not reading.documents and index.name not in before:
             catalog.remove(index.name)
             raise DocumentError(_nothing_read(reading.failures))
-        for warning in _foreign_script(texts, model, known=warnings):
+        assumed = [] if index.name in before else _assumed(model)
+        for warning in (*_foreign_script(texts, model, known=warnings), *assumed):
             warnings.append(warning)
             tell(warning)
         _serve_something(catalog, index.name)
@@ -247,6 +255,12 @@ def _foreign_script(
     return [warning] if warning and warning not in known else []
 
 
+def _assumed(model: "IndexModel") -> list[str]:
+    """What is assumed of a model that is not known."""
+    assumption = getattr(model, "assumption", None)
+    return [assumption] if assumption else []
+
+
 def _nothing_read(failures: Sequence["Failure"]) -> str:
     """Why an ingest came to nothing: what is wrong with the files."""
     first = "; ".join(f"{failure.path} {failure.reason}" for failure in failures[:_EXAMPLES])
@@ -289,16 +303,11 @@ def _make_target(
     from rag_app.models.weights import DEFAULT_MODEL
 
     chunking = options.chunking()
-    model = workspace.index_model(options.model or _active_base(workspace) or DEFAULT_MODEL)
+    # Another chunk size means no other model.
+    model = workspace.index_model(options.model or workspace.base_model() or DEFAULT_MODEL)
     info = IndexInfo.of(model, chunking)
     made = workspace.catalog.make(name or name_for(workspace.catalog.names(), info), info)
     return OpenIndex(made, model)
-
-
-def _active_base(workspace: "Workspace") -> str | None:
-    """The untuned model of the index in service: another chunk size means no other model."""
-    active = workspace.catalog.in_service()
-    return workspace.catalog.open(active).info.base_model if active else None
 
 
 def _active_if_meant(workspace: "Workspace", options: IndexOptions) -> str | None:

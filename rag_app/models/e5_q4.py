@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
-from rag_app.disk import whole_folder, write_whole
+from rag_app.disk import write_whole
 from rag_app.errors import ModelError
+from rag_app.models.folders import make_once
 from rag_app.models.weights import MULTILINGUAL_Q4, REBUILT
 
 if TYPE_CHECKING:
@@ -91,19 +91,7 @@ def rebuild_e5(source: Path, target: Path) -> Path:
     Raises:
         ModelError: the file is not of the layout that is known here.
     """
-    if (target / "modules.json").is_file():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock = target.with_name(f".{target.name}.lock")
-    try:
-        with FileLock(lock):
-            # Another process may have done it while this one waited.
-            if not (target / "modules.json").is_file():
-                with whole_folder(target) as folder:
-                    _write(Reader(source.read_bytes()), folder, source)
-    finally:
-        lock.unlink(missing_ok=True)
-    return target
+    return make_once(target, lambda folder: _write(Reader(source.read_bytes()), folder, source))
 
 
 def _write(reader: Reader, folder: Path, source: Path) -> None:

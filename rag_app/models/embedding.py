@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,9 @@ import numpy as np
 
 from rag_app.errors import ModelError
 from rag_app.models.device import choose_device, has_bf16
-from rag_app.models.query_map import MODULES, QUERY_MAP
+from rag_app.models.families import Family, Prompts, find_family
+from rag_app.models.folders import MODULES
+from rag_app.models.query_map import QUERY_MAP
 from rag_app.models.scripts import knows_script
 from rag_app.models.weights import find_model
 from rag_app.progress import Progress, silent
@@ -29,47 +30,12 @@ BATCH_SIZE = 32
 NO_LIMIT = 1_000_000
 
 
-@dataclass(frozen=True)
-class Prompts:
-    """What is put before a query and before a passage."""
-
-    query: str = ""
-    passage: str = ""
-
-    def by_task(self) -> dict[str, str]:
-        """As sentence-transformers names them."""
-        return {"query": self.query, "document": self.passage}
-
-
-@dataclass(frozen=True)
-class Family:
-    """What a family of models was trained with, where its folders do not say.
-
-    Fields:
-        temperature: of its contrastive loss. Tuned at another, a model first unlearns the spread of
-            its cosines: e5's, trained at .01, lie between .7 and 1.
-    """
-
-    prompts: Prompts = Prompts()
-    temperature: float = 0.05
-
-
-_BGE = Family(Prompts("Represent this sentence for searching relevant passages: "), 0.02)
-# By a part of the name. Temperatures: Wang et al. 2022, arXiv 2212.03533 (e5); FlagEmbedding's
-# fine-tuning examples (bge); sentence-transformers' own scale of 20 for the others.
-FAMILIES = {
-    "e5-": Family(Prompts("query: ", "passage: "), 0.01),
-    "bge-small-en": _BGE,
-    "bge-base-en": _BGE,
-    "bge-large-en": _BGE,
-}
-
-
 class EmbeddingModel:
     """A loaded sentence-transformers model with its prompts, limits and fingerprint.
 
-    `dimension` is the length of a vector, `max_tokens` how many tokens the model reads of a text,
-    prompt and special tokens included, `temperature` what its family was trained at.
+    `dimension` is the length of a vector, `full_dimension` that before vectors were cut,
+    `max_tokens` how many tokens the model reads of a text, prompt and special tokens included,
+    `temperature` what its family was trained at.
 
     Arguments:
         name: what the user calls it.
@@ -83,12 +49,16 @@ class EmbeddingModel:
         self.name = name
         self.folder = folder
         self.device = device
-        family = _family(name)
-        self.prompts = _saved_prompts(self.transformer) or family.prompts
-        self.temperature = family.temperature
+        family = find_family(name)
+        saved = _saved_prompts(self.transformer)
+        self.is_known = family is not None or saved is not None
+        self.prompts = saved or (family or Family()).prompts
+        self.temperature = (family or Family()).temperature
         _ = self.tokenizer  # without one, say so now
         self.has_query_map = (folder / QUERY_MAP).is_dir()
         self.dimension = int(self.transformer.get_embedding_dimension() or 0)
+        with self.transformer.truncate_embeddings(None):
+            self.full_dimension = int(self.transformer.get_embedding_dimension() or 0)
         self.max_tokens = int(min(self.transformer.max_seq_length or 512, NO_LIMIT))
 
     @cached_property
@@ -109,6 +79,17 @@ class EmbeddingModel:
         for part in ("transformer", "tokenizer"):
             self.__dict__.pop(part, None)
 
+    @property
+    def assumption(self) -> str | None:
+        """What is assumed of a model of which neither its folder nor its name says more."""
+        if self.is_known:
+            return None
+        return (
+            f"nothing is known of how {self.name} was trained, so no prompts are put before texts, "
+            f"and it would be tuned at temperature {self.temperature:g}; if its card names "
+            "prompts, write them into its config_sentence_transformers.json"
+        )
+
     @cached_property
     def overhead_tokens(self) -> int:
         """Tokens of a passage that are not its text: the prompt and the special tokens."""
@@ -116,7 +97,7 @@ class EmbeddingModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of weights, modules, tokenizer, prompts and sequence length, 16 hex digits.
+        """Hash of weights, modules, tokenizer, prompts and limits, 16 hex digits.
 
         Two models with one fingerprint put a text in the same place; a query may only meet vectors
         whose fingerprint is its own.
@@ -143,8 +124,10 @@ class EmbeddingModel:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
             elif path.name == "config.json" and path.parent != self.folder:
                 digest.update(path.read_bytes())
-        prompts = [self.prompts.query, self.prompts.passage]
-        digest.update(json.dumps([prompts, self.max_tokens]).encode())
+        settings: list[Any] = [[self.prompts.query, self.prompts.passage], self.max_tokens]
+        if self.dimension != self.full_dimension:
+            settings.append(self.dimension)
+        digest.update(json.dumps(settings).encode())
         return digest.hexdigest()[:16]
 
     def embed_queries(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
@@ -254,11 +237,6 @@ def _saved_prompts(transformer: "SentenceTransformer") -> Prompts | None:
     query = saved.get("query") or ""
     passage = saved.get("passage") or saved.get("document") or ""
     return Prompts(query, passage) if query or passage else None
-
-
-def _family(name: str) -> Family:
-    short = name.rstrip("/").rsplit("/", 1)[-1]
-    return next((family for part, family in FAMILIES.items() if part in short), Family())
 
 
 def _tokenizer(transformer: "SentenceTransformer", folder: Path) -> "Tokenizer":

@@ -6,7 +6,6 @@ changes.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_app.disk import write_whole
+from rag_app.models.folders import MODULES, change_settings, copy_model
 
 Floats = npt.NDArray[np.float32]
 
 # Folder within the model's; beside the map it keeps the list of modules as it was without it.
 QUERY_MAP = "query_map"
-MODULES = "modules.json"
-SETTINGS = "config_sentence_transformers.json"
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,15 @@ class QueryMap:
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
 
-    def modules(self) -> list[Any]:
+    def modules(self, inputs: int | None = None) -> list[Any]:
         """The same as sentence-transformers' modules, the last of which normalises.
 
         A Dense layer has no way around it. So the question itself passes through two rectifiers
         raised by 1, which keeps its entries above zero, and moves pass as two halves.
+
+        Arguments:
+            inputs: numbers of a question that comes in, of which the first `dim` are read; None:
+                just as many.
         """
         import torch
         from sentence_transformers.sentence_transformer.modules import Normalize
@@ -79,7 +81,13 @@ class QueryMap:
             ]
         )
         third = np.hstack([one, one, -one])
+        # encode cuts vectors behind the last module, which is too late for a map.
+        cut = [
+            _dense(np.eye(dim, inputs, dtype=np.float32), level, torch.nn.Identity()),
+            Normalize(),
+        ]
         return [
+            *(cut if inputs not in (None, dim) else []),
             _dense(first, [*raised, *level, *level, self.limit], torch.nn.ReLU()),
             _dense(second, np.zeros(3 * dim), torch.nn.ReLU()),
             _dense(third, -raised, torch.nn.Identity()),
@@ -101,20 +109,23 @@ def _dense(weights: Floats, bias: Any, activation: Any) -> Any:
 
 
 def add_query_map(
-    base: Path, target: Path, query_map: QueryMap, *, prompts: Mapping[str, str]
+    base: Path,
+    target: Path,
+    query_map: QueryMap,
+    *,
+    prompts: Mapping[str, str],
+    inputs: int | None = None,
 ) -> None:
     """Copy the folder of a model to `target`, which must not be there, and add the map.
 
     Arguments:
         prompts: by task, since the folder of a base may not name them.
+        inputs: length of the base's vectors before they are cut, if they are.
     """
     from sentence_transformers.sentence_transformer.modules import Router
 
-    # Where the folders are siblings both are ours, and one copy of the weights is enough for both.
-    shutil.copytree(
-        base, target, copy_function=_share_weights if base.parent == target.parent else shutil.copy2
-    )
-    router = Router.for_query_document(query_map.modules(), [], default_route="document")
+    copy_model(base, target)
+    router = Router.for_query_document(query_map.modules(inputs), [], default_route="document")
     folder = target / QUERY_MAP
     folder.mkdir()
     router.save(str(folder))
@@ -124,19 +135,4 @@ def add_query_map(
     last = len(modules)
     modules.append({"idx": last, "name": str(last), "path": QUERY_MAP, "type": kind})
     write_whole(target / MODULES, json.dumps(modules, indent=2))
-    _set_prompts(target / SETTINGS, prompts)
-
-
-def _share_weights(source: str, target: str) -> None:
-    if source.endswith(".safetensors"):
-        try:
-            os.link(source, target)
-            return
-        except OSError:  # a disk that knows no links
-            pass
-    shutil.copy2(source, target)
-
-
-def _set_prompts(path: Path, prompts: Mapping[str, str]) -> None:
-    known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    write_whole(path, json.dumps({**known, "prompts": dict(prompts)}, indent=2))
+    change_settings(target, prompts=dict(prompts))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rag_app.errors import ModelError
+from rag_app.models.derived import make_derived, split_derived
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
@@ -58,7 +59,17 @@ def find_model(
         return name, _checked(fetched, kind)
     if name in STAND_INS:
         return find_model(STAND_INS[name], storage=storage, offline=offline, kind=kind)
+    if kind == EMBEDDING_MODEL and (parts := split_derived(name)):
+        return _derived(*parts, storage=storage, offline=offline)
     raise ModelError(_not_found(name, kind, storage=storage, offline=offline))
+
+
+def _derived(base: str, ending: str, *, storage: Path, offline: bool) -> tuple[str, Path]:
+    """A model that is made from another; the other may be a stand-in, whose name it then has."""
+    found, folder = find_model(base, storage=storage, offline=offline)
+    own = f"{found}{ending}"
+    kept = storage / "models" / folder_name(own)
+    return own, make_derived(found, folder, ending, kept)
 
 
 def folder_name(name: str) -> str:

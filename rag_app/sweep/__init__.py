@@ -6,6 +6,7 @@ questions  what settings are compared by
 context    what a ranking costs to read
 weight     the share of the vector search in a hybrid, by dev
 scoring    settings -> scores, with successive halving
+bases      each model untuned and tuned
 choice     the setting to recommend, and why
 stage      all of it
 """

@@ -66,6 +66,7 @@ class IndexBuilder:
         self._paths = {Path(path) for path in paths if path}
         self._ids = {document.node_id for document in self._documents}
         self._models: dict[str, IndexModel] = {}
+        self._bases: dict[str, str] = {}
         self._built: dict[tuple[str, Chunking], Built] = {}
 
     def model(self, name: str) -> IndexModel:
@@ -82,6 +83,11 @@ class IndexBuilder:
     def judged(self, name: str) -> str:
         """The model whose scores stand for this one's: of a refit, the one that was judged."""
         return judged_model(self.model(name)) or name
+
+    def add_tuned(self, model: IndexModel, *, base: str) -> None:
+        """Make a model known that was tuned from another, by name."""
+        self._models[model.name] = model
+        self._bases[model.fingerprint] = base
 
     def build(self, model_name: str, chunking: "Chunking") -> Built:
         """The index of this model and chunking; nothing is embedded twice."""
@@ -143,6 +149,8 @@ class IndexBuilder:
 
     def _base_of(self, model: IndexModel) -> str | None:
         """The model that this one was tuned from, as another index of it says."""
+        if model.fingerprint in self._bases:
+            return self._bases[model.fingerprint]
         infos = [self._source.info, *(index.info for index in self._catalog.indexes())]
         return next(
             (info.base_model for info in infos if info.fingerprint == model.fingerprint), None

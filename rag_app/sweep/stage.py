@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,13 @@ from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.scoring import write_outcomes
 from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
+from rag_app.finetune.context import TrainingContext
 from rag_app.index import Workspace
 from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import Unmatched
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
+from rag_app.sweep.bases import Bases, compare_bases
 from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric
 from rag_app.sweep.grid import Grid, Setting, settings_of
@@ -44,6 +46,7 @@ class SweepRequest:
         halving: drop hopeless settings early.
         test_share: of the questions, for the report; the others choose.
         promote: put the index of a setting that won into service.
+        tune: tune each model too, and judge it on the same questions; nothing goes into service.
         retrieval: the present one; its filter and numbers are the same for all.
         columns: of a table of questions.
         llm: whose written questions are looked for first.
@@ -58,6 +61,7 @@ class SweepRequest:
     halving: bool = False
     test_share: float = 0.5
     promote: bool = True
+    tune: bool = False
     retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
     columns: Columns = Columns()
     llm: LanguageModelOptions = LanguageModelOptions()
@@ -109,6 +113,7 @@ class SweepResult:
         before: the index that was in service.
         known_first: the present setting searches the known questions first; so does the one that
             is recommended, though all are scored on the answers alone.
+        bases: models untuned and tuned; None unless that was asked for.
     """
 
     before: str
@@ -124,6 +129,7 @@ class SweepResult:
     seconds: float
     results: Path
     known_first: bool = False
+    bases: Bases | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -148,6 +154,7 @@ class SweepResult:
                 **self.settings,
             },
             "best_on_dev": self.choice.best.setting.name,
+            "bases": self.bases.to_json() if self.bases else None,
             "promoted": self.promoted,
             "seconds": round(self.seconds, 2),
             "results": str(self.results),
@@ -172,12 +179,19 @@ class SweepResult:
 
 
 def sweep(
-    workspace: Workspace, request: SweepRequest, *, tools: Tools, progress: Progress = silent
+    workspace: Workspace,
+    request: SweepRequest,
+    *,
+    tools: Tools,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> SweepResult:
     """Build what is missing, choose on one part of the questions, report on the other.
 
     Questions about documents that one of the models was trained on are left out for all.
 
+    Arguments:
+        tell: called with a sentence for the user.
     Raises:
         ConfigError: a grid that cannot be tried.
         DocumentError: a document of the index is gone.
@@ -223,7 +237,13 @@ def sweep(
         candidates = all_on_dev(scorer, every, dev)
     candidates = [scorer.on_test(one, split.test) for one in _each_once(candidates)]
     choice = choose(candidates, candidates[0], metric=metric, seed=request.seed)
-    promoted = request.promote and choice.wins
+    bases = None
+    if request.tune:
+        context = TrainingContext(workspace, progress, tell)
+        bases = compare_bases(
+            context, builder, scorer, candidates, split, metric=metric, seed=request.seed
+        )
+    promoted = request.promote and not request.tune and choice.wins
     present, *others = candidates
     others.sort(key=lambda one: -one.mean(metric))
     extra = budget_metric(request.budget_tokens)
@@ -241,6 +261,7 @@ def sweep(
         seconds=time.monotonic() - started,
         results=request.results / "sweep",
         known_first=request.retrieval.questions,
+        bases=bases,
     )
     _keep(result)
     if promoted:

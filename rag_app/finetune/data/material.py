@@ -159,7 +159,7 @@ def all_pairs(
         pairs=pairs,
         rows=rows,
         row_clusters=[clusters[pair.document_id] for pair in pairs],
-        pool=_negative_pool(split, passages),
+        pool=negative_pool(split, passages),
         dev=None,
         tests={},
         train=[],
@@ -194,7 +194,7 @@ def _material(
             "or label more pairs with --pairs"
         )
     rows = training_rows(train, passages, clusters, shared.model, batch_size=shared.batch_size)
-    pool = _negative_pool(split, passages)
+    pool = negative_pool(split, passages)
     check_leaks(
         split,
         shared.texts,
@@ -256,7 +256,7 @@ def _require_enough(pairs: Sequence[Pair], *, unmatched: int, self_answering: in
         )
 
 
-def _negative_pool(split: Split, passages: "Passages") -> NegativePool:
+def negative_pool(split: Split, passages: "Passages") -> NegativePool:
     """Passages of documents that are not held out, nor like one that is."""
     held_out = {split.clusters[pair.document_id] for pair in split.held_out_by_document}
     clusters = [split.clusters[str(node.ref_doc_id)] for node in passages.nodes]

@@ -207,6 +207,12 @@ def _share(whole: Vectors, ranks: RanksOf | None, wanted: float) -> float:
 
 def _save(base: EmbeddingModel, query_map: QueryMap, target: Path, report: TrainingReport) -> None:
     with whole_folder(target) as folder:
-        add_query_map(base.folder, folder, query_map, prompts=base.prompts.by_task())
+        add_query_map(
+            base.folder,
+            folder,
+            query_map,
+            prompts=base.prompts.by_task(),
+            inputs=base.full_dimension,
+        )
         (folder / "README.md").unlink(missing_ok=True)  # It tells of the base.
         write_report(report, folder)

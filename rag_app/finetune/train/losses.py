@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
+    MatryoshkaLoss,
     MultipleNegativesRankingLoss,
     TripletDistanceMetric,
     TripletLoss,
@@ -164,6 +165,19 @@ def find_loss(name: str) -> LossEntry:
             "or several in turn, such as dae,mnrl"
         )
     return LOSSES[name]
+
+
+def at_cut(model: "SentenceTransformer", criterion: Any) -> Any:
+    """The same loss at the full and the cut dimensions, where a model's vectors are cut.
+
+    Kusupati et al. 2022, "Matryoshka representation learning", arXiv 2205.13147.
+    """
+    cut = model.truncate_dim
+    if cut is None:
+        return criterion
+    with model.truncate_embeddings(None):
+        full = model.get_embedding_dimension()
+        return MatryoshkaLoss(model, criterion, [full, cut])
 
 
 def training_dataset(columns: Columns, *, seed: int) -> tuple["Dataset", "Damage | None"]:

@@ -115,6 +115,11 @@ def weights_of_layers(model: "SentenceTransformer") -> int:
     return in_all - of_words
 
 
+def has_transformer(model: "SentenceTransformer") -> bool:
+    """Whether there are layers to train; a static model has none."""
+    return getattr(model[0], "auto_model", None) is not None
+
+
 def _inner(model: "SentenceTransformer") -> Any:
     inner = getattr(model[0], "auto_model", None)
     if inner is None:

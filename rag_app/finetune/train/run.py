@@ -14,7 +14,7 @@ from rag_app.finetune.data.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.options import TrainingOptions, TrainingRow, tokens_read
 from rag_app.finetune.train.callbacks import Diverged, Trim, Watch
 from rag_app.finetune.train.fast_path import pack_where_faster
-from rag_app.finetune.train.losses import LossEntry, find_loss, training_dataset
+from rag_app.finetune.train.losses import LossEntry, at_cut, find_loss, training_dataset
 from rag_app.finetune.train.memory import explain, free_memory, ran_out_of_memory
 from rag_app.finetune.train.methods import Finish, find_method
 from rag_app.finetune.train.processes import receive, world_size
@@ -140,6 +140,8 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
     loss = find_loss(job.options.loss)
     model, finish = _fresh_model(job, loss, progress)
     criterion = loss.build(model, job.options, job.rows)
+    if loss.trains_on == "pairs":
+        criterion = at_cut(model, criterion)
     switch_off_dropout(criterion)
     examples = [row for row in job.rows for _ in range(loss.repeats(row))]
     groups = [row.group for row in examples]
