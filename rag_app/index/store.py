@@ -33,6 +33,7 @@ READ_BATCH = 1000
 
 T = TypeVar("T")
 
+FUSION_KEY = "fusion"
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
 
@@ -125,6 +126,16 @@ class VectorIndex:
     def made(self) -> str | None:
         """When it was made, an ISO 8601 time; None for an index of an earlier version."""
         return (self.connection.collection.metadata or {}).get("made")
+
+    @property
+    def fusion(self) -> str | None:
+        """What was learned for its search, as `keep_fusion` was given it."""
+        return (self.connection.collection.metadata or {}).get(FUSION_KEY)
+
+    def keep_fusion(self, learned: str) -> None:
+        """Keep what was learned for its search with the index, so that it goes where this goes."""
+        with self.connection.batch() as collection:
+            collection.modify(metadata={**(collection.metadata or {}), FUSION_KEY: learned})
 
     def check_model(self, model: "Embedder") -> None:
         """Raise IndexMismatch unless this model made the index."""

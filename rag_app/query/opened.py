@@ -152,7 +152,7 @@ class Index:
         """
         tools = Tools.of(self.workspace, llm, today=today)
         options = RetrievalOptions.parse(retriever, fetch_k=fetch_k, where=where)
-        searched = Searched(self.store, self.model)
+        searched = Searched(self.store, self.model, cache=self.workspace.cache)
         built = build_retriever(searched, options, top_k=top_k, tools=tools)
         return IndexRetriever(built, self.store, top_k=top_k)
 

@@ -57,16 +57,19 @@ class ExactRetriever(TracedRetriever):
 def embed_questions(
     traces: Sequence[Trace], model: "Embedder", cache: "VectorCache | None"
 ) -> Vectors:
-    """Vectors of what is asked, (n_questions, dim); what reads like a passage, embedded as one."""
-    vectors = np.empty((len(traces), model.dimension), np.float32)
+    """Vectors of what is asked, (n_questions, dim); what reads like a passage, embedded as one.
+
+    Each is embedded once, however many parts of a retrieval ask for it.
+    """
+    key = model.fingerprint
     for as_passage in (False, True):
-        rows = [row for row, trace in enumerate(traces) if trace.as_passage is as_passage]
-        texts = [traces[row].question for row in rows]
-        if not texts:
-            continue
-        embed = _embedder(model, cache, as_passage=as_passage)
-        vectors[rows] = embed(texts)
-    return vectors
+        new = [one for one in traces if one.as_passage is as_passage and key not in one.vectors]
+        if new:
+            embed = _embedder(model, cache, as_passage=as_passage)
+            for trace, vector in zip(new, embed([one.question for one in new]), strict=True):
+                trace.vectors[key] = vector
+    found = [trace.vectors[key] for trace in traces]
+    return np.array(found, np.float32).reshape(len(traces), model.dimension)
 
 
 def _embedder(

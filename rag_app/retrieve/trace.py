@@ -10,6 +10,8 @@ from typing import Any
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
+from rag_app.vectors import Vectors
+
 Ranking = list[NodeWithScore]
 
 
@@ -43,6 +45,7 @@ class Trace:
         rewrites: what a language model made of the question.
         model_calls: prompts that were sent to a language model for it (none for a cached answer).
         warnings: sentences for the user, such as that the language model did not answer.
+        vectors: what the question was embedded as, (dim,), by the model's fingerprint.
     """
 
     question: str
@@ -51,6 +54,7 @@ class Trace:
     rewrites: list[str] = field(default_factory=list)
     model_calls: int = 0
     warnings: list[str] = field(default_factory=list)
+    vectors: dict[str, Vectors] = field(default_factory=dict, compare=False, repr=False)
 
     def places(self, chunk_id: str) -> list[tuple[Step, int, float]]:
         """The steps that had a chunk, each with its rank and score there."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import Unmatched
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
+from rag_app.retrieve.learned import kept_fusion
 from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric
 from rag_app.sweep.grid import Grid, Setting, settings_of
@@ -107,6 +108,7 @@ class SweepResult:
         refits: model that was trained on all pairs -> the one that was judged before, whose scores
             stand for its own, since it knows all questions.
         before: the index that was in service.
+        learned: by the name of a setting with weights to be learned, what came of that.
     """
 
     before: str
@@ -121,6 +123,7 @@ class SweepResult:
     promoted: bool
     seconds: float
     results: Path
+    learned: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -144,6 +147,7 @@ class SweepResult:
                 "index": best.built.index.name,
                 **self.settings,
             },
+            "learned": dict(self.learned),
             "best_on_dev": self.choice.best.setting.name,
             "promoted": self.promoted,
             "seconds": round(self.seconds, 2),
@@ -207,6 +211,7 @@ def sweep(
         budget_tokens=request.budget_tokens,
         counting=here.model,
         progress=progress,
+        seed=request.seed,
     )
     dropped: list[Candidate] = []
     # Split sorts by question; the order of halving must not mean anything.
@@ -236,11 +241,15 @@ def sweep(
         promoted=promoted,
         seconds=time.monotonic() - started,
         results=request.results / "sweep",
+        learned=scorer.learned,
     )
     _keep(result)
     if promoted:
         best = choice.best.setting
-        catalog.put_into_service(builder.build(best.model, best.chunking).index.name)
+        index = builder.build(best.model, best.chunking).index
+        if best.retrieval.learned is not None:
+            index.keep_fusion(best.retrieval.learned.to_json())
+        catalog.put_into_service(index.name)
     return result
 
 
@@ -249,7 +258,9 @@ def _settings(
 ) -> list[Setting]:
     """All settings, the present one first."""
     own = request.retrieval
-    present = Setting(source.info.model, source.info.chunking, own)
+    kept = kept_fusion(source) if own.to_be_learned else None
+    now = replace(own, learned=kept)
+    present = Setting(source.info.model, source.info.chunking, now, kept=kept is not None)
     named = tuple(map(workspace.model_named, request.grid.models))
     grid = replace(request.grid, models=named or (source.info.model,))
     others = settings_of(grid, own, sentences=source.info.sentences)
