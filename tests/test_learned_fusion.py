@@ -91,6 +91,13 @@ def test_questions_that_no_candidate_answers_teach_nothing() -> None:
 # Kept with an index
 
 
+@pytest.fixture
+def index(tmp_path: Path) -> VectorIndex:
+    made = Catalog(tmp_path).make("words", INFO)
+    write(made, {"d0": "red apple pie", "d1": "green apple tart. red moon.", "d2": "blue whale"})
+    return made
+
+
 def test_json_there_and_back() -> None:
     assert LearnedFusion.from_json(LEARNED.to_json()) == LEARNED
     assert hash(LearnedFusion.from_json(LEARNED.to_json())) == hash(LEARNED)
@@ -106,16 +113,9 @@ def test_json_there_and_back() -> None:
         '{"weights": {"magic": 1.0}, "learned_on": "", "questions": 1}',
     ],
 )
-def test_weights_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(ConfigError, match="run `rag-app sweep --retriever hybrid:learned`"):
-        LearnedFusion.from_json(text)
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> VectorIndex:
-    made = Catalog(tmp_path).make("words", INFO)
-    write(made, {"d0": "red apple pie", "d1": "green apple tart. red moon.", "d2": "blue whale"})
-    return made
+def test_weights_of_another_version_are_none(index: VectorIndex, text: str) -> None:
+    index.keep_fusion(text)
+    assert kept_fusion(index) is None
 
 
 LEARNED_OPTIONS = {"retriever": "hybrid", "fusion": "learned"}

@@ -1,4 +1,4 @@
-"""What sentence vectors cost at 100,000 chunks: milliseconds of a question, bytes, what a byte loses.
+"""What sentence vectors cost at 100,000 chunks: milliseconds of a question, and bytes.
 
     python eval/benchmarks/sentence_speed.py [--chunks 100000]
 
@@ -85,9 +85,7 @@ def unit(draw: np.random.Generator, count: int) -> Any:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def ask(
-    vectors: SentenceVectors, draw: np.random.Generator
-) -> tuple[list[float], list[float]]:
+def ask(vectors: SentenceVectors, draw: np.random.Generator) -> tuple[list[float], list[float]]:
     """Seconds of each question, and those of processors, which other programs do not add to."""
     wall, processor = [], []
     for question in unit(draw, QUESTIONS):

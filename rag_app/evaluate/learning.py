@@ -1,6 +1,6 @@
 """The weights of a hybrid's views, learned from questions whose answers are known."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ FIXED_WEIGHTS = (0.7, 0.6, 0.8, 0.5, 0.9, 0.4, 0.3, 1.0, 0.2, 0.1, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class Asked:
     """A question and its candidates.
 
     Fields:
@@ -69,23 +69,41 @@ def learn_fusion(
             rank what these two found.
         learned_on: what the questions are, in words.
     """
-    names = [*FINDERS, *(view for view in views if view not in FINDERS)]
+    names = ordered(views)
     if few := _too_few(questions):
         reason = f"{few}: nothing was learned, and hybrid:{FIXED_WEIGHTS[0]:g} is used"
         fixed = _named(names, _fixed(FIXED_WEIGHTS[0], len(names)))
         return LearnedFusion(fixed, learned_on, len(questions), reason=reason)
-    asked = _asked([views[name] for name in names], questions, depth)
-    simple, learned = _held_out(asked, _best_fixed), _held_out(asked, _regression)
-    change = difference(simple, learned, PRIMARY_METRIC, seed=seed)
-    certain = change.low > 0 and change.p < LEVEL
-    fixed_weights = _best_fixed(asked)
+    asked = asked_of(views, questions, depth)
+    weights, change = choose(asked, seed=seed)
+    certain = _is_certain(change)
     return LearnedFusion(
-        _named(names, _regression(asked) if certain else fixed_weights),
+        _named(names, weights),
         learned_on,
         len(questions),
         certain=certain,
-        reason=_reason(change, f"hybrid:{fixed_weights[0]:g}", certain=certain),
+        reason=_reason(change, f"hybrid:{best_fixed(asked)[0]:g}", certain=certain),
     )
+
+
+def choose(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Difference]:
+    """The learned weights if they are certainly better than a fixed one, else that.
+
+    Returns:
+        weights, (n_views,), and what the learned ones change.
+    """
+    simple, learned = cross_validated(asked, best_fixed), cross_validated(asked, regression)
+    change = difference(simple, learned, PRIMARY_METRIC, seed=seed)
+    return (regression if _is_certain(change) else best_fixed)(asked), change
+
+
+def _is_certain(change: Difference) -> bool:
+    return change.low > 0 and change.p < LEVEL
+
+
+def ordered(views: Iterable[str]) -> list[str]:
+    """The names of views in the order of their columns: those that find passages first."""
+    return [*FINDERS, *(view for view in views if view not in FINDERS)]
 
 
 def _too_few(questions: "Sequence[Question]") -> str:
@@ -98,40 +116,35 @@ def _too_few(questions: "Sequence[Question]") -> str:
     return ""
 
 
-def _asked(
-    rankings: Sequence[Sequence["Ranking"]], questions: "Sequence[Question]", depth: int
-) -> list[_Asked]:
-    """The questions with the scores of their candidates.
-
-    Arguments:
-        rankings: of each view, its ranking of each question.
-    """
+def asked_of(views: Views, questions: "Sequence[Question]", depth: int) -> list[Asked]:
+    """The questions with the scores of their candidates; a column for each of `ordered(views)`."""
+    rankings = [views[name] for name in ordered(views)]
     asked = []
     for question, of_views in zip(questions, zip(*rankings, strict=True), strict=True):
         hits = {hit.node.node_id: hit for ranking in of_views for hit in ranking}
         answers = frozenset().union(*question.gold)
         right = np.array([chunk_id in answers for chunk_id in hits], dtype=bool)
         scores = standardised(of_views, list(hits), depth)
-        asked.append(_Asked(question, list(hits.values()), scores, right))
+        asked.append(Asked(question, list(hits.values()), scores, right))
     return asked
 
 
-def _held_out(
-    asked: Sequence[_Asked], choose: Callable[[Sequence[_Asked]], Floats]
+def cross_validated(
+    asked: Sequence[Asked], weigh: Callable[[Sequence[Asked]], Floats]
 ) -> list[Outcome]:
-    """What becomes of each question with the weights that are chosen on the other folds."""
+    """What becomes of each question with the weights that the other folds give."""
     from sklearn.model_selection import GroupKFold
 
     clusters = [one.question.cluster for one in asked]
     rankings: list[Ranking] = [[] for _ in asked]
     for others, fold in GroupKFold(FOLDS).split(asked, groups=clusters):
-        weights = choose([asked[row] for row in others])
+        weights = weigh([asked[row] for row in others])
         for row in fold:
             rankings[row] = [asked[row].hits[place] for place in asked[row].order(weights)]
     return score_rankings([one.question for one in asked], rankings)
 
 
-def _best_fixed(asked: Sequence[_Asked]) -> Floats:
+def best_fixed(asked: Sequence[Asked]) -> Floats:
     """The weights of the hybrid of a fixed weight with the best MRR@10."""
 
     def mrr(weights: Floats) -> float:
@@ -146,7 +159,7 @@ def _fixed(weight: float, n_views: int) -> Floats:
     return np.array([weight, 1 - weight] + [0.0] * (n_views - len(FINDERS)))
 
 
-def _regression(asked: Sequence[_Asked]) -> Floats:
+def regression(asked: Sequence[Asked]) -> Floats:
     """The weights that put right candidates before wrong ones, (n_views,), of absolute sum 1."""
     from sklearn.linear_model import LogisticRegression
 
@@ -165,7 +178,7 @@ def _regression(asked: Sequence[_Asked]) -> Floats:
     return weights
 
 
-def _right_minus_wrong(one: _Asked) -> Floats:
+def _right_minus_wrong(one: Asked) -> Floats:
     """Scores of each right candidate minus those of each wrong one, (n_pairs, n_views)."""
     right, wrong = one.scores[one.right], one.scores[~one.right]
     return (right[:, np.newaxis] - wrong).reshape(-1, one.scores.shape[1])

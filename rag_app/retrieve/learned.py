@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from rag_app.errors import ConfigError
-
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
 
@@ -43,25 +41,17 @@ class LearnedFusion:
         """What `to_json` gave.
 
         Raises:
-            ConfigError: another version of this program wrote it, or something else.
+            ValueError, TypeError: another version of this program wrote it, or something else.
         """
-        try:
-            fusion = cls(**json.loads(text))
-            known = set(fusion.weights) <= set(VIEWS) and bool(fusion.weights)
-        except (TypeError, ValueError):
-            known = False
-        if not known:
-            raise ConfigError(
-                f"the learned weights of this index cannot be read ({text[:80]}); run "
-                "`rag-app sweep --retriever hybrid:learned` to learn them anew"
-            )
+        fusion = cls(**json.loads(text))
+        if not fusion.weights or not set(fusion.weights) <= set(VIEWS):
+            raise ValueError(f"{fusion.weights} are no weights of {', '.join(VIEWS)}")
         return fusion
 
 
 def kept_fusion(index: "VectorIndex") -> LearnedFusion | None:
-    """What was learned for an index; None where nothing was.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    return None if index.fusion is None else LearnedFusion.from_json(index.fusion)
+    """What was learned for an index; None where nothing was, or by a version with other views."""
+    try:
+        return None if index.fusion is None else LearnedFusion.from_json(index.fusion)
+    except (ValueError, TypeError):
+        return None

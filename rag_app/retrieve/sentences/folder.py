@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from rag_app.disk import whole_folder, write_whole
 from rag_app.progress import Progress, silent
+from rag_app.retrieve.learned import SENTENCE, kept_fusion
 from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.vectors import passage_fingerprint
 
@@ -56,6 +57,19 @@ def open_sentence_vectors(
     with contextlib.suppress(OSError):
         save_sentence_vectors(made, folder, stamp(made.chunk_ids, model, splitter))
     return made
+
+
+def keep_sentence_vectors(
+    index: "VectorIndex",
+    model: "Embedder",
+    cache: "VectorCache | None",
+    *,
+    progress: Progress = silent,
+) -> None:
+    """Make those of a changed index now if its search uses them, so that no question waits."""
+    learned = kept_fusion(index)
+    if learned is not None and SENTENCE in learned.weights:
+        open_sentence_vectors(index, model, cache, progress=progress)
 
 
 def _watched(index: "VectorIndex", progress: Progress) -> Iterator["TextNode"]:
