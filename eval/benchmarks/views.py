@@ -31,8 +31,8 @@ from rag_app.evaluate.learning import (
     Floats,
     asked_of,
     best_fixed,
-    choose,
     cross_validated,
+    learned_or_fixed,
     ordered,
     regression,
 )
@@ -163,7 +163,7 @@ def rows_of(*, tuned: bool) -> dict[str, tuple[tuple[str, ...], Weigh]]:
         return lambda _: np.array(weights)
 
     def learned(asked: Sequence[Asked]) -> Floats:
-        return choose(asked, seed=SEED)[0]
+        return learned_or_fixed(asked, seed=SEED)[0]
 
     rows: dict[str, tuple[tuple[str, ...], Weigh]] = {
         "vector": (finders, only(1, 0)),

@@ -75,7 +75,7 @@ def learn_fusion(
         fixed = _named(names, _fixed(FIXED_WEIGHTS[0], len(names)))
         return LearnedFusion(fixed, learned_on, len(questions), reason=reason)
     asked = asked_of(views, questions, depth)
-    weights, change = choose(asked, seed=seed)
+    weights, change = learned_or_fixed(asked, seed=seed)
     certain = _is_certain(change)
     return LearnedFusion(
         _named(names, weights),
@@ -86,7 +86,7 @@ def learn_fusion(
     )
 
 
-def choose(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Difference]:
+def learned_or_fixed(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Difference]:
     """The learned weights if they are certainly better than a fixed one, else that.
 
     Returns:
