@@ -1,11 +1,11 @@
 """A passage seen several ways: whole, by its words, by its best sentence, by the untuned model.
 
-    python eval/benchmarks/views.py [--corpus jhu] [--tuned]
+    python eval/benchmarks/views.py [--corpus jhu] [--tuned FOLDER]
 
 All questions of each corpus are scored, each with weights from the other four fifths of the
 clusters: the hybrid's one weight, those of a logistic regression, and `hybrid:learned`, which takes
 the regression only where these four fifths show that it is certainly better (folds within folds).
-With `--tuned` the same with a model that was tuned here (`rag-app finetune`), on questions about
+With `--tuned` the same with a model that `rag-app finetune` made of the corpus, on questions about
 documents that training never saw, and the base model's cosines as a fourth view. What is done is
 kept in eval/results/views.json, and every question's rank beside it; a stopped run goes on.
 """
@@ -14,6 +14,8 @@ import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,13 +65,17 @@ Weigh = Callable[[Sequence[Asked]], Floats]
 
 @dataclass(frozen=True)
 class Bench:
-    """One corpus, in memory."""
+    """One corpus, in memory.
+
+    Fields:
+        base: the untuned model, where `model` is a tuned one.
+    """
 
     workspace: Workspace
     index: VectorIndex
     model: Embedder
     passages: Passages
-    tuned: bool
+    base: Embedder | None
 
     @property
     def splitter(self) -> str:
@@ -77,18 +83,21 @@ class Bench:
         return self.index.info.sentences
 
 
-def open_bench(corpus: Corpus, *, tuned: bool) -> Bench:
-    """Ingest if need be; the index of the untuned model, or that of the one tuned here."""
+def open_bench(corpus: Corpus, tuned: Path | None) -> Bench:
+    """Ingest if need be; embed the chunks with the tuned model where there is one."""
     settings = settings_for(corpus, SEED)
     workspace = workspace_of(settings)
-    name = ingest(
-        workspace, [corpus.documents], options=index_options(settings), progress=show
-    ).index
-    if tuned:
-        every = workspace.catalog.indexes()
-        name = next(one.name for one in every if one.info.model != one.info.base_model)
-    opened = workspace.open(name)
-    return Bench(workspace, opened.index, opened.model, opened.index.passages(), tuned)
+    options = index_options(settings)
+    opened = workspace.open(
+        ingest(workspace, [corpus.documents], options=options, progress=show).index
+    )
+    passages = opened.index.passages()
+    if tuned is None:
+        return Bench(workspace, opened.index, opened.model, passages, None)
+    model = workspace.load_model(str(tuned))
+    texts = [passage_text(node) for node in passages.nodes]
+    moved = Passages(passages.nodes, workspace.cache.embed_passages(model, texts))
+    return Bench(workspace, opened.index, model, moved, opened.model)
 
 
 def questions_of(corpus: Corpus, bench: Bench) -> list[Question]:
@@ -113,10 +122,9 @@ def every_view(bench: Bench, asked: Sequence[Question]) -> dict[str, list[Rankin
     candidates = list(zip(views["vector"], views["keyword"], strict=True))
     questions = embed_questions(traces, bench.model, cache)
     views[EXACT] = rescored(candidates, questions, exact_sentences(bench))
-    if bench.tuned:
-        base = bench.workspace.index_model(bench.index.info.base_model)
-        questions = embed_questions(traces, base, cache)
-        views[BASE] = rescored(candidates, questions, whole_passages(bench, base))
+    if bench.base is not None:
+        questions = embed_questions(traces, bench.base, cache)
+        views[BASE] = rescored(candidates, questions, whole_passages(bench, bench.base))
     return views
 
 
@@ -204,18 +212,17 @@ def measure(
 
 def run(
     corpus: Corpus,
+    tuned: Path | None,
     done: dict[str, Any],
     kept: KeptOutcomes,
     save: Callable[[], None],
-    *,
-    tuned: bool,
 ) -> None:
     """Measure what is missing of one corpus."""
-    rows = rows_of(tuned=tuned)
-    start = kept_start(corpus.name, tuned=tuned)
+    rows = rows_of(tuned=tuned is not None)
+    start = f"{row_name(corpus.name, tuned)}: "
     if all(name in done and start + name in kept for name in rows):
         return
-    bench = open_bench(corpus, tuned=tuned)
+    bench = open_bench(corpus, tuned)
     asked = questions_of(corpus, bench)
     views = every_view(bench, asked)
     counts = [len(sentence_texts(node, bench.splitter)) for node in bench.passages.nodes]
@@ -226,9 +233,9 @@ def run(
         save()
 
 
-def kept_start(corpus: str, *, tuned: bool) -> str:
-    """How the names of a corpus's rows begin."""
-    return f"{corpus}, tuned: " if tuned else f"{corpus}: "
+def row_name(corpus: str, tuned: Path | None) -> str:
+    """What a corpus is called in the results."""
+    return f"{corpus}, tuned" if tuned else corpus
 
 
 def print_table(results: Mapping[str, Any], kept: KeptOutcomes) -> None:
@@ -257,7 +264,7 @@ def main() -> None:
     """Measure what is not measured yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", action="append", choices=list(CORPORA))
-    parser.add_argument("--tuned", action="store_true", help="with a model that was tuned here")
+    parser.add_argument("--tuned", type=Path, help="folder of a model tuned on the one corpus")
     arguments = parser.parse_args()
     prepare_environment()
     path = RESULTS / f"{NAME}.json"
@@ -266,14 +273,9 @@ def main() -> None:
     )
     kept = KeptOutcomes(NAME)
     for name in arguments.corpus or list(CORPORA):
-        key = kept_start(name, tuned=arguments.tuned).removesuffix(": ")
-        run(
-            load(name),
-            results.setdefault(key, {}),
-            kept,
-            lambda: write_results(NAME, {"corpora": results}),
-            tuned=arguments.tuned,
-        )
+        done = results.setdefault(row_name(name, arguments.tuned), {})
+        save = partial(write_results, NAME, {"corpora": results})
+        run(load(name), arguments.tuned, done, kept, save)
     print_table(results, kept)
 
 
