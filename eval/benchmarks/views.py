@@ -242,6 +242,8 @@ def print_table(results: Mapping[str, Any], kept: KeptOutcomes) -> None:
     """Each row with what it changes against the hybrid; the learned ones against single parts."""
     for name, rows in results.items():
         start = f"{name}: "
+        if "hybrid:learned" not in rows:
+            continue
         print(f"\n{name}, {rows[HYBRID]['n']} questions, {rows['chunks']} chunks")
         for row in (one for one in rows if isinstance(rows[one], dict)):
             own = rows[row]
