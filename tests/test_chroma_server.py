@@ -79,14 +79,16 @@ def test_what_was_learned_goes_where_the_index_goes(clients: tuple[Catalog, Cata
     one, two = clients
     index = one.make("words", INFO)
     write(index, {"d0": "red apple pie"})
-    generation = two.open("words").generation
-    index.keep_fusion("{}")
     other = two.open("words")
+    generation = other.generation
+    index.keep_fusion("{}")
+    other.refresh()
     assert (other.fusion, other.info) == ("{}", INFO)
     assert other.generation > generation
     # A later write leaves it.
     write(index, {"d1": "blue whale"})
-    assert two.open("words").fusion == "{}"
+    other.refresh()
+    assert other.fusion == "{}"
 
 
 def test_collections_of_others_are_passed_over(clients: tuple[Catalog, Catalog]) -> None:

@@ -129,7 +129,7 @@ class VectorIndex:
 
     @property
     def fusion(self) -> str | None:
-        """What was learned for its search, as `keep_fusion` was given it."""
+        """What was learned for its search, as `keep_fusion` was given it; as of `refresh`."""
         return (self.connection.collection.metadata or {}).get(FUSION_KEY)
 
     def keep_fusion(self, learned: str) -> None:
