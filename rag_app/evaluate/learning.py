@@ -64,9 +64,10 @@ def learn_fusion(
     learned, and chosen, on the other folds of whole clusters.
 
     Arguments:
-        views: view -> its ranking of each question. "vector" and "keyword" are among them, with
-            `depth` candidates each; any others (sentences, the base model beside the tuned one)
-            rank what these two found.
+        views: view -> its ranking of each question, as `rank_views` gives them. "vector" and
+            "keyword" are among them, with `depth` candidates each; any others rank what these two
+            found.
+        questions: none that the verdict rests on.
         learned_on: what the questions are, in words.
     """
     names = ordered(views)
