@@ -55,7 +55,8 @@ class Settings(BaseModel):
     top_k: int = Field(5, ge=1, le=100, description="passages shown for a question")
     retriever: str = Field(
         "vector+questions",
-        description="vector, keyword (BM25), hybrid:0.7, and steps: hybrid:0.7+questions+latest",
+        description="vector, keyword (BM25), hybrid:0.7, hybrid:learned; steps: "
+        "hybrid:0.7+questions+latest",
     )
     fetch_k: int = Field(
         100, ge=1, le=1000, description="candidates that hybrid and the steps choose from"

@@ -76,6 +76,22 @@ def test_two_clients_agree_on_what_is_in_service(clients: tuple[Catalog, Catalog
     assert Catalog(one.storage).active.current() is None
 
 
+def test_what_was_learned_goes_where_the_index_goes(clients: tuple[Catalog, Catalog]) -> None:
+    one, two = clients
+    index = one.make("words", INFO)
+    write(index, {"d0": "red apple pie"})
+    other = two.open("words")
+    generation = other.generation
+    index.keep_fusion("{}")
+    other.refresh()
+    assert (other.fusion, other.info) == ("{}", INFO)
+    assert other.generation > generation
+    # A later write leaves it.
+    write(index, {"d1": "blue whale"})
+    other.refresh()
+    assert other.fusion == "{}"
+
+
 def test_collections_of_others_are_passed_over(clients: tuple[Catalog, Catalog]) -> None:
     one, two = clients
     one._server.create_collection("theirs", embedding_function=None)

@@ -179,7 +179,10 @@ class Fixed(TracedRetriever):
 def hybrid(weight: float, *, depth: int = 4, fusion: str = "scores") -> HybridRetriever:
     dense, keyword = ranking(a=0.9, b=0.5, c=0.3, d=0.1), ranking(x=9, b=8, y=7, z=6)
     return HybridRetriever(
-        Fixed("vector", dense), Fixed("keyword", keyword), weight=weight, depth=depth, fusion=fusion
+        [Fixed("vector", dense), Fixed("keyword", keyword)],
+        weights=(weight, 1 - weight),
+        depth=depth,
+        fusion=fusion,
     )
 
 

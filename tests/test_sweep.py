@@ -3,8 +3,10 @@
 import re
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +24,8 @@ from rag_app.index import Catalog, IndexInfo, Passages, Workspace
 from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.pairs import Pair, Question, make_pair
 from rag_app.progress import Progress, silent
-from rag_app.retrieve import RetrievalOptions, Searched, Tools
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.retrieve.learned import LearnedFusion
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
 from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric, score_with_budget
@@ -30,7 +33,7 @@ from rag_app.sweep.grid import Grid, Setting, read_grid, settings_of
 from rag_app.sweep.indexes import Built, IndexBuilder
 from rag_app.sweep.scoring import FEWEST_ASKED, Candidate, Scorer, halving_on_dev
 from rag_app.sweep.settings_file import write_settings
-from rag_app.sweep.weight import tune_weight
+from rag_app.sweep.weight import learn_weights, tune_weight
 from rag_app.vectors import Vectors
 
 pytestmark = pytest.mark.usefixtures("single_thread")
@@ -359,6 +362,59 @@ def test_of_equal_weights_the_one_that_did_well_elsewhere() -> None:
     texts = [WORDS[i] for i in range(NODES)]
     places = {WORDS[i]: between(i, (i + 1) % NODES) for i in range(NODES)}
     assert tuned(texts, places, [ask(WORDS[i], i) for i in range(NODES)]) == 0.7
+
+
+# Weights that are learned
+
+
+def in_one_sentence(count: int) -> tuple[Searched, list[Question]]:
+    """Passages that answer in a sentence of a long text, beside short ones that share its words."""
+    filler = " ".join(WORDS[150:170])
+    nodes = [
+        TextNode(id_=f"r{i}", text=f"{WORDS[i]} {WORDS[i + 60]}. {filler}.") for i in range(count)
+    ]
+    nodes += [TextNode(id_=f"w{i}", text=f"{WORDS[i]}. {WORDS[i + 60]}.") for i in range(count)]
+    asked = [
+        Question(f"q{i}", f"{WORDS[i]} {WORDS[i + 60]}", (frozenset({f"r{i}"}),), f"d{i}")
+        for i in range(count)
+    ]
+    model: Any = WordModel()
+    vectors = model.embed_passages([node.text for node in nodes])
+    index: Any = SimpleNamespace(info=SimpleNamespace(sentences="rules"))
+    return Searched(index, model, Passages(nodes, vectors)), asked
+
+
+LEARN = RetrievalOptions().with_spec("hybrid:learned")
+
+
+def test_weights_are_learned_where_sentences_tell_what_passages_do_not() -> None:
+    searched, asked = in_one_sentence(50)
+    options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, seed=13)
+    assert options.learned is not None
+    assert options.learned.weights["sentence"] > 0
+    assert options.spec == "hybrid:learned"
+    assert "over hybrid:" in reason
+    [ranking] = build_retriever(searched, options, top_k=1, tools=NO_TOOLS).rank(
+        [Trace(asked[0].text)]
+    )
+    assert ranking[0].node.node_id == "r0"
+
+
+def test_on_few_questions_a_fixed_weight_is_taken() -> None:
+    searched, asked = in_one_sentence(10)
+    options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, seed=13)
+    assert options == RetrievalOptions().with_spec("hybrid:0.7")
+    assert reason == ("10 questions are fewer than 40: nothing was learned, and hybrid:0.7 is used")
+
+
+def test_the_weights_that_an_index_keeps_are_not_learned_anew() -> None:
+    learned = LearnedFusion({"vector": 1.0}, "", 50)
+    kept = replace(setting("hybrid:learned"), kept=True)
+    kept = replace(kept, retrieval=replace(kept.retrieval, learned=learned))
+    assert not kept.retrieval.to_be_learned
+    assert kept.label == "256/32 hybrid:learned (kept)"
+    assert kept.words == "256 tokens (overlap 32), hybrid:learned (kept)"
+    assert setting("hybrid:learned").retrieval.to_be_learned
 
 
 # Halving

@@ -322,6 +322,16 @@ def test_a_weight_is_found_on_dev(shop: Shop) -> None:
     assert values["metric"] == "hit_rate@1"
 
 
+def test_on_few_questions_no_weights_are_learned(shop: Shop) -> None:
+    options = ("--chunk-sizes", "64", "--retriever", "hybrid:learned", *COMPARE)
+    values = shop.sweep_json(*options, "--no-promote")
+    why = "20 questions are fewer than 40: nothing was learned, and hybrid:0.7 is used"
+    assert values["learned"] == {"tiny 64/0 hybrid:learned": why}
+    assert [run["retriever"] for run in values["runs"]][1:] == ["hybrid:0.7"]
+    done = shop.sweep(*options[:-1], "--no-promote")
+    assert f"tiny 64/0 hybrid:learned: {why}" in " ".join(done.stderr.split())
+
+
 def test_halving_says_what_was_dropped(shop: Shop) -> None:
     done = shop.sweep(*SIZES, "--halving", "--no-promote")
     dropped = [line for line in done.stdout.splitlines() if line.startswith("dropped ")]
@@ -474,7 +484,9 @@ def test_questions_that_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     values = run_json("sweep", "--chunk-sizes", "64,256", "--llm", "none", "--quiet")
     assert values["split"]["dev"] + values["split"]["test"] >= 20
     assert values["metric"] == "hit_rate@1024t"
-    assert len(values["runs"]) == 2 * 3
+    # Nothing is learned on so few: a fixed weight stands beside the one that was found.
+    assert len(values["runs"]) == 2 * 4
+    assert len(values["learned"]) == 2
     assert values["runs"][0]["name"] == "all-MiniLM-L6-v2 256/32 vector"
     assert values["runs"][0]["hit_rate@10"]["mean"] > 0.5
     assert values["recommended"]["wins"] is values["promoted"]

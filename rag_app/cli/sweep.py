@@ -57,7 +57,8 @@ def sweep(
     retriever: Annotated[
         list[str] | None,
         typer.Option(
-            help="Retriever, as in `rag-app query`; repeatable. [vector, keyword, hybrid:auto]"
+            help="Retriever, as in `rag-app query`; repeatable. [vector, keyword, hybrid:auto, "
+            "hybrid:learned]"
         ),
     ] = None,
     models: Annotated[
@@ -260,6 +261,8 @@ def _show(run: Run, result: "SweepResult") -> None:
             f"{result.seen} questions were left out: a tuned model was trained on their documents"
         )
     _warn_of_long_chunks(run, result)
+    for name, reason in result.learned.items():
+        run.note(f"{name}: {reason}")
     for one in result.dropped:
         run.say(
             f"dropped after {len(one.dev)} questions: {_name(one, result)} "

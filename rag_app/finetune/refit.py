@@ -55,9 +55,9 @@ class Refit:
         """Plain values."""
         change = self.canary.differences["mrr@10"] if self.canary else None
         return {
-            "model": str(self.trained.model.folder),
+            "model": self.trained.model.name,
             "pairs": self.pairs,
-            "judged_model": str(self.judged),
+            "judged_model": self.judged.name,
             "canary": [change.mean, change.low, change.high] if change else None,
             "dev_mrr@10": list(self.dev_mrr) if self.dev_mrr else None,
             "agreement": self.agreement,

@@ -37,6 +37,7 @@ T = TypeVar("T")
 # Of a document's first chunk: the questions that the document is known to answer, and how many.
 # They stand beside the chunk in its row, and are no part of its node.
 KNOWN, KNOWN_COUNT = "_known_questions", "_known_count"
+FUSION_KEY = "fusion"
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
 _NO_FILTER = _LLAMA_INDEX_KEYS | {KNOWN, KNOWN_COUNT}
@@ -132,6 +133,16 @@ class VectorIndex:
     def made(self) -> str | None:
         """When it was made, an ISO 8601 time; None for an index of an earlier version."""
         return (self.connection.collection.metadata or {}).get("made")
+
+    @property
+    def fusion(self) -> str | None:
+        """What was learned for its search, as `keep_fusion` was given it; as of `refresh`."""
+        return (self.connection.collection.metadata or {}).get(FUSION_KEY)
+
+    def keep_fusion(self, learned: str) -> None:
+        """Keep what was learned for its search with the index, so that it goes where this goes."""
+        with self.connection.batch() as collection:
+            collection.modify(metadata={**(collection.metadata or {}), FUSION_KEY: learned})
 
     def check_model(self, model: "Embedder") -> None:
         """Raise IndexMismatch unless this model made the index."""

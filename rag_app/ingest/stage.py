@@ -149,6 +149,7 @@ def ingest_reading(
             the documents is removed.
     """
     from rag_app.index import sync_documents
+    from rag_app.retrieve.sentences.folder import keep_sentence_vectors
 
     started = time.monotonic()
     catalog = workspace.catalog
@@ -184,6 +185,7 @@ def ingest_reading(
     index, model = opened.index, opened.model
     if not reading.documents and not sync.removed:
         raise DocumentError(_nothing_read(reading.failures))
+    keep_sentence_vectors(index, model, workspace.cache, progress=progress)
     if use:
         catalog.put_into_service(index.name)
     return IngestReport(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class IndexRetriever(TracedRetriever):
 
     def held_out(self) -> "IndexRetriever":
         """The same for evaluation: a question that is asked is not among the known ones."""
-        searched = Searched(self._searched.index, self._searched.model, held_out=True)
+        searched = replace(self._searched, held_out=True)
         return IndexRetriever(self._build, searched, top_k=self.top_k)
 
     @property
@@ -168,7 +169,8 @@ class Index:
         tools = Tools.of(self.workspace, llm, today=today)
         options = RetrievalOptions.parse(retriever, fetch_k=fetch_k, where=where)
         build = partial(build_retriever, options=options, top_k=top_k, tools=tools)
-        return IndexRetriever(build, Searched(self.store, self.model), top_k=top_k)
+        searched = Searched(self.store, self.model, cache=self.workspace.cache)
+        return IndexRetriever(build, searched, top_k=top_k)
 
     def as_query_engine(
         self,

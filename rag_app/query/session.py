@@ -123,7 +123,7 @@ class Session:
         from rag_app.retrieve import Searched, build_retriever
 
         if self._searched is None or self._searched.index is not self.index:
-            self._searched = Searched(self.index, self.model)
+            self._searched = Searched(self.index, self.model, cache=self.workspace.cache)
         made_of = (self._searched, self.retrieval, self.top_k)
         if self._built is None or self._built[0] != made_of:
             built = build_retriever(

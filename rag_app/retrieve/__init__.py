@@ -1,6 +1,6 @@
 """Retrievers: a question in, nodes with scores out; all are LlamaIndex retrievers."""
 
-from rag_app.retrieve.build import Searched, Tools, build_retriever
+from rag_app.retrieve.build import Searched, Tools, build_retriever, rank_views
 from rag_app.retrieve.exact import ExactRetriever
 from rag_app.retrieve.options import RetrievalOptions
 from rag_app.retrieve.trace import Trace
@@ -14,4 +14,5 @@ __all__ = [
     "Trace",
     "VectorRetriever",
     "build_retriever",
+    "rank_views",
 ]

@@ -1,9 +1,9 @@
 """Options + an index -> the retriever that does what they say."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,12 +16,25 @@ from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
 from rag_app.retrieve.keyword.folder import open_keyword_index
 from rag_app.retrieve.known import KnownFirst, KnownIndex
+from rag_app.retrieve.learned import (
+    FINDERS,
+    KEYWORD,
+    SENTENCE,
+    VECTOR,
+    VIEWS,
+    LearnedFusion,
+    kept_fusion,
+)
 from rag_app.retrieve.nodes import WithNodes
+from rag_app.retrieve.options import LEARNED
 from rag_app.retrieve.pipeline import IndexPipeline, Pipeline, PipelineStep
 from rag_app.retrieve.recency import parse_recency
 from rag_app.retrieve.rerank import CrossEncoderRerank
 from rag_app.retrieve.rewrite import Rewriter
 from rag_app.retrieve.rewriting import RewritingRetriever
+from rag_app.retrieve.sentences.folder import open_sentence_vectors
+from rag_app.retrieve.sentences.scorer import SentenceScorer
+from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.retrieve.vector import VectorRetriever
 
 if TYPE_CHECKING:
@@ -32,7 +45,7 @@ if TYPE_CHECKING:
     from rag_app.models.cross_encoder import CrossEncoder
     from rag_app.retrieve.filters.where import Where
     from rag_app.retrieve.options import RetrievalOptions
-    from rag_app.retrieve.trace import TracedRetriever
+    from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
     from rag_app.vectors import Embedder
 
 T = TypeVar("T")
@@ -78,7 +91,7 @@ class Searched:
     Fields:
         passages: all of the index's chunks, where they are in memory; search is exact then, else
             the index's own.
-        cache: keeps the questions' vectors.
+        cache: keeps the vectors of sentences, and of questions to what is in memory.
         held_out: a question that is asked is not among the known ones, for evaluation.
     """
 
@@ -101,6 +114,15 @@ class Searched:
         if self.passages is None:
             return self._now("keyword", lambda: open_keyword_index(self.index))
         return self._keyword
+
+    @property
+    def sentences(self) -> SentenceVectors:
+        """The sentence vectors of all chunks."""
+        if self.passages is None:
+            return self._now(
+                "sentences", lambda: open_sentence_vectors(self.index, self.model, self.cache)
+            )
+        return self._sentences
 
     @property
     def known(self) -> "dict[str, set[type]]":
@@ -138,6 +160,15 @@ class Searched:
     @cached_property
     def _keyword(self) -> KeywordIndex:
         return KeywordIndex.of(self._nodes)
+
+    @cached_property
+    def _sentences(self) -> SentenceVectors:
+        embed = partial(self.cache.embed_passages, self.model) if self.cache else None
+        return SentenceVectors.of(
+            self._nodes,
+            embed or self.model.embed_passages,
+            splitter=self.index.info.sentences,
+        )
 
     @cached_property
     def _known(self) -> "dict[str, set[type]]":
@@ -180,12 +211,23 @@ def build_retriever(
     return make() if searched.passages is not None else IndexPipeline(searched.index, make)
 
 
+def rank_views(
+    searched: Searched, options: "RetrievalOptions", traces: "Sequence[Trace]", *, tools: Tools
+) -> "dict[str, list[Ranking]]":
+    """What each view of the passages makes of each question, for weights to be learned from.
+
+    Arguments:
+        options: `fetch_k` candidates are asked for, of those that fit its filter.
+    """
+    where = _where(searched, options, tools)
+    every = _hybrid(searched, dict.fromkeys(VIEWS, 1.0), where, options.fetch_k)
+    return dict(zip(VIEWS, every.views(traces), strict=True))
+
+
 def _pipeline(
     searched: Searched, options: "RetrievalOptions", top_k: int, tools: Tools
 ) -> Pipeline:
-    where = None
-    if options.where is not None:
-        where = parse_where(options.where, searched.known, today=tools.today)
+    where = _where(searched, options, tools)
     depth = _depth(options, top_k)
     # What fuses many candidates reads only those from the store that it returns.
     ids_only = searched.passages is None and (options.retriever == "hybrid" or options.asks_model)
@@ -203,6 +245,12 @@ def _pipeline(
         steps = [step for step in steps if step.name != RERANK]
         retriever = _known_first(searched, retriever, where, tools, depth=depth)
     return Pipeline(retriever, steps, top_k=top_k)
+
+
+def _where(searched: Searched, options: "RetrievalOptions", tools: Tools) -> "Where | None":
+    if options.where is None:
+        return None
+    return parse_where(options.where, searched.known, today=tools.today)
 
 
 def _known_first(
@@ -245,19 +293,54 @@ def _first(
         return _keyword(searched, where, depth, ids_only=ids_only)
     if options.retriever != "hybrid":
         return _dense(searched, where, depth, ids_only=ids_only)
+    weights = _weights(searched, options)
+    depth = max(depth, options.fetch_k)
+    fusion = "scores" if options.fusion == LEARNED else options.fusion
+    return _hybrid(searched, weights, where, depth, ids_only=ids_only, fusion=fusion)
+
+
+def _hybrid(
+    searched: Searched,
+    weights: Mapping[str, float],
+    where: "Where | None",
+    depth: int,
+    *,
+    ids_only: bool = False,
+    fusion: str = "scores",
+) -> HybridRetriever:
+    """A hybrid of these views, those that find passages first."""
+    finders = [
+        _dense(searched, where, depth, ids_only=ids_only),
+        _keyword(searched, where, depth, ids_only=ids_only),
+    ]
+    scorers = [SentenceScorer(searched.sentences, searched.model)] if SENTENCE in weights else []
+    return HybridRetriever(
+        finders, scorers=scorers, weights=list(weights.values()), depth=depth, fusion=fusion
+    )
+
+
+def _weights(searched: Searched, options: "RetrievalOptions") -> dict[str, float]:
+    """The weights of a hybrid's views in the order of VIEWS; those that find are always there."""
+    if options.fusion == LEARNED:
+        learned = (options.learned or _kept(searched.index)).weights
+        return {view: learned.get(view, 0.0) for view in VIEWS if view in (*FINDERS, *learned)}
     if options.hybrid_weight is None:
         raise ConfigError(
             f"{options.spec}: only `rag-app sweep` tunes the weight, on questions whose answers "
             "are known; run it, or write a number: hybrid:0.7"
         )
-    depth = max(depth, options.fetch_k)
-    return HybridRetriever(
-        _dense(searched, where, depth, ids_only=ids_only),
-        _keyword(searched, where, depth, ids_only=ids_only),
-        weight=options.hybrid_weight,
-        depth=depth,
-        fusion=options.fusion,
-    )
+    return {VECTOR: options.hybrid_weight, KEYWORD: 1 - options.hybrid_weight}
+
+
+def _kept(index: "VectorIndex") -> LearnedFusion:
+    kept = kept_fusion(index)
+    if kept is None:
+        raise ConfigError(
+            f"no weights of hybrid:learned are kept for index {index.name!r}; `rag-app sweep "
+            "--retriever hybrid:learned` learns them on questions whose answers are known, or "
+            "write a number: hybrid:0.7"
+        )
+    return kept
 
 
 def _dense(

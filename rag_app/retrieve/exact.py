@@ -59,20 +59,17 @@ def embed_questions(
 ) -> Vectors:
     """Vectors of what is asked, (n_questions, dim); what reads like a passage, embedded as one.
 
-    Kept in the traces, for what searches after this with the same model.
+    Each is embedded once, however many parts of a retrieval ask for it.
     """
+    key = model.fingerprint
     for as_passage in (False, True):
-        new = [
-            trace
-            for trace in traces
-            if trace.as_passage is as_passage and model.fingerprint not in trace.vectors
-        ]
+        new = [one for one in traces if one.as_passage is as_passage and key not in one.vectors]
         if new:
             embed = _embedder(model, cache, as_passage=as_passage)
             for trace, vector in zip(new, embed([one.question for one in new]), strict=True):
-                trace.vectors[model.fingerprint] = vector
-    kept = [trace.vectors[model.fingerprint] for trace in traces]
-    return np.stack(kept) if kept else np.empty((0, model.dimension), np.float32)
+                trace.vectors[key] = vector
+    found = [trace.vectors[key] for trace in traces]
+    return np.array(found, np.float32).reshape(len(traces), model.dimension)
 
 
 def _embedder(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from llama_index.core.schema import NodeWithScore
 
 from rag_app.retrieve.trace import Ranking
@@ -24,11 +25,21 @@ def fuse_scores(rankings: Sequence[Ranking], weights: Sequence[float], depth: in
         depth: passages that each ranking was asked for.
     """
     nodes = _nodes(rankings, weights)
-    total = np.zeros(len(nodes))
-    for ranking, weight in zip(rankings, weights, strict=True):
-        if ranking and weight:
-            total += weight * _standardised(ranking, list(nodes), depth)
-    return _ranked(nodes, total)
+    return _ranked(nodes, standardised(rankings, list(nodes), depth) @ np.asarray(weights, float))
+
+
+def standardised(
+    rankings: Sequence[Ranking], ids: Sequence[str], depth: int
+) -> npt.NDArray[np.float64]:
+    """What `fuse_scores` adds up: (n_ids, n_rankings), each column of mean 0 and deviation 1.
+
+    A column is 0 where its ranking is empty, or scores all of them alike.
+
+    Arguments:
+        ids: of all the passages that any ranking holds.
+    """
+    columns = [_standardised(ranking, ids, depth) for ranking in rankings]
+    return np.array(columns, dtype=float).reshape(len(columns), len(ids)).T
 
 
 def fuse_ranks(rankings: Sequence[Ranking], weights: Sequence[float], depth: int) -> Ranking:  # noqa: ARG001
@@ -55,6 +66,8 @@ def _nodes(rankings: Sequence[Ranking], weights: Sequence[float]) -> dict[str, N
 
 
 def _standardised(ranking: Ranking, ids: Sequence[str], depth: int) -> np.ndarray:
+    if not ranking:
+        return np.zeros(len(ids))
     scores = {hit.node.node_id: float(hit.score or 0.0) for hit in ranking}
     least = min(scores.values())
     if len(scores) < depth:
@@ -63,8 +76,8 @@ def _standardised(ranking: Ranking, ids: Sequence[str], depth: int) -> np.ndarra
     # The mean of equal scores may be off by a bit, which would be a deviation.
     if values.min() == values.max():
         return np.zeros(len(ids))
-    standardised: np.ndarray = (values - values.mean()) / values.std()
-    return standardised
+    result: np.ndarray = (values - values.mean()) / values.std()
+    return result
 
 
 def _ranked(nodes: dict[str, NodeWithScore], scores: np.ndarray) -> Ranking:

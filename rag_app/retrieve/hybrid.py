@@ -1,42 +1,64 @@
-"""Meaning and words together: a vector search and a keyword search, fused."""
+"""Several views of a passage, fused: searches by meaning and by words, scores of their finds."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from rag_app.retrieve.fusion import FUSIONS
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 
 
+class Scorer(Protocol):
+    """A view of a passage that finds none, and scores what others found."""
+
+    def score(self, candidates: Sequence[Ranking], traces: Sequence[Trace]) -> list[Ranking]:
+        """The candidates of each question, best first."""
+        ...
+
+
 class HybridRetriever(TracedRetriever):
-    """Fuses the candidates of two retrievers.
+    """Fuses the candidates of several retrievers.
 
     Arguments:
-        weight: of the vector search, between 0 and 1; the keyword search has the rest.
-        depth: candidates that each of them was made to return, and that are returned.
+        finders: retrievers, each made to return `depth` candidates.
+        scorers: score all that the finders found.
+        weights: of the finders, then of the scorers.
+        depth: candidates that are returned.
         fusion: "scores" (standardised, weighted) or "ranks" (weighted reciprocal ranks).
     """
 
     def __init__(
         self,
-        dense: TracedRetriever,
-        keyword: TracedRetriever,
+        finders: Sequence[TracedRetriever],
         *,
-        weight: float,
+        weights: Sequence[float],
         depth: int,
         fusion: str = "scores",
+        scorers: Sequence[Scorer] = (),
     ) -> None:
-        self.dense = dense
-        self.keyword = keyword
-        self.weights = (weight, 1 - weight)
+        self.finders = finders
+        self.scorers = scorers
+        self.weights = weights
         self.depth = depth
         self.fuse = FUSIONS[fusion]
         super().__init__()
 
     def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
-        """Ask both and fuse. A side without weight only adds what the other did not find."""
-        found = [self.dense.rank(traces), self.keyword.rank(traces)]
+        """Ask all and fuse. A side without weight only adds what the others did not find."""
+        views = self.views(traces)
         with timed(traces, "hybrid") as rankings:
             rankings += [
-                self.fuse(pair, self.weights, self.depth)[: self.depth]
-                for pair in zip(*found, strict=True)
+                self.fuse(rankings_of_one, self.weights, self.depth)[: self.depth]
+                for rankings_of_one in zip(*views, strict=True)
             ]
         return rankings
+
+    def views(self, traces: Sequence[Trace]) -> list[list[Ranking]]:
+        """What each finder, then each scorer, makes of each question."""
+        found = [finder.rank(traces) for finder in self.finders]
+        candidates = [_union(rankings) for rankings in zip(*found, strict=True)]
+        return [*found, *(scorer.score(candidates, traces) for scorer in self.scorers)]
+
+
+def _union(rankings: Sequence[Ranking]) -> Ranking:
+    """Every passage of these rankings once."""
+    return list({hit.node.node_id: hit for ranking in rankings for hit in ranking}.values())

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rag_app.errors import ConfigError
+from rag_app.retrieve.learned import LearnedFusion
 from rag_app.retrieve.recency import parse_recency
 
 # What a question in service goes through, where nobody asks for another way.
@@ -24,6 +25,7 @@ IN_SERVICE = "vector+questions"
 NO_REWRITE = "none"
 CHUNK = "chunk"
 AUTO = "auto"
+LEARNED = "learned"
 MOST_CHUNKS = 100
 
 
@@ -34,7 +36,8 @@ class RetrievalOptions:
     Fields:
         retriever: "vector" (the index's own search), "exact", "keyword" or "hybrid".
         hybrid_weight: of the vector search in "hybrid", 0 to 1; None: to be tuned on dev.
-        fusion: "scores" or "ranks", for "hybrid".
+        fusion: "scores", "ranks" or "learned", for "hybrid".
+        learned: weights of the fusion "learned"; None: those that were kept for the index.
         fetch_k: candidates that "hybrid" and the steps choose from.
         rewrite: "none", "multi_query" or "hyde"; `rewrites` questions at most.
         rerank: name or folder of a cross-encoder.
@@ -47,6 +50,7 @@ class RetrievalOptions:
     retriever: str = "vector"
     hybrid_weight: float | None = 0.7
     fusion: str = "scores"
+    learned: LearnedFusion | None = None
     fetch_k: int = 100
     rewrite: str = NO_REWRITE
     rewrites: int = 3
@@ -92,7 +96,7 @@ class RetrievalOptions:
         if first == "hybrid":
             name = "hybrid" if self.fusion == "scores" else "ranks"
             weight = AUTO if self.hybrid_weight is None else f"{self.hybrid_weight:g}"
-            first = f"{name}:{weight}"
+            first = f"hybrid:{LEARNED}" if self.fusion == LEARNED else f"{name}:{weight}"
         steps = [
             "questions" if self.questions else None,
             None if self.rewrite == NO_REWRITE else self.rewrite,
@@ -102,6 +106,11 @@ class RetrievalOptions:
         ]
         parts = [first, *filter(None, steps)]
         return "+".join(parts)
+
+    @property
+    def to_be_learned(self) -> bool:
+        """Whether the hybrid's weights are to be learned, or are those kept for an index."""
+        return self.fusion == LEARNED and self.learned is None
 
     @property
     def candidates(self) -> bool:
@@ -152,6 +161,8 @@ def _hybrid(fusion: str) -> Reader:
     def read(argument: str) -> Values:
         if argument == AUTO:
             return {"retriever": "hybrid", "fusion": fusion, "hybrid_weight": None}
+        if argument == LEARNED and fusion == "scores":
+            return {"retriever": "hybrid", "fusion": LEARNED}
         return share(argument)
 
     return read

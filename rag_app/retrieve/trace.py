@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
+from rag_app.vectors import Vectors
+
 if TYPE_CHECKING:
     from rag_app.known import KnownQuestion
-    from rag_app.vectors import Vectors
 
 Ranking = list[NodeWithScore]
 
@@ -48,7 +49,7 @@ class Trace:
         model_calls: prompts that were sent to a language model for it (none for a cached answer).
         warnings: sentences for the user, such as that the language model did not answer.
         asked_before: the known question that it was taken for.
-        vectors: of the question, (dim,) each, by the fingerprint of the model: made once.
+        vectors: what the question was embedded as, (dim,), by the model's fingerprint.
     """
 
     question: str
@@ -58,7 +59,7 @@ class Trace:
     model_calls: int = 0
     warnings: list[str] = field(default_factory=list)
     asked_before: "KnownQuestion | None" = None
-    vectors: "dict[str, Vectors]" = field(default_factory=dict, repr=False, compare=False)
+    vectors: dict[str, Vectors] = field(default_factory=dict, compare=False, repr=False)
 
     def places(self, chunk_id: str) -> list[tuple[Step, int, float]]:
         """The steps that had a chunk, each with its rank and score there."""

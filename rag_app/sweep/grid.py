@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rag_app.retrieve import RetrievalOptions
 
 SIZES = (128, 256, 512, 1024)
-RETRIEVERS = ("vector", "keyword", "hybrid:auto")
+RETRIEVERS = ("vector", "keyword", "hybrid:auto", "hybrid:learned")
 # Overlap of a chunk size, unless overlaps are named: an eighth of it.
 OVERLAP_PART = 8
 
@@ -36,11 +36,16 @@ class Grid:
 
 @dataclass(frozen=True)
 class Setting:
-    """One combination."""
+    """One combination.
+
+    Fields:
+        kept: its hybrid has the weights that the index keeps, not ones to be learned.
+    """
 
     model: str
     chunking: Chunking
     retrieval: "RetrievalOptions"
+    kept: bool = False
 
     @property
     def name(self) -> str:
@@ -52,7 +57,7 @@ class Setting:
         """The label as one would say it: "256 tokens (overlap 32), hybrid:0.6"."""
         chunking = self.chunking
         size = f"{chunking.chunk_size} tokens (overlap {chunking.chunk_overlap})"
-        return f"{size}, {self.retrieval.spec}"
+        return f"{size}, {self._spec}"
 
     @property
     def model_label(self) -> str:
@@ -63,7 +68,11 @@ class Setting:
     def label(self) -> str:
         """The name without its model."""
         chunking = self.chunking
-        return f"{chunking.chunk_size}/{chunking.chunk_overlap} {self.retrieval.spec}"
+        return f"{chunking.chunk_size}/{chunking.chunk_overlap} {self._spec}"
+
+    @property
+    def _spec(self) -> str:
+        return f"{self.retrieval.spec} (kept)" if self.kept else self.retrieval.spec
 
 
 def read_grid(path: Path) -> Grid:

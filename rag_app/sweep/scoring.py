@@ -13,7 +13,7 @@ from rag_app.evaluate.statistics import difference
 from rag_app.pairs import Pair, Question, build_questions
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 from rag_app.sweep.context import DEPTH, score_with_budget
-from rag_app.sweep.weight import tune_weight
+from rag_app.sweep.weight import learn_weights, tune_weight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,7 @@ class Scorer:
         budget_tokens: int,
         counting: "PassageModel",
         progress: "Progress",
+        seed: int,
     ) -> None:
         self._builder = builder
         self._clusters = clusters
@@ -79,16 +80,25 @@ class Scorer:
         self._budget = budget_tokens
         self._counting = counting
         self._progress = progress
+        self._seed = seed
         self._in_memory: dict[str, Searched] = {}
+        # By the name of a setting whose weights were to be learned: what came of it.
+        self.learned: dict[str, str] = {}
 
     def on_dev(self, setting: "Setting", pairs: Sequence[Pair]) -> Candidate:
-        """Build the index if need be, find the weight of a hybrid, and score."""
+        """Build the index if need be, find the weights of a hybrid, and score."""
         built = self._builder.build(self._builder.judged(setting.model), setting.chunking)
         questions = self._questions(built, pairs)
+        searched = self._searched(built)
         if setting.retrieval.hybrid_weight is None:
-            searched = self._searched(built)
             weight = tune_weight(searched, setting.retrieval, questions, self._tools)
             retrieval = replace(setting.retrieval, hybrid_weight=weight)
+            setting = replace(setting, retrieval=retrieval)
+        if setting.retrieval.to_be_learned:
+            retrieval, reason = learn_weights(
+                searched, setting.retrieval, questions, self._tools, seed=self._seed
+            )
+            self.learned[setting.name] = reason
             setting = replace(setting, retrieval=retrieval)
         return Candidate(setting, built, self._score(setting.retrieval, built, questions))
 
@@ -127,7 +137,7 @@ class Scorer:
     def _time(
         self, retrieval: RetrievalOptions, built: "Built", questions: Sequence[Question]
     ) -> float:
-        searched = Searched(built.index, built.model, held_out=True)
+        searched = Searched(built.index, built.model, cache=self._cache, held_out=True)
         seconds = []
         # A rewritten question is kept; a user's new question is not there yet.
         with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import Unmatched
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
+from rag_app.retrieve.learned import kept_fusion
 from rag_app.sweep.bases import Bases, compare_bases
 from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric
@@ -114,6 +115,7 @@ class SweepResult:
         known_first: the present setting searches the known questions first; so does the one that
             is recommended, though all are scored on the answers alone.
         bases: models untuned and tuned; None unless that was asked for.
+        learned: by the name of a setting with weights to be learned, what came of that.
     """
 
     before: str
@@ -130,6 +132,7 @@ class SweepResult:
     results: Path
     known_first: bool = False
     bases: Bases | None = None
+    learned: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -153,6 +156,7 @@ class SweepResult:
                 "index": best.built.index.name,
                 **self.settings,
             },
+            "learned": dict(self.learned),
             "best_on_dev": self.choice.best.setting.name,
             "bases": self.bases.to_json() if self.bases else None,
             "promoted": self.promoted,
@@ -225,6 +229,7 @@ def sweep(
         budget_tokens=request.budget_tokens,
         counting=here.model,
         progress=progress,
+        seed=request.seed,
     )
     dropped: list[Candidate] = []
     # Split sorts by question; the order of halving must not mean anything.
@@ -262,11 +267,15 @@ def sweep(
         results=request.results / "sweep",
         known_first=request.retrieval.questions,
         bases=bases,
+        learned=scorer.learned,
     )
     _keep(result)
     if promoted:
         best = choice.best.setting
-        catalog.put_into_service(builder.build(best.model, best.chunking).index.name)
+        index = builder.build(best.model, best.chunking).index
+        if best.retrieval.learned is not None:
+            index.keep_fusion(best.retrieval.learned.to_json())
+        catalog.put_into_service(index.name)
     return result
 
 
@@ -276,7 +285,9 @@ def _settings(
     """All settings, the present one first."""
     # Known questions come first whatever ranks the rest, which is what settings differ in.
     own = replace(request.retrieval, questions=False)
-    present = Setting(source.info.model, source.info.chunking, own)
+    kept = kept_fusion(source) if own.to_be_learned else None
+    now = replace(own, learned=kept)
+    present = Setting(source.info.model, source.info.chunking, now, kept=kept is not None)
     named = tuple(map(workspace.model_named, request.grid.models))
     grid = replace(request.grid, models=named or (source.info.model,))
     others = settings_of(grid, own, sentences=source.info.sentences)

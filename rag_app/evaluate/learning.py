@@ -1,0 +1,198 @@
+"""The weights of a hybrid's views, learned from questions whose answers are known."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from rag_app.evaluate.ranks import first_rank, reciprocal
+from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
+from rag_app.evaluate.statistics import Difference, difference
+from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC
+from rag_app.retrieve.fusion import standardised
+from rag_app.retrieve.learned import FINDERS, LearnedFusion
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import NodeWithScore
+
+    from rag_app.pairs import Question
+    from rag_app.retrieve.trace import Ranking
+
+Floats = npt.NDArray[np.float64]
+Views = Mapping[str, Sequence["Ranking"]]
+
+# On fewer questions than these nothing is learned.
+FEWEST_QUESTIONS = 40
+FOLDS = 5
+# Of the vector search in a hybrid. Of equal ones the first wins: near .7, which did well on all
+# corpora that we tried.
+FIXED_WEIGHTS = (0.7, 0.6, 0.8, 0.5, 0.9, 0.4, 0.3, 1.0, 0.2, 0.1, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A question and its candidates.
+
+    Fields:
+        hits: (n_candidates,), what some view found.
+        scores: (n_candidates, n_views), standardised.
+        right: (n_candidates,), whether a candidate answers it.
+    """
+
+    question: "Question"
+    hits: "Sequence[NodeWithScore]"
+    scores: Floats
+    right: npt.NDArray[np.bool_]
+
+    def order(self, weights: Floats) -> list[int]:
+        """Places of the best candidates by the weighted sum of scores."""
+        best = np.argsort(-self.scores @ weights, kind="stable")[:LARGEST_K]
+        return [int(place) for place in best]
+
+
+def learn_fusion(
+    views: Views, questions: "Sequence[Question]", *, depth: int, learned_on: str, seed: int
+) -> LearnedFusion:
+    """Learn the weights of the views, or fall back to a hybrid of a fixed weight.
+
+    The weights are those of a pairwise logistic regression (RankNet's loss for a linear model:
+    Burges et al., ICML 2005) over standardised scores: right candidates minus wrong ones, each
+    question counting as one. They are taken if they are certainly better than the best hybrid of a
+    fixed weight, which may be one search alone: on the same questions, each asked with what was
+    learned, and chosen, on the other folds of whole clusters.
+
+    Arguments:
+        views: view -> its ranking of each question, as `rank_views` gives them. "vector" and
+            "keyword" are among them, with `depth` candidates each; any others rank what these two
+            found.
+        questions: none that the verdict rests on.
+        learned_on: what the questions are, in words.
+    """
+    names = ordered(views)
+    if few := _too_few(questions):
+        reason = f"{few}: nothing was learned, and hybrid:{FIXED_WEIGHTS[0]:g} is used"
+        fixed = _named(names, _fixed(FIXED_WEIGHTS[0], len(names)))
+        return LearnedFusion(fixed, learned_on, len(questions), reason=reason)
+    asked = asked_of(views, questions, depth)
+    weights, change = learned_or_fixed(asked, seed=seed)
+    certain = _is_certain(change)
+    return LearnedFusion(
+        _named(names, weights),
+        learned_on,
+        len(questions),
+        certain=certain,
+        reason=_reason(change, f"hybrid:{best_fixed(asked)[0]:g}", certain=certain),
+    )
+
+
+def learned_or_fixed(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Difference]:
+    """The learned weights if they are certainly better than a fixed one, else that.
+
+    Returns:
+        weights, (n_views,), and what the learned ones change.
+    """
+    simple, learned = cross_validated(asked, best_fixed), cross_validated(asked, regression)
+    change = difference(simple, learned, PRIMARY_METRIC, seed=seed)
+    return (regression if _is_certain(change) else best_fixed)(asked), change
+
+
+def _is_certain(change: Difference) -> bool:
+    return change.low > 0 and change.p < LEVEL
+
+
+def ordered(views: Iterable[str]) -> list[str]:
+    """The names of views in the order of their columns: those that find passages first."""
+    return [*FINDERS, *(view for view in views if view not in FINDERS)]
+
+
+def _too_few(questions: "Sequence[Question]") -> str:
+    """What there is too little of to learn from; empty where there is enough."""
+    clusters = len({question.cluster for question in questions})
+    if len(questions) < FEWEST_QUESTIONS:
+        return f"{len(questions)} questions are fewer than {FEWEST_QUESTIONS}"
+    if clusters < FOLDS:
+        return f"all {len(questions)} questions are about {clusters} documents, of {FOLDS} needed"
+    return ""
+
+
+def asked_of(views: Views, questions: "Sequence[Question]", depth: int) -> list[Asked]:
+    """The questions with the scores of their candidates; a column for each of `ordered(views)`."""
+    rankings = [views[name] for name in ordered(views)]
+    asked = []
+    for question, of_views in zip(questions, zip(*rankings, strict=True), strict=True):
+        hits = {hit.node.node_id: hit for ranking in of_views for hit in ranking}
+        answers = frozenset().union(*question.gold)
+        right = np.array([chunk_id in answers for chunk_id in hits], dtype=bool)
+        scores = standardised(of_views, list(hits), depth)
+        asked.append(Asked(question, list(hits.values()), scores, right))
+    return asked
+
+
+def cross_validated(
+    asked: Sequence[Asked], weigh: Callable[[Sequence[Asked]], Floats]
+) -> list[Outcome]:
+    """What becomes of each question with the weights that the other folds give."""
+    from sklearn.model_selection import GroupKFold
+
+    clusters = [one.question.cluster for one in asked]
+    rankings: list[Ranking] = [[] for _ in asked]
+    for others, fold in GroupKFold(FOLDS).split(asked, groups=clusters):
+        weights = weigh([asked[row] for row in others])
+        for row in fold:
+            rankings[row] = [asked[row].hits[place] for place in asked[row].order(weights)]
+    return score_rankings([one.question for one in asked], rankings)
+
+
+def best_fixed(asked: Sequence[Asked]) -> Floats:
+    """The weights of the hybrid of a fixed weight with the best MRR@10."""
+
+    def mrr(weights: Floats) -> float:
+        ranks = (first_rank(one.right[one.order(weights)], (True,)) for one in asked)
+        return sum(map(reciprocal, ranks))
+
+    n_views = asked[0].scores.shape[1]
+    return max((_fixed(weight, n_views) for weight in FIXED_WEIGHTS), key=mrr)
+
+
+def _fixed(weight: float, n_views: int) -> Floats:
+    return np.array([weight, 1 - weight] + [0.0] * (n_views - len(FINDERS)))
+
+
+def regression(asked: Sequence[Asked]) -> Floats:
+    """The weights that put right candidates before wrong ones, (n_views,), of absolute sum 1."""
+    from sklearn.linear_model import LogisticRegression
+
+    told = [one for one in asked if one.right.any() and not one.right.all()]
+    n_views = asked[0].scores.shape[1]
+    if not told:
+        return _fixed(FIXED_WEIGHTS[0], n_views)
+    pairs = [_right_minus_wrong(one) for one in told]
+    # Each pair both ways round, since a classifier wants two classes.
+    rows = np.concatenate([*pairs, *(-some for some in pairs)])
+    ways = np.repeat([1, 0], len(rows) // 2)
+    counts = np.concatenate([np.full(len(some), 1 / len(some)) for some in pairs])
+    model = LogisticRegression(fit_intercept=False)
+    model.fit(rows, ways, sample_weight=np.tile(counts, 2))
+    weights: Floats = model.coef_[0] / np.abs(model.coef_[0]).sum()
+    return weights
+
+
+def _right_minus_wrong(one: Asked) -> Floats:
+    """Scores of each right candidate minus those of each wrong one, (n_pairs, n_views)."""
+    right, wrong = one.scores[one.right], one.scores[~one.right]
+    return (right[:, np.newaxis] - wrong).reshape(-1, one.scores.shape[1])
+
+
+def _named(names: Sequence[str], weights: Floats) -> dict[str, float]:
+    """Weights by view; one without weight does not take part."""
+    return {name: round(float(w), 4) for name, w in zip(names, weights, strict=True) if w}
+
+
+def _reason(change: Difference, simple: str, *, certain: bool) -> str:
+    found = f"{change.mean:+.3f} {PRIMARY_METRIC} [{change.low:+.3f}, {change.high:+.3f}]"
+    how = "each question asked with what was learned on others"
+    if certain:
+        return f"{found} over {simple}, {how}"
+    return f"not certainly better than {simple}, which is used: {found}, {how}"

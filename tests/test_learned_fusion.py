@@ -1,0 +1,186 @@
+"""Weights that are learned, kept, and used; and when nothing is learned."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from llama_index.core.schema import NodeWithScore, TextNode
+from test_other_processes import INFO, elsewhere, found, pipeline, write
+
+from rag_app.errors import ConfigError
+from rag_app.evaluate.learning import FEWEST_QUESTIONS, learn_fusion
+from rag_app.index import Catalog, VectorIndex
+from rag_app.pairs import Question
+from rag_app.retrieve import RetrievalOptions, Trace
+from rag_app.retrieve.learned import LearnedFusion, kept_fusion
+from rag_app.retrieve.trace import Ranking
+
+LEARNED = LearnedFusion({"vector": 0.5, "keyword": 0.25, "sentence": -0.25}, "a file", 50)
+
+
+def ranking(names: str) -> Ranking:
+    """Passages of one letter each, scored by place: the last has 1."""
+    return [
+        NodeWithScore(node=TextNode(id_=name), score=float(len(names) - place))
+        for place, name in enumerate(names)
+    ]
+
+
+def asked(count: int, *, clusters: int | None = None) -> list[Question]:
+    """Questions that passage "r" answers."""
+    return [
+        Question(f"q{n}", f"question {n}?", (frozenset("r"),), f"d{n % (clusters or count)}")
+        for n in range(count)
+    ]
+
+
+def learn(
+    count: int, sentence: Sequence[str], *, clusters: int | None = None, words: str = "bcr"
+) -> LearnedFusion:
+    """Learn where neither search puts the answer first, and sentences rank as given, in turn."""
+    views = {
+        "vector": [ranking("abr") for _ in range(count)],
+        "keyword": [ranking(words) for _ in range(count)],
+        "sentence": [ranking(sentence[n % len(sentence)]) for n in range(count)],
+    }
+    return learn_fusion(
+        views, asked(count, clusters=clusters), depth=3, learned_on="a file", seed=13
+    )
+
+
+def test_a_view_that_is_right_gets_the_weight() -> None:
+    learned = learn(FEWEST_QUESTIONS, ["rabc"])
+    assert learned.certain
+    assert learned.weights["sentence"] > abs(learned.weights["vector"])
+    assert sum(map(abs, learned.weights.values())) == pytest.approx(1, abs=1e-3)
+    assert (learned.learned_on, learned.questions) == ("a file", FEWEST_QUESTIONS)
+    # Found by the others at rank 2 at best: a has 3, b 2 + 3, r 1 + 1, c 2.
+    assert learned.reason.startswith("+0.")
+    assert "over hybrid:" in learned.reason
+
+
+def test_a_view_that_says_nothing_is_left_out() -> None:
+    # Words alone put r first; what sentences say has nothing to do with it.
+    learned = learn(60, ["rabc", "abcr", "crba"], words="rbc")
+    assert not learned.certain
+    assert learned.weights == {"keyword": 1.0} or set(learned.weights) == {"vector", "keyword"}
+    assert learned.reason.startswith("not certainly better than hybrid:")
+
+
+@pytest.mark.parametrize(
+    ("count", "clusters", "why"),
+    [
+        (10, None, "10 questions are fewer than 40"),
+        (50, 4, "all 50 questions are about 4 documents, of 5 needed"),
+    ],
+)
+def test_too_little_to_learn_from(count: int, clusters: int | None, why: str) -> None:
+    learned = learn(count, ["rabc"], clusters=clusters)
+    assert learned.reason == f"{why}: nothing was learned, and hybrid:0.7 is used"
+    assert learned.weights == {"vector": 0.7, "keyword": 0.3}
+    assert not learned.certain
+
+
+def test_questions_that_no_candidate_answers_teach_nothing() -> None:
+    questions = [Question(f"q{n}", "?", (frozenset("x"),), f"d{n}") for n in range(50)]
+    views = {view: [ranking("ab") for _ in questions] for view in ("vector", "keyword", "sentence")}
+    learned = learn_fusion(views, questions, depth=2, learned_on="", seed=13)
+    assert (learned.certain, learned.weights) == (False, {"vector": 0.7, "keyword": 0.3})
+
+
+# Kept with an index
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> VectorIndex:
+    made = Catalog(tmp_path).make("words", INFO)
+    write(made, {"d0": "red apple pie", "d1": "green apple tart. red moon.", "d2": "blue whale"})
+    return made
+
+
+def test_json_there_and_back() -> None:
+    assert LearnedFusion.from_json(LEARNED.to_json()) == LEARNED
+    assert hash(LearnedFusion.from_json(LEARNED.to_json())) == hash(LEARNED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"weights": {}, "learned_on": "", "questions": 1}',
+        '{"weights": {"magic": 1.0}, "learned_on": "", "questions": 1}',
+    ],
+)
+def test_weights_of_another_version_are_none(index: VectorIndex, text: str) -> None:
+    index.keep_fusion(text)
+    assert kept_fusion(index) is None
+
+
+LEARNED_OPTIONS = {"retriever": "hybrid", "fusion": "learned"}
+
+
+def test_an_index_keeps_what_was_learned(index: VectorIndex, tmp_path: Path) -> None:
+    assert kept_fusion(index) is None
+    index.keep_fusion(LEARNED.to_json())
+    assert kept_fusion(Catalog(tmp_path).open("words")) == LEARNED
+    assert index.info == INFO
+
+
+def test_without_learned_weights_the_command_that_learns_them_is_named(
+    index: VectorIndex, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        pipeline(index, tmp_path, **LEARNED_OPTIONS)
+    assert str(refused.value) == (
+        "no weights of hybrid:learned are kept for index 'words'; `rag-app sweep --retriever "
+        "hybrid:learned` learns them on questions whose answers are known, or write a number: "
+        "hybrid:0.7"
+    )
+
+
+def test_kept_weights_rank(index: VectorIndex, tmp_path: Path) -> None:
+    index.keep_fusion(LearnedFusion({"sentence": 1.0}, "", 50).to_json())
+    retriever = pipeline(index, tmp_path, **LEARNED_OPTIONS)
+    trace = Trace("red moon")
+    [hits] = retriever.rank([trace])
+    # As a whole "red apple pie" is as near; no other has that sentence.
+    assert hits[0].node.get_content() == "green apple tart. red moon."
+    assert [step.name for step in trace.steps] == ["vector", "keyword", "sentence", "hybrid"]
+
+
+def test_weights_without_sentences_need_no_vectors_of_them(
+    index: VectorIndex, tmp_path: Path
+) -> None:
+    index.keep_fusion(LearnedFusion({"vector": 0.7, "keyword": 0.3}, "", 50).to_json())
+    learned = pipeline(index, tmp_path, **LEARNED_OPTIONS)
+    fixed = pipeline(index, tmp_path, retriever="hybrid", hybrid_weight=0.7)
+    for question in ("red moon", "apple", "whale pie"):
+        assert found(learned, question) == found(fixed, question)
+    assert not (index.folder / "sentences").exists()
+
+
+def test_an_open_retriever_takes_what_another_process_learned(
+    index: VectorIndex, tmp_path: Path
+) -> None:
+    index.keep_fusion(LearnedFusion({"keyword": 1.0}, "", 50).to_json())
+    retriever = pipeline(index, tmp_path, **LEARNED_OPTIONS)
+    assert found(retriever, "apple pie")[0] == "red apple pie"
+    elsewhere(
+        """
+from rag_app.retrieve.learned import LearnedFusion
+index.keep_fusion(LearnedFusion({"keyword": -1.0}, "", 50).to_json())
+""",
+        tmp_path,
+    )
+    assert found(retriever, "apple pie")[-1] == "red apple pie"
+
+
+def test_the_written_form() -> None:
+    options = RetrievalOptions().with_spec("hybrid:learned+latest")
+    assert options == RetrievalOptions("hybrid", fusion="learned", recency="latest")
+    assert options.spec == "hybrid:learned+latest"
+    assert options.to_be_learned
+    with pytest.raises(ConfigError, match="ranks takes a number from 0 to 1"):
+        RetrievalOptions().with_spec("ranks:learned")
