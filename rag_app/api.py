@@ -173,6 +173,7 @@ def finetune(
     test_share: float = 0.3,
     group_by: str | None = None,
     canary: str | Path | None = None,
+    retriever: str = "vector",
     promote: bool = True,
     refit: bool = True,
     seed: int = 13,
@@ -204,6 +205,8 @@ def finetune(
             or holds the model; the sample data unless named. "report": these are only measured;
             "none": not even that.
         promote: put the tuned index into service if it won.
+        retriever: of the tuned model, which the verdict is about: "vector", "hybrid:0.7",
+            "hybrid:learned"; the base's is vector search.
         refit: what is promoted is trained again on all pairs.
         results: folder of what is measured; `results` in the storage unless named.
         training: further fields of `rag_app.finetune.options.TrainingOptions`, such as epochs,
@@ -223,6 +226,7 @@ def finetune(
     from rag_app.pairs import SplitOptions
     from rag_app.pairs.inputs import as_file
     from rag_app.progress import silent
+    from rag_app.retrieve import RetrievalOptions
 
     workspace = _workspace(storage, **place)
     options = TrainingOptions(**{"loss": loss, "method": method, **(training or {})}, seed=seed)
@@ -242,6 +246,7 @@ def finetune(
         ),
         preset=preset,
         canary=CanaryOptions.of(canary),
+        retrieval=RetrievalOptions.parse(retriever),
         promote=promote,
         refit=refit,
         results=Path(results or workspace.results),

@@ -28,9 +28,11 @@ from rag_app.finetune.options import TrainingOptions, read_report
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
-from rag_app.index import Workspace
+from rag_app.index import Workspace, read_known
 from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.pairs import SplitOptions, judged_model, training_documents
+from rag_app.retrieve import RetrievalOptions
+from rag_app.retrieve.learned import kept_fusion
 
 pytestmark = pytest.mark.slow
 
@@ -457,3 +459,35 @@ def test_an_ingest_that_waited_for_a_promotion_goes_into_what_was_promoted(
     report = ingest(shop.workspace, [docs])
     assert (report.index, report.active) == (measured.index, True)
     assert "later/one.txt" in {one.document_id for one in catalog.open().records()}
+
+
+def test_the_verdict_may_be_about_another_retriever(shop: Shop) -> None:
+    shop.workspace.catalog.active.use(shop.base_index)
+    result, _ = shop.finetune(retrieval=RetrievalOptions.parse("hybrid:learned"), refit=False)
+    judgement = result.judgement
+    assert list(judgement.parts) == ["base, hybrid:learned", "tuned, vector"]
+    # All parts are held against the base with vector search.
+    assert all(part.base == judgement.comparison.base for part in judgement.parts.values())
+    assert judgement.tuned_vector == judgement.parts["tuned, vector"].tuned
+    assert "learned" in result.way.learned
+    values = result.to_json()
+    assert values["retriever"] == result.way.retrieval.spec
+    assert list(values["parts"]) == list(judgement.parts)
+    if result.way.retrieval.learned is not None and result.promoted:
+        kept = kept_fusion(shop.workspace.open(result.index, model="tiny").index)
+        assert kept == result.way.retrieval.learned
+
+
+def test_a_retriever_that_no_verdict_can_be_about_is_refused(shop: Shop) -> None:
+    with pytest.raises(ConfigError, match="what is held out must not be known"):
+        shop.finetune(retrieval=RetrievalOptions.parse("vector+questions"))
+    with pytest.raises(ConfigError, match="or learns all of them"):
+        shop.finetune(retrieval=RetrievalOptions.parse("hybrid:auto"))
+
+
+def test_what_is_promoted_knows_the_labelled_questions(shop: Shop) -> None:
+    shop.workspace.catalog.active.use(shop.base_index)
+    result, _ = shop.finetune(refit=False)
+    assert result.promoted
+    known = read_known(shop.workspace.open(result.index, model="tiny").index)
+    assert sum(len(each.questions) for each in known.values()) == 80

@@ -18,6 +18,7 @@ from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
 from rag_app.errors import ConfigError, DocumentError
+from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
 from rag_app.index import Catalog, IndexInfo, Passages, Workspace
@@ -33,7 +34,7 @@ from rag_app.sweep.grid import Grid, Setting, read_grid, settings_of
 from rag_app.sweep.indexes import Built, IndexBuilder
 from rag_app.sweep.scoring import FEWEST_ASKED, Candidate, Scorer, halving_on_dev
 from rag_app.sweep.settings_file import write_settings
-from rag_app.sweep.weight import learn_weights, tune_weight
+from rag_app.sweep.weight import tune_weight
 from rag_app.vectors import Vectors
 
 pytestmark = pytest.mark.usefixtures("single_thread")
@@ -389,7 +390,7 @@ LEARN = RetrievalOptions().with_spec("hybrid:learned")
 
 def test_weights_are_learned_where_sentences_tell_what_passages_do_not() -> None:
     searched, asked = in_one_sentence(50)
-    options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, seed=13)
+    options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, learned_on="a test", seed=13)
     assert options.learned is not None
     assert options.learned.weights["sentence"] > 0
     assert options.spec == "hybrid:learned"
@@ -402,7 +403,7 @@ def test_weights_are_learned_where_sentences_tell_what_passages_do_not() -> None
 
 def test_on_few_questions_a_fixed_weight_is_taken() -> None:
     searched, asked = in_one_sentence(10)
-    options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, seed=13)
+    options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, learned_on="a test", seed=13)
     assert options == RetrievalOptions().with_spec("hybrid:0.7")
     assert reason == ("10 questions are fewer than 40: nothing was learned, and hybrid:0.7 is used")
 

@@ -166,6 +166,14 @@ def finetune(
             min=1, help="Cross-validate so often, with other folds.", rich_help_panel=DATA
         ),
     ] = 1,
+    retriever: Annotated[
+        str,
+        typer.Option(
+            help="Retriever of the tuned model, which the verdict is about: vector, hybrid:0.7 or "
+            "hybrid:learned (weights learned on the training questions); the base's is vector.",
+            rich_help_panel=DATA,
+        ),
+    ] = "vector",
     no_refit: Annotated[
         bool,
         typer.Option(
@@ -236,6 +244,7 @@ def finetune(
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
     from rag_app.pairs import HELD_OUT, SplitOptions
+    from rag_app.retrieve import RetrievalOptions
 
     kind = train_on or ("labelled" if pairs else "synthetic")
     for flag, value, known in (
@@ -286,6 +295,7 @@ def finetune(
         # All that quick says is how many epochs.
         preset=None if preset == QUICK and epochs else preset,
         canary=CanaryOptions.of(canary),
+        retrieval=RetrievalOptions.parse(retriever),
         promote=not no_promote,
         refit=not no_refit,
         columns=columns_of(settings),

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 from rag_app.cli.canary import show_canary
 from rag_app.cli.changes import show_changes
+from rag_app.cli.printing import table
 from rag_app.cli.run import Run
-from rag_app.cli.scores import comparison_table, figure
+from rag_app.cli.scores import cell, comparison_table, figure
+from rag_app.evaluate.display import with_interval
 
 if TYPE_CHECKING:
     from rag_app.finetune.options import TrainingReport
@@ -26,8 +28,9 @@ def show_tuning(run: Run, result: "FinetuneResult") -> None:
     )
     run.say(_split(result))
     for what, comparison in judgement.held_out.items():
-        title = f"{comparison.n} held-out questions: {PROMISES[what]}"
+        title = f"{comparison.n} held-out questions: {PROMISES[what]}{_searched(result)}"
         run.out.print(comparison_table(comparison, title=title), "")
+    _show_parts(run, result)
     seen = judgement.training_scores
     before, after = (each["hit_rate@1"].mean for each in (seen.base, seen.tuned))
     run.say(
@@ -48,6 +51,34 @@ def show_tuning(run: Run, result: "FinetuneResult") -> None:
         else f"index {result.index} is not in service; `rag-app index use {result.index}` puts it "
         "there"
     )
+
+
+def _searched(result: "FinetuneResult") -> str:
+    """What both sides were searched with, where it is not vector search."""
+    spec = result.way.asked
+    return f" (base: vector, tuned: {spec})" if result.judgement.parts else ""
+
+
+def _show_parts(run: Run, result: "FinetuneResult") -> None:
+    """What the tuned model and the retriever bring, each alone and together."""
+    judgement = result.judgement
+    if not judgement.parts:
+        return
+    whole = judgement.comparison
+    rows = [("base, vector", cell(whole.base["hit_rate@1"]), cell(whole.base["mrr@10"]), "")]
+    every = {**judgement.parts, f"tuned, {result.way.asked}": whole}
+    for name, one in every.items():
+        change = with_interval(one.differences["mrr@10"], signed=True)
+        rows.append((name, cell(one.tuned["hit_rate@1"]), cell(one.tuned["mrr@10"]), change))
+    heads = ("model, retriever", "hit@1", "MRR@10", "change of MRR@10")
+    run.out.print(table(heads, rows, title="what each part brings"), "")
+    if result.way.learned:
+        run.say(f"weights of the views: {result.way.learned}")
+    if result.promoted:
+        spec = result.way.retrieval.spec
+        run.say(
+            f'it was judged with retriever = "{spec}": name it in rag_app.toml, or with --retriever'
+        )
 
 
 def _split(result: "FinetuneResult") -> str:
@@ -103,7 +134,7 @@ def _show_loading(run: Run, result: "FinetuneResult") -> None:
             run.say(f"    {line}")
     plain = result.judgement.plain
     if plain is not None:
-        tuned = result.judgement.comparison.tuned["mrr@10"].mean
+        tuned = result.judgement.tuned_vector["mrr@10"].mean
         run.say(
             "plain encode (LlamaIndex's HuggingFaceEmbedding) leaves out prompts and query "
             f"adapter: MRR@10 {figure(plain['mrr@10'].mean)} instead of {figure(tuned)}"

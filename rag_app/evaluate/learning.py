@@ -1,7 +1,7 @@
 """The weights of a hybrid's views, learned from questions whose answers are known."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +11,9 @@ from rag_app.evaluate.ranks import first_rank, reciprocal
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
 from rag_app.evaluate.statistics import Difference, difference
 from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, rank_views
 from rag_app.retrieve.fusion import standardised
-from rag_app.retrieve.learned import FINDERS, LearnedFusion
+from rag_app.retrieve.learned import FINDERS, VECTOR, LearnedFusion
 
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
@@ -50,6 +51,34 @@ class Asked:
         """Places of the best candidates by the weighted sum of scores."""
         best = np.argsort(-self.scores @ weights, kind="stable")[:LARGEST_K]
         return [int(place) for place in best]
+
+
+def learn_weights(
+    searched: Searched,
+    options: RetrievalOptions,
+    questions: "Sequence[Question]",
+    tools: Tools,
+    *,
+    learned_on: str,
+    seed: int,
+) -> tuple[RetrievalOptions, str]:
+    """The options with learned weights, or with a fixed one where these are not certainly better.
+
+    Arguments:
+        questions: none that a verdict rests on.
+        learned_on: what they are, in words.
+    Returns:
+        the options, and a sentence that says what came of it.
+    """
+    traces = [Trace(question.text) for question in questions]
+    views = rank_views(searched, options, traces, tools=tools)
+    learned = learn_fusion(
+        views, questions, depth=options.fetch_k, learned_on=learned_on, seed=seed
+    )
+    if learned.certain:
+        return replace(options, learned=learned), learned.reason
+    weight = learned.weights.get(VECTOR, 0.0)
+    return replace(options, fusion="scores", hybrid_weight=weight), learned.reason
 
 
 def learn_fusion(

@@ -121,7 +121,7 @@ def _use(result: "FinetuneResult") -> list[str]:
         "```",
         "",
     ]
-    plain, tuned = result.judgement.plain, result.judgement.comparison.tuned
+    plain, tuned = result.judgement.plain, result.judgement.tuned_vector
     if plain is not None:
         lines += [
             "Plain `encode`, which LlamaIndex's HuggingFaceEmbedding calls, leaves out prompts and "

@@ -22,7 +22,10 @@ class Judgement:
     """What held-out questions say.
 
     Fields:
-        held_out: base against tuned, by what is new about the questions.
+        held_out: base against tuned, by what is new about the questions; base with vector search,
+            tuned with the retriever that the verdict is about.
+        parts: base with vector search against what stands between it and that, by name, on the
+            questions of `comparison`; nothing where tuned is searched by vectors, too.
         training_scores: the same on the training questions, which is no measure of quality.
         plain: scores on the test questions of plain `encode`, which leaves out prompts and the map
             on questions; None where it gives the same vectors.
@@ -31,6 +34,7 @@ class Judgement:
     """
 
     held_out: dict[HeldOut, Comparison]
+    parts: dict[str, Comparison]
     training_scores: Comparison
     plain: dict[str, Estimate] | None
     canary: Comparison | None
@@ -41,6 +45,14 @@ class Judgement:
     def comparison(self) -> Comparison:
         """On questions about new documents, or where none are held out, about known ones."""
         return next(iter(self.held_out.values()))
+
+    @property
+    def tuned_vector(self) -> dict[str, Estimate]:
+        """Scores of the tuned model with vector search, on the questions of `comparison`."""
+        return next(
+            (one.tuned for name, one in self.parts.items() if name.startswith("tuned")),
+            self.comparison.tuned,
+        )
 
 
 def judge(
@@ -62,6 +74,14 @@ def judge(
         )
         for what in kinds
     }
+    first = next(iter(held_out))
+    parts = {
+        name: _compared(
+            [BaseAndTuned(trial.held_out[first].base, trial.parts[name]) for trial in trials],
+            seed=seed,
+        )
+        for name in trials[0].parts
+    }
     watched = [trial.canary for trial in trials]
     canary = _compared(watched, seed=seed) if any(watched) else None
     verdicts = [comparison.verdict for comparison in held_out.values()]
@@ -71,6 +91,7 @@ def judge(
     plain = [trial.plain for trial in trials]
     return Judgement(
         held_out=held_out,
+        parts=parts,
         training_scores=_compared([trial.training for trial in trials], seed=seed),
         plain=summarise(_pooled(plain), seed=seed) if any(plain) else None,
         canary=canary,

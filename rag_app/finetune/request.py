@@ -10,6 +10,7 @@ from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.presets import DEFAULT
 from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import SplitOptions
+from rag_app.retrieve import RetrievalOptions
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class FinetuneRequest:
         usual_model: the same, where none is named.
         preset: "quick" instead of what the options say of epochs.
         canary: out-of-domain questions with their passages, and what for.
+        retrieval: of the tuned model, which the verdict is about; the base's is vector search.
         refit: what is promoted is trained again on all pairs.
         columns: of a table of pairs.
         llm: writes questions where there are no pairs.
@@ -37,6 +39,7 @@ class FinetuneRequest:
     split: SplitOptions = field(default_factory=SplitOptions)
     preset: str | None = None
     canary: CanaryOptions = field(default_factory=CanaryOptions)
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
     promote: bool = True
     refit: bool = True
     columns: Columns = Columns()

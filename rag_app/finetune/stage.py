@@ -22,8 +22,10 @@ from rag_app.finetune.result import DataSummary, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
-from rag_app.index import Passages, Workspace
+from rag_app.finetune.whole_way import check_retrieval
+from rag_app.index import Passages, VectorIndex, Workspace
 from rag_app.models import EmbeddingModel
+from rag_app.pairs import remember_pairs
 from rag_app.progress import Progress, announce, silent
 
 # Of a run, as its headings count them.
@@ -95,6 +97,7 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
         canary_options=request.canary,
         judgement=judgement,
         refit=refitted,
+        way=trials[0].way,
         ann_recall=1
         - search_loss(lineage.tuned.index, taken.model, _answered(context, prepared, taken.model)),
         titles=_titles(prepared.passages, judgement.comparison.tuned_outcomes),
@@ -104,12 +107,28 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     _keep(result, request)
     if result.promoted:
         promote(context, lineage)
+        _hand_over(lineage.tuned.index, request, trials)
     return result
+
+
+def _hand_over(index: VectorIndex, request: FinetuneRequest, trials: Sequence[Trial]) -> None:
+    """Keep with the index in service what was learned for its search, and the labelled questions.
+
+    All of them: in evaluation a question is not among the known ones while it is asked.
+    """
+    learned = trials[0].way.retrieval.learned
+    if learned is not None:
+        index.keep_fusion(learned.to_json())
+    if request.pairs is not None:
+        splits = [trial.material.split for trial in trials]
+        pairs = {pair.id: pair for one in splits for pair in (*one.train, *one.held_out)}
+        remember_pairs(index, pairs.values())
 
 
 def _check(request: FinetuneRequest) -> None:
     """Refuse what could not end well before anything is read."""
     plan_phases(request.options)
+    check_retrieval(request.retrieval)
     if request.split.folds and not request.refit:
         raise ConfigError(
             "--folds judges a recipe by several models, and only its refit on all pairs can be "
@@ -129,7 +148,7 @@ def _try_out(context: TrainingContext, request: FinetuneRequest) -> tuple[Prepar
         announce(context.progress, 2, STEPS, f"training{fold}")
         trained, frontier = train_one(context, request, prepared, material)
         announce(context.progress, 3, STEPS, f"scoring base and tuned on held-out questions{fold}")
-        trial = score_trial(context, prepared, material, trained)
+        trial = score_trial(context, prepared, material, trained, retrieval=request.retrieval)
         trials.append(replace(trial, frontier=frontier))
     return prepared, trials
 

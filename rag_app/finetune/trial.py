@@ -14,13 +14,19 @@ from rag_app.finetune.data.material import Material
 from rag_app.finetune.phases import TrainedModel, train_phases
 from rag_app.finetune.presets import QUICK, as_quick
 from rag_app.finetune.request import FinetuneRequest
+from rag_app.finetune.whole_way import WholeWay, learn_way, way_outcomes
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.models.plain import PlainEncode
 from rag_app.pairs import HeldOut, Question
+from rag_app.retrieve import RetrievalOptions
 
 if TYPE_CHECKING:
     from rag_app.finetune.prepare import Prepared
+
+
+# In evaluation both are exact.
+VECTOR_SEARCH = ("vector", "exact")
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,11 @@ class Trial:
     """A trained model, and what became of the questions of its split.
 
     Fields:
-        held_out: test questions, by what is new about them.
+        held_out: test questions, by what is new about them: base with vector search, and tuned with
+            the retriever that the verdict is about.
+        parts: where that is another one than vector search, base and tuned with each, by names
+            such as "tuned, vector".
+        way: that retriever.
         training: the training questions, which are no measure of quality.
         canary: out-of-domain questions.
         plain: test questions with plain `encode`, which leaves out prompts and the map on
@@ -48,6 +58,8 @@ class Trial:
     material: Material
     trained: TrainedModel
     held_out: dict[HeldOut, BaseAndTuned]
+    parts: dict[str, list[Outcome]]
+    way: WholeWay
     training: BaseAndTuned
     canary: BaseAndTuned | None
     plain: list[Outcome] | None
@@ -69,25 +81,57 @@ def train_one(
 
 
 def score_trial(
-    context: TrainingContext, prepared: "Prepared", material: Material, trained: TrainedModel
+    context: TrainingContext,
+    prepared: "Prepared",
+    material: Material,
+    trained: TrainedModel,
+    *,
+    retrieval: RetrievalOptions | None = None,
 ) -> Trial:
-    """Score the base and the trained model on the same questions over the same passages."""
+    """Score the base and the trained model on the same questions over the same passages.
+
+    Arguments:
+        retrieval: of the trained model, which the verdict is about; exact vector search unless
+            named.
+    """
+    retrieval = retrieval or RetrievalOptions()
     base, tuned = prepared.base.model, trained.model
     passages = embedded(context, prepared.passages, tuned)
+    sides = {"base": (prepared.passages, base), "tuned": (passages, tuned)}
 
-    def both(questions: Sequence[Question]) -> BaseAndTuned:
-        before, after = (
-            exact_outcomes(each, model, questions, cache=context.cache, progress=context.progress)
-            for each, model in ((prepared.passages, base), (passages, tuned))
+    def exact(side: str, questions: Sequence[Question]) -> list[Outcome]:
+        held, model = sides[side]
+        return exact_outcomes(
+            held, model, questions, cache=context.cache, progress=context.progress
         )
-        return BaseAndTuned(before, after)
 
+    def searched(side: str, questions: Sequence[Question]) -> list[Outcome]:
+        return way_outcomes(context, prepared, *sides[side], (way.retrieval, questions))
+
+    seed, tests = trained.options.seed, material.tests
+    way = learn_way(context, prepared, retrieval, material.train, seed=seed)
+    plain_way = retrieval.spec in VECTOR_SEARCH
+    after = exact if plain_way else searched
+    spec = retrieval.spec
+    parts = (
+        {}
+        if plain_way
+        else {
+            f"base, {spec}": searched("base", material.test),
+            "tuned, vector": exact("tuned", material.test),
+        }
+    )
     return Trial(
         material=material,
         trained=trained,
-        held_out={what: both(questions) for what, questions in material.tests.items()},
-        training=both(material.train),
-        canary=on_canary(context, prepared, tuned, seed=trained.options.seed),
+        held_out={
+            what: BaseAndTuned(exact("base", questions), after("tuned", questions))
+            for what, questions in tests.items()
+        },
+        parts=parts,
+        way=way,
+        training=BaseAndTuned(exact("base", material.train), exact("tuned", material.train)),
+        canary=on_canary(context, prepared, tuned, seed=seed),
         plain=_plain_outcomes(tuned, passages, material.test),
     )
 

@@ -10,7 +10,7 @@ from rag_app.pairs.pair import Pair
 def remember_pairs(index: VectorIndex, pairs: Iterable[Pair]) -> int:
     """Make the questions of pairs known to an index; returns how many it did not know yet.
 
-    Only pairs that no judgement is to be asked of: not those that were held out.
+    In evaluation a question is not among the known ones while it is asked.
 
     Raises:
         IndexLocked: another process writes the index.

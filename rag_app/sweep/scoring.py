@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import difference
 from rag_app.pairs import Pair, Question, build_questions
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 from rag_app.sweep.context import DEPTH, score_with_budget
-from rag_app.sweep.weight import learn_weights, tune_weight
+from rag_app.sweep.weight import tune_weight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +97,12 @@ class Scorer:
             setting = replace(setting, retrieval=retrieval)
         if setting.retrieval.to_be_learned:
             retrieval, reason = learn_weights(
-                searched, setting.retrieval, questions, self._tools, seed=self._seed
+                searched,
+                setting.retrieval,
+                questions,
+                self._tools,
+                learned_on="rag-app sweep",
+                seed=self._seed,
             )
             self.learned[setting.name] = reason
             setting = replace(setting, retrieval=retrieval)

@@ -1,14 +1,12 @@
-"""The weights of a hybrid that serve these questions best."""
+"""The share of the vector search in a hybrid that serves these questions best."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag_app.evaluate.learning import FIXED_WEIGHTS, learn_fusion
+from rag_app.evaluate.learning import FIXED_WEIGHTS
 from rag_app.evaluate.ranks import first_rank, reciprocal
-from rag_app.retrieve import Searched, Tools, Trace, build_retriever, rank_views
+from rag_app.retrieve import Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.fusion import FUSIONS
-from rag_app.retrieve.learned import VECTOR
 from rag_app.retrieve.options import RetrievalOptions
 
 if TYPE_CHECKING:
@@ -41,30 +39,6 @@ def tune_weight(
         return sum(map(_reciprocal_rank, fused, questions))
 
     return max(FIXED_WEIGHTS, key=mrr)
-
-
-def learn_weights(
-    searched: Searched,
-    options: RetrievalOptions,
-    questions: "Sequence[Question]",
-    tools: Tools,
-    *,
-    seed: int,
-) -> tuple[RetrievalOptions, str]:
-    """The options with learned weights, or with a fixed one where these are not certainly better.
-
-    Returns:
-        the options, and a sentence that says what came of it.
-    """
-    traces = [Trace(question.text) for question in questions]
-    views = rank_views(searched, options, traces, tools=tools)
-    learned = learn_fusion(
-        views, questions, depth=options.fetch_k, learned_on="rag-app sweep", seed=seed
-    )
-    if learned.certain:
-        return replace(options, learned=learned), learned.reason
-    weight = learned.weights.get(VECTOR, 0.0)
-    return replace(options, fusion="scores", hybrid_weight=weight), learned.reason
 
 
 def _reciprocal_rank(ranking: "Ranking", question: "Question") -> float:
