@@ -505,7 +505,7 @@ def material_of(
         synthetic,
         train_on=train_on,
         passages=passages,
-        model=WordModel(),
+        embed=WordModel().embed_queries,
         options=options or SplitOptions(),
         batch_size=8,
         seed=13,
@@ -604,7 +604,7 @@ def test_a_row_takes_the_chunk_that_is_most_like_the_question() -> None:
         make_pair("do apples grow", "a", None, None, "human"),
         make_pair("pears taste sweet, do apples", "a", 0, len(first), "human"),
     ]
-    rows = make_rows(pairs, passages, {"a": "c"}, model, batch_size=2)
+    rows = make_rows(pairs, passages, {"a": "c"}, model.embed_queries, batch_size=2)
     # Evidence beats likeness: the third pair's answer stands in the first chunk.
     texts = [passage_text(node) for node in nodes]
     assert [texts.index(row.passage) for row in rows] == [1, 0, 0]
@@ -624,7 +624,7 @@ def test_rows_are_grouped_by_document_where_batches_stay_full(
         for i, node in enumerate(nodes)
     ]
     clusters = {f"d{i}": f"cluster{i}" for i in range(documents)}
-    rows = make_rows(pairs, passages, clusters, model, batch_size=4)
+    rows = make_rows(pairs, passages, clusters, model.embed_queries, batch_size=4)
     if grouped_by == "document":
         assert {row.group for row in rows} == set(clusters.values())
     else:

@@ -160,7 +160,7 @@ def measure(corpus: Corpus, row: Row, device: str) -> dict[str, Any]:
         [],
         train_on="labelled",
         passages=passages,
-        model=base,
+        embed=base.embed_queries,
         options=SplitOptions(),
         batch_size=row.batch_size,
         seed=SEED,

@@ -64,7 +64,7 @@ def measure(corpus: Corpus, seed: int, kept: KeptOutcomes) -> dict[str, Any]:
         [],
         train_on="labelled",
         passages=passages,
-        model=base,
+        embed=base.embed_queries,
         options=SplitOptions(held_out="questions"),
         batch_size=options.batch_size,
         seed=seed,

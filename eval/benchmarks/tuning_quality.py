@@ -159,7 +159,7 @@ def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str =
         written,
         train_on=kind,
         passages=passages,
-        model=base,
+        embed=base.embed_queries,
         options=SplitOptions(),
         batch_size=TrainingOptions().batch_size,
         seed=seed,

@@ -7,8 +7,8 @@ with five folds. Three recipes: "right" (the defaults on the labels as they are,
 on all other pairs of the FAQ it gains), "shuffled" (each question is given the answer of another,
 so that there is nothing to learn and "promote" would be wrong) and "harmful" (a learning rate of
 a thousand times the default, on the right labels: "promote" would be wrong again). The truth is
-measured on the pairs that were not drawn. With --method adapter only the query adapter is trained,
-which takes seconds; with "full,adapter" the weights are, too.
+measured on 300 of the pairs that were not drawn. With --method adapter only the query adapter is
+trained, which takes seconds; with "full,adapter" the weights are, too.
 
 What is done is kept in eval/results/verdicts.json; a run that was stopped goes on.
 """
@@ -20,6 +20,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,12 @@ from rag_app.finetune.prepare import Prepared
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.trial import embedded, score_trial, train_one
 from rag_app.index import OpenIndex
-from rag_app.pairs import Pair, SplitOptions, build_questions, cluster_documents, document_texts
+from rag_app.pairs import Pair, SplitOptions, build_questions
 
 NAME = "verdicts"
 PAIRS = 150
 FOLDS = 5
+TRUTH = 300
 RECIPES = ("right", "shuffled", "harmful")
 WAYS = {"one split": SplitOptions(), "folds": SplitOptions(folds=FOLDS)}
 HARMFUL_RATE = 5e-2
@@ -70,7 +72,7 @@ def open_bench() -> Bench:
 
 
 def drawn(bench: Bench, recipe: str, number: int) -> tuple[list[Pair], list[Pair]]:
-    """The pairs of a resampling as the recipe labels them, and those that were not drawn."""
+    """The pairs of a resampling as the recipe labels them, and others that were not drawn."""
     chance = random.Random(number)  # noqa: S311
     taken = chance.sample(list(bench.pairs), PAIRS)
     ids = {pair.id for pair in taken}
@@ -80,7 +82,8 @@ def drawn(bench: Bench, recipe: str, number: int) -> tuple[list[Pair], list[Pair
             replace(pair, document_id=other.document_id, start=other.start, end=other.end)
             for pair, other in zip(taken, answers, strict=True)
         ]
-    return taken, [pair for pair in bench.pairs if pair.id not in ids]
+    others = [pair for pair in bench.pairs if pair.id not in ids]
+    return taken, chance.sample(others, TRUTH)
 
 
 def measure(bench: Bench, recipe: str, way: str, number: int, method: str) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def measure(bench: Bench, recipe: str, way: str, number: int, method: str) -> di
         [],
         train_on="labelled",
         passages=bench.passages,
-        model=bench.base.model,
+        embed=partial(bench.context.cache.embed_queries, bench.base.model),
         options=WAYS[way],
         batch_size=options.batch_size,
         seed=number,
@@ -129,8 +132,7 @@ def measure(bench: Bench, recipe: str, way: str, number: int, method: str) -> di
 
 def truth(bench: Bench, tuned: Any, others: Sequence[Pair]) -> float:
     """The change of MRR@10 on the pairs that were not drawn."""
-    nodes = bench.passages.nodes
-    questions = build_questions(others, nodes, cluster_documents(document_texts(nodes)))
+    questions = build_questions(others, bench.passages.nodes, {})
     cache = bench.context.cache
     before = exact_outcomes(bench.passages, bench.base.model, questions, cache=cache)
     after = exact_outcomes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rag_app.chunks import WHOLE_PASSAGES, Chunking
 from rag_app.errors import ConfigError, PairsError
@@ -155,7 +156,7 @@ def _materials(
         synthetic,
         train_on=request.train_on,
         passages=passages,
-        model=base.model,
+        embed=partial(context.cache.embed_queries, base.model),
         options=request.split,
         batch_size=request.options.batch_size,
         seed=request.options.seed,

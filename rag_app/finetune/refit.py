@@ -9,6 +9,7 @@ answers as the judged model does.
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def refit(
     material = all_pairs(
         [trial.material for trial in trials],
         prepared.passages,
-        prepared.base.model,
+        partial(context.cache.embed_queries, prepared.base.model),
         batch_size=batch_size,
     )
     recipe = common_recipe([trial.trained.recipe for trial in trials])

@@ -219,7 +219,7 @@ class _Tuning:
             [],
             train_on="labelled",
             passages=built.passages,
-            model=model,
+            embed=model.embed_queries,
             options=options,
             batch_size=TrainingOptions().batch_size,
             seed=self.seed,

@@ -10,7 +10,7 @@ from rag_app.documents import Columns
 from rag_app.errors import PairsError
 from rag_app.finetune.data.dev import DevSet
 from rag_app.finetune.data.negatives import NegativePool
-from rag_app.finetune.data.rows import dev_set, training_rows
+from rag_app.finetune.data.rows import EmbedQueries, dev_set, training_rows
 from rag_app.finetune.options import TrainingRow
 from rag_app.pairs import (
     MIN_PAIRS,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
     from rag_app.index import Passages
-    from rag_app.vectors import Embedder
 
 TrainOn = Literal["labelled", "synthetic", "both"]
 
@@ -108,7 +107,7 @@ def prepare_materials(
     *,
     train_on: TrainOn,
     passages: "Passages",
-    model: "Embedder",
+    embed: EmbedQueries,
     options: SplitOptions,
     batch_size: int,
     seed: int,
@@ -132,7 +131,7 @@ def prepare_materials(
     _require_enough(asked, unmatched=unmatched.count, self_answering=self_answering)
     given = SplitInput(asked, texts, passage_of(nodes), _group_of(nodes, options.group_by))
     shared = _Shared(
-        written, train_on if labelled else "labelled", passages, texts, model, batch_size
+        written, train_on if labelled else "labelled", passages, texts, embed, batch_size
     )
     return [
         _material(split, shared, seed=seed, unmatched=unmatched, self_answering=self_answering)
@@ -141,7 +140,7 @@ def prepare_materials(
 
 
 def all_pairs(
-    materials: Sequence[Material], passages: "Passages", model: "Embedder", *, batch_size: int
+    materials: Sequence[Material], passages: "Passages", embed: EmbedQueries, *, batch_size: int
 ) -> Material:
     """What trains on the pairs of all parts; nothing is held out.
 
@@ -152,7 +151,7 @@ def all_pairs(
     pairs = by_question({pair.id: pair for one in materials for pair in one.pairs}.values())
     clusters = first.split.clusters
     split = Split(pairs, [], [], clusters)
-    rows = training_rows(pairs, passages, clusters, model, batch_size=batch_size)
+    rows = training_rows(pairs, passages, clusters, embed, batch_size=batch_size)
     return replace(
         first,
         split=split,
@@ -179,7 +178,7 @@ class _Shared:
     train_on: TrainOn
     passages: "Passages"
     texts: Mapping[str, str]
-    model: "Embedder"
+    embed: EmbedQueries
     batch_size: int
 
 
@@ -193,7 +192,7 @@ def _material(
             "no pair is left to train on; write questions with `rag-app questions`, "
             "or label more pairs with --pairs"
         )
-    rows = training_rows(train, passages, clusters, shared.model, batch_size=shared.batch_size)
+    rows = training_rows(train, passages, clusters, shared.embed, batch_size=shared.batch_size)
     pool = negative_pool(split, passages)
     check_leaks(
         split,

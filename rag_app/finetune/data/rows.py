@@ -1,7 +1,7 @@
 """From pairs to what one training reads: rows with their passages, and a dev set."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from rag_app.chunks import PassageModel
     from rag_app.index import Passages
-    from rag_app.vectors import Embedder
+    from rag_app.vectors import Vectors
+
+# Questions -> (n, dim) float32, unit length.
+EmbedQueries = Callable[[Sequence[str]], "Vectors"]
 
 # Passages that a dev question is ranked among, besides the right ones: enough to tell epochs apart,
 # few enough to embed after each of them.
@@ -42,7 +45,7 @@ def training_rows(
     pairs: Sequence[Pair],
     passages: "Passages",
     clusters: Mapping[str, str],
-    model: "Embedder",
+    embed: EmbedQueries,
     *,
     batch_size: int,
 ) -> list[TrainingRow]:
@@ -59,7 +62,7 @@ def training_rows(
         sorted(row_of[chunk] for chunk in gold_chunks(pair, by_document[pair.document_id]))
         for pair in pairs
     ]
-    vectors = model.embed_queries([pair.question for pair in pairs])
+    vectors = embed([pair.question for pair in pairs])
     best = [
         max(gold, key=lambda row, v=vector: (float(passages.vectors[row] @ v), -row))  # type: ignore[misc]
         for gold, vector in zip(golds, vectors, strict=True)
