@@ -58,8 +58,9 @@ def measure(bench: Bench, kept: KeptOutcomes) -> dict[str, Any]:
 
     changes_of = changes_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
     started = time.perf_counter()
-    dev = bench.material.dev
-    chosen, frontier = back_off(context, bench.base, trained, dev=dev, changes_of=changes_of)
+    chosen, frontier = back_off(
+        context, bench.base, trained, material=bench.material, changes_of=changes_of
+    )
     seconds = time.perf_counter() - started
     row: dict[str, Any] = {
         "corpus": bench.corpus.name,

@@ -219,8 +219,8 @@ def train(bench: Bench, name: str) -> EmbeddingModel:
 def harmless(bench: Bench, context: TrainingContext, trained: TrainedModel) -> TrainedModel:
     """Weakened as `rag-app finetune` does, by the bench's out-of-domain questions."""
     changes_of = changes_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
-    dev = bench.material.dev
-    return back_off(context, bench.base, trained, dev=dev, changes_of=changes_of)[0]
+    material = bench.material
+    return back_off(context, bench.base, trained, material=material, changes_of=changes_of)[0]
 
 
 def _train_llama_index(bench: Bench) -> EmbeddingModel:

@@ -2,7 +2,9 @@
 
 First goes the map on questions, then ever more of the tuned weights: their averages with the base's
 win back more out of domain than they give up in domain (Wortsman et al. 2022, "Robust fine-tuning
-of zero-shot models", arXiv 2109.01903). Out-of-domain questions choose, never test ones.
+of zero-shot models", arXiv 2109.01903). Each average is tried with a map made for it, and without:
+the map brings much of the gain, and its gate keeps it from out-of-domain questions. These choose,
+never test questions.
 """
 
 import hashlib
@@ -15,8 +17,9 @@ from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
+from rag_app.finetune.data.material import Material
 from rag_app.finetune.options import REPORT_FILE, read_report, write_report
-from rag_app.finetune.phases import BLEND, TrainedModel, folder_name
+from rag_app.finetune.phases import BLEND, TrainedModel, folder_name, with_map
 from rag_app.finetune.train.blend import set_blend
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.training_lock import training_lock
@@ -60,7 +63,7 @@ def back_off(
     base: EmbeddingModel,
     trained: TrainedModel,
     *,
-    dev: DevSet | None,
+    material: Material,
     changes_of: ChangesOf,
 ) -> tuple[TrainedModel, list[Candidate]]:
     """The strongest form that does no certain harm, and those that were tried, strongest first.
@@ -71,12 +74,12 @@ def back_off(
         TrainingError: another process is making the same form.
     """
     tried: list[Candidate] = []
-    for name, form in _strong_to_mild(context, base, trained):
+    for name, form in _strong_to_mild(context, base, trained, material):
         context.progress(f"out-of-domain questions: {name}", 0, 0)
         changes = changes_of(form.model)
         if not tried and not certainly_fell(changes):
             return trained, []
-        candidate = _measure(context, name, (base, form.model), dev, changes)
+        candidate = _measure(context, name, (base, form.model), material.dev, changes)
         if not candidate.harms:
             report = replace(form.report, saved_dev_mrr=candidate.dev_mrr)
             return replace(form, report=report), [*tried, replace(candidate, chosen=True)]
@@ -86,7 +89,7 @@ def back_off(
 
 
 def _strong_to_mild(
-    context: TrainingContext, base: EmbeddingModel, trained: TrainedModel
+    context: TrainingContext, base: EmbeddingModel, trained: TrainedModel, material: Material
 ) -> Iterator[tuple[str, TrainedModel]]:
     """Each form by its name, made when it is asked for; a map alone has no milder one."""
     yield AS_TRAINED, trained
@@ -96,7 +99,12 @@ def _strong_to_mild(
     if weights.options.method != ADAPTER:
         for share in SHARES:
             if share < weights.options.blend:
-                yield f"blend {share:g}", blended(context, base, weights, share)
+                milder = blended(context, base, weights, share)
+                if trained.without_map:
+                    yield f"blend {share:g}", with_map(context, base, material, milder)
+                    yield f"blend {share:g}, {NO_MAP}", milder
+                else:
+                    yield f"blend {share:g}", milder
 
 
 def _measure(

@@ -168,6 +168,29 @@ def _train_phases(
     return TrainedModel(model, _together(reports), options, tuple(recipe), without_map)
 
 
+def with_map(
+    context: TrainingContext,
+    base: EmbeddingModel,
+    material: Material,
+    weights: TrainedModel,
+) -> TrainedModel:
+    """Weights with a map on questions made for them.
+
+    Raises:
+        TrainingError: training diverges.
+    """
+    options = weights.options
+    phase = Phase(ADAPTER, ADAPTER_LOSS)
+    model, report = _train_phase(context, phase, weights.model, material, _scaled(options, base))
+    return TrainedModel(
+        model,
+        _together([weights.report, report]),
+        replace(options, method=f"{options.method},{ADAPTER}"),
+        (*weights.recipe, FixedPhase(phase, report.best_epoch, report.whitening)),
+        weights,
+    )
+
+
 def follow_recipe(
     context: TrainingContext,
     base: EmbeddingModel,

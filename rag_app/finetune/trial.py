@@ -77,7 +77,7 @@ def train_one(
     if canary is None or not prepared.canary_guards:
         return trained, []
     changes_of = changes_on(canary, base, cache=context.cache, seed=options.seed)
-    return back_off(context, base, trained, dev=material.dev, changes_of=changes_of)
+    return back_off(context, base, trained, material=material, changes_of=changes_of)
 
 
 def score_trial(
