@@ -6,7 +6,7 @@ held out question by question, while other questions of the same passage are tra
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -153,10 +153,7 @@ def _hold_back(
 ) -> tuple[list[Pair], list[Pair]]:
     """Pairs to keep, and about `wanted` to hold back, whose passages all keep another wording."""
     wordings = _by_wording(pairs)
-    left: dict[str, int] = defaultdict(int)
-    for same in wordings.values():
-        for passage in _passages(same, passage_of):
-            left[passage] += 1
+    left = _wordings_of_passages(wordings, passage_of)
     held: list[Pair] = []
     for name in _shuffled(wordings, seed):
         same = wordings[name]
@@ -174,39 +171,49 @@ def _folds(given: SplitInput, options: SplitOptions, folds: int, *, seed: int) -
     """Splits in each of which another part of the questions is held out."""
     names = [str(number) for number in range(folds)]
     clusters = joined_documents(given.pairs, given.texts, given.group_of)
-    by_document: dict[str, list[Pair]] = {name: [] for name in names}
+    nothing: dict[str, list[Pair]] = {name: [] for name in names}
+    by_document, by_question_alone = nothing, nothing
     if options.held_out != "questions":
-        count = len({clusters[pair.document_id] for pair in given.pairs})
-        if count < folds:
-            raise PairsError(
-                f"the pairs are about {count} documents or groups of near-duplicates, too few for "
-                f"{folds} folds; use --folds {count}, or label questions to other documents"
-            )
-        by_document = deal_documents(
-            given.pairs, clusters, dict.fromkeys(names, 1 / folds), seed=seed
-        )
-    by_wording: dict[str, list[Pair]] = {name: [] for name in names}
+        by_document = _deal_clusters(given, clusters, names, seed=seed)
     if options.held_out != "documents":
-        by_wording = _deal_wordings(given, by_document, seed=seed)
-        known = sum(map(len, by_wording.values()))
-        if options.held_out == "auto" and known < FEWEST_KNOWN:
-            by_wording = {name: [] for name in names}
-        else:
-            _require_known(by_wording[max(names, key=lambda name: len(by_wording[name]))], given)
+        dealt = _deal_wordings(given, by_document, seed=seed)
+        known = [pair for pairs in dealt.values() for pair in pairs]
+        if options.held_out != "auto" or len(known) >= FEWEST_KNOWN:
+            _require_known(known, given)
+            by_question_alone = dealt
     return [
-        _fold(given, options, clusters, by_document[name], by_wording[name], seed) for name in names
+        _fold(given, options, clusters, (by_document[name], by_question_alone[name]), seed=seed)
+        for name in names
     ]
+
+
+def _deal_clusters(
+    given: SplitInput, clusters: Mapping[str, str], names: Sequence[str], *, seed: int
+) -> dict[str, list[Pair]]:
+    """Fold -> pairs that are held out there by document."""
+    count = len({clusters[pair.document_id] for pair in given.pairs})
+    if count < len(names):
+        raise PairsError(
+            f"the pairs are about {count} documents or groups of near-duplicates, too few for "
+            f"{len(names)} folds; use --folds {count}, or label questions to other documents"
+        )
+    return deal_documents(given.pairs, clusters, dict.fromkeys(names, 1 / len(names)), seed=seed)
 
 
 def _fold(
     given: SplitInput,
     options: SplitOptions,
     clusters: dict[str, str],
-    test: Sequence[Pair],
-    known: Sequence[Pair],
+    held_out: tuple[Sequence[Pair], Sequence[Pair]],
+    *,
     seed: int,
 ) -> Split:
-    """One fold: what is held out neither by document nor by question is train and dev."""
+    """One fold.
+
+    Arguments:
+        held_out: by document, and by question; the others are train and dev.
+    """
+    test, known = held_out
     held = {pair.id for pair in (*test, *known)}
     rest = [pair for pair in given.pairs if pair.id not in held]
     wanted = options.dev_share * len(given.pairs)
@@ -235,10 +242,7 @@ def _deal_wordings(
     wordings = _by_wording(given.pairs)
     document_fold = {pair.id: name for name, pairs in by_document.items() for pair in pairs}
     turn: dict[str, int] = {}
-    count: dict[str, int] = defaultdict(int)
-    for same in wordings.values():
-        for passage in _passages(same, given.passage_of):
-            count[passage] += 1
+    count = _wordings_of_passages(wordings, given.passage_of)
     dealt: dict[str, list[Pair]] = {name: [] for name in names}
     for name in _shuffled(wordings, seed):
         same = wordings[name]
@@ -264,6 +268,13 @@ def _by_wording(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
     for pair in pairs:
         wordings[clusters[pair.id]].append(pair)
     return wordings
+
+
+def _wordings_of_passages(
+    wordings: Mapping[str, Sequence[Pair]], passage_of: Callable[[Pair], str]
+) -> Counter[str]:
+    """In how many wordings each passage is asked for."""
+    return Counter(passage for same in wordings.values() for passage in _passages(same, passage_of))
 
 
 def _passages(pairs: Iterable[Pair], passage_of: Callable[[Pair], str]) -> list[str]:
