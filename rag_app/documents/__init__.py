@@ -7,6 +7,7 @@ reading   the table of readers, and the one function that runs them
 """
 
 from rag_app.documents.content import Content
+from rag_app.documents.left_out import LeftOut
 from rag_app.documents.reading import (
     READERS,
     Reader,
@@ -23,6 +24,7 @@ __all__ = [
     "Columns",
     "Content",
     "Failure",
+    "LeftOut",
     "ReadResult",
     "Reader",
     "Row",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
+from rag_app.documents.left_out import LeftOut
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, dump_questions
@@ -43,6 +44,7 @@ class Content:
         page_starts: character offset at which each page begins.
         merged: further rows or passages of the file with this very text, which this one stands for.
         questions: that it is known to answer.
+        left_out: what is in no document of the file; stands with the file's first content.
     """
 
     text: str
@@ -54,6 +56,7 @@ class Content:
     page_starts: Sequence[int] | None = None
     merged: int = 0
     questions: Sequence[KnownQuestion] = ()
+    left_out: Sequence[LeftOut] = ()
 
 
 def field_key(name: object) -> str:

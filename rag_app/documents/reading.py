@@ -1,13 +1,15 @@
 """Files and folders -> documents; one bad file never stops the others."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_app.documents.bounded import ReadingProcess
 from rag_app.documents.content import Content, to_document
 from rag_app.documents.corpora import read_json, read_jsonl
 from rag_app.documents.html import read_html
+from rag_app.documents.left_out import LeftOut
 from rag_app.documents.markdown import read_markdown
 from rag_app.documents.pdf import read_pdf
 from rag_app.documents.plain import read_text
@@ -48,12 +50,14 @@ class ReadResult:
     Fields:
         merged: rows of tables, and passages of corpora, that repeat another of their file and are
             one document with it.
+        left_out: of files that were read, what is in no document.
     """
 
     documents: "list[Document]"
     failures: list[Failure]
     skipped: list[Path]
     merged: int = 0
+    left_out: dict[Path, list[LeftOut]] = field(default_factory=dict)
 
 
 def read_documents(
@@ -83,34 +87,54 @@ def read_documents(
     failures, skipped = [*found.failures, *read.failures], [*found.skipped, *read.skipped]
     if not read.documents and not failures:
         raise DocumentError(_nothing(skipped))
-    return ReadResult(
-        read.documents,
-        sorted(failures, key=lambda failure: failure.path),
-        sorted(skipped),
-        read.merged,
-    )
+    failures.sort(key=lambda failure: failure.path)
+    return replace(read, failures=failures, skipped=sorted(skipped))
 
 
 def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> ReadResult:
     """Read these files; those of kinds or contents that hold no documents are skipped."""
-    documents: list[Document] = []
-    failures, skipped = [], []
+    result = ReadResult([], [], [])
     merged = 0
-    for done, source in enumerate(sources, 1):
-        try:
-            contents = READERS[source.path.suffix.lower()](source)
-            read = [to_document(source, content) for content in contents]
-        except DocumentError as error:
-            failures.append(Failure(source.path, str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever a library makes of a file, others go on
-            failures.append(Failure(source.path, _unreadable(error)))
-        else:
-            documents += read
-            skipped += [] if read else [source.path]
-            merged += sum(content.merged for content in contents)
-        progress("read", done, len(sources), source.id)
-    documents.sort(key=lambda document: document.id_)
-    return ReadResult(documents, failures, skipped, merged)
+    with ReadingProcess() as process:
+        for done, source in enumerate(sources, 1):
+            try:
+                contents = _contents(source, process)
+                read = [to_document(source, content) for content in contents]
+            except DocumentError as error:
+                result.failures.append(Failure(source.path, str(error)))
+            else:
+                result.documents.extend(read)
+                result.skipped.extend([] if read else [source.path])
+                merged += sum(content.merged for content in contents)
+                if left := [one for content in contents for one in content.left_out]:
+                    result.left_out[source.path] = left
+            progress("read", done, len(sources), source.id)
+    result.documents.sort(key=lambda document: document.id_)
+    return replace(result, merged=merged)
+
+
+def _contents(source: Source, process: ReadingProcess) -> list[Content]:
+    """Read a file in the process that can be ended.
+
+    With a reader that a program added, or where the system starts no process, here.
+    """
+    reader = READERS[source.path.suffix.lower()]
+    own = reader.__module__.startswith("rag_app.documents.")
+    return process.read(source) if own and process.starts() else contents_of(source)
+
+
+def contents_of(source: Source) -> list[Content]:
+    """Read one file in this process.
+
+    Raises:
+        DocumentError: it cannot be read, for whatever reason.
+    """
+    try:
+        return READERS[source.path.suffix.lower()](source)
+    except DocumentError:
+        raise
+    except Exception as error:  # whatever a library makes of a file, others go on
+        raise DocumentError(_unreadable(error)) from error
 
 
 def why_skipped(path: Path) -> str:
@@ -119,7 +143,10 @@ def why_skipped(path: Path) -> str:
     if kind not in READERS:
         return f"is of a kind that is not read; those that are: {' '.join(sorted(READERS))}"
     if kind == ".json":
-        return "is JSON, but no EmbeddingQAFinetuneDataset with queries, corpus, relevant_docs"
+        return (
+            "is JSON, but no array of objects with question and answer, or with text, and no "
+            "EmbeddingQAFinetuneDataset with queries, corpus, relevant_docs"
+        )
     return "holds questions or labels, and no documents"
 
 

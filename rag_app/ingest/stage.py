@@ -12,7 +12,7 @@ from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from rag_app.documents import Failure, ReadResult
+    from rag_app.documents import Failure, LeftOut, ReadResult
     from rag_app.index import Catalog, IndexInfo, IndexModel, OpenIndex, SyncReport, Workspace
 
 # Failed files that are named where nothing could be read.
@@ -25,6 +25,7 @@ class IngestReport:
 
     Fields:
         merged: rows with an answer that another row of the table has; one document with it.
+        left_out: of files that were read, what is in no document.
         warnings: sentences for the user.
     """
 
@@ -37,6 +38,7 @@ class IngestReport:
     merged: int
     chunks: int
     seconds: float
+    left_out: "dict[Path, list[LeftOut]]" = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -196,6 +198,7 @@ def ingest_reading(
         failures=reading.failures,
         skipped=reading.skipped,
         merged=reading.merged,
+        left_out=reading.left_out,
         chunks=index.count(),
         seconds=time.monotonic() - started,
         warnings=[*warnings, *_cut_chunks(model, sync), *_endless_questions(reading)],
