@@ -318,7 +318,7 @@ def test_json_values_with_an_inner_structure(tmp_path: Path) -> None:
     ]
     result = read(tmp_path / "a.jsonl", "\n\n".join(map(json.dumps, lines)))
     found = {document.text: document.metadata.get("tags") for document in result.documents}
-    assert found == {"B.": "x, y", "One.\n\nTwo.": None}
+    assert found == {"B.": ["x", "y"], "One.\n\nTwo.": None}
     assert said(result) == [
         '1 object under "answer" (line 1)',
         '1 object under "more" (line 3)',

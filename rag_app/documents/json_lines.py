@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rag_app.documents.cells import Cell, Table
-from rag_app.documents.content import field_key
+from rag_app.documents.content import field_key, is_nested
 from rag_app.documents.left_out import left_out
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
@@ -61,13 +61,6 @@ def object_table(objects: Sequence[Numbered], *, noun: str = "line") -> Table:
         for entry in left_out(f'objects under "{key}"', noun, [n for k, n in nested if k == key])
     ]
     return Table(tuple(columns), records, numbers, left_out=left)
-
-
-def is_nested(value: object) -> bool:
-    """Whether a value has an inner structure, and is no list of plain values."""
-    if isinstance(value, list):
-        return not all(isinstance(one, str | int | float) or one is None for one in value)
-    return isinstance(value, dict)
 
 
 def cell_of(value: object) -> Cell:

@@ -5,6 +5,8 @@ import re
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,30})")
 _FRACTION = re.compile(r"-?(?:0|[1-9][0-9]{0,30})\.[0-9]{1,30}")
 
+_NUMBER = re.compile(r"[-+]?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+
 
 def as_written(text: str) -> int | float | str:
     """A number if writing it gives the same text again, else the text.
@@ -20,3 +22,14 @@ def as_written(text: str) -> int | float | str:
     elif _FRACTION.fullmatch(text):
         number = float(text)
     return text if number is None or str(number) != text else number
+
+
+def written_number(value: object) -> float | None:
+    """The value of a text that is a number and nothing else; None of everything else.
+
+    >>> written_number("1.10"), written_number("1.2.3"), written_number(1.5)
+    (1.1, None, None)
+    """
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        return None
+    return float(value)
