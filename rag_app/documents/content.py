@@ -25,7 +25,8 @@ Value = Scalar | list[str]
 
 # Ours, and what LlamaIndex's vector stores write: a file's own field gets a trailing underscore.
 _RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts", KNOWN_QUESTIONS} | {
-    *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type")
+    *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type"),
+    *("page", "page_end", "table_header", "begins_in_code"),
 }
 _LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a key
 # Every chunk carries the title: a line of megabytes would be copied thousands of times.

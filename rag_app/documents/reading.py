@@ -11,6 +11,7 @@ from rag_app.documents.corpora import read_json, read_jsonl
 from rag_app.documents.html import read_html
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.markdown import read_markdown
+from rag_app.documents.noise import without_data_uris
 from rag_app.documents.pdf import read_pdf
 from rag_app.documents.plain import read_text
 from rag_app.documents.sources import Failure, Source, find_sources
@@ -51,6 +52,7 @@ class ReadResult:
         merged: rows of tables, and passages of corpora, that repeat another of their file and are
             one document with it.
         left_out: of files that were read, what is in no document.
+        empty: named paths that hold nothing to read, with the sentence that says so.
     """
 
     documents: "list[Document]"
@@ -58,6 +60,7 @@ class ReadResult:
     skipped: list[Path]
     merged: int = 0
     left_out: dict[Path, list[LeftOut]] = field(default_factory=dict)
+    empty: dict[Path, str] = field(default_factory=dict)
 
 
 def read_documents(
@@ -65,6 +68,7 @@ def read_documents(
     *,
     question_column: str = "question",
     answer_column: str = "answer",
+    may_be_empty: bool = False,
     progress: Progress = silent,
 ) -> ReadResult:
     """Read every file below the named paths into LlamaIndex documents.
@@ -72,6 +76,7 @@ def read_documents(
     Arguments:
         paths: files and folders; hidden ones inside a folder are passed over.
         question_column, answer_column: what tables of questions and answers call them.
+        may_be_empty: a path that does not exist, or holds nothing to read, is no error.
     Returns:
         Documents whose ids are the same wherever the folder lies: its name and the path below,
         and for one of several documents in a file "#" and its own id or its text's hash.
@@ -79,16 +84,18 @@ def read_documents(
         DocumentError: a path that does not exist or holds nothing to read; two files, one id.
     """
     found = find_sources(paths, suffixes=READERS)
+    if found.empty and not may_be_empty:
+        raise DocumentError(next(iter(found.empty.values())))
     sources = [
         replace(source, question_column=question_column, answer_column=answer_column)
         for source in found.sources
     ]
     read = read_sources(sources, progress=progress)
     failures, skipped = [*found.failures, *read.failures], [*found.skipped, *read.skipped]
-    if not read.documents and not failures:
-        raise DocumentError(_nothing(skipped))
+    if not read.documents and not failures and not may_be_empty:
+        raise DocumentError(nothing_in(skipped))
     failures.sort(key=lambda failure: failure.path)
-    return replace(read, failures=failures, skipped=sorted(skipped))
+    return replace(read, failures=failures, skipped=sorted(skipped), empty=found.empty)
 
 
 def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> ReadResult:
@@ -130,7 +137,9 @@ def contents_of(source: Source) -> list[Content]:
         DocumentError: it cannot be read, for whatever reason.
     """
     try:
-        return READERS[source.path.suffix.lower()](source)
+        return [
+            without_data_uris(content) for content in READERS[source.path.suffix.lower()](source)
+        ]
     except DocumentError:
         raise
     except Exception as error:  # whatever a library makes of a file, others go on
@@ -161,6 +170,7 @@ def _unreadable(error: Exception) -> str:
     return f"cannot be read ({reason}); save it again, or remove it"
 
 
-def _nothing(skipped: Sequence[Path]) -> str:
+def nothing_in(skipped: Sequence[Path]) -> str:
+    """Why files that were found give no documents."""
     names = ", ".join(str(path) for path in skipped[:3])
     return f"no documents in {names}; name files that hold text: {' '.join(sorted(READERS))}"
