@@ -26,6 +26,7 @@ from pydantic import PrivateAttr
 
 from rag_app.errors import ConfigError
 from rag_app.known import KNOWN_QUESTIONS
+from rag_app.text.layout import Layout
 from rag_app.text.sentences import SENTENCE_SPLITTERS, Span
 from rag_app.vectors import Embedder
 
@@ -35,12 +36,22 @@ if TYPE_CHECKING:
 
 # Of a document's metadata only this is embedded with a chunk: it says what the chunk is about.
 EMBEDDED_KEY = "title"
+# Embedded too, of a chunk that begins among the rows of a table: what its columns are.
+TABLE_HEADER = "table_header"
+_EMBEDDED = (EMBEDDED_KEY, TABLE_HEADER)
 PAGE_STARTS = "page_starts"
+# Of a chunk whose first lines belong to a block of code that began before.
+BEGINS_IN_CODE = "begins_in_code"
 # Of a document and not of its chunks.
 _DOCUMENT_KEYS = {PAGE_STARTS, KNOWN_QUESTIONS}
 # What a chunk's metadata has besides its document's.
-CHUNK_KEYS = ("document_hash", "chunk_index", "chunk_count", "page")
+CHUNK_KEYS = (
+    *("document_hash", "chunk_index", "chunk_count", "page", "page_end"),
+    *(TABLE_HEADER, BEGINS_IN_CODE),
+)
 SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
+# Characters; what is longer is no token, but a word without a blank in it.
+LONGEST_TOKEN = 64
 
 
 class PassageModel(Embedder, Protocol):
@@ -152,9 +163,10 @@ class SentenceChunker(NodeParser):
         # A title as long as a chunk must not leave the text no room; ingest counts what is cut.
         budget = max(budget, self.chunk_size // 2)
         overlap = min(self.chunk_overlap, budget // 2)
-        sentences = fitting(SENTENCE_SPLITTERS[self.sentences](text), text, tokens, budget)
-        spans = pack(sentences, text, tokens, budget=budget, overlap=overlap)
-        return build_nodes(document, text, spans)
+        layout = Layout.of(text)
+        page = _Page(tokens, layout, budget)
+        sentences = fitting(layout.with_rows(SENTENCE_SPLITTERS[self.sentences](text)), page)
+        return build_nodes(document, text, pack(sentences, page, overlap=overlap), layout=layout)
 
 
 class TokenSpans:
@@ -163,7 +175,13 @@ class TokenSpans:
     def __init__(self, tokenizer: "Tokenizer", text: str) -> None:
         self.text = text
         encoding = tokenizer.encode(text, add_special_tokens=False)
-        self.starts = [start for start, end in encoding.offsets if end > start]
+        self.starts = [
+            place
+            for start, end in encoding.offsets
+            if end > start
+            # A word that a tokenizer does not know is one token to it, however long.
+            for place in range(start, end, end - start if end - start <= LONGEST_TOKEN else 4)
+        ]
 
     def count(self, start: int, end: int) -> int:
         """Tokens that begin in text[start:end]."""
@@ -187,101 +205,148 @@ class TokenSpans:
         return [*pieces, (start, end)]
 
 
-def fitting(sentences: Sequence[Span], text: str, tokens: TokenSpans, budget: int) -> list[Span]:
+@dataclass(frozen=True)
+class _Page:
+    """A text that is cut: its tokens, its tables and code, and the tokens of a chunk."""
+
+    tokens: TokenSpans
+    layout: Layout
+    budget: int
+
+    @property
+    def text(self) -> str:
+        return self.layout.text
+
+    def room(self, start: int) -> int:
+        """Tokens of a chunk that begins here: among a table's rows, less those of its header."""
+        header = table_header(self.layout, start)
+        return self.budget - (self.tokens.count(*header) if header else 0)
+
+    def announces(self, sentence: Span) -> bool:
+        """Whether a sentence is a heading or a table's header, which must not end a chunk."""
+        start = sentence[0]
+        is_heading = self.text.startswith("#", start) and not self.layout.in_code(start)
+        return is_heading or self.layout.is_header(start)
+
+
+# Characters of a header that chunks repeat; one that is longer is no header.
+_LONGEST_HEADER = 400
+
+
+def table_header(layout: Layout, start: int) -> Span | None:
+    """The header that a chunk repeats which begins here, among the rows of a table."""
+    header = layout.header(start)
+    return header if header and header[1] - header[0] <= _LONGEST_HEADER else None
+
+
+def fitting(sentences: Sequence[Span], page: _Page) -> list[Span]:
     """Cut sentences that are longer than a chunk, so that their headings still fit before them."""
     pieces: list[Span] = []
     announced = None
     for start, end in sentences:
-        reserved = 0 if announced is None else tokens.count(announced, start)
-        pieces += tokens.cut((start, end), budget, reserved=reserved)
-        if not _is_heading((start, end), text):
+        reserved = 0 if announced is None else page.tokens.count(announced, start)
+        pieces += page.tokens.cut((start, end), page.room(start), reserved=reserved)
+        if not page.announces((start, end)):
             announced = None
         elif announced is None:
             announced = start
     return pieces
 
 
-def pack(
-    sentences: Sequence[Span], text: str, tokens: TokenSpans, *, budget: int, overlap: int
-) -> list[Span]:
-    """Join neighbouring sentences into spans of at most `budget` tokens."""
+def pack(sentences: Sequence[Span], page: _Page, *, overlap: int) -> list[Span]:
+    """Join neighbouring sentences into spans of at most the page's budget of tokens."""
     spans: list[Span] = []
     first = 0
     while first < len(sentences):
         after = first + 1
         start = sentences[first][0]
-        while after < len(sentences) and tokens.count(start, sentences[after][1]) <= budget:
+        room = page.room(start)
+        while after < len(sentences) and page.tokens.count(start, sentences[after][1]) <= room:
             after += 1
         if after < len(sentences):
-            after = _leave_headings(sentences, text, first, after)
+            after = _leave_headings(sentences, page, first, after)
         spans.append((start, sentences[after - 1][1]))
         if after == len(sentences):
             break
-        first = _step_back(sentences, text, tokens, first, after, budget=budget, overlap=overlap)
+        first = _step_back(sentences, page, first, after, overlap=overlap)
     return spans
 
 
-def _leave_headings(sentences: Sequence[Span], text: str, first: int, after: int) -> int:
+def _leave_headings(sentences: Sequence[Span], page: _Page, first: int, after: int) -> int:
     """Give headings at the end of a chunk to the next one, which they announce."""
     last = after
-    while last - 1 > first and _is_heading(sentences[last - 1], text):
+    while last - 1 > first and page.announces(sentences[last - 1]):
         last -= 1
     return last
 
 
 def _step_back(
-    sentences: Sequence[Span],
-    text: str,
-    tokens: TokenSpans,
-    first: int,
-    after: int,
-    *,
-    budget: int,
-    overlap: int,
+    sentences: Sequence[Span], page: _Page, first: int, after: int, *, overlap: int
 ) -> int:
     """The sentence with which the next chunk begins, so that at most `overlap` tokens repeat.
 
     Nothing repeats where the next new sentence would not fit behind it: a chunk must bring
     something new.
     """
+    count = page.tokens.count
     back = after
     end = sentences[after - 1][1]
-    new = next((i for i in range(after, len(sentences)) if not _is_heading(sentences[i], text)), -1)
+    new = next((i for i in range(after, len(sentences)) if not page.announces(sentences[i])), -1)
     while (
         back - 1 > first
-        and tokens.count(sentences[back - 1][0], end) <= overlap
-        and tokens.count(sentences[back - 1][0], sentences[new][1]) <= budget
+        and count(sentences[back - 1][0], end) <= overlap
+        and count(sentences[back - 1][0], sentences[new][1]) <= page.room(sentences[back - 1][0])
     ):
         back -= 1
     return back
 
 
-def _is_heading(sentence: Span, text: str) -> bool:
-    return text.startswith("#", sentence[0])
+def build_nodes(
+    document: BaseNode, text: str, spans: Sequence[Span], *, layout: Layout | None = None
+) -> list[TextNode]:
+    """Nodes for the spans of one document, linked in order, each with all it needs to be found.
 
-
-def build_nodes(document: BaseNode, text: str, spans: Sequence[Span]) -> list[TextNode]:
-    """Nodes for the spans of one document, linked in order, each with all it needs to be found."""
+    Arguments:
+        layout: of the text; found unless given.
+    """
     metadata = {key: value for key, value in document.metadata.items() if key not in _DOCUMENT_KEYS}
     page_starts: list[int] = json.loads(document.metadata.get(PAGE_STARTS, "[]"))
+    layout = layout or Layout.of(text)
     digest = document_hash(document)
     nodes = []
-    for index, (start, end) in enumerate(spans):
+    for index, span in enumerate(spans):
         own = {"document_hash": digest, "chunk_index": index, "chunk_count": len(spans)}
-        if page_starts:
-            own["page"] = bisect.bisect_right(page_starts, start)
-        nodes.append(_node(document.node_id, text, (start, end), {**metadata, **own}))
+        place = _pages(span, page_starts) | _within(span[0], layout)
+        nodes.append(_node(document.node_id, text, span, {**metadata, **own, **place}))
     for before, behind in itertools.pairwise(nodes):
         before.relationships[NodeRelationship.NEXT] = behind.as_related_node_info()
         behind.relationships[NodeRelationship.PREVIOUS] = before.as_related_node_info()
     return nodes
 
 
+def _pages(span: Span, page_starts: Sequence[int]) -> dict[str, int]:
+    """The page on which a chunk begins and, where that is another, the one on which it ends."""
+    if not page_starts:
+        return {}
+    start, end = span
+    first = bisect.bisect_right(page_starts, start)
+    last = bisect.bisect_right(page_starts, end - 1)
+    return {"page": first, "page_end": last} if last > first else {"page": first}
+
+
+def _within(start: int, layout: Layout) -> dict[str, Any]:
+    """What a chunk that begins here is in the middle of: a table, a block of code."""
+    header = table_header(layout, start)
+    if header:
+        return {TABLE_HEADER: layout.text[slice(*header)].rstrip()}
+    return {BEGINS_IN_CODE: True} if layout.in_code(start) else {}
+
+
 def _node(document_id: str, text: str, span: Span, metadata: dict[str, Any]) -> TextNode:
     from llama_index.core.schema import RelatedNodeInfo
 
     start, end = span
-    hidden = [key for key in metadata if key != EMBEDDED_KEY]
+    hidden = [key for key in metadata if key not in _EMBEDDED]
     node = TextNode(
         text=text[start:end],
         start_char_idx=start,
@@ -299,7 +364,10 @@ def _node(document_id: str, text: str, span: Span, metadata: dict[str, Any]) -> 
 
 
 def passage_text(node: BaseNode) -> str:
-    """What is embedded for a chunk, in ingest, training and evaluation alike: title and text."""
+    """What is embedded for a chunk, in ingest, training and evaluation alike.
+
+    Its title, the header of the table that it goes on with, and its text.
+    """
     text: str = node.get_content(metadata_mode=MetadataMode.EMBED)
     return text
 

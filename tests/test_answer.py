@@ -74,6 +74,8 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "score": 0.75,
                 "chunk": "chunk at 0",
                 "question": None,
+                "page_end": None,
+                "table_header": None,
             },
             {
                 "n": 2,
@@ -88,6 +90,8 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "score": 0.25,
                 "chunk": "chunk at 100",
                 "question": None,
+                "page_end": None,
+                "table_header": None,
             },
         ],
         "cited": [1],

@@ -111,13 +111,95 @@ def test_metadata_of_a_markdown_file(tmp_path: Path) -> None:
         "date_epoch": 1709596800,
         "category": "Money",
         "product_line": "Lock",
-        "tags": "a, b",
+        "tags": ["a", "b"],
         "rank": 2,
         "share": 0.5,
         "draft": False,
         "path_": "/mine",
         "doc_id_": 7,
     }
+
+
+FRONT = """version: 1.10
+zip: 01234
+country: NO
+opens: 12:30
+agreed: yes
+price: 1.1
+stock: -17
+draft: false
+hex: 0x1F
+big: 1_000
+exp: 1e3
+signed: +5
+years: [2023, 01, NO]
+quoted: "1.5"
+none: ~
+"""
+TOML = """title = "Refunds"
+date = 2024-03-05
+version = 1.10
+price = 1.1
+opens = 12:30:00
+tags = ["refund", "form"]
+draft = true
+[params]
+inner = 1
+"""
+
+
+def test_front_matter_is_kept_as_it_is_written(tmp_path: Path) -> None:
+    write(tmp_path / "a.md", f"---\n{FRONT}---\nBody")
+    metadata = read_documents([tmp_path / "a.md"]).documents[0].metadata
+    own = {key: value for key, value in metadata.items() if key in FRONT}
+    assert own == {
+        "version": "1.10",
+        "zip": "01234",
+        "country": "NO",
+        "opens": "12:30",
+        "agreed": "yes",
+        "price": 1.1,
+        "stock": -17,
+        "draft": False,
+        "hex": "0x1F",
+        "big": "1_000",
+        "exp": "1e3",
+        "signed": "+5",
+        "years": ["2023", "01", "NO"],
+        "quoted": "1.5",
+    }
+    numbers = {key: value for key, value in metadata.items() if key.endswith("__number")}
+    assert numbers == {
+        "version__number": 1.1,
+        "zip__number": 1234.0,
+        "signed__number": 5.0,
+        "quoted__number": 1.5,
+    }
+
+
+def test_front_matter_in_toml(tmp_path: Path) -> None:
+    write(tmp_path / "a.md", f"+++\n{TOML}+++\n# Heading\n")
+    result = read_documents([tmp_path / "a.md"])
+    (document,) = result.documents
+    assert document.text == "# Heading"
+    own = {key: document.metadata.get(key) for key in ("title", "date", "version", "price")}
+    assert own == {"title": "Refunds", "date": "2024-03-05", "version": "1.10", "price": 1.1}
+    assert document.metadata["opens"] == "12:30:00"
+    assert (document.metadata["tags"], document.metadata["draft"]) == (["refund", "form"], True)
+    assert [str(left) for left in result.left_out[tmp_path / "a.md"]] == [
+        "1 field with an inner structure (params)"
+    ]
+    for broken in ("x = = 1", "x = " + "[" * 5000):
+        write(tmp_path / "b.md", f"+++\n{broken}\n+++\nBody")
+        assert read_documents([tmp_path / "b.md"]).documents[0].text.endswith("+++\nBody")
+
+
+def test_a_document_with_thousands_of_fields_fails(tmp_path: Path) -> None:
+    write(tmp_path / "a.md", "".join(["---\n", *(f"k{n}: v\n" for n in range(800)), "---\nBody"]))
+    write(tmp_path / "b.md", "Body")
+    result = read_documents([tmp_path])
+    assert reasons(result) == {"a.md": "has 800 fields; 500 are the most, name fewer"}
+    assert len(result.documents) == 1
 
 
 def test_only_the_title_reaches_the_model(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_front_matter_may_use_a_few_aliases(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text(f"---\n{front}\n<<: *base\n---\nBody\n", "utf-8")
     (document,) = read_documents([tmp_path / "a.md"]).documents
     found = {key: document.metadata.get(key) for key in ("reviewer", "tags", "team")}
-    assert found == {"reviewer": "Kim", "tags": "Kim, Kim", "team": "Ops"}
+    assert found == {"reviewer": "Kim", "tags": ["Kim", "Kim"], "team": "Ops"}
     assert document.text == "Body"
 
 

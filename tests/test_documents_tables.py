@@ -197,7 +197,7 @@ def test_workbooks_made_to_hang_or_break_a_reader(tmp_path: Path) -> None:
     assert reasons["rows.xlsx"] == "has over 1,048,576 rows; split it into smaller files"
     assert reasons["column.xlsx"].startswith("cannot be parsed (ValueError: ")
     assert reasons["cut.xlsx"].startswith("is not an .xlsx workbook")
-    assert reasons["bomb.xlsx"] == "unpacks to 3 GB; split it into smaller files"
+    assert reasons["bomb.xlsx"] == "unpacks to 3,072 MB; split it into smaller files"
 
 
 def test_a_beir_folder_gives_its_corpus(tmp_path: Path) -> None:

@@ -389,3 +389,34 @@ def test_an_empty_name_is_refused(docs: Path, storage: Path) -> None:
     run(docs, storage)
     with pytest.raises(ConfigError, match="the name of the index is empty"):
         run(docs, storage, name="")
+
+
+def test_what_was_indexed_of_a_folder_that_is_empty_now_goes(tmp_path: Path, storage: Path) -> None:
+    for name in ("shop", "cam"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.md").write_text(f"All about the {name}.", "utf-8")
+    run(tmp_path, storage)
+    (tmp_path / "shop" / "a.md").unlink()
+    report = run(tmp_path / "shop", storage)
+    assert report.sync.removed == [f"{tmp_path.name}/shop/a.md"]
+    assert report.chunks == 1
+    with pytest.raises(DocumentError, match="shop holds no file to read; name files"):
+        run(tmp_path / "shop", storage)
+    shutil.rmtree(tmp_path / "cam")
+    with pytest.raises(DocumentError, match="camp does not exist"):
+        run(tmp_path / "camp", storage)
+    assert run(tmp_path / "cam", storage).sync.removed == [f"{tmp_path.name}/cam/a.md"]
+
+
+def test_documents_of_a_renamed_folder_are_named(tmp_path: Path, storage: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.md").write_text("All about it.", "utf-8")
+    run(tmp_path / "old", storage)
+    (tmp_path / "old").rename(tmp_path / "new")
+    report = run(tmp_path / "new", storage)
+    assert (report.sync.added, report.chunks) == (["new/a.md"], 2)
+    assert report.warnings[-1] == (
+        f"1 document is indexed whose file is gone: old/a.md. `rag-app ingest "
+        f"{tmp_path / 'old'}` removes what is not there any more"
+    )
+    assert run(tmp_path / "old", storage).sync.removed == ["old/a.md"]

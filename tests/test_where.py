@@ -405,13 +405,15 @@ VALUES: dict[str, list[Any]] = {
     "category": ["billing", "cam", "17", "two words", ""],
     "카테고리": ["결제", "환불 및 반품", "배송"],
     "page": [0, 1, 2, 17, -3, 2**53 + 1, 2**63 - 1, -(2**63)],
-    "price": [17, 17.0, 17.5, -17, -17.5, 0.3, 0, 1e20, -0.5, 18],
+    "price": [17, 17.0, 17.5, -17, -17.5, 0.3, 0, 1e20, -0.5, 18, 1.1, 1, 0.1, 99.95, -1.1, -1, 99],
     "mixed": ["17", 17, 17.5, True, False, "true", "x", 1, 0.0],
     "draft": [True, False],
     "date": ["2022-12-31", "2023-01-01", "2023-06-15", "2024-02-29"],
+    "tags": [["refund", "form"], ["form"], ["17"], "form", 17, None],
     "nothing": [None, "x"],
 }
 NUMBERS = ["17", "17.5", "-17.5", "0.3", "0", "1e20", str(2**53 + 1), "-0.5", "1", "17.0"]
+NUMBERS += ["1.1", "0.1", "99.95", "-1.1"]
 PERIODS = {
     "2023": ("2023-01-01", "2023-12-31"),
     "2023-06": ("2023-06-01", "2023-06-30"),
@@ -423,18 +425,26 @@ PERIODS = {
 Test = Callable[[Metadata], bool]
 
 
-def same(found: Any, text: str) -> bool:
+def same(found: Any, text: str, key: str) -> bool:
     """Whether a value of the metadata is the one that is typed."""
+    if isinstance(found, list):
+        return text in found
     if isinstance(found, bool):
         return str(found).lower() == text.lower()
     if isinstance(found, int | float):
-        return found == read_number(text)
+        # Where texts stand beside numbers, 1e20 and 17.50 are texts.
+        texts = any(isinstance(value, str) for value in VALUES[key])
+        return found == read_number(text) and not (texts and text == "1e20")
     return bool(found == text)
 
 
 def compare(found: Any, sign: str, value: Any) -> bool:
     return bool({"<": found < value, "<=": found <= value, ">": found > value,
                  ">=": found >= value}[sign])  # fmt: skip
+
+
+def holds(found: Any, sign: str, value: Any) -> bool:
+    return (found == value) == (sign == "=") if sign in ("=", "!=") else compare(found, sign, value)
 
 
 def random_comparison(chance: random.Random) -> tuple[str, Test]:
@@ -452,12 +462,14 @@ def random_comparison(chance: random.Random) -> tuple[str, Test]:
                 type(row.get(key)) in (int, float) and compare(row[key], sign, read_number(text))
             ),
         )
-    texts = [str(value) for value in VALUES[key] if value is not None] + NUMBERS
+    values = [value for value in VALUES[key] if value is not None]
+    texts = [str(value) for value in values if not isinstance(value, list)] + NUMBERS
+    texts += ["refund", "form"]
     chosen = chance.sample(texts, chance.randint(1, 5) if "in" in sign else 1)
     quoted = ", ".join(f"'{text}'" for text in chosen)
     typed = f"{key} {sign} ({quoted})" if "in" in sign else f"{key} {sign} {quoted}"
     wanted = sign in ("=", "in")
-    return typed, lambda row: any(same(row.get(key), text) for text in chosen) == wanted
+    return typed, lambda row: any(same(row.get(key), text, key) for text in chosen) == wanted
 
 
 def random_date(chance: random.Random, sign: str) -> tuple[str, Test]:
@@ -611,3 +623,58 @@ def test_the_keys_of_an_index_and_their_types(
     assert (
         Catalog(tmp_path).make("empty", Catalog(tmp_path).open("words").info).metadata_keys() == {}
     )
+
+
+FLOATS = [1.1, 0.1, 99.95, -1.1, 0.3, -0.07, 1e-5, 123456.789, 2.675, 9.9, 1 / 3, 7.5, 1, 0, -1, 99]
+
+
+def test_numbers_with_fractions_are_found_in_chroma(tmp_path: Path) -> None:
+    chance = random.Random(13)  # noqa: S311 - not a secret
+    values = FLOATS + [round(chance.uniform(-100, 100), chance.randint(1, 6)) for _ in range(60)]
+    index = make_index(tmp_path, [{"price": value} for value in values])
+    for value in values:
+        for sign in ("=", "!=", "<", "<=", ">", ">="):
+            found = parse_where(f"price {sign} {value!r}", index.metadata_keys(), today=TODAY)
+            expected = [str(n) for n, other in enumerate(values) if holds(other, sign, value)]
+            assert sorted(index.ids_where(found.filters)) == sorted(expected), (sign, value)
+
+
+def test_a_list_is_equal_to_what_it_contains(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"tags": ["refund", "form"]}, {"tags": ["form"]}, {}]
+    index = make_index(tmp_path, rows)
+    expected = {
+        "tags = refund": ["0"],
+        "tags != refund": ["1", "2"],
+        "tags in (refund, form)": ["0", "1"],
+        "tags not in (refund, form)": ["2"],
+        "not tags = form": ["2"],
+        "tags = 'refund, form'": [],
+    }
+    for text, ids in expected.items():
+        found = parse_where(text, index.metadata_keys(), today=TODAY)
+        assert sorted(index.ids_where(found.filters)) == ids, text
+        assert [str(n) for n, row in enumerate(rows) if found.matches(row)] == ids, text
+    (node,) = index.get_nodes(["0"])
+    assert node.metadata["tags"] == ["refund", "form"]
+
+
+def test_what_is_written_with_zeros_is_found_as_written_and_has_an_order(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"version": "1.10", "version__number": 1.1},
+        {"version": 1.1},
+        {"version": 1.9},
+        {"version": "beta"},
+    ]
+    index = make_index(tmp_path, rows)
+    expected = {
+        "version = 1.10": ["0"],
+        "version = 1.1": ["1"],
+        "version != 1.10": ["1", "2", "3"],
+        "version >= 1.1": ["0", "1", "2"],
+        "version < 1.5": ["0", "1"],
+        "version in (1.10, beta)": ["0", "3"],
+    }
+    for text, ids in expected.items():
+        found = parse_where(text, index.metadata_keys(), today=TODAY)
+        assert sorted(index.ids_where(found.filters)) == ids, text
+        assert [str(n) for n, row in enumerate(rows) if found.matches(row)] == ids, text

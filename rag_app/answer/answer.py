@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rag_app.answer.citations import Checked, best_sentence, check_citations
+from rag_app.chunks import TABLE_HEADER
 from rag_app.llm.fence import fence
 from rag_app.retrieve.known import KNOWN_QUESTION
 from rag_app.text.normalise import visible
@@ -26,6 +27,9 @@ class Citation:
         chunk: the id of the chunk that was found.
         question: the nearest of the questions that it is known to answer, with `row`, `sheet`,
             `origin` and `place`; None where none is known.
+        page, page_end: of a PDF, on which the passage begins and ends; the end only where that is
+            another page.
+        table_header: of the table whose rows the passage begins with; not a part of `text`.
     """
 
     n: int
@@ -40,11 +44,21 @@ class Citation:
     score: float
     chunk: str = ""
     question: dict[str, Any] | None = None
+    page_end: int | None = None
+    table_header: str | None = None
 
     @property
     def shown(self) -> str:
-        """The passage as a language model sees it: title and text, nothing invisible."""
-        return visible(f"{self.title}\n{self.text}")
+        """The passage as a language model sees it, with its title, nothing invisible."""
+        header = f"{self.table_header}\n" if self.table_header else ""
+        return visible(f"{self.title}\n{header}{self.text}")
+
+    @property
+    def pages(self) -> str:
+        """ "page 3", "pages 3-4", or nothing."""
+        if self.page is None:
+            return ""
+        return f"pages {self.page}-{self.page_end}" if self.page_end else f"page {self.page}"
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -220,4 +234,6 @@ def _citation(n: int, hit: "NodeWithScore") -> Citation:
         score=float(hit.score or 0.0),
         chunk=node.node_id,
         question=metadata.get(KNOWN_QUESTION),
+        page_end=metadata.get("page_end"),
+        table_header=metadata.get(TABLE_HEADER),
     )

@@ -73,7 +73,9 @@ def _show_passages(run: Run, found: "Answer") -> None:
     for citation in found.citations:
         show_head(run, citation)
         if found.text is None:
-            lines = filter(str.strip, citation.text.splitlines())
+            lines = filter(
+                str.strip, f"{citation.table_header or ''}\n{citation.text}".splitlines()
+            )
             run.say("\n".join(f"    {line}" for line in lines))
         else:
             snippet = " ".join(citation.text.split())
@@ -85,6 +87,8 @@ def _show_excerpts(run: Run, found: "Answer", excerpts: "Excerpts") -> None:
     texts = [visible(citation.text) for citation in found.citations]
     for citation, part in zip(found.citations, excerpts(found.asked, texts), strict=True):
         show_head(run, citation)
+        if citation.table_header:
+            run.say(f"    {citation.table_header.splitlines()[0]}")
         before = f"    {part.before}"
         marked = (len(before), len(before) + len(part.sentence))
         run.say_marked(f"{before}{part.sentence}{part.after}", marked=marked)
@@ -92,7 +96,7 @@ def _show_excerpts(run: Run, found: "Answer", excerpts: "Excerpts") -> None:
 
 def head(citation: "Citation") -> str:
     """A passage's number, score, title and place, on one line."""
-    page = f", page {citation.page}" if citation.page else ""
+    page = f", {citation.pages}" if citation.pages else ""
     date = f", {citation.date}" if citation.date else ""
     place = f"{citation.document}{page}, characters {citation.start}-{citation.end}{date}"
     title = f"{citation.title}  " if citation.title else ""

@@ -269,6 +269,7 @@ def finetune(
         **_batch_size(batch_size),
     }
     options = {key: value for key, value in given.items() if value is not None}
+    _check_test_share(test_share)
     workspace = workspace_of(settings)
     if dimensions is not None:
         own = model or workspace.base_model(index) or settings.model
@@ -305,6 +306,17 @@ def finetune(
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
     run.result(result.to_json())
+
+
+def _check_test_share(share: float) -> None:
+    """Refuse to train where nothing is held out to judge by."""
+    from rag_app.errors import ConfigError
+
+    if not 0 < share < 1:
+        raise ConfigError(
+            f"--test-share is {share:g}; the verdict needs held-out questions: name a share "
+            "between 0 and 1, such as .3"
+        )
 
 
 def _batch_size(text: str | None) -> dict[str, Any]:

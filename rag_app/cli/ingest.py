@@ -1,8 +1,8 @@
 """`ingest`: documents into an index."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,13 @@ from rag_app.cli.flags import DATA, AnswerColumn, ChromaUrl, Dimensions, Questio
 from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import Run, command
 
+if TYPE_CHECKING:
+    from rag_app.documents import LeftOut
+
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
 SHOWN_FAILURES = 20
 SHOWN_SKIPPED = 5
+SHOWN_LEFT_OUT = 20
 
 
 EXAMPLES = (
@@ -100,6 +104,7 @@ def ingest(
     for warning in report.warnings:
         if warning not in told:
             run.warn(warning)
+    _say_left_out(run, report.left_out)
     _say_skipped(run, report.skipped)
     run.say(
         f"{len(sync.added)} added, {len(sync.changed)} changed, {len(sync.unchanged)} unchanged, "
@@ -126,6 +131,11 @@ def ingest(
             "removed": len(sync.removed),
             "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failures],
             "skipped": [{"path": str(p), "reason": why_skipped(p)} for p in report.skipped],
+            "left_out": [
+                {"path": str(path), "part": one.part, "count": one.count, "place": one.place}
+                for path, left in report.left_out.items()
+                for one in left
+            ],
             "merged": report.merged,
             "chunks": report.chunks,
             "known_questions": sync.known_questions,
@@ -135,6 +145,15 @@ def ingest(
             "seconds": round(report.seconds, 2),
         }
     )
+
+
+def _say_left_out(run: Run, left_out: "Mapping[Path, Sequence[LeftOut]]") -> None:
+    """Name what was left out of files that were read, one line a file."""
+    for path, left in list(left_out.items())[:SHOWN_LEFT_OUT]:
+        run.warn(f"{path} was read without {'; '.join(map(str, left))}")
+    if len(left_out) > SHOWN_LEFT_OUT:
+        more = len(left_out) - SHOWN_LEFT_OUT
+        run.warn(f"{more} more files were read without some part (all of them are in --json)")
 
 
 def _say_skipped(run: Run, skipped: Sequence[Path]) -> None:

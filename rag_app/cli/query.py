@@ -273,7 +273,7 @@ def _set_k(run: Run, session: "Session", value: str) -> None:
     if not value:
         run.say(f"{session.top_k} passages; /k N shows another number")
         return
-    if not value.isdigit() or not 1 <= int(value) <= 100:
+    if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= 100:
         raise ConfigError(f"/k takes a number from 1 to 100, not {value!r}")
     session.top_k = int(value)
     run.say(f"{value} passages from now on")

@@ -7,10 +7,12 @@ reading   the table of readers, and the one function that runs them
 """
 
 from rag_app.documents.content import Content
+from rag_app.documents.left_out import LeftOut
 from rag_app.documents.reading import (
     READERS,
     Reader,
     ReadResult,
+    nothing_in,
     read_documents,
     read_sources,
     why_skipped,
@@ -23,10 +25,12 @@ __all__ = [
     "Columns",
     "Content",
     "Failure",
+    "LeftOut",
     "ReadResult",
     "Reader",
     "Row",
     "Source",
+    "nothing_in",
     "read_documents",
     "read_rows",
     "read_sources",

@@ -2,22 +2,28 @@
 
 import csv
 import io
-import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, time
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from rag_app.documents.columns import holds_labels, named_columns
 from rag_app.documents.content import field_key
+from rag_app.documents.left_out import LeftOut, left_out
 from rag_app.documents.sources import MAX_DOCUMENT_CHARACTERS, Source, endless
+from rag_app.documents.xlsx import Sheet, read_sheets
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode
 
 _DELIMITERS = ",;\t"
-_MAX_UNZIPPED_BYTES = 1024**3
-_MAX_SHEET_ROWS = 1_048_576  # what Excel itself holds
+# Lines that may stand above a header: a title, the date of the export.
+_MOST_ABOVE = 20
+
+# Of one row: column from 1 -> cell.
+Cells = Mapping[int, str]
+# A list is several values: paragraphs of a text, or a field with several.
+Cell = str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -27,56 +33,70 @@ class Table:
     Fields:
         numbers: of each record, its row as a spreadsheet counts: from 1, the header too.
         sheet: its name, in a workbook that has several.
+        left_out: what is in no record.
+        unsaved: rows with a formula whose value was not saved.
     """
 
     columns: tuple[str, ...]
-    records: list[dict[str, str]]
+    records: Sequence[Mapping[str, Cell]]
     numbers: Sequence[int] = ()
     sheet: str = ""
+    left_out: Sequence[LeftOut] = ()
+    unsaved: Sequence[int] = ()
 
 
 def csv_tables(source: Source) -> list[Table]:
     """Read a .csv file; of comma, semicolon and tab, the one that parts the header most."""
     text = decode(source.read_bytes())
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    return [_delimited(text, delimiter=max(_DELIMITERS, key=header.count))]
+    lines = [line for line in text.splitlines()[: 2 * _MOST_ABOVE] if line.strip()]
+    header = max(lines[:_MOST_ABOVE], key=_most_delimiters, default="")
+    return [_delimited(text, source, delimiter=max(_DELIMITERS, key=header.count))]
 
 
 def tsv_tables(source: Source) -> list[Table]:
     """Read a .tsv file, with quoted cells or, where that does not fit, without quoting."""
     text = decode(source.read_bytes())
     try:
-        return [_delimited(text, delimiter="\t")]
+        return [_delimited(text, source, delimiter="\t")]
     except DocumentError:
-        return [_delimited(text, delimiter="\t", quoted=False)]
+        return [_delimited(text, source, delimiter="\t", quoted=False)]
 
 
 def xlsx_tables(source: Source) -> list[Table]:
     """Read every sheet of an .xlsx workbook; of formulas, the values it was saved with."""
     data = io.BytesIO(source.read_bytes())
     try:
-        sheets = _sheets(data)
+        with zipfile.ZipFile(data) as archive:
+            sheets = read_sheets(archive)
     except DocumentError:
+        raise
+    except zipfile.BadZipFile:
+        raise DocumentError(
+            "is not an .xlsx workbook (an old .xls, or one with a password?); save it as .xlsx"
+        ) from None
+    except MemoryError:
         raise
     except Exception as error:  # whatever ZIP and XML inside make the parsers raise
         reason = f"{type(error).__name__}: {error}"
         raise DocumentError(f"cannot be parsed ({reason}); save it again, or as CSV") from error
-    several = len(sheets) > 1
-    return [_table(lines, sheet=name if several else "") for name, lines in sheets]
+    return [_sheet_table(sheet, source, alone=len(sheets) == 1) for sheet in sheets]
 
 
-def _sheets(data: io.BytesIO) -> list[tuple[str, list[list[str]]]]:
-    from openpyxl import load_workbook
-
-    _refuse_archive(data)
-    with warnings.catch_warnings():
-        # Styles, validation and pictures that openpyxl does not know are no part of the text.
-        warnings.simplefilter("ignore")
-        workbook = load_workbook(data, read_only=True, data_only=True)
-        return [(sheet.title, list(_sheet_lines(sheet))) for sheet in workbook.worksheets]
+def _most_delimiters(line: str) -> int:
+    return max(map(line.count, _DELIMITERS))
 
 
-def _delimited(text: str, *, delimiter: str, quoted: bool = True) -> Table:
+def _sheet_table(sheet: Sheet, source: Source, *, alone: bool) -> Table:
+    name = "" if alone else sheet.name
+    rows = sheet.rows.items()
+    table = _table(rows, source, sheet=name, surplus="left out")
+    left = [*table.left_out]
+    if sheet.comments:
+        left.append(LeftOut("comments on cells", sheet.comments, name and f"sheet {name}"))
+    return replace(table, left_out=left, unsaved=sheet.unsaved)
+
+
+def _delimited(text: str, source: Source, *, delimiter: str, quoted: bool = True) -> Table:
     lines: list[list[str]] = []
     begins = 1
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
@@ -97,7 +117,8 @@ def _delimited(text: str, *, delimiter: str, quoted: bool = True) -> Table:
                 f"has a stray or unclosed quotation mark in the row that begins on line {begins}; "
                 'inside a quoted cell write it twice ("")'
             ) from None
-    return _table(lines)
+    rows = ((number, dict(enumerate(line, 1))) for number, line in enumerate(lines, 1))
+    return _table(rows, source, surplus="refused")
 
 
 @contextmanager
@@ -110,55 +131,62 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _table(lines: Iterable[Sequence[str]], *, sheet: str = "") -> Table:
-    """Make a table of lines of cells, of which the first that is not blank is the header."""
-    filled = [(number, line) for number, line in enumerate(lines, 1) if any(map(str.strip, line))]
+def _table(
+    rows: Iterable[tuple[int, Cells]],
+    source: Source,
+    *,
+    sheet: str = "",
+    surplus: Literal["left out", "refused"],
+) -> Table:
+    """Make a table of numbered rows.
+
+    Arguments:
+        surplus: what becomes of cells under no column: of text they show a wrong delimiter.
+    """
+    filled = [(number, cells) for number, cells in rows if any(map(str.strip, cells.values()))]
     if not filled:
-        return Table((), [])
-    (_, header), *rows = filled
-    columns = tuple(map(field_key, header))
-    records = []
-    for number, row in rows:
-        if any(map(str.strip, row[len(columns) :])):
-            raise DocumentError(
-                f"has {len(row)} cells in row {number} under {len(columns)} columns; "
-                "put quotation marks around a cell that holds the delimiter"
-            )
-        record: dict[str, str] = {}
-        for column, cell in zip(columns, row, strict=False):
-            record.setdefault(column, cell)
-        records.append(record)
-    return Table(columns, records, [number for number, _ in rows], sheet)
-
-
-def _refuse_archive(data: io.BytesIO) -> None:
-    """Refuse what is no workbook, and one made to fill the memory."""
-    try:
-        with zipfile.ZipFile(data) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-    except zipfile.BadZipFile:
+        return Table((), [], sheet=sheet)
+    at = _header(filled[:_MOST_ABOVE], source)
+    columns = {column: field_key(cell) for column, cell in filled[at][1].items()}
+    above, below = filled[:at], filled[at + 1 :]
+    beyond = [number for number, cells in below if _is_beyond(cells, columns)]
+    if beyond and surplus == "refused":
+        count = len(dict(below)[beyond[0]])
         raise DocumentError(
-            "is not an .xlsx workbook (an old .xls, or one with a password?); save it as .xlsx"
-        ) from None
-    if size > _MAX_UNZIPPED_BYTES:
-        raise DocumentError(f"unpacks to {size / 1024**3:.0f} GB; split it into smaller files")
+            f"has {count} cells in row {beyond[0]} under {len(columns)} columns; "
+            "put quotation marks around a cell that holds the delimiter"
+        )
+    in_sheet = f"sheet {sheet}, row" if sheet else "row"
+    return Table(
+        tuple(columns.values()),
+        [_record(cells, columns) for _, cells in below],
+        [number for number, _ in below],
+        sheet,
+        [
+            *left_out("rows above the header", in_sheet, [number for number, _ in above]),
+            *left_out("rows with cells under no column", in_sheet, beyond),
+        ],
+    )
 
 
-def _sheet_lines(sheet: Any) -> Iterator[list[str]]:
-    # Some programs write A1 as the extent of every sheet, and only that cell would be read.
-    sheet.reset_dimensions()
-    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-        # openpyxl makes up every row before one that is numbered a billion.
-        if number > _MAX_SHEET_ROWS:
-            raise DocumentError(f"has over {_MAX_SHEET_ROWS:,} rows; split it into smaller files")
-        yield [_cell_text(value) for value in row]
+def _header(rows: Sequence[tuple[int, Cells]], source: Source) -> int:
+    """Which row names the columns: the first that names those that are looked for, else the first.
+
+    Above it a title may stand.
+    """
+    for at, (_, cells) in enumerate(rows):
+        columns = {field_key(cell) for cell in cells.values()}
+        if all(named_columns(columns, source)) or holds_labels(columns, source):
+            return at
+    return 0
 
 
-def _cell_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime) and value.time() == time():
-        return value.date().isoformat()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+def _is_beyond(cells: Cells, columns: Mapping[int, str]) -> bool:
+    return any(cell.strip() for column, cell in cells.items() if column not in columns)
+
+
+def _record(cells: Cells, columns: Mapping[int, str]) -> dict[str, str]:
+    record: dict[str, str] = {}
+    for column, name in columns.items():
+        record.setdefault(name, cells.get(column, ""))
+    return record

@@ -7,26 +7,35 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
+from rag_app.documents.left_out import LeftOut
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, dump_questions
 from rag_app.text.dates import date_fields, without_date
 from rag_app.text.language import guess_language
 from rag_app.text.normalise import normalise
+from rag_app.text.written import written_number
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
 Scalar = str | int | float | bool
+# A list has one or more strings.
+Value = Scalar | list[str]
 
 # Ours, and what LlamaIndex's vector stores write: a file's own field gets a trailing underscore.
 _RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts", KNOWN_QUESTIONS} | {
-    *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type")
+    *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type"),
+    *("page", "page_end", "table_header", "begins_in_code"),
 }
 _LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a key
 # Every chunk carries the title: a line of megabytes would be copied thousands of times.
 _LONGEST_TITLE = 1_000
 _INT64 = 2**63
+# Chroma stores some 2,000 keys of a chunk, and with more it loses the whole index.
+_MOST_FIELDS = 500
+# Beside a text that is a number, as 1.10 or 01234: its value, for an order.
+NUMBER_SUFFIX = "__number"
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Content:
         page_starts: character offset at which each page begins.
         merged: further rows or passages of the file with this very text, which this one stands for.
         questions: that it is known to answer.
+        left_out: what is in no document of the file; stands with the file's first content.
     """
 
     text: str
@@ -54,6 +64,14 @@ class Content:
     page_starts: Sequence[int] | None = None
     merged: int = 0
     questions: Sequence[KnownQuestion] = ()
+    left_out: Sequence[LeftOut] = ()
+
+
+def is_nested(value: object) -> bool:
+    """Whether a value has an inner structure, and is no list of plain values."""
+    if isinstance(value, list | tuple):
+        return not all(isinstance(one, Scalar | date) or one is None for one in value)
+    return isinstance(value, Mapping)
 
 
 def field_key(name: object) -> str:
@@ -83,9 +101,9 @@ def to_document(source: Source, content: Content) -> "Document":
     )
 
 
-def _metadata(source: Source, content: Content) -> dict[str, Scalar]:
-    fields = _scalars(content.fields)
-    metadata: dict[str, Scalar] = {"path": str(source.path), "kind": content.kind}
+def _metadata(source: Source, content: Content) -> dict[str, Value]:
+    fields = _values(content.fields)
+    metadata: dict[str, Value] = {"path": str(source.path), "kind": content.kind}
     metadata["language"] = _language(fields, content.text)
     if title := _title(source, content, fields):
         metadata["title"] = title
@@ -98,15 +116,28 @@ def _metadata(source: Source, content: Content) -> dict[str, Scalar]:
         if key not in ("title", "date") and metadata.get(key) != value:
             taken = key in _RESERVED or key in metadata
             metadata[f"{key}_" if taken else key] = value
-    return metadata
+    return metadata | _numbers(metadata, fields)
 
 
-def _title(source: Source, content: Content, fields: Mapping[str, Scalar]) -> str | None:
-    own = fields.get("title") or normalise(content.title or "")
+def _numbers(metadata: Mapping[str, Value], fields: Mapping[str, Value]) -> dict[str, Scalar]:
+    """The values of the file's fields that are numbers and are kept as they are written."""
+    return {
+        f"{key}{NUMBER_SUFFIX}": number
+        for key in fields
+        if (number := written_number(metadata.get(key))) is not None
+    }
+
+
+def _title(source: Source, content: Content, fields: Mapping[str, Value]) -> str | None:
+    own = _joined(fields.get("title", "")) or normalise(content.title or "")
     if own or content.part is not None:
-        return _shortened(" ".join(str(own).split()))
+        return _shortened(" ".join(own.split()))
     stem = normalise(source.path.stem)
     return " ".join(without_date(stem).replace("-", " ").replace("_", " ").split()) or stem
+
+
+def _joined(value: Value) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _shortened(title: str) -> str:
@@ -117,25 +148,38 @@ def _shortened(title: str) -> str:
     return head if blank else title[:_LONGEST_TITLE]
 
 
-def _language(fields: Mapping[str, Scalar], text: str) -> str:
+def _language(fields: Mapping[str, Value], text: str) -> str:
     """Take the language that the file names (ko, en-US), else guess."""
     named = str(fields.get("language") or fields.get("lang") or "").lower()
     code = named.replace("_", "-").split("-")[0]
     return code if re.fullmatch("[a-z]{2,3}", code) else guess_language(text)
 
 
-def _scalars(fields: Mapping[str, object]) -> dict[str, Scalar]:
-    named = ((field_key(name), _scalar(value)) for name, value in fields.items())
+def _values(fields: Mapping[str, object]) -> dict[str, Value]:
+    """The fields that Chroma can store.
+
+    Raises:
+        DocumentError: there are too many.
+    """
+    if len(fields) > _MOST_FIELDS:
+        raise DocumentError(f"has {len(fields):,} fields; {_MOST_FIELDS} are the most, name fewer")
+    named = ((field_key(name), _value(value)) for name, value in fields.items())
     return {
         key: value for key, value in named if value is not None and 0 < len(key) <= _LONGEST_KEY
     }
 
 
-def _scalar(value: object) -> Scalar | None:
-    """Make a value one that Chroma stores; None for what is empty or has an inner structure."""
+def _value(value: object) -> Value | None:
     if isinstance(value, list | tuple):
         parts = [part for part in map(_scalar, value) if part is not None]
-        return ", ".join(map(str, parts)) or None
+        return [
+            str(part).lower() if isinstance(part, bool) else str(part) for part in parts
+        ] or None
+    return _scalar(value)
+
+
+def _scalar(value: object) -> Scalar | None:
+    """Make a value one that Chroma stores; None for what is empty or has an inner structure."""
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):

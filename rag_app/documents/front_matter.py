@@ -1,15 +1,18 @@
-"""Front matter: the YAML at the head of a Markdown file, read so that no file can run away."""
+"""Front matter: YAML or TOML at the head of a Markdown file, its values as they are written."""
 
 import re
+import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import DocumentError
+from rag_app.text.written import as_written
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.M | re.S)
+_TOML = re.compile(r"\+\+\+[ \t]*\n(.*?)^\+\+\+[ \t]*(?:\n|\Z)", re.M | re.S)
 _FIELD = re.compile(r"^(\w[\w -]{0,63}): +(\S.*)$", re.M)
 # Beyond, it is a text between two rules; PyYAML reads some 100 kB a second.
 _LONGEST = 100_000
@@ -21,7 +24,7 @@ _LONGEST_WRITTEN_OUT = _LONGEST
 def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     """Part a normalised text into front matter and body.
 
-    Front matter that is not valid YAML stays in the body, so that nothing is lost; the fields
+    Front matter that is not valid stays in the body, so that nothing is lost; the fields
     that stand whole on a line are taken from it all the same.
 
     Raises:
@@ -29,6 +32,8 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     """
     import yaml
 
+    if match := _TOML.match(text):
+        return _split_toml(match, text)
     match = _FRONT_MATTER.match(text)
     if match is None or len(match[1]) > _LONGEST:
         return {}, text
@@ -40,6 +45,14 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     if fields is not None and not isinstance(fields, dict):
         return {}, text
     return fields or {}, text[match.end() :]
+
+
+def _split_toml(match: re.Match[str], text: str) -> tuple[dict[str, Any], str]:
+    try:
+        fields = tomllib.loads(match[1], parse_float=as_written)
+    except (ValueError, RecursionError):
+        return {}, text
+    return fields, text[match.end() :]
 
 
 def _load(source: str) -> Any:
@@ -90,14 +103,28 @@ def _inner(node: "Node") -> "list[Node]":
 
 @cache
 def _loader() -> Any:
-    """A SafeLoader that leaves dates as written: YAML raises on 2024-02-30, and we keep it."""
+    """A SafeLoader by YAML 1.2, where NO, 01234 and 12:30 are text, that keeps what is written.
+
+    Dates too: YAML 1.1 raises on 2024-02-30, and we keep it.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
         pass
 
-    Loader.yaml_implicit_resolvers = {
-        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    Loader.yaml_implicit_resolvers = {}
+    for tag, pattern, first in _TYPES:
+        Loader.add_implicit_resolver(
+            f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), first
+        )
+    Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: as_written(node.value))
     return Loader
+
+
+# Tag, what it looks like, and what it may begin with.
+_TYPES = (
+    ("merge", r"<<", ["<"]),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"-?[0-9]+(?:\.[0-9]+)?", list("-0123456789")),
+)

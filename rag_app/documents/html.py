@@ -6,7 +6,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rag_app.documents.content import Content
-from rag_app.documents.html_inline import mark_inline
+from rag_app.documents.html_inline import keep_words, mark_inline
+from rag_app.documents.html_tables import join_cells, part_cells, spread_cells
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
@@ -23,14 +24,13 @@ _NEVER = (
 _AROUND = ("header", "footer", "aside")
 _MAIN = ("main", "article", "section")
 _LEAST_PROSE = 60
+_PARAGRAPHS = ("p", "ul", "ol", "dl", "table", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = (
     *("p", "div", "section", "article", "main", "blockquote", "pre", "ul", "ol", "dl", "dt", "dd"),
     *("table", "tr", "td", "th", "caption", "figure", "figcaption", "address", "details"),
     *("summary", "form", "fieldset", "hr", *_HEADINGS),
 )
-# What no cell of data holds, only one that lays out a page.
-_LAID_OUT = ("table", "ul", "ol", "pre", *_HEADINGS)
 _DATES = (
     *("date", "dc.date", "dcterms.date", "dcterms.issued", "article:published_time"),
     *("datepublished", "article:modified_time", "og:updated_time", "last-modified"),
@@ -61,7 +61,7 @@ def read_html(source: Source) -> list[Content]:
     markup = _decode_page(source.read_bytes())
     soup = _parse(markup)
     title, dates = _title(soup), _dates(soup)
-    text = _to_text(soup, markup)
+    text = _to_text(soup)
     if not text and markup.strip():
         raise DocumentError("holds no text outside scripts and menus; save it from a browser")
     return [Content(text, kind="html", title=title, dates=dates)]
@@ -76,7 +76,7 @@ def strip_tags(text: str) -> str:
     except DocumentError:
         # It only looked like HTML, and one odd cell is no reason to refuse its table.
         return text
-    return _to_text(soup, text, keep_lines=True)
+    return _to_text(soup, keep_lines=True)
 
 
 def _decode_page(data: bytes) -> str:
@@ -109,7 +109,7 @@ def _parse(markup: str) -> "BeautifulSoup":
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
         try:
-            soup = BeautifulSoup(_without_open_comments(markup), "html.parser")
+            soup = BeautifulSoup(_without_open_comments(keep_words(markup)), "html.parser")
         except ParserRejectedMarkup as error:
             reason = str(error).splitlines()[-1].strip()
             raise DocumentError(f"is not HTML ({reason}); mend it: tidy -m FILE") from error
@@ -147,21 +147,22 @@ def _dates(soup: "BeautifulSoup") -> list[str]:
     return [found[name] for name in _DATES if name in found]
 
 
-def _to_text(soup: "BeautifulSoup", markup: str, *, keep_lines: bool = False) -> str:
+def _to_text(soup: "BeautifulSoup", *, keep_lines: bool = False) -> str:
     """Write marks into the tree, then take its text.
 
     Arguments:
-        markup: what the tree was made of.
         keep_lines: line ends in the markup are the author's, as in a table cell.
     """
     _drop_boilerplate(soup)
-    mark_inline(soup, markup)
+    mark_inline(soup)
     if not keep_lines:
         _fold_blanks(soup)
-    _part_cells(soup)
+    part_cells(soup)
+    spread_cells(soup)
+    _number_items(soup)
     _mark_blocks(soup)
     for row in soup.find_all("tr"):
-        _join_cells(row)
+        join_cells(row)
     return normalise(_tidy(soup.get_text()))
 
 
@@ -175,16 +176,27 @@ def _drop_boilerplate(soup: "BeautifulSoup") -> None:
 
 
 def _opens_page(tag: "Tag", *, marked: bool) -> bool:
-    """Whether a header is a title block or a preamble, not the site's banner.
+    """Whether a header is a title block or a preamble, not the site's banner; an aside, a note.
 
     Arguments:
         marked: the page says where its content is; then only a paragraph of some length tells.
     """
+    if tag.name == "aside":
+        return not marked and _belongs_to_text(tag)
     if tag.name != "header":
         return False
     if any(len(paragraph.get_text()) >= _LEAST_PROSE for paragraph in tag.find_all("p")):
         return True
     return not marked and tag.find([*_HEADINGS, "p"]) is not None
+
+
+def _belongs_to_text(aside: "Tag") -> bool:
+    """Whether an aside stands among the paragraphs of a text, and is no list of links."""
+    text = aside.get_text()
+    linked = sum(len(link.get_text()) for link in aside.find_all("a"))
+    beside = (aside.find_previous_sibling(), aside.find_next_sibling())
+    among = any(tag is not None and tag.name in _PARAGRAPHS for tag in beside)
+    return among and linked * 2 < len(text)
 
 
 def _fold_blanks(soup: "BeautifulSoup") -> None:
@@ -196,16 +208,28 @@ def _fold_blanks(soup: "BeautifulSoup") -> None:
             string.replace_with(re.sub(r"[ \t\r\n\f]+", " ", string))
 
 
-def _part_cells(soup: "BeautifulSoup") -> None:
-    """Put rows and cells beside each other that HTML lets an author leave open.
+def _number_items(soup: "BeautifulSoup") -> None:
+    """Write the numbers of ordered lists: "see step 3" needs them."""
+    numbers: dict[int, int] = {}
+    for item in soup.find_all("li"):
+        within = item.find_parent(["ol", "ul", "menu"])
+        if within is None or within.name != "ol":
+            item.insert(0, "\n- ")
+            continue
+        last = numbers.get(id(within), _whole(within.get("start"), 1) - 1)
+        numbers[id(within)] = number = _whole(item.get("value"), last + 1)
+        item.insert(0, f"\n{_list_mark(number, str(within.get('type', '1')))}. ")
 
-    html.parser puts each of them into the one before.
-    """
-    for tag in soup.find_all(["tr", "td", "th"]):
-        same = {"tr"} if tag.name == "tr" else {"td", "th"}
-        outer = tag.find_parent(["table", "tr", *same])
-        if outer is not None and outer.name in same:
-            outer.insert_after(tag.extract())
+
+def _whole(value: object, default: int) -> int:
+    text = str(value or "")
+    return int(text) if re.fullmatch(r"-?[0-9]{1,6}", text) else default
+
+
+def _list_mark(number: int, kind: str) -> str:
+    if kind in ("a", "A") and 1 <= number <= 26:
+        return chr(ord(kind) + number - 1)
+    return str(number)
 
 
 def _mark_blocks(soup: "BeautifulSoup") -> None:
@@ -214,26 +238,19 @@ def _mark_blocks(soup: "BeautifulSoup") -> None:
     for tag in soup.find_all(_HEADINGS):
         if tag.get_text(strip=True):
             tag.insert(0, "#" * int(tag.name[1]) + " ")
-    for tag in soup.find_all("li"):
-        tag.insert(0, "\n- ")
+    for tag in soup.find_all("pre"):
+        if "\n" in (lines := tag.get_text().strip("\n")):
+            fence = "~~~" if "```" in lines else "```"
+            tag.clear()
+            tag.append(f"{fence}\n{lines}\n{fence}")
     for tag in soup.find_all(_BLOCKS):
         space = "\n" if tag.find_parent("li") else "\n\n"
         tag.insert(0, space)
         tag.append(space)
 
 
-def _join_cells(row: "Tag") -> None:
-    """Write a row of data as one line; a row that only lays out a page is left as blocks."""
-    cells = row.find_all(["td", "th"])
-    if any(len(cell.find_all("p")) > 1 or cell.find(_LAID_OUT) for cell in cells):
-        return
-    line = " | ".join(" ".join(cell.get_text().split()) for cell in cells)
-    row.clear()
-    row.append(f"{line}\n" if line.strip(" |") else "")
-
-
 def _tidy(text: str) -> str:
-    text = re.sub(r"^ ?(- |#{1,6} )\s+", r"\1", text, flags=re.M)
+    text = re.sub(r"^ ?(- |#{1,6} |\d+\. |[a-zA-Z]\. )[ \t]*\n*(?=\S)", r"\1", text, flags=re.M)
     text = re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)
     text = re.sub(r"^ (?=\S)", "", text, flags=re.M)

@@ -1,7 +1,6 @@
-"""What stands within a line of HTML and means something without its tag: raised, struck, no tag."""
+"""What stands within a line of HTML and means something: raised, lowered, struck, no tag."""
 
 import re
-from collections.abc import Set
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,23 +25,46 @@ _KNOWN = frozenset(_ELEMENTS.split())
 _STRUCK = ("del", "s", "strike")
 _NUMBER = re.compile(r"[\[(]?(?P<mark>\d{1,3}|[*†‡])[\])]?")
 _SIGNED = re.compile(r"[-+−]\d+")
+_VARIABLE = re.compile(r"[a-z](?:[-+−]\d+)?")
 # What is raised to a power: 10 and 2, a letter alone, a unit of length.
 _BASE = re.compile(r"(?<![\w.,$€£¥₩])(?:10|2|[b-zA-HJ-Z]|[cdkm]m|ft|in|yd|mi)$")
-_CLOSED = re.compile("</([a-z]+)", re.I)
+_CLOSED = re.compile(r"</([^\s<>/]+)")
+# A tag without values: <name>, <First Name>, <kim@example.com>, <https://example.com>.
+_BARE = re.compile(r"<(?P<name>[A-Za-z][^\s<>/\"'=]*)(?P<rest>[^<>\"'=]*)>")
 
 
-def mark_inline(soup: "BeautifulSoup", markup: str) -> None:
-    """Write what is raised as 10^6 or [1], drop what is struck out, keep <name> as a word.
+def keep_words(markup: str) -> str:
+    """Write what only looks like a tag as text: "put <name> here".
 
-    Arguments:
-        markup: the page's source.
+    HTML knows no such element, nothing closes it, and it has no values.
     """
+    closed = {name.lower() for name in _CLOSED.findall(markup)}
+
+    def word(match: re.Match[str]) -> str:
+        name, rest = match["name"].lower(), match["rest"]
+        is_address = "@" in name or rest.startswith("//")
+        is_tag = name in _KNOWN or name in closed or ":" in name or rest.endswith("/")
+        return match[0] if is_tag and not is_address else f"&lt;{match[0][1:-1]}&gt;"
+
+    return _BARE.sub(word, markup)
+
+
+def mark_inline(soup: "BeautifulSoup") -> None:
+    """Write what is raised as 10^6 or [1], part what is lowered, drop what is struck out."""
     for tag in soup.find_all(_STRUCK):
         tag.extract()
     for tag in soup.find_all("sup"):
         if mark := _raised(tag):
             tag.replace_with(mark)
-    _keep_words(soup, closed={name.lower() for name in _CLOSED.findall(markup)})
+    for tag in soup.find_all("sub"):
+        if mark := _lowered(tag):
+            tag.replace_with(mark)
+    for tag in soup.find_all("input"):
+        tag.replace_with(_filled_in(tag))
+    for tag in soup.find_all("img", alt=True):
+        # One word is a logo or an icon more often than a picture of something.
+        alt = " ".join(str(tag["alt"]).split())
+        tag.replace_with(f" {alt} " if " " in alt else "")
 
 
 def _raised(tag: "Tag") -> str | None:
@@ -52,6 +74,9 @@ def _raised(tag: "Tag") -> str | None:
     base = _BASE.search(before) if isinstance(before, str) else None
     if _SIGNED.fullmatch(text):
         return f"^{text}"
+    # "2e" is French for second.
+    if base and _VARIABLE.fullmatch(text) and (text != "e" or base[0].isalpha()):
+        return f"^{text}"
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None
@@ -60,11 +85,21 @@ def _raised(tag: "Tag") -> str | None:
     return f" [{match['mark']}]"
 
 
-def _keep_words(soup: "BeautifulSoup", *, closed: Set[str]) -> None:
-    """Make a word of a tag that HTML does not know and nothing closes: "put <name> here"."""
-    for tag in soup.find_all(True):
-        name = tag.name
-        if name in _KNOWN or tag.attrs or not name.isalpha() or name in closed:
-            continue
-        tag.insert_before(f"<{name}>")
-        tag.unwrap()
+def _lowered(tag: "Tag") -> str | None:
+    """A lowered number beside another, which would read as one: log_10 100; None else: H2O."""
+    text = "".join(tag.get_text().split())
+    before, behind = tag.previous_sibling, tag.next_sibling
+    joins_before = isinstance(before, str) and before[-1:].isdigit()
+    joins_behind = isinstance(behind, str) and behind[:1].isdigit()
+    if not text.isdigit() or not (joins_before or joins_behind):
+        return None
+    return f"_{text} " if joins_behind else f"_{text}"
+
+
+def _filled_in(tag: "Tag") -> str:
+    """What a reader sees in a form's field."""
+    kind = str(tag.get("type", "text")).lower()
+    if kind in ("checkbox", "radio"):
+        return "[x] " if tag.has_attr("checked") else "[ ] "
+    shown = kind in ("text", "email", "tel", "url", "number", "date", "time", "month")
+    return str(tag.get("value", "")) if shown else ""

@@ -2,8 +2,9 @@
 
 import re
 
-from rag_app.documents.content import Content
+from rag_app.documents.content import Content, is_nested
 from rag_app.documents.front_matter import split_front_matter
+from rag_app.documents.left_out import LeftOut, named
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.text.normalise import decode, normalise
 
@@ -25,7 +26,10 @@ def read_markdown(source: Source) -> list[Content]:
     refuse_endless(source_text)
     fields, body = split_front_matter(normalise(source_text))
     text = normalise(_drop_comments(body))
-    return [Content(text, kind="markdown", title=_first_heading(text), fields=fields)]
+    nested = [name for name, value in fields.items() if is_nested(value)]
+    left = [LeftOut("fields with an inner structure", len(nested), named(nested))] if nested else []
+    title = _first_heading(text)
+    return [Content(text, kind="markdown", title=title, fields=fields, left_out=left)]
 
 
 def _drop_comments(text: str) -> str:

@@ -1,21 +1,14 @@
-"""PDF: parsed in a child process, pages tidied and joined, each page's beginning on record."""
+"""PDF: pages tidied and joined, each page's beginning on record."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rag_app.documents.content import Content
+from rag_app.documents.left_out import LeftOut, left_out, named
+from rag_app.documents.pdf_pages import ParsedPdf, parse
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import normalise
-
-TIMEOUT_S = 300
-# -P: a json.py in the folder that the user works in must not be imported in place of Python's.
-WORKER = (sys.executable, "-P", "-m", "rag_app.documents.pdf_worker")
 
 _PAGE_BREAK = "\n\n"
 _TAIL_BYTES = 4096
@@ -34,43 +27,40 @@ def read_pdf(source: Source) -> list[Content]:
     """Read a PDF as one document.
 
     Raises:
-        DocumentError: it is cut short, encrypted, broken, too slow, or holds pictures of text.
+        DocumentError: it is cut short, encrypted, broken, or holds pictures of text.
     """
     data = source.read_bytes()
     _refuse_fragment(data)
-    parsed = run_worker(WORKER, data, timeout_s=TIMEOUT_S)
-    if parsed.get("encrypted"):
-        raise DocumentError("needs a password; save it without: qpdf --decrypt OLD.pdf NEW.pdf")
-    text, page_starts = join_pages(parsed["pages"])
+    parsed = _parsed(data)
+    text, page_starts = join_pages(parsed.pages)
     _refuse_pictures(text, n_pages=len(page_starts))
-    return [Content(text, kind="pdf", dates=parsed["dates"], page_starts=page_starts)]
-
-
-def run_worker(command: Sequence[str], data: bytes, *, timeout_s: float) -> dict[str, Any]:
-    """Parse a PDF's bytes in a process of its own; what it returns is in pdf_worker.py.
-
-    Raises:
-        DocumentError: the process failed, crashed, or took longer than `timeout_s` seconds.
-    """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    try:
-        child = subprocess.run(
-            [*command, str(max(1, round(timeout_s)))],
-            input=data,
-            capture_output=True,
-            timeout=timeout_s,
-            env=environment,
-            check=False,
+    return [
+        Content(
+            text,
+            kind="pdf",
+            dates=parsed.dates,
+            page_starts=page_starts,
+            left_out=_left_out(parsed),
         )
-    except subprocess.TimeoutExpired:
-        raise DocumentError(f"took longer than {timeout_s:g} s to parse; {_REPAIR}") from None
-    if child.returncode < 0:
-        raise DocumentError(f"crashed the PDF parser (signal {-child.returncode}); {_REPAIR}")
-    if child.returncode > 0:
-        lines = child.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DocumentError(f"cannot be parsed ({lines[-1] if lines else 'no reason'}); {_REPAIR}")
-    parsed: dict[str, Any] = json.loads(child.stdout)
+    ]
+
+
+def _parsed(data: bytes) -> ParsedPdf:
+    from pypdfium2 import PdfiumError
+
+    try:
+        parsed = parse(data)
+    except PdfiumError as error:
+        raise DocumentError(f"cannot be parsed ({error}); {_REPAIR}") from None
+    if parsed is None:
+        raise DocumentError("needs a password; save it without: qpdf --decrypt OLD.pdf NEW.pdf")
     return parsed
+
+
+def _left_out(parsed: ParsedPdf) -> list[LeftOut]:
+    pictures = left_out("pages without text, perhaps scanned", "page", parsed.pictures)
+    names = parsed.attachments
+    return pictures + ([LeftOut("files attached", len(names), named(names))] if names else [])
 
 
 def join_pages(pages: Sequence[str]) -> tuple[str, list[int]]:

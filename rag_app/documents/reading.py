@@ -1,14 +1,17 @@
 """Files and folders -> documents; one bad file never stops the others."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_app.documents.bounded import ReadingProcess
 from rag_app.documents.content import Content, to_document
 from rag_app.documents.corpora import read_json, read_jsonl
 from rag_app.documents.html import read_html
+from rag_app.documents.left_out import LeftOut
 from rag_app.documents.markdown import read_markdown
+from rag_app.documents.noise import without_data_uris
 from rag_app.documents.pdf import read_pdf
 from rag_app.documents.plain import read_text
 from rag_app.documents.sources import Failure, Source, find_sources
@@ -48,12 +51,16 @@ class ReadResult:
     Fields:
         merged: rows of tables, and passages of corpora, that repeat another of their file and are
             one document with it.
+        left_out: of files that were read, what is in no document.
+        empty: named paths that hold nothing to read, with the sentence that says so.
     """
 
     documents: "list[Document]"
     failures: list[Failure]
     skipped: list[Path]
     merged: int = 0
+    left_out: dict[Path, list[LeftOut]] = field(default_factory=dict)
+    empty: dict[Path, str] = field(default_factory=dict)
 
 
 def read_documents(
@@ -61,6 +68,7 @@ def read_documents(
     *,
     question_column: str = "question",
     answer_column: str = "answer",
+    may_be_empty: bool = False,
     progress: Progress = silent,
 ) -> ReadResult:
     """Read every file below the named paths into LlamaIndex documents.
@@ -68,6 +76,7 @@ def read_documents(
     Arguments:
         paths: files and folders; hidden ones inside a folder are passed over.
         question_column, answer_column: what tables of questions and answers call them.
+        may_be_empty: a path that does not exist, or holds nothing to read, is no error.
     Returns:
         Documents whose ids are the same wherever the folder lies: its name and the path below,
         and for one of several documents in a file "#" and its own id or its text's hash.
@@ -75,42 +84,66 @@ def read_documents(
         DocumentError: a path that does not exist or holds nothing to read; two files, one id.
     """
     found = find_sources(paths, suffixes=READERS)
+    if found.empty and not may_be_empty:
+        raise DocumentError(next(iter(found.empty.values())))
     sources = [
         replace(source, question_column=question_column, answer_column=answer_column)
         for source in found.sources
     ]
     read = read_sources(sources, progress=progress)
     failures, skipped = [*found.failures, *read.failures], [*found.skipped, *read.skipped]
-    if not read.documents and not failures:
-        raise DocumentError(_nothing(skipped))
-    return ReadResult(
-        read.documents,
-        sorted(failures, key=lambda failure: failure.path),
-        sorted(skipped),
-        read.merged,
-    )
+    if not read.documents and not failures and not may_be_empty:
+        raise DocumentError(nothing_in(skipped))
+    failures.sort(key=lambda failure: failure.path)
+    return replace(read, failures=failures, skipped=sorted(skipped), empty=found.empty)
 
 
 def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> ReadResult:
     """Read these files; those of kinds or contents that hold no documents are skipped."""
-    documents: list[Document] = []
-    failures, skipped = [], []
+    result = ReadResult([], [], [])
     merged = 0
-    for done, source in enumerate(sources, 1):
-        try:
-            contents = READERS[source.path.suffix.lower()](source)
-            read = [to_document(source, content) for content in contents]
-        except DocumentError as error:
-            failures.append(Failure(source.path, str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever a library makes of a file, others go on
-            failures.append(Failure(source.path, _unreadable(error)))
-        else:
-            documents += read
-            skipped += [] if read else [source.path]
-            merged += sum(content.merged for content in contents)
-        progress("read", done, len(sources), source.id)
-    documents.sort(key=lambda document: document.id_)
-    return ReadResult(documents, failures, skipped, merged)
+    with ReadingProcess() as process:
+        for done, source in enumerate(sources, 1):
+            try:
+                contents = _contents(source, process)
+                read = [to_document(source, content) for content in contents]
+            except DocumentError as error:
+                result.failures.append(Failure(source.path, str(error)))
+            else:
+                result.documents.extend(read)
+                result.skipped.extend([] if read else [source.path])
+                merged += sum(content.merged for content in contents)
+                if left := [one for content in contents for one in content.left_out]:
+                    result.left_out[source.path] = left
+            progress("read", done, len(sources), source.id)
+    result.documents.sort(key=lambda document: document.id_)
+    return replace(result, merged=merged)
+
+
+def _contents(source: Source, process: ReadingProcess) -> list[Content]:
+    """Read a file in the process that can be ended.
+
+    With a reader that a program added, or where the system starts no process, here.
+    """
+    reader = READERS[source.path.suffix.lower()]
+    own = reader.__module__.startswith("rag_app.documents.")
+    return process.read(source) if own and process.starts() else contents_of(source)
+
+
+def contents_of(source: Source) -> list[Content]:
+    """Read one file in this process.
+
+    Raises:
+        DocumentError: it cannot be read, for whatever reason.
+    """
+    try:
+        return [
+            without_data_uris(content) for content in READERS[source.path.suffix.lower()](source)
+        ]
+    except DocumentError:
+        raise
+    except Exception as error:  # whatever a library makes of a file, others go on
+        raise DocumentError(_unreadable(error)) from error
 
 
 def why_skipped(path: Path) -> str:
@@ -119,7 +152,10 @@ def why_skipped(path: Path) -> str:
     if kind not in READERS:
         return f"is of a kind that is not read; those that are: {' '.join(sorted(READERS))}"
     if kind == ".json":
-        return "is JSON, but no EmbeddingQAFinetuneDataset with queries, corpus, relevant_docs"
+        return (
+            "is JSON, but no array of objects with question and answer, or with text, and no "
+            "EmbeddingQAFinetuneDataset with queries, corpus, relevant_docs"
+        )
     return "holds questions or labels, and no documents"
 
 
@@ -134,6 +170,7 @@ def _unreadable(error: Exception) -> str:
     return f"cannot be read ({reason}); save it again, or remove it"
 
 
-def _nothing(skipped: Sequence[Path]) -> str:
+def nothing_in(skipped: Sequence[Path]) -> str:
+    """Why files that were found give no documents."""
     names = ", ".join(str(path) for path in skipped[:3])
     return f"no documents in {names}; name files that hold text: {' '.join(sorted(READERS))}"

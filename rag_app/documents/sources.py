@@ -89,11 +89,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """What named paths hold: files to read, files that cannot be read, files of other kinds."""
+    """What named paths hold: files to read, files that cannot be read, files of other kinds.
+
+    Fields:
+        empty: named paths that hold nothing to read, with the sentence that says so.
+    """
 
     sources: list[Source] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+    empty: dict[Path, str] = field(default_factory=dict)
 
 
 def find_sources(paths: Sequence[Path], *, suffixes: Collection[str]) -> Found:
@@ -106,7 +111,7 @@ def find_sources(paths: Sequence[Path], *, suffixes: Collection[str]) -> Found:
         paths: files and folders; a folder is searched to the bottom.
         suffixes: lower-case suffixes of the files to read.
     Raises:
-        DocumentError: a path does not exist or holds no file to read; two files have one id.
+        DocumentError: two files have one id, or the system refuses a named path.
     """
     if not paths:
         raise DocumentError("nothing to read; name at least one file or folder")
@@ -115,12 +120,17 @@ def find_sources(paths: Sequence[Path], *, suffixes: Collection[str]) -> Found:
     _refuse_shared_ids(sources)
     failures = {failure for found in every for failure in found.failures}
     skipped = {path for found in every for path in found.skipped}
-    return Found(sources, sorted(failures, key=lambda failure: failure.path), sorted(skipped))
+    empty = {path: reason for found in every for path, reason in found.empty.items()}
+    failures_by_path = sorted(failures, key=lambda failure: failure.path)
+    return Found(sources, failures_by_path, sorted(skipped), empty)
 
 
 def _search(named: Path, suffixes: Collection[str]) -> Found:
     top = Path(os.path.abspath(named))  # noqa: PTH100 - resolve() would follow a named link
     found = Found()
+    if not _exists(named):
+        found.empty[top] = f"{named} does not exist; name a file or folder that does"
+        return found
     if _is_folder(named):
         base, files, bounds = top.parent, _files_under(top, found), top
     else:
@@ -135,15 +145,24 @@ def _search(named: Path, suffixes: Collection[str]) -> Found:
             found.sources.append(Source(path, name))
     if not found.sources and not found.failures:
         kinds = " ".join(sorted(suffixes))
-        raise DocumentError(f"{named} holds no file to read; name files of these kinds: {kinds}")
+        found.empty[top] = f"{named} holds no file to read; name files of these kinds: {kinds}"
     return found
+
+
+def _exists(named: Path) -> bool:
+    try:
+        named.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        # It is there, and why it cannot be read is said where it is opened.
+        return True
+    return True
 
 
 def _is_folder(named: Path) -> bool:
     try:
         return stat.S_ISDIR(named.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        raise DocumentError(f"{named} does not exist; name a file or folder that does") from None
     except OSError as error:
         raise DocumentError(f"{named} {_refused(error)}") from None
 

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rag_app.documents.cells import Table, csv_tables, tsv_tables, xlsx_tables
-from rag_app.documents.content import Content, field_key
+from rag_app.documents.cells import Cell, Table, csv_tables, tsv_tables, xlsx_tables
+from rag_app.documents.columns import holds_labels, named_columns
+from rag_app.documents.content import Content
 from rag_app.documents.html import strip_tags
 from rag_app.documents.json_lines import json_tables
+from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.known import KnownQuestion
@@ -21,10 +23,6 @@ TABLES: dict[str, Callable[[Source], list[Table]]] = {
     ".xlsx": xlsx_tables,
     ".jsonl": json_tables,
 }
-# What else the two columns may be called where nobody named them.
-_SYNONYMS = {"question": "질문", "answer": "답변"}
-# Tables that say which document answers a question: labelled pairs, BEIR's judgements.
-_LABELS = ({"question", "document", "evidence"}, {"query-id", "corpus-id"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Row:
 
     question: str
     answer: str
-    metadata: dict[str, str]
+    metadata: dict[str, Cell]
     number: int | None = None
     sheet: str = ""
 
@@ -73,14 +71,46 @@ def table_contents(tables: Sequence[Table], source: Source) -> list[Content]:
 
     The questions of all their rows are known to be answered.
     """
-    if any(holds_labels(table, source) for table in tables):
+    if any(holds_labels(table.columns, source) for table in tables):
         return []
+    every = table_rows(tables, source)
     rows: dict[str, list[Row]] = defaultdict(list)
-    for row in table_rows(tables, source):
+    for row in every:
         rows[row.answer].append(row)
     if not rows:
-        raise DocumentError("has no row with an answer; fill in its answers or remove it")
-    return [_content(alike) for alike in rows.values()]
+        raise DocumentError(_no_answers(tables))
+    first, *others = [_content(alike) for alike in rows.values()]
+    return [replace(first, left_out=_left_out(tables, every, source)), *others]
+
+
+def _no_answers(tables: Sequence[Table]) -> str:
+    if any(table.unsaved for table in tables):
+        return "holds formulas without their values; open it in a spreadsheet and save it again"
+    if left := [one for table in tables for one in table.left_out]:
+        return f"has no row with an answer, but {left[0]}; write its answers as text"
+    return "has no row with an answer; fill in its answers or remove it"
+
+
+def _left_out(tables: Sequence[Table], rows: Sequence[Row], source: Source) -> list[LeftOut]:
+    """What of the tables is in no row, sheets as a whole first."""
+    fitting = [table for table in tables if has_rows(table, source)]
+    others = [table.sheet for table in tables if table.columns and table not in fitting]
+    wanted = f"sheets without columns {source.question_column} and {source.answer_column}"
+    left = [LeftOut(wanted, len(others), named(others))] if others else []
+    for table in fitting:
+        answered = {row.number for row in rows if row.sheet == table.sheet}
+        asked, _ = named_columns(table.columns, source)
+        unsaved = set(table.unsaved) & set(table.numbers)
+        blank = {
+            number
+            for record, number in zip(table.records, table.numbers, strict=True)
+            if number not in answered and record.get(asked) and number not in unsaved
+        }
+        noun = f"sheet {table.sheet}, row" if table.sheet else "row"
+        left += table.left_out
+        left += left_out("rows with a formula that has no saved value", noun, unsaved)
+        left += left_out("rows without an answer", noun, blank)
+    return left
 
 
 def _content(alike: Sequence[Row]) -> Content:
@@ -111,16 +141,9 @@ def text_part(text: str) -> str:
     return hashlib.sha256(normalise(text).encode()).hexdigest()[:12]
 
 
-def holds_labels(table: Table, source: Source) -> bool:
-    """Tell whether a table labels documents instead of holding them."""
-    columns = set(table.columns)
-    pairs = {"question", "document"} <= columns and not _named_columns(table, source)[1]
-    return pairs or any(labels <= columns for labels in _LABELS)
-
-
 def has_rows(table: Table, source: Source) -> bool:
     """Tell whether a table has the columns of questions and answers."""
-    return all(_named_columns(table, source))
+    return all(named_columns(table.columns, source))
 
 
 def table_rows(tables: Sequence[Table], source: Source) -> list[Row]:
@@ -132,7 +155,7 @@ def table_rows(tables: Sequence[Table], source: Source) -> list[Row]:
     fitting = [table for table in tables if has_rows(table, source)]
     if not fitting:
         raise DocumentError(_missing_columns(tables, source))
-    rows = (row for table in fitting for row in _rows(table, *_named_columns(table, source)))
+    rows = (row for table in fitting for row in _rows(table, *named_columns(table.columns, source)))
     return [row for row in rows if row.answer]
 
 
@@ -141,28 +164,29 @@ def _rows(table: Table, question: str, answer: str) -> Iterator[Row]:
         yield replace(_row(record, question, answer), number=number, sheet=table.sheet)
 
 
-def _named_columns(table: Table, source: Source) -> tuple[str, str]:
-    """Find the columns of question and answer; one that is not there is ""."""
-    question = _column(table, field_key(source.question_column))
-    return question, _column(table, field_key(source.answer_column))
-
-
-def _column(table: Table, key: str) -> str:
-    names = (key, _SYNONYMS.get(key, key))
-    return next((name for name in names if name in table.columns), "")
-
-
-def _row(record: dict[str, str], question: str, answer: str) -> Row:
+def _row(record: Mapping[str, Cell], question: str, answer: str) -> Row:
     for cell in record.values():
-        refuse_endless(cell, what="has a cell")
-    further = {
-        key: normalise(cell) for key, cell in record.items() if key not in (question, answer)
-    }
+        refuse_endless(joined(cell), what="has a cell")
     return Row(
-        question=normalise(strip_tags(record.get(question, ""))),
-        answer=normalise(strip_tags(record.get(answer, ""))),
-        metadata={key: cell for key, cell in further.items() if key and cell},
+        question=normalise(strip_tags(joined(record.get(question, "")))),
+        answer=normalise(strip_tags(joined(record.get(answer, "")))),
+        metadata={
+            key: cell
+            for key, raw in record.items()
+            if key and key not in (question, answer) and (cell := _tidy(raw))
+        },
     )
+
+
+def joined(cell: Cell) -> str:
+    """The text of a cell; several values are paragraphs."""
+    return cell if isinstance(cell, str) else "\n\n".join(cell)
+
+
+def _tidy(cell: Cell) -> Cell:
+    if isinstance(cell, str):
+        return normalise(cell)
+    return tuple(filter(None, map(normalise, cell)))
 
 
 def _missing_columns(tables: Sequence[Table], source: Source) -> str:

@@ -14,11 +14,11 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.vector_stores.types import MetadataFilters
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 from llama_index.vector_stores.chroma import ChromaVectorStore
-from llama_index.vector_stores.chroma.base import _to_chroma_filter
 
 from rag_app.chunks import chunks_by_document
 from rag_app.disk import disk_is_full, hardly_any_left
 from rag_app.errors import IndexLocked, IndexMismatch, IndexMissing, StorageError
+from rag_app.index.chroma_where import chroma_where
 from rag_app.index.chunk_cache import ChunkCache
 from rag_app.index.connection import Connection
 from rag_app.index.info import IndexInfo
@@ -78,7 +78,8 @@ class UpsertingChromaStore(ChromaVectorStore):
         old = dict(zip(rows["ids"], rows["metadatas"], strict=True))
         metadatas = []
         for node in nodes:
-            new = node_to_metadata_dict(node, remove_text=True, flat_metadata=True)
+            # Chroma stores lists of strings, which LlamaIndex does not know.
+            new = node_to_metadata_dict(node, remove_text=True, flat_metadata=False)
             # Chroma merges metadata; only None takes a key away.
             gone = old.get(node.node_id, {}).keys() - {KNOWN, KNOWN_COUNT}
             metadatas.append({**dict.fromkeys(gone), **new})
@@ -295,7 +296,7 @@ class VectorIndex:
             lambda rows: rows.query(
                 query_embeddings=[vector.tolist()],
                 n_results=top_k,
-                where=_to_chroma_filter(filters) if filters else None,
+                where=chroma_where(filters) if filters else None,
                 # The rows themselves take most of a search.
                 include=["distances"],
             ),
@@ -306,7 +307,7 @@ class VectorIndex:
 
     def ids_where(self, filters: MetadataFilters) -> list[str]:
         """Ids of the chunks that fit."""
-        return list(self._get(where=_to_chroma_filter(filters), include=[])["ids"])
+        return list(self._get(where=chroma_where(filters), include=[])["ids"])
 
     def metadata_keys(self) -> dict[str, set[type]]:
         """The keys that a filter can name, with the types of their values over all chunks."""

@@ -37,6 +37,7 @@ class SyncReport:
 
     Fields:
         requestioned: of the unchanged documents, those that other questions are known of now.
+        without_file: documents that are kept and whose file is gone, with its path.
         known_questions: that the index holds after it.
     """
 
@@ -45,6 +46,7 @@ class SyncReport:
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     requestioned: list[str] = field(default_factory=list)
+    without_file: dict[str, str] = field(default_factory=dict)
     known_questions: int = 0
     written_chunks: int = 0
     truncated_chunks: int = 0
@@ -106,6 +108,8 @@ def sync_documents(
         gone = _gone(indexed, present, roots, failed)
         index.delete([record.chunk_id for records in gone.values() for record in records])
         report.removed = sorted(gone)
+        kept = {name: rows[0].path for name, rows in indexed.items() if name not in gone}
+        report.without_file = _without_file(kept, present)
         others = _other_questions(documents, known, set(report.unchanged))
         embed_questions(others)
         write_known(index, {_first(indexed[name]): some for name, some in others.items()})
@@ -254,4 +258,13 @@ def _gone(
         document: records
         for document, records in indexed.items()
         if document not in present and is_gone(records)
+    }
+
+
+def _without_file(paths: Mapping[str, str], present: set[str]) -> dict[str, str]:
+    """Documents that were not read now and whose file is gone, as after a folder was renamed."""
+    return {
+        document: path
+        for document, path in sorted(paths.items())
+        if path and document not in present and not Path(path).exists()
     }

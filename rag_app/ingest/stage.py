@@ -1,7 +1,8 @@
 """Stage: documents into an index."""
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,16 @@ from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from rag_app.documents import Failure, ReadResult
-    from rag_app.index import Catalog, IndexInfo, IndexModel, OpenIndex, SyncReport, Workspace
+    from rag_app.documents import Failure, LeftOut, ReadResult
+    from rag_app.index import (
+        Catalog,
+        IndexInfo,
+        IndexModel,
+        OpenIndex,
+        SyncReport,
+        VectorIndex,
+        Workspace,
+    )
 
 # Failed files that are named where nothing could be read.
 _EXAMPLES = 3
@@ -25,6 +34,7 @@ class IngestReport:
 
     Fields:
         merged: rows with an answer that another row of the table has; one document with it.
+        left_out: of files that were read, what is in no document.
         warnings: sentences for the user.
     """
 
@@ -37,6 +47,7 @@ class IngestReport:
     merged: int
     chunks: int
     seconds: float
+    left_out: "dict[Path, list[LeftOut]]" = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -116,7 +127,12 @@ def ingest(
 
     started = time.monotonic()
     reading = read_documents(
-        paths, question_column=columns.question, answer_column=columns.answer, progress=progress
+        paths,
+        question_column=columns.question,
+        answer_column=columns.answer,
+        # What was indexed of a folder that is empty now is to go.
+        may_be_empty=True,
+        progress=progress,
     )
     report = ingest_reading(
         workspace,
@@ -161,9 +177,10 @@ def ingest_reading(
 
     def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
         index, model = opened.index, opened.model
-        if not reading.documents and index.name not in before:
+        if index.name not in before and (reading.empty or not reading.documents):
             catalog.remove(index.name)
-            raise DocumentError(_nothing_read(reading.failures))
+            raise DocumentError(_nothing_read(reading))
+        _check_empty(reading.empty, index)
         assumed = [] if index.name in before else _assumed(model)
         for warning in (*_foreign_script(texts, model, known=warnings), *assumed):
             warnings.append(warning)
@@ -184,7 +201,7 @@ def ingest_reading(
     opened, sync = _sync_target(workspace, options, index_name, sync_into)
     index, model = opened.index, opened.model
     if not reading.documents and not sync.removed:
-        raise DocumentError(_nothing_read(reading.failures))
+        raise DocumentError(_nothing_read(reading))
     keep_sentence_vectors(index, model, workspace.cache, progress=progress)
     if use:
         catalog.put_into_service(index.name)
@@ -196,9 +213,15 @@ def ingest_reading(
         failures=reading.failures,
         skipped=reading.skipped,
         merged=reading.merged,
+        left_out=reading.left_out,
         chunks=index.count(),
         seconds=time.monotonic() - started,
-        warnings=[*warnings, *_cut_chunks(model, sync), *_endless_questions(reading)],
+        warnings=[
+            *warnings,
+            *_cut_chunks(model, sync),
+            *_endless_questions(reading),
+            *_without_files(sync),
+        ],
     )
 
 
@@ -263,8 +286,23 @@ def _assumed(model: "IndexModel") -> list[str]:
     return [assumption] if assumption else []
 
 
-def _nothing_read(failures: Sequence["Failure"]) -> str:
+def _check_empty(empty: "Mapping[Path, str]", index: "VectorIndex") -> None:
+    """Refuse a named path that holds nothing and never did; mistyped, most likely."""
+    if not empty:
+        return
+    indexed = {Path(record.path) for record in index.records() if record.path}
+    for root, reason in empty.items():
+        if not any(path.is_relative_to(root) for path in indexed):
+            raise DocumentError(reason)
+
+
+def _nothing_read(reading: "ReadResult") -> str:
     """Why an ingest came to nothing: what is wrong with the files."""
+    from rag_app.documents import nothing_in
+
+    failures = reading.failures
+    if not failures:
+        return next(iter(reading.empty.values()), None) or nothing_in(reading.skipped)
     first = "; ".join(f"{failure.path} {failure.reason}" for failure in failures[:_EXAMPLES])
     if len(failures) == 1:
         return first
@@ -337,6 +375,23 @@ def _endless_questions(reading: "ReadResult") -> list[str]:
     return [
         f"{endless} of {len(lengths)} questions are longer than the {LONGEST_QUESTION} characters "
         "that can be asked, so they are not searched; shorten them in the table"
+    ]
+
+
+def _without_files(sync: "SyncReport") -> list[str]:
+    """A warning if documents are indexed whose files are gone, as after a folder was renamed."""
+    if not sync.without_file:
+        return []
+    names = list(sync.without_file)
+    shown = ", ".join(names[:_EXAMPLES]) + (", ..." if len(names) > _EXAMPLES else "")
+    one = len(names) == 1
+    count, files = (
+        ("1 document is", "file is") if one else (f"{len(names)} documents are", "files are")
+    )
+    folder = os.path.commonpath([Path(path).parent for path in sync.without_file.values()])
+    return [
+        f"{count} indexed whose {files} gone: {shown}. `rag-app ingest "
+        f"{folder}` removes what is not there any more"
     ]
 
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import EMBEDDED_KEY
+from rag_app.chunks import BEGINS_IN_CODE, EMBEDDED_KEY
 from rag_app.pairs import question_key
 from rag_app.questions.rarity import Rarity, plain
+from rag_app.text.layout import without_code
 from rag_app.text.words import words
 
 if TYPE_CHECKING:
@@ -45,12 +46,15 @@ def extract_questions(node: "TextNode", rarity: Rarity, count: int) -> list[str]
 
 def _candidates(node: "TextNode", rarity: Rarity) -> Iterator[str]:
     title = plain(str(node.metadata.get(EMBEDDED_KEY, "")))
-    for match in _FAQ_LINE.finditer(node.text):
+    # Of a program, comments look like headings and commands like sentences.
+    begins_in_code = bool(node.metadata.get(BEGINS_IN_CODE))
+    prose = without_code(node.text, begins_in_code=begins_in_code)
+    for match in _FAQ_LINE.finditer(prose):
         yield plain(match[1])
-    for match in _HEADING.finditer(node.text):
+    for match in _HEADING.finditer(prose):
         heading = plain(match[1])
         yield heading if heading.endswith(("?", "？")) else f"{title} {heading}".strip()
-    for sentence in rarity.key_sentences(node.text):
+    for sentence in rarity.key_sentences(prose):
         # What an FAQ asks has been taken as it is.
         if not sentence.endswith(("?", "？")) and (query := _query(sentence, rarity)):
             yield query

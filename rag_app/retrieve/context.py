@@ -7,7 +7,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import PrivateAttr
 
-from rag_app.chunks import overlay
+from rag_app.chunks import BEGINS_IN_CODE, TABLE_HEADER, overlay
 
 if TYPE_CHECKING:
     ChunksOf = Callable[[str], Sequence[TextNode]]
@@ -84,7 +84,23 @@ def _piece(found: TextNode, around: Sequence[TextNode]) -> TextNode:
     piece.set_content(overlay(around)[start:].rstrip())
     piece.start_char_idx = start
     piece.end_char_idx = max(chunk.end_char_idx for chunk in around)
+    for key, value in _place(around).items():
+        piece.metadata.pop(key, None)
+        piece.metadata |= {} if value is None else {key: value}
     piece.metadata[COVERS] = [chunk.node_id for chunk in around]
     piece.excluded_embed_metadata_keys = [*found.excluded_embed_metadata_keys, COVERS]
     piece.excluded_llm_metadata_keys = [*found.excluded_llm_metadata_keys, COVERS]
     return piece
+
+
+def _place(around: Sequence[TextNode]) -> dict[str, Any]:
+    """What depends on where a piece begins and ends; None of what it has not."""
+    first = min(around, key=lambda chunk: chunk.start_char_idx).metadata
+    last = max(around, key=lambda chunk: chunk.end_char_idx).metadata
+    page, page_end = first.get("page"), last.get("page_end", last.get("page"))
+    return {
+        "page": page,
+        "page_end": None if page == page_end else page_end,
+        TABLE_HEADER: first.get(TABLE_HEADER),
+        BEGINS_IN_CODE: first.get(BEGINS_IN_CODE),
+    }

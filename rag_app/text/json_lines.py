@@ -1,7 +1,7 @@
 """JSON, one object a line."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 
@@ -19,22 +19,25 @@ class BadLine(ValueError):
         self.reason = reason
 
 
-def json_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_lines(
+    lines: Iterable[str], *, parse_float: Callable[[str], Any] = float
+) -> Iterator[tuple[int, dict[str, Any]]]:
     r"""Yield the object of each line that is not blank, after the line's number from 1.
 
     Arguments:
+        parse_float: what becomes of a number with a fraction.
         lines: split at \n, not by splitlines(), which knows line ends that JSON may hold.
     Raises:
         BadLine: a line that holds no object.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield number, _object(line, number)
+            yield number, _object(line, number, parse_float)
 
 
-def _object(line: str, number: int) -> dict[str, Any]:
+def _object(line: str, number: int, parse_float: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_float=parse_float)
     except (ValueError, RecursionError) as error:
         raise BadLine(number, error) from None
     if not isinstance(value, dict):

@@ -1,8 +1,9 @@
 """Comparisons of `--where` -> LlamaIndex's MetadataFilters, in the part that Chroma gets right.
 
 Chroma (1.5) compares a number with a fraction to a whole number in the metadata by cutting the
-fraction off: `= 17.5` finds 17. What is written here means the same there as in arithmetic. Of a
-list it wants values of one type, and of a truth value that it be one, which LlamaIndex refuses.
+fraction off: `= 17.5` finds 17. What is written here means the same there as in arithmetic, to the
+15 digits that Chroma compares. Of a list of values it wants one type, and of a truth value that it
+be one, which LlamaIndex refuses. A list in the metadata is equal to a value if it contains it.
 """
 
 import datetime as dt
@@ -11,11 +12,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
-from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters
+from llama_index.core.vector_stores.types import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+)
 
+from rag_app.documents.content import NUMBER_SUFFIX
 from rag_app.errors import ConfigError
 from rag_app.retrieve.filters.dates import Period, read_period
 from rag_app.retrieve.filters.syntax import Comparison
+from rag_app.text.written import as_written
 
 Scalar: TypeAlias = str | bool | int | float
 Part: TypeAlias = MetadataFilter | MetadataFilters
@@ -23,6 +31,13 @@ Part: TypeAlias = MetadataFilter | MetadataFilters
 LEAST_INT, GREATEST_INT = -(2**63), 2**63 - 1
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(?P<part>(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?)")
 _TRUTH = {"true": True, "false": False}
+
+
+class WrittenNumber:
+    """As a type of a key: it has texts that are numbers, whose values stand beside them."""
+
+
+ORDERED = {int, float, WrittenNumber}
 
 
 class TruthFilter(MetadataFilter):
@@ -44,7 +59,7 @@ def value_filter(comparison: Comparison, key: str, types: set[type]) -> Part:
         return combined("or", _among(key, comparison.values, types, negated=False))
     if comparison.operator == "not in":
         return combined("and", _among(key, comparison.values, types, negated=True))
-    if not types & {int, float}:
+    if not types & ORDERED:
         raise ConfigError(
             f"--where: {key!r} holds no numbers, and only numbers and 'date' have an order; "
             "compare it with = != in or not in"
@@ -56,7 +71,10 @@ def value_filter(comparison: Comparison, key: str, types: set[type]) -> Part:
             f"--where: {key!r} is put in order by numbers, and {text!r} is none; write for "
             f"instance {key} {comparison.operator} 10"
         )
-    return _ordered(key, comparison.operator, number)
+    parts = [_ordered(key, comparison.operator, number)] if types & {int, float} else []
+    if WrittenNumber in types:
+        parts.append(_ordered(f"{key}{NUMBER_SUFFIX}", comparison.operator, number))
+    return combined("or", parts)
 
 
 def date_filter(comparison: Comparison, *, today: dt.date) -> Part:
@@ -111,20 +129,33 @@ def _among(key: str, texts: Sequence[str], types: set[type], *, negated: bool) -
     for value in [value for text in texts for value in _readings(text, types)]:
         by_type.setdefault(type(value), []).append(value)
     fractions = by_type.pop(float, [])
-    return [_one_of(key, alike, negated=negated) for alike in by_type.values()] + [
-        _fraction(key, float(value), negated=negated) for value in fractions
-    ]
+    parts = [_one_of(key, alike, negated=negated) for alike in by_type.values()]
+    parts += [_fraction(key, float(value), negated=negated) for value in fractions]
+    if list in types:
+        parts += [_contains(key, text, negated=negated) for text in dict.fromkeys(texts)]
+    return parts
 
 
 def _readings(text: str, types: set[type]) -> list[Scalar]:
-    """What a value may mean: 17 is text, a number or both, as the key has it; else text."""
+    """What a value may mean: 17 is text, a number or both, as the key has it; else text.
+
+    1.10 is the number 1.1 only where no text could be written like that.
+    """
     readings: list[Scalar] = [text] if str in types else []
-    number = read_number(text) if types & {int, float} else None
+    is_number = types & {int, float} and (not readings or not isinstance(as_written(text), str))
+    number = read_number(text) if is_number else None
     if number is not None:
         readings.append(number)
     if bool in types and text.lower() in _TRUTH:
         readings.append(_TRUTH[text.lower()])
-    return readings or [text]
+    return readings if readings or types == {list} else [text]
+
+
+def _contains(key: str, text: str, *, negated: bool) -> Part:
+    contains = _filter(key, "contains", text)
+    if not negated:
+        return contains
+    return MetadataFilters(filters=[contains], condition=FilterCondition.NOT)
 
 
 def _one_of(key: str, values: Sequence[Scalar], *, negated: bool) -> Part:
@@ -136,24 +167,26 @@ def _one_of(key: str, values: Sequence[Scalar], *, negated: bool) -> Part:
 
 
 def _fraction(key: str, value: float, *, negated: bool) -> Part:
+    whole = as_whole(value)
     if negated:
-        return combined("or", [_filter(key, "!=", value), _filter(key, "==", as_whole(value))])
-    return combined("and", [_ordered(key, order, value) for order in (">=", "<=")])
+        return combined("or", [_filter(key, "!=", value), _filter(key, "==", whole)])
+    return combined("and", [_filter(key, "==", value), _filter(key, "!=", whole)])
 
 
 def _ordered(key: str, order: str, value: int | float) -> Part:
-    """Of 17.5 Chroma makes 17 and of -17.5 -17: `<` and `>=`, or the other two, go wrong.
+    """Of 17.5 Chroma makes 17 and of -17.5 -17, for whole numbers in the metadata.
 
-    The number next to it on the side of 0 turns an order that goes wrong into one that does not.
+    So that one whole number is found where it should not be, or the other way round.
     """
+    plain = _filter(key, order, value)
     if isinstance(value, int):
-        return _filter(key, order, value)
-    inner = math.nextafter(value, 0.0)
-    if value > 0:
-        mended = {">": (">", value), ">=": (">", inner), "<": ("<=", inner), "<=": ("<=", value)}
-    else:
-        mended = {">": (">=", inner), ">=": (">=", value), "<": ("<", value), "<=": ("<", inner)}
-    return _filter(key, *mended[order])
+        return plain
+    whole = as_whole(value)
+    if order in ((">=", "<") if value > 0 else ("<=", ">")):
+        if order in ("<", ">"):
+            return combined("or", [plain, _filter(key, "==", whole)])
+        return combined("and", [plain, _filter(key, "!=", whole)])
+    return plain
 
 
 def _filter(key: str, operator: str, value: Scalar | list[Scalar]) -> Part:

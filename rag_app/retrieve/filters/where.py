@@ -11,11 +11,12 @@ from typing import Any
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
-from rag_app.documents.content import field_key
+from rag_app.documents.content import NUMBER_SUFFIX, field_key
 from rag_app.errors import ConfigError
 from rag_app.retrieve.filters.conditions import (
     Part,
     Scalar,
+    WrittenNumber,
     as_whole,
     combined,
     date_filter,
@@ -89,7 +90,8 @@ def _part(expression: Expression, known: Mapping[str, set[type]], today: dt.date
         key = _known_key(expression.key, known)
         if key == "date":
             return date_filter(expression, today=today)
-        return value_filter(expression, key, known[key])
+        beside = {WrittenNumber} if f"{key}{NUMBER_SUFFIX}" in known else set()
+        return value_filter(expression, key, known[key] | beside)
     parts = [_part(part, known, today) for part in expression.parts]
     return combined(expression.condition, parts)
 
@@ -102,7 +104,7 @@ def _known_key(name: str, known: Mapping[str, set[type]]) -> str:
     for spelled in (name, key):
         if spelled in known:
             return spelled
-    offered = sorted(set(known) - _INTERNAL)
+    offered = sorted(name for name in set(known) - _INTERNAL if not name.endswith(NUMBER_SUFFIX))
     near = difflib.get_close_matches(key, offered, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(
@@ -135,13 +137,25 @@ def _test(part: Part) -> Callable[[Metadata], bool]:
     """What a filter means to Chroma, as a function."""
     if isinstance(part, MetadataFilters):
         tests = [_test(inner) for inner in part.filters]
+        if part.condition == "not":
+            return lambda metadata: not any(test(metadata) for test in tests)
         quantifier = any if part.condition == "or" else all
         return lambda metadata: quantifier(test(metadata) for test in tests)
     key, sign = part.key, part.operator.value
+    if sign == "contains":
+        return _contains_test(key, part.value)
     if sign in _ORDERS:
         return _order_test(key, _ORDERS[sign], part.value)
     equal = _equal_test(key, part.value if isinstance(part.value, list) else [part.value])
     return (lambda metadata: not equal(metadata)) if sign in ("!=", "nin") else equal
+
+
+def _contains_test(key: str, value: Scalar) -> Callable[[Metadata], bool]:
+    def test(metadata: Metadata) -> bool:
+        found = metadata.get(key)
+        return isinstance(found, list) and value in found
+
+    return test
 
 
 def _equal_test(key: str, values: Sequence[Scalar]) -> Callable[[Metadata], bool]:
@@ -150,18 +164,32 @@ def _equal_test(key: str, values: Sequence[Scalar]) -> Callable[[Metadata], bool
         str: {value for value in values if isinstance(value, str)},
         bool: {value for value in values if isinstance(value, bool)},
         int: {as_whole(value) for value in numbers if not isinstance(value, bool)},
-        float: {float(value) for value in numbers if not isinstance(value, bool)},
+        float: {_digits(value) for value in numbers if not isinstance(value, bool)},
     }
-    return lambda metadata: metadata.get(key) in equals.get(type(metadata.get(key)), ())
+
+    def test(metadata: Metadata) -> bool:
+        found = metadata.get(key)
+        if isinstance(found, float):
+            found = _digits(found)
+        return not isinstance(found, list) and found in equals.get(type(found), ())
+
+    return test
 
 
 def _order_test(
     key: str, compare: Callable[[Any, Any], bool], value: int | float
 ) -> Callable[[Metadata], bool]:
-    bounds: dict[type, int | float] = {int: as_whole(value), float: float(value)}
+    bounds: dict[type, int | float] = {int: as_whole(value), float: _digits(value)}
 
     def test(metadata: Metadata) -> bool:
         found = metadata.get(key)
+        if isinstance(found, float):
+            found = _digits(found)
         return type(found) in bounds and compare(found, bounds[type(found)])
 
     return test
+
+
+def _digits(number: int | float) -> float:
+    """A number by the digits that Chroma compares."""
+    return float(format(number, ".15g"))

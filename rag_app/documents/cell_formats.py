@@ -1,0 +1,106 @@
+"""A number of a spreadsheet as its cell's format shows it: 15.5%, 00123, 2024-03-05.
+
+Of a format what carries meaning is kept: percent, leading zeros, decimals, words and currency signs
+around the number. Dates and times are written in ISO 8601, whatever their order in the format.
+"""
+
+import re
+from datetime import datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+# Quoted words, escaped letters, [$₩-412], other brackets (colours, conditions), and paddings.
+_LITERAL = re.compile(r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<money>[^\]-]*)[^\]]*\]')
+_NO_TEXT = re.compile(r"\[[^\]]*\]|_.|\*.")
+_DIGITS = re.compile(r"[0#?,]*[0#?](?:\.[0#?]*)?|\.[0#?]+")
+_SHIELD = "\ue000"
+
+
+def formatted(value: str, code: str, *, from_1904: bool = False) -> str:
+    """Write a number as a format shows it.
+
+    Arguments:
+        value: as the file stores it.
+        code: the format, such as 0.0% or [$₩-412]#,##0.
+        from_1904: the workbook counts days from 1904.
+
+    >>> formatted("0.155", "0.0%"), formatted("123", "00000"), formatted("45356", "m/d/yy")
+    ('15.5%', '00123', '2024-03-05')
+    """
+    from openpyxl.styles.numbers import is_date_format, is_timedelta_format
+
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return value
+    section = _section(code, number)
+    if is_date_format(section) or is_timedelta_format(section):
+        return _moment(float(number), is_span=is_timedelta_format(section), from_1904=from_1904)
+    literals, picture = _parted(section)
+    match = _DIGITS.search(picture)
+    if match is None or "E+" in picture or "?/" in picture:
+        return _plain(number)
+    shown = _number(number, match[0], percents=picture.count("%"))
+    if shown is None:
+        return _plain(number)
+    text = picture[: match.start()] + shown + picture[match.end() :]
+    for literal in literals:
+        text = text.replace(_SHIELD, literal, 1)
+    return f"-{text}".strip() if number < 0 and section == code.split(";")[0] else text.strip()
+
+
+def _section(code: str, number: Decimal) -> str:
+    """A format may have a part of its own for numbers below 0, and for 0."""
+    sections = code.split(";")
+    if number < 0 and len(sections) > 1 and sections[1]:
+        return sections[1]
+    return sections[2] if number == 0 and len(sections) > 2 and sections[2] else sections[0]
+
+
+def _parted(section: str) -> tuple[list[str], str]:
+    """The words in a format, and the format with a mark in the place of each."""
+    literals: list[str] = []
+
+    def shield(match: re.Match[str]) -> str:
+        literals.append(match["quoted"] or match["escaped"] or match["money"] or "")
+        return _SHIELD
+
+    return literals, _NO_TEXT.sub("", _LITERAL.sub(shield, section))
+
+
+def _number(number: Decimal, digits: str, *, percents: int) -> str | None:
+    """The digits; None where the format scales by thousands, which would need its words to read."""
+    whole, _, fraction = digits.partition(".")
+    if whole.endswith(","):
+        return None
+    number = abs(number) * 100**percents
+    rounded = number.quantize(Decimal(1).scaleb(-len(fraction)), ROUND_HALF_UP)
+    least = fraction.count("0")
+    integer, _, decimals = f"{rounded:f}".partition(".")
+    while len(decimals) > least and decimals.endswith("0"):
+        decimals = decimals[:-1]
+    integer = integer.zfill(whole.count("0")) if whole.count("0") > 1 else integer
+    if "," in whole:
+        integer = f"{int(integer):,}" if integer.isdigit() else integer
+    return f"{integer}.{decimals}" if decimals else integer
+
+
+def _plain(number: Decimal) -> str:
+    """As it is typed: 15 digits, which is what a spreadsheet keeps."""
+    value = float(number)
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return format(value, ".15g")
+
+
+def _moment(days: float, *, is_span: bool, from_1904: bool) -> str:
+    from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
+
+    epoch = CALENDAR_MAC_1904 if from_1904 else CALENDAR_WINDOWS_1900
+    try:
+        moment = from_excel(days, epoch=epoch, timedelta=is_span)
+    except (OverflowError, ValueError):
+        return format(days, ".15g")
+    if isinstance(moment, datetime):
+        at_midnight = moment.time() == time()
+        return moment.date().isoformat() if at_midnight else moment.isoformat(sep=" ")
+    return str(moment) if isinstance(moment, time | timedelta) else ""

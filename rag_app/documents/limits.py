@@ -1,0 +1,42 @@
+"""Bounds of the process that reads files: memory, and processor time for each piece of work."""
+
+import sys
+
+# A page of a PDF, or a file that cannot be read piece by piece.
+SECONDS = 15
+# A table of a hundred megabytes is no attack.
+SECONDS_PER_MEGABYTE = 0.25
+MEMORY_BYTES = 1_400 * 1024**2
+
+
+class _Allowance:
+    """The seconds that each piece may take; None in a process that is not bounded."""
+
+    seconds: int | None = None
+
+
+def bound_memory() -> None:
+    """Let this process have so much memory and no more."""
+    if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+def bound_time(size_bytes: int) -> None:
+    """Give this process the time that a file of this size may take, from now on.
+
+    What goes beyond ends the process: a regular expression or a parser in C sees no exception.
+    """
+    _Allowance.seconds = SECONDS + round(SECONDS_PER_MEGABYTE * size_bytes / 1024**2)
+    renew_time()
+
+
+def renew_time() -> None:
+    """Begin another piece of the same file; nothing happens in a process that is not bounded."""
+    if _Allowance.seconds is not None and sys.platform != "win32":
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        until = round(used.ru_utime + used.ru_stime) + _Allowance.seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))

@@ -1,0 +1,199 @@
+"""What PDFium finds in a PDF: the text of its pages, their notes and form values.
+
+Notes and form values are no part of PDFium's text; they follow the text of their page.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rag_app.documents.limits import renew_time
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
+
+# PDFium writes this for a hyphen at a line's end together with the line end.
+_HYPHEN_AT_LINE_END = "\ufffe"
+_SPACE = re.compile(r" *\r\n *| +")
+# In heights of a line. Blanks of justified prose reach .6 (99 of 100), gaps of tables begin at 1.
+_LEAST_GAP = 0.8
+# A page with so few letters and a picture over half of it is a scan with a stamp or a number.
+_FEW_LETTERS = 50
+_MOST_PICTURE = 0.5
+_MARKUP_NOTES = ("FREETEXT", "TEXT", "STAMP")
+
+
+@dataclass(frozen=True)
+class ParsedPdf:
+    """What is in a PDF.
+
+    Fields:
+        pages: their texts.
+        pictures: numbers, from 1, of the pages whose text is in a picture.
+        dates: of creation and of the last change, as written.
+        attachments: names of the files inside.
+    """
+
+    pages: list[str]
+    pictures: list[int]
+    dates: list[str]
+    attachments: list[str]
+
+
+def parse(data: bytes) -> ParsedPdf | None:
+    """Parse a PDF; None where it needs a password.
+
+    Raises:
+        pypdfium2.PdfiumError: it is broken; names the page, if it is one.
+    """
+    from pypdfium2 import PdfDocument, PdfiumError, raw
+
+    try:
+        document = PdfDocument(data)
+    except PdfiumError as error:
+        if error.err_code == raw.FPDF_ERR_PASSWORD:
+            return None
+        raise
+    document.init_forms()
+    dates = (document.get_metadata_value(key) for key in ("CreationDate", "ModDate"))
+    pages, pictures = [], []
+    for index in range(len(document)):
+        renew_time()
+        text, is_picture = _read_page(document, index)
+        pages.append(text)
+        pictures += [index + 1] if is_picture else []
+    names = [document.get_attachment(i).get_name() for i in range(document.count_attachments())]
+    return ParsedPdf(pages, pictures, [date for date in dates if date], names)
+
+
+def _read_page(document: "PdfDocument", index: int) -> tuple[str, bool]:
+    """A page's text with its notes, and whether more of it is in a picture."""
+    from pypdfium2 import PdfiumError
+
+    try:
+        page = document[index]
+        text = page_text(page)
+    except PdfiumError as error:
+        raise PdfiumError(f"page {index + 1}: {error}") from None
+    is_picture = _is_picture(page, text)
+    return "\n".join(filter(None, [text.strip("\n"), *page_notes(document, page)])), is_picture
+
+
+def _is_picture(page: "PdfPage", text: str) -> bool:
+    """Whether a page shows something, and hardly any of it is text."""
+    from pypdfium2 import raw
+
+    letters = sum(map(str.isalnum, text))
+    if letters >= _FEW_LETTERS:
+        return False
+    if letters == 0:
+        return bool(raw.FPDFPage_CountObjects(page) > 0)
+    width, height = page.get_size()
+    pictures = page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE])
+    largest = max((_area(picture.get_bounds()) for picture in pictures), default=0.0)
+    return bool(largest > _MOST_PICTURE * width * height)
+
+
+def _area(bounds: tuple[float, float, float, float]) -> float:
+    left, bottom, right, top = bounds
+    return (right - left) * (top - bottom)
+
+
+def page_notes(document: "PdfDocument", page: "PdfPage") -> Iterator[str]:
+    """Yield the notes on a page as they are, and its filled form fields as "name: value"."""
+    from pypdfium2 import raw
+
+    shown = {getattr(raw, f"FPDF_ANNOT_{name}") for name in _MARKUP_NOTES}
+    for number in range(raw.FPDFPage_GetAnnotCount(page)):
+        annotation = raw.FPDFPage_GetAnnot(page, number)
+        kind = raw.FPDFAnnot_GetSubtype(annotation)
+        if kind == raw.FPDF_ANNOT_WIDGET and document.formenv:
+            yield _form_value(document.formenv, annotation)
+        elif kind in shown:
+            yield _wide(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+        raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _form_value(form: Any, annotation: Any) -> str:
+    """A field of a form with what was filled in; nothing of an empty one, or of a button."""
+    from pypdfium2 import raw
+
+    kind = raw.FPDFAnnot_GetFormFieldType(form, annotation)
+    if kind == raw.FPDF_FORMFIELD_PUSHBUTTON:
+        return ""
+    name = _wide(raw.FPDFAnnot_GetFormFieldAlternateName, form, annotation)
+    name = name or _wide(raw.FPDFAnnot_GetFormFieldName, form, annotation)
+    if kind in (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON):
+        if not raw.FPDFAnnot_IsChecked(form, annotation):
+            return ""
+        value = _wide(raw.FPDFAnnot_GetFormFieldExportValue, form, annotation) or "yes"
+    else:
+        value = _wide(raw.FPDFAnnot_GetFormFieldValue, form, annotation)
+    return f"{name}: {value}" if name and value else value
+
+
+def _wide(ask: Any, *arguments: Any) -> str:
+    """Ask PDFium for a text, which it writes into a buffer as UTF-16."""
+    import ctypes
+
+    from pypdfium2 import raw
+
+    size = ask(*arguments, None, 0)
+    if size <= 2:
+        return ""
+    buffer = ctypes.create_string_buffer(size)
+    ask(*arguments, ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size)
+    return buffer.raw[: size - 2].decode("utf-16-le", "replace").replace("\r", "\n").strip()
+
+
+def page_text(page: "PdfPage") -> str:
+    """Take a page's text in the file's order, cells of a row parted by tabs."""
+    # PDFium orders the lines of a page that is turned by its sides; the text knows its own.
+    page.set_rotation(0)
+    textpage = page.get_textpage()
+    text: str = textpage.get_text_range()
+    # PDFium counts UTF-16 units: behind a character that takes two, places would be wrong.
+    if max(text, default="") <= "\uffff":
+        text = _SPACE.sub(lambda match: _space(textpage, match), text)
+    return text.replace("\r\n", "\n").replace(_HYPHEN_AT_LINE_END, "-\n")
+
+
+def _space(textpage: "PdfTextPage", match: re.Match[str]) -> str:
+    """Tell by the letters beside a space what it is.
+
+    Returns:
+        A line end, a blank, or a tab between the cells of a row.
+    """
+    before, after = _box(textpage, match.start() - 1), _box(textpage, match.end())
+    if before is None or after is None:
+        return match[0]
+    ends_line = "\n" in match[0]
+    height = max(before.top - before.bottom, after.top - after.bottom)
+    apart = abs(before.top + before.bottom - after.top - after.bottom) >= height
+    gap = after.left - before.right
+    if gap > max(_LEAST_GAP * height, 1.5 * _own_width(textpage, match.start())):
+        return "\n" if ends_line and apart else "\t"
+    # PDFium misses some line ends, and sees one behind raised type, as a footnote's mark is. In
+    # text turned by a quarter letters stand above each other.
+    left = after.right <= before.left
+    return "\n" if (apart and (ends_line or left)) or (ends_line and gap < -height) else " "
+
+
+def _own_width(textpage: "PdfTextPage", at: int) -> float:
+    """The width of a blank in the file; 0 of one that PDFium puts between distant letters."""
+    from pypdfium2 import raw
+
+    place = raw.FPDFText_GetCharIndexFromTextIndex(textpage, at)
+    box = None if raw.FPDFText_IsGenerated(textpage, place) else _box(textpage, at)
+    return 0.0 if box is None else float(box.right - box.left)
+
+
+def _box(textpage: "PdfTextPage", at: int) -> Any:
+    """The bounds of the character at a place in the text; None where it has none."""
+    from pypdfium2 import raw
+
+    place = raw.FPDFText_GetCharIndexFromTextIndex(textpage, at)
+    box = raw.FS_RECTF()
+    known = raw.FPDFText_GetLooseCharBox(textpage, place, box)
+    return box if known and box.top > box.bottom else None

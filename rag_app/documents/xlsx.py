@@ -1,0 +1,224 @@
+"""The sheets of an .xlsx workbook as lines of text cells.
+
+openpyxl makes up every cell before the last one of a row and every row before the last one, says
+nothing of a formula without a saved value, and gives values without their formats; so the XML of
+the sheets is read here.
+"""
+
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree.ElementTree import Element, iterparse
+
+from rag_app.documents.cell_formats import formatted
+from rag_app.errors import DocumentError
+
+MAX_UNZIPPED_BYTES = 400 * 1024**2
+MAX_SHEET_ROWS = 1_048_576  # what Excel itself holds
+MAX_SHEET_COLUMNS = 16_384
+MAX_CELLS = 2_000_000
+
+_RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sheet.
+
+    Fields:
+        rows: number from 1 -> column from 1 -> the cell as it is shown; only what is not empty.
+        unsaved: rows with a formula whose value was not saved.
+        comments: of its cells.
+    """
+
+    name: str
+    rows: dict[int, dict[int, str]] = field(default_factory=dict)
+    unsaved: list[int] = field(default_factory=list)
+    comments: int = 0
+
+
+def read_sheets(archive: zipfile.ZipFile) -> list[Sheet]:
+    """Read the sheets of a workbook.
+
+    Raises:
+        DocumentError: it unpacks to too much, or has too many rows or cells.
+        Exception: whatever ZIP and XML make of what is none.
+    """
+    size = sum(member.file_size for member in archive.infolist())
+    if size > MAX_UNZIPPED_BYTES:
+        raise DocumentError(f"unpacks to {size / 1024**2:,.0f} MB; split it into smaller files")
+    book = _Workbook(archive)
+    return [book.sheet(name, path) for name, path in book.sheet_paths()]
+
+
+class _Workbook:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._names = set(archive.namelist())
+        self._relations = self._related("xl/workbook.xml")
+        self._strings = [_text(item) for item in self._elements("xl/sharedStrings.xml", "si")]
+        self._formats = self._cell_formats()
+        properties = next(self._elements("xl/workbook.xml", "workbookPr"), None)
+        self._from_1904 = properties is not None and properties.get("date1904") in ("1", "true")
+        self._cells = 0
+
+    def sheet_paths(self) -> list[tuple[str, str]]:
+        """Names and members of the sheets, in their order; charts have no cells."""
+        found = []
+        for sheet in self._elements("xl/workbook.xml", "sheet"):
+            kind, path = self._relations.get(sheet.get(f"{_RELATIONS}id", ""), ("", ""))
+            if kind.endswith("/worksheet"):
+                found.append((sheet.get("name", ""), path))
+        return found
+
+    def sheet(self, name: str, path: str) -> Sheet:
+        """Read one sheet."""
+        sheet = Sheet(name, comments=self._comments(path))
+        number = 0
+        for element in self._elements(path, "row", "mergeCell"):
+            if _local(element) == "mergeCell":
+                _fill_merged(sheet, element.get("ref", ""))
+                continue
+            number = int(element.get("r") or number + 1)
+            if number > MAX_SHEET_ROWS:
+                raise DocumentError(
+                    f"has over {MAX_SHEET_ROWS:,} rows; split it into smaller files"
+                )
+            self._row(sheet, number, element)
+        return sheet
+
+    def _row(self, sheet: Sheet, number: int, row: Element) -> None:
+        cells: dict[int, str] = {}
+        column = 0
+        for cell in row:
+            column = _column(cell.get("r"), column + 1)
+            text = self._cell(cell)
+            if text is None:
+                sheet.unsaved.append(number)
+            elif text:
+                cells[column] = text
+        self._cells += len(cells)
+        if self._cells > MAX_CELLS:
+            raise DocumentError(f"has over {MAX_CELLS:,} cells; split it into smaller files")
+        if cells:
+            sheet.rows[number] = cells
+
+    def _cell(self, cell: Element) -> str | None:
+        """A cell as it is shown; None of a formula without a saved value."""
+        kind = cell.get("t", "n")
+        parts = {_local(part): part for part in cell}
+        if kind == "inlineStr":
+            return _text(parts["is"]) if "is" in parts else ""
+        value = parts["v"].text if "v" in parts else None
+        if value is None:
+            return None if "f" in parts and kind != "str" else ""
+        if kind == "s":
+            return self._strings[int(value)]
+        if kind == "b":
+            return "True" if value == "1" else "False"
+        if kind != "n":
+            return value
+        style = int(cell.get("s", 0))
+        code = self._formats[style] if style < len(self._formats) else "General"
+        return formatted(value, code, from_1904=self._from_1904)
+
+    def _cell_formats(self) -> list[str]:
+        """The format of each style that a cell may name."""
+        from openpyxl.styles.numbers import BUILTIN_FORMATS
+
+        own: dict[int, str] = dict(BUILTIN_FORMATS)
+        formats: list[str] = []
+        for one in self._elements("xl/styles.xml", "numFmt", "cellXfs"):
+            if _local(one) == "numFmt":
+                own[int(one.get("numFmtId", 0))] = one.get("formatCode", "General")
+            else:
+                formats = [own.get(int(style.get("numFmtId", 0)), "General") for style in one]
+        return formats
+
+    def _comments(self, path: str) -> int:
+        found = self._related(path).values()
+        return sum(
+            sum(1 for _ in self._elements(target, "comment"))
+            for kind, target in found
+            if kind.endswith("/comments")
+        )
+
+    def _related(self, path: str) -> Mapping[str, tuple[str, str]]:
+        """Kind and member of what a member refers to, by id."""
+        folder, name = posixpath.split(path)
+        found = {}
+        for relation in self._elements(f"{folder}/_rels/{name}.rels", "Relationship"):
+            # A target that begins with a slash begins at the archive's root.
+            target = posixpath.normpath(posixpath.join("/", folder, relation.get("Target", "")))
+            found[relation.get("Id", "")] = relation.get("Type", ""), target.lstrip("/")
+        return found
+
+    def _elements(self, path: str, *names: str) -> Iterator[Element]:
+        """Elements of these names, each forgotten when the next is asked for."""
+        if path not in self._names:
+            return
+        with self._archive.open(path) as file:
+            # expat itself refuses entities that grow, and this process is bounded.
+            events: Any = iterparse(file, events=("start", "end"))  # noqa: S314
+            _, root = next(events)
+            if _local(root) in names:
+                yield root
+            for event, element in events:
+                if event == "end" and _local(element) in names and element is not root:
+                    yield element
+                    element.clear()
+                    _forget(root)
+
+
+def _forget(root: Element) -> None:
+    """Empty what holds the elements that were read, or a million of them stay."""
+    for holder in root:
+        if len(holder) > 1 and _local(holder) == "sheetData":
+            del holder[:-1]
+    if _local(root) == "sst":
+        root.clear()
+
+
+def _local(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _text(element: Element) -> str:
+    """The text of a string in its runs, less how it is pronounced."""
+    pieces: list[str] = []
+    for part in element:
+        if _local(part) == "t":
+            pieces.append(part.text or "")
+        elif _local(part) == "r":
+            pieces += [run.text or "" for run in part if _local(run) == "t"]
+    return "".join(pieces)
+
+
+def _column(reference: str | None, following: int) -> int:
+    if reference is None:
+        return following
+    match = _REFERENCE.fullmatch(reference)
+    number = 0
+    for letter in match[1] if match else "":
+        number = number * 26 + ord(letter) - ord("A") + 1
+    if not 1 <= number <= MAX_SHEET_COLUMNS:
+        raise ValueError(f"there is no cell {reference!r}")
+    return number
+
+
+def _fill_merged(sheet: Sheet, reference: str) -> None:
+    """Write a merged cell's text into every row that it spans; a reader sees it beside each."""
+    first, _, last = reference.partition(":")
+    begin, end = _REFERENCE.fullmatch(first), _REFERENCE.fullmatch(last)
+    if not begin or not end:
+        return
+    column, row = _column(first, 0), int(begin[2])
+    text = sheet.rows.get(row, {}).get(column)
+    for number in range(row + 1, int(end[2]) + 1) if text else ():
+        # Only rows that have something of their own: a spacer may be merged to the sheet's end.
+        if text and number in sheet.rows:
+            sheet.rows[number].setdefault(column, text)
