@@ -9,7 +9,6 @@ from rag_app.cli.flags import (
     COMMON,
     DATA,
     AnswerColumn,
-    ChromaUrl,
     Dimensions,
     QuestionColumn,
     Seed,
@@ -213,7 +212,6 @@ def finetune(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=COMMON)
     ] = None,
-    chroma_url: ChromaUrl = None,
     seed: Seed = None,
 ) -> None:
     """Train on question/passage pairs, score before and after on held-out questions, and put the
@@ -233,7 +231,6 @@ def finetune(
         question_column=question_column,
         answer_column=answer_column,
         device=device,
-        chroma_url=chroma_url,
         seed=seed,
     )
     from rag_app.cli.tuning import show_tuning

@@ -8,7 +8,6 @@ import typer
 from rag_app.cli.bases import show_bases
 from rag_app.cli.flags import (
     AnswerColumn,
-    ChromaUrl,
     FetchK,
     Llm,
     LlmBaseUrl,
@@ -145,7 +144,6 @@ def sweep(
     llm_model: LlmModel = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
-    chroma_url: ChromaUrl = None,
     seed: Seed = None,
 ) -> None:
     """Compare chunk sizes, models and retrievers on your questions; put the winner into service.
@@ -163,7 +161,6 @@ def sweep(
         llm_model=llm_model,
         question_column=question_column,
         answer_column=answer_column,
-        chroma_url=chroma_url,
         seed=seed,
     )
     from rag_app.sweep.stage import SweepRequest
