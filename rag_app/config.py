@@ -101,6 +101,12 @@ class Settings(BaseModel):
         """Refuse what Python takes for a path, and no user means as one."""
         if not isinstance(value, str | Path):
             raise PydanticCustomError("path_type", "Input should be a path in quotes")
+        try:
+            named = str(value).encode()
+        except UnicodeEncodeError:
+            raise PydanticCustomError("path_encoding", "it should be a path in UTF-8") from None
+        if b"\0" in named:
+            raise PydanticCustomError("path_encoding", "it should be a path without NUL")
         return value
 
     def secrets(self) -> list[str]:
@@ -164,6 +170,11 @@ def _from_file(config_file: Path | None) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(f"{path} cannot be read: {error}; mend the file") from None
     _refuse_unknown(values, where=str(path))
+    if _SECRET & values.keys() and os.name != "nt" and path.stat().st_mode & 0o077:
+        raise ConfigError(
+            f"{path} holds {', '.join(sorted(_SECRET & values.keys()))}, and others may read it; "
+            f"run `chmod 600 {path}`, or keep secrets in the environment ({ENVIRONMENT_PREFIX}*)"
+        )
     return values
 
 

@@ -124,6 +124,8 @@ def evaluate(
                 f"{one.model} was trained on the documents of {one.seen} of these questions; its "
                 "scores on them say nothing about new ones"
             )
+    if len(runs[0].outcomes) == 1:
+        run.warn("one question tells nothing about others; evaluate with some fifty or more")
     for one in runs:
         for warning, count in one.warnings.items():
             run.warn(f"{one.retriever}, {count} of {len(one.outcomes)} questions: {warning}")

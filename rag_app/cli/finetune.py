@@ -1,5 +1,6 @@
 """`finetune`: tune the embedding model and say whether it helped."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ EXAMPLES = (
     "rag-app finetune --pairs pairs.jsonl --loss dae,mnrl --method lora --no-promote",
 )
 SMALLEST_BATCH = 2
+HIGHEST_LEARNING_RATE = 1.0
 TRAINING, NEGATIVES = "Training", "Negatives"
 TRAIN_ON = ("labelled", "synthetic", "both")
 
@@ -253,6 +255,13 @@ def finetune(
         if value not in known:
             names = ", ".join(filter(None, known))
             raise ConfigError(f"{flag} is {value!r}; it takes one of: {names}")
+    _refuse_no_number(dev_share=dev_share, test_share=test_share, scale=scale)
+    _refuse_no_number(blend=blend, whitening=whitening, learning_rate=learning_rate)
+    if learning_rate is not None and learning_rate > HIGHEST_LEARNING_RATE:
+        raise ConfigError(
+            f"--learning-rate is {learning_rate:g}; it takes up to {HIGHEST_LEARNING_RATE:g}, "
+            "usual are 1e-5 to 1e-3"
+        )
     given = {
         "loss": loss,
         "method": method,
@@ -302,6 +311,14 @@ def finetune(
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
     run.result(result.to_json())
+
+
+def _refuse_no_number(**values: float | None) -> None:
+    from rag_app.errors import ConfigError
+
+    for name, value in values.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}; it takes a finite number")
 
 
 def _batch_size(text: str | None) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 import functools
 import inspect
-import json
 import re
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from rag_app.cli.flags import COMMON, SERVER_OPTIONS
-from rag_app.cli.printing import Span, print_wrapped, shown
+from rag_app.cli.printing import Span, print_json, print_wrapped, shortened, shown
 from rag_app.disk import storage_error
 from rag_app.errors import ConfigError, RagAppError
 from rag_app.masking import masked
@@ -147,7 +145,8 @@ class Run:
 
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error."""
-        print_wrapped(self.err, self.masked(str(error)), label="error:", color="red")
+        text = shortened(self.masked(str(error)))
+        print_wrapped(self.err, text, label="error:", color="red")
 
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
@@ -160,7 +159,7 @@ class Run:
     def result(self, values: dict[str, Any]) -> None:
         """The result as JSON, if it was asked for."""
         if self.as_json:
-            sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+            print_json(values)
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -263,5 +262,5 @@ def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
         text = run.masked("".join(traceback.format_exception(error)))
         run.err.print(shown(text), soft_wrap=True)
     run.fail(error)
-    run.result({"error": run.masked(str(error)), "kind": type(error).__name__})
+    run.result({"error": shortened(run.masked(str(error))), "kind": type(error).__name__})
     raise typer.Exit(USER_ERROR) from None

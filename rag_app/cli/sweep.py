@@ -229,8 +229,8 @@ def _names(given: list[str]) -> tuple[str, ...]:
 def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
         raise ConfigError(f"{flag} is {text!r}; it takes numbers with commas, as in 128,256")
     return tuple(map(int, parts))
 
