@@ -9,8 +9,9 @@ import bisect
 import hashlib
 import itertools
 import json
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,6 +53,8 @@ CHUNK_KEYS = (
 SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
 # Characters; what is longer is no token, but a word without a blank in it.
 LONGEST_TOKEN = 64
+# Characters that are tokenized at once.
+WINDOW = 200_000
 
 
 class PassageModel(Embedder, Protocol):
@@ -170,18 +173,24 @@ class SentenceChunker(NodeParser):
 
 
 class TokenSpans:
-    """A text's tokens by their place, so that any span is counted without tokenizing again."""
+    """A text's tokens by their place, so that any span is counted without tokenizing again.
 
-    def __init__(self, tokenizer: "Tokenizer", text: str) -> None:
+    A long text is tokenized in windows that end with a line or a word: a tokenizer holds some 150
+    bytes for each character of what it is given.
+    """
+
+    def __init__(self, tokenizer: "Tokenizer", text: str, *, window: int = WINDOW) -> None:
         self.text = text
-        encoding = tokenizer.encode(text, add_special_tokens=False)
-        self.starts = [
-            place
-            for start, end in encoding.offsets
-            if end > start
-            # A word that a tokenizer does not know is one token to it, however long.
-            for place in range(start, end, end - start if end - start <= LONGEST_TOKEN else 4)
-        ]
+        self.starts = array("L")
+        for first, last in windows(text, window):
+            encoding = tokenizer.encode(text[first:last], add_special_tokens=False)
+            self.starts.extend(
+                first + place
+                for start, end in encoding.offsets
+                if end > start
+                # A word that a tokenizer does not know is one token to it, however long.
+                for place in range(start, end, end - start if end - start <= LONGEST_TOKEN else 4)
+            )
 
     def count(self, start: int, end: int) -> int:
         """Tokens that begin in text[start:end]."""
@@ -203,6 +212,23 @@ class TokenSpans:
             pieces.append((start, start + len(self.text[start:middle].rstrip())))
             start = middle
         return [*pieces, (start, end)]
+
+
+def windows(text: str, longest: int) -> Iterator[Span]:
+    """The whole text in parts of at most so many characters, cut after a line, or else a blank.
+
+    >>> list(windows("one two\\nthree", 9))
+    [(0, 8), (8, 13)]
+    """
+    start = 0
+    while len(text) - start > longest:
+        half, end = start + longest // 2, start + longest
+        cut = max(text.rfind("\n", half, end), 0) or max(text.rfind(" ", half, end), 0)
+        end = cut + 1 if cut else end
+        yield start, end
+        start = end
+    if start < len(text):
+        yield start, len(text)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from rag_app.errors import ConfigError
+from rag_app.masking import masked
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG_FILE = "rag_app.toml"
 ENVIRONMENT_PREFIX = "RAG_APP_"
 
-_SECRET = frozenset({"llm_api_key"})
+_SECRET = frozenset({"llm_api_key", "chroma_token", "chroma_headers"})
 # What pydantic says of these is about Python.
 _PLAINER = {"path_type": "Input should be a path in quotes"}
 _LONGEST_SHOWN = 80
@@ -48,6 +50,16 @@ class Settings(BaseModel):
         None, description="how sentence ends are found; kiwi: Korean by morphology [rules]"
     )
     chroma_url: str | None = Field(None, description="a Chroma server, instead of embedded Chroma")
+    project: str | None = Field(
+        None, description="whose indexes on the Chroma server [made from the storage folder]"
+    )
+    chroma_token: SecretStr | None = Field(None, description="better kept in RAG_APP_CHROMA_TOKEN")
+    chroma_headers: tuple[SecretStr, ...] = Field(
+        (), description='sent to the Chroma server: ["NAME: VALUE"]; one a line in the environment'
+    )
+    chroma_tenant: str = Field("default_tenant", min_length=1, description="of the Chroma server")
+    chroma_database: str = Field("default_database", min_length=1, description="of that tenant")
+    chroma_timeout: float = Field(60.0, gt=0, description="seconds to wait for the Chroma server")
     offline: bool = Field(True, description="never ask the Hugging Face hub for weights")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where models run")
     question_column: str = Field("question", description="the question's column in FAQ tables")
@@ -73,7 +85,35 @@ class Settings(BaseModel):
     llm_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer")
     llm_retries: int = Field(4, ge=0, le=20, description="tries after the first that failed")
     llm_concurrency: int = Field(8, ge=1, le=256, description="requests under way at once")
-    seed: int = Field(13, ge=0, description="the same seed and inputs give the same numbers")
+    seed: int = Field(
+        13, ge=0, le=2**32 - 1, description="the same seed and inputs give the same numbers"
+    )
+
+    @field_validator("chroma_headers", mode="before")
+    @classmethod
+    def _lines(cls, value: object) -> object:
+        """Headers from the environment, one a line."""
+        return value.splitlines() if isinstance(value, str) else value
+
+    @field_validator("storage", "results", mode="before")
+    @classmethod
+    def _named_in_words(cls, value: object) -> object:
+        """Refuse what Python takes for a path, and no user means as one."""
+        if not isinstance(value, str | Path):
+            raise PydanticCustomError("path_type", "Input should be a path in quotes")
+        try:
+            named = str(value).encode()
+        except UnicodeEncodeError:
+            raise PydanticCustomError("path_encoding", "it should be a path in UTF-8") from None
+        if b"\0" in named:
+            raise PydanticCustomError("path_encoding", "it should be a path without NUL")
+        return value
+
+    def secrets(self) -> list[str]:
+        """What must not be shown."""
+        kept = (self.llm_api_key, self.chroma_token, *self.chroma_headers)
+        values = [secret.get_secret_value() for secret in kept if secret is not None]
+        return [part for value in values for part in (value, value.partition(":")[2].strip())]
 
 
 def load_settings(
@@ -130,6 +170,11 @@ def _from_file(config_file: Path | None) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(f"{path} cannot be read: {error}; mend the file") from None
     _refuse_unknown(values, where=str(path))
+    if _SECRET & values.keys() and os.name != "nt" and path.stat().st_mode & 0o077:
+        raise ConfigError(
+            f"{path} holds {', '.join(sorted(_SECRET & values.keys()))}, and others may read it; "
+            f"run `chmod 600 {path}`, or keep secrets in the environment ({ENVIRONMENT_PREFIX}*)"
+        )
     return values
 
 
@@ -170,7 +215,7 @@ def _explain_one(problem: "ErrorDetails") -> str:
 
 
 def _found(key: str, value: object) -> str:
-    if key in _SECRET:
+    if key.partition(".")[0] in _SECRET:
         return "its value is not shown"
-    text = repr(value)
+    text = masked(repr(value))
     return f"found {text}" if len(text) <= _LONGEST_SHOWN else f"found {text[:_LONGEST_SHOWN]}..."

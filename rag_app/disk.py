@@ -21,6 +21,20 @@ _FULL = (
     "pytorchstreamwriter failed writing",
     "] . unexpected pos ",
 )
+_READ_ONLY = ("readonly database", "read-only file system")
+_DENIED = ("permission denied",)
+_ELSEWHERE = "name another folder with --storage"
+_TROUBLES = {
+    errno.ENOSPC: f"the disk is full; free some space or {_ELSEWHERE}",
+    errno.EDQUOT: f"the disk quota is used up; free some space or {_ELSEWHERE}",
+    errno.EROFS: f"it can only be read; {_ELSEWHERE}",
+    errno.EACCES: f"permission denied; ask its owner (chmod, chown), or {_ELSEWHERE}",
+    errno.ENOTDIR: f"a part of its path is no folder; {_ELSEWHERE}",
+    errno.EEXIST: f"something else than a folder is there; {_ELSEWHERE}",
+    errno.ENAMETOOLONG: f"the system allows no name so long; {_ELSEWHERE}",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n 4096)",
+    errno.EIO: "the disk fails to read or write; look at it (dmesg), and keep the folder",
+}
 # The process that writes it: of `write_whole`, and as active.json was written by earlier versions.
 _PARTIAL = re.compile(r"\.partial-(\d+)(?:\.[^.]*)?$")
 # Chroma writes in pieces of some megabytes, and takes back what it began.
@@ -34,6 +48,26 @@ def disk_is_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(
         words in text for words in _FULL
     )
+
+
+def storage_error(error: BaseException, *, place: Path | None = None) -> StorageError | None:
+    """What the disk has to do with an error, whichever library raised it; None if nothing.
+
+    Arguments:
+        place: where it was raised, unless the error itself says so.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    said = str(error).lower()
+    if disk_is_full(error) and number not in _TROUBLES:
+        number = errno.ENOSPC
+    elif any(words in said for words in _READ_ONLY):
+        number = errno.EROFS
+    elif number is None and any(words in said for words in _DENIED):
+        number = errno.EACCES
+    if number not in _TROUBLES:
+        return None
+    where = getattr(error, "filename", None) or place
+    return StorageError(f"{where}: {_TROUBLES[number]}" if where else _TROUBLES[number])
 
 
 def hardly_any_left(folder: Path) -> bool:

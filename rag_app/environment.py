@@ -46,5 +46,11 @@ def prepare_environment(*, offline: bool = True) -> None:
         os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(bundled))
     for library in ("sentence_transformers", "transformers", "httpx", "httpcore", "chromadb"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It sets itself to DEBUG when it is imported.
+    logging.getLogger("bm25s").addFilter(_is_warning)
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING

@@ -9,6 +9,7 @@
     ├── IndexMismatch        an index made with another model or distance
     ├── IndexLocked          another process writes this index
     ├── IndexBroken          the store behind an index cannot be read
+    ├── ServerError          a Chroma server that is away, refuses, or is none
     ├── PairsError           question/passage pairs that cannot be used
     │   └── LeakError        the same text on both sides of the split
     ├── TrainingError        training that cannot start or go on
@@ -60,6 +61,10 @@ class IndexLocked(RagAppError):
 
 class IndexBroken(RagAppError):
     """An index whose store cannot be opened."""
+
+
+class ServerError(RagAppError):
+    """A Chroma server that does not answer, refuses, or is something else."""
 
 
 class PairsError(RagAppError):

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from rag_app.progress import Progress
 
+# How far rounding, bfloat16's included, takes a length from 1.
+_UNIT = 0.02
 Vectors = npt.NDArray[np.float32]
 
 
@@ -54,6 +56,15 @@ class Embedder(Protocol):
 def as_lists(vectors: Vectors) -> list[list[float]]:
     """Vectors as other libraries take them: a list of numbers each."""
     return [list(map(float, vector)) for vector in vectors]
+
+
+def are_unit(vectors: Vectors) -> bool:
+    """Whether all of these, (n, dim), have unit length; one with a NaN has none.
+
+    >>> are_unit(np.array([[0.6, 0.8]])), are_unit(np.array([[0.6, np.nan]]))
+    (True, False)
+    """
+    return bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT).all())
 
 
 def passage_fingerprint(model: Embedder) -> str:

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "rag_app"
 ORDER = (
     "callable_stage",
     "errors",
+    "masking",
     "disk",
     "progress",
     "environment",

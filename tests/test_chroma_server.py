@@ -1,11 +1,15 @@
 """Indexes on a Chroma server, as two clients with a storage of their own each see them."""
 
+import json
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -19,13 +23,13 @@ from rag_app.index.connection import ServerConnection
 from rag_app.known import KnownQuestion
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def chroma_server(folder: Path, *, port: int = 0) -> Iterator[str]:
+    """A Chroma server on loopback, ended afterwards; its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = port or free.getsockname()[1]
     program = Path(sys.executable).with_name("chroma")
-    folder = tmp_path_factory.mktemp("server")
     command = [str(program), "run", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--path", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
@@ -34,6 +38,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with chroma_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 def _wait_for(url: str) -> None:
@@ -46,12 +56,18 @@ def _wait_for(url: str) -> None:
     pytest.fail("chroma run does not answer")
 
 
+def client_of(catalog: Catalog) -> Any:
+    assert catalog.server is not None
+    return catalog.server.client
+
+
 @pytest.fixture
 def clients(url: str, tmp_path: Path) -> Iterator[tuple[Catalog, Catalog]]:
-    one, two = (Catalog(tmp_path / name, chroma_url=url) for name in ("one", "two"))
+    one, two = (Catalog(tmp_path / name, chroma_url=url, project="shop") for name in ("one", "two"))
     yield one, two
-    for collection in one._server.list_collections():
-        one._server.delete_collection(collection.name)
+    server = client_of(one)
+    for collection in server.list_collections():
+        server.delete_collection(collection.name)
 
 
 def test_two_clients_agree_on_what_is_in_service(clients: tuple[Catalog, Catalog]) -> None:
@@ -94,8 +110,9 @@ def test_what_was_learned_goes_where_the_index_goes(clients: tuple[Catalog, Cata
 
 def test_collections_of_others_are_passed_over(clients: tuple[Catalog, Catalog]) -> None:
     one, two = clients
-    one._server.create_collection("theirs", embedding_function=None)
-    one._server.create_collection("noted", embedding_function=None, metadata={"model": "x"})
+    server = client_of(one)
+    server.create_collection("theirs", embedding_function=None)
+    server.create_collection("shop.noted", embedding_function=None, metadata={"model": "x"})
     one.make("words", INFO)
     one.put_into_service("words")
     assert two.names() == ["words"]
@@ -106,9 +123,11 @@ def test_collections_of_others_are_passed_over(clients: tuple[Catalog, Catalog])
         two.open("theirs")
     with pytest.raises(IndexMissing, match="no index 'theirs'"):
         two.remove("theirs")
-    with pytest.raises(IndexBroken, match=r"'theirs' .* was not made by rag-app; choose another"):
-        two.make("theirs", INFO)
-    assert "theirs" in [collection.name for collection in one._server.list_collections()]
+    with pytest.raises(IndexBroken, match=r"'shop.noted' .* was not made by rag-app; choose"):
+        two.make("noted", INFO)
+    # The name is free for an index of ours.
+    two.make("theirs", INFO)
+    assert {"theirs", "shop.theirs"} <= {one.name for one in server.list_collections()}
 
 
 @pytest.mark.parametrize("retriever", ["vector", "keyword", "hybrid"])
@@ -171,3 +190,56 @@ def test_a_client_killed_in_a_batch_leaves_nothing_unseen(
     opened.refresh()
     assert opened.generation == settled
     batch.__exit__(None, None, None)
+
+
+def test_two_projects_on_one_server_never_meet(url: str, tmp_path: Path) -> None:
+    mine, theirs = (Catalog(tmp_path / name / "storage", chroma_url=url) for name in ("a", "b"))
+    for catalog, text in ((mine, "salaries of all"), (theirs, "menu of the day")):
+        write(catalog.make("words", INFO), {"d": text})
+        catalog.put_into_service("words")
+    assert [mine.names(), theirs.names()] == [["words"], ["words"]]
+    read = [[node.text for node in one.open().nodes()] for one in (mine, theirs)]
+    assert read == [["salaries of all"], ["menu of the day"]]
+    marks = [one.open().connection.collection.metadata["project"] for one in (mine, theirs)]
+    assert marks[0] != marks[1]
+    assert all(re.fullmatch(r".*-storage-[0-9a-f]{8}", mark) for mark in marks)
+    # Under another name of the storage, or another storage, it is asked for by its project.
+    other = Catalog(tmp_path / "c", chroma_url=url)
+    assert other.names() == []
+    with pytest.raises(IndexMissing, match=r"no index 'words' on http.*\(project .*-c-"):
+        other.open("words")
+    named = Catalog(tmp_path / "c", chroma_url=url, project=marks[0])
+    assert named.open().name == "words"
+    theirs.put_into_service("words")
+    theirs.make("second", INFO)
+    theirs.put_into_service("second")
+    theirs.remove("words")
+    assert mine.open("words").count() == 1
+    for catalog, name in ((mine, "words"), (theirs, "second")):
+        client_of(catalog).delete_collection(f"{catalog.server.project}.{name}")  # type: ignore[union-attr]
+
+
+def test_an_index_from_before_there_were_projects_stays_with_its_storage(
+    url: str, tmp_path: Path
+) -> None:
+    mine, theirs = (Catalog(tmp_path / name, chroma_url=url) for name in ("a", "b"))
+    server = client_of(mine)
+    # As they were made: under their own names, with a lock in the storage.
+    server.create_collection("old", embedding_function=None, metadata=INFO.to_metadata())
+    state = json.dumps({"active": "old", "previous": []})
+    pointer = server.create_collection("rag_app-in-service", embedding_function=None)
+    pointer.modify(metadata={"rag_app_service": state})
+    (mine.folder / "old").mkdir(parents=True)
+    assert (mine.names(), mine.in_service(), mine.open().name) == (["old"], "old", "old")
+    assert (theirs.names(), theirs.active.current()) == ([], None)
+    write(mine.open(), {"d": "red apple"})
+    # From now on it is the project's, whatever else has a folder of its name.
+    (theirs.folder / "old").mkdir(parents=True)
+    assert (mine.names(), theirs.names()) == (["old"], [])
+    assert Catalog(tmp_path / "a", chroma_url=url).open("old").count() == 1
+    with pytest.raises(IndexMissing):
+        theirs.open("old")
+    mine.active.forget("old")
+    mine.remove("old")
+    assert "old" not in [one.name for one in server.list_collections()]
+    server.delete_collection("rag_app-in-service")

@@ -183,7 +183,7 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
 
 
 def test_a_key_is_not_shown_with_a_mistake(tmp_path: Path) -> None:
-    toml(tmp_path, "llm_api_key = 123456\n")
+    toml(tmp_path, "llm_api_key = 123456\n").chmod(0o600)
     with pytest.raises(ConfigError, match=r"llm_api_key: .*\(its value is not shown\)") as raised:
         load_settings(environment={})
     assert "123456" not in str(raised.value)

@@ -255,7 +255,7 @@ def test_a_store_that_cannot_be_read_says_how_to_make_it_anew(
     (folder / "chroma.sqlite3").write_bytes(b"no database " * 1000)
     with pytest.raises(IndexBroken) as caught:
         catalog.open("bad")
-    for part in ("'bad'", f"delete {tmp_path / 'indexes' / 'bad'}", "rag-app ingest"):
+    for part in ("'bad'", "rag-app index repair bad", "from the vector cache"):
         assert part in str(caught.value)
 
 

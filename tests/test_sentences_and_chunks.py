@@ -10,7 +10,14 @@ from conftest import MINILM, ROOT
 from fakes import WordModel
 from llama_index.core.schema import Document, MetadataMode, NodeRelationship, TextNode
 
-from rag_app.chunks import Chunking, SentenceChunker, document_hash, passage_text
+from rag_app.chunks import (
+    Chunking,
+    SentenceChunker,
+    TokenSpans,
+    document_hash,
+    passage_text,
+    windows,
+)
 from rag_app.documents import read_documents
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.text.sentences import split_by_rules
@@ -284,3 +291,15 @@ def test_the_hash_changes_with_text_and_metadata() -> None:
     assert base != document_hash(document("two", title="T"))
     assert base != document_hash(document("one", title="U"))
     assert base != document_hash(document("one", title="T", date="2024-01-01"))
+
+
+def test_a_long_text_is_tokenized_in_windows_to_the_same_places() -> None:
+    tokenizer = WordModel().tokenizer
+    text = "\n".join(f"line {n} of the text with words" for n in range(200)) + "x" * 300 + " end"
+    whole = TokenSpans(tokenizer, text, window=len(text))
+    for window in (50, 333, 1000):
+        parts = list(windows(text, window))
+        assert [start for start, _ in parts[1:]] == [end for _, end in parts[:-1]]
+        assert (parts[0][0], parts[-1][1]) == (0, len(text))
+        assert max(end - start for start, end in parts) <= window
+    assert list(TokenSpans(tokenizer, text, window=1000).starts) == list(whole.starts)

@@ -8,7 +8,6 @@ import typer
 
 from rag_app.cli.flags import (
     AnswerColumn,
-    ChromaUrl,
     FetchK,
     Llm,
     LlmBaseUrl,
@@ -80,7 +79,6 @@ def evaluate(
     llm_model: LlmModel = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
-    chroma_url: ChromaUrl = None,
     seed: Seed = None,
 ) -> None:
     """Score retrieval on questions with known answers; the first run is the baseline.
@@ -91,7 +89,6 @@ def evaluate(
     settings = run.settings(
         question_column=question_column,
         answer_column=answer_column,
-        chroma_url=chroma_url,
         seed=seed,
         where=where,
         fetch_k=fetch_k,
@@ -127,6 +124,8 @@ def evaluate(
                 f"{one.model} was trained on the documents of {one.seen} of these questions; its "
                 "scores on them say nothing about new ones"
             )
+    if len(runs[0].outcomes) == 1:
+        run.warn("one question tells nothing about others; evaluate with some fifty or more")
     for one in runs:
         for warning, count in one.warnings.items():
             run.warn(f"{one.retriever}, {count} of {len(one.outcomes)} questions: {warning}")

@@ -1,5 +1,6 @@
 """`finetune`: tune the embedding model and say whether it helped."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,6 @@ from rag_app.cli.flags import (
     COMMON,
     DATA,
     AnswerColumn,
-    ChromaUrl,
     Dimensions,
     QuestionColumn,
     Seed,
@@ -23,6 +23,7 @@ EXAMPLES = (
     "rag-app finetune --pairs pairs.jsonl --loss dae,mnrl --method lora --no-promote",
 )
 SMALLEST_BATCH = 2
+HIGHEST_LEARNING_RATE = 1.0
 TRAINING, NEGATIVES = "Training", "Negatives"
 TRAIN_ON = ("labelled", "synthetic", "both")
 
@@ -213,7 +214,6 @@ def finetune(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=COMMON)
     ] = None,
-    chroma_url: ChromaUrl = None,
     seed: Seed = None,
 ) -> None:
     """Train on question/passage pairs, score before and after on held-out questions, and put the
@@ -233,7 +233,6 @@ def finetune(
         question_column=question_column,
         answer_column=answer_column,
         device=device,
-        chroma_url=chroma_url,
         seed=seed,
     )
     from rag_app.cli.tuning import show_tuning
@@ -256,6 +255,13 @@ def finetune(
         if value not in known:
             names = ", ".join(filter(None, known))
             raise ConfigError(f"{flag} is {value!r}; it takes one of: {names}")
+    _refuse_no_number(dev_share=dev_share, test_share=test_share, scale=scale)
+    _refuse_no_number(blend=blend, whitening=whitening, learning_rate=learning_rate)
+    if learning_rate is not None and learning_rate > HIGHEST_LEARNING_RATE:
+        raise ConfigError(
+            f"--learning-rate is {learning_rate:g}; it takes up to {HIGHEST_LEARNING_RATE:g}, "
+            "usual are 1e-5 to 1e-3"
+        )
     given = {
         "loss": loss,
         "method": method,
@@ -317,6 +323,14 @@ def _check_test_share(share: float) -> None:
             f"--test-share is {share:g}; the verdict needs held-out questions: name a share "
             "between 0 and 1, such as .3"
         )
+
+
+def _refuse_no_number(**values: float | None) -> None:
+    from rag_app.errors import ConfigError
+
+    for name, value in values.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}; it takes a finite number")
 
 
 def _batch_size(text: str | None) -> dict[str, Any]:

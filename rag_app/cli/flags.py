@@ -1,6 +1,6 @@
 """Flags that several commands share, and the panels that a help page shows them in."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,6 +8,7 @@ SEARCH = "Search"
 LANGUAGE_MODEL = "Language model"
 DATA = "Data"
 COMMON = "Common"
+SERVER = "Chroma server"
 
 Where = Annotated[
     str | None,
@@ -69,13 +70,6 @@ AnswerColumn = Annotated[
     str | None,
     typer.Option(help="Column of tables that holds the answer. [answer]", rich_help_panel=DATA),
 ]
-ChromaUrl = Annotated[
-    str | None,
-    typer.Option(
-        help="URL of a Chroma server that holds the indexes. [embedded Chroma in --storage]",
-        rich_help_panel=COMMON,
-    ),
-]
 Seed = Annotated[
     int | None,
     typer.Option(
@@ -83,3 +77,28 @@ Seed = Annotated[
         rich_help_panel=COMMON,
     ),
 ]
+
+
+def _server(help: str, *names: str) -> Any:  # noqa: A002 - as Typer calls it
+    return typer.Option(*names, help=help, rich_help_panel=SERVER)
+
+
+# Every command has them; without --chroma-url they mean nothing.
+SERVER_OPTIONS: dict[str, Any] = {
+    "chroma_url": Annotated[
+        str | None,
+        _server("URL of a Chroma server that holds the indexes. [embedded Chroma in --storage]"),
+    ],
+    "project": Annotated[
+        str | None, _server("Project whose indexes they are. [made from --storage]")
+    ],
+    "chroma_token": Annotated[
+        str | None, _server("Bearer token; better kept in RAG_APP_CHROMA_TOKEN.")
+    ],
+    "chroma_headers": Annotated[
+        list[str] | None,
+        _server("Header of each request, NAME: VALUE; may be repeated.", "--chroma-header"),
+    ],
+    "chroma_tenant": Annotated[str | None, _server("Tenant. [default_tenant]")],
+    "chroma_database": Annotated[str | None, _server("Database. [default_database]")],
+}

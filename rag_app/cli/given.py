@@ -1,11 +1,14 @@
 """What the settings mean to the stages, which know nothing of settings."""
 
+import re
 from typing import TYPE_CHECKING
+
+from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.documents import Columns
-    from rag_app.index import Workspace
+    from rag_app.index import ChromaServer, Workspace
     from rag_app.llm.choose import LanguageModelOptions
     from rag_app.retrieve import RetrievalOptions
 
@@ -16,10 +19,38 @@ def workspace_of(settings: "Settings") -> "Workspace":
 
     return Workspace(
         settings.storage,
-        chroma_url=settings.chroma_url,
+        chroma_url=server_of(settings),
         offline=settings.offline,
         device=settings.device,
+        project=settings.project,
     )
+
+
+def server_of(settings: "Settings") -> "ChromaServer | None":
+    """Where the Chroma server is, if there is one, and as whom it is asked.
+
+    Raises:
+        ConfigError: the URL is none, or a header is no header.
+    """
+    from rag_app.index import ChromaServer
+
+    if settings.chroma_url is None:
+        return None
+    return ChromaServer(
+        settings.chroma_url,
+        token=settings.chroma_token.get_secret_value() if settings.chroma_token else None,
+        headers=dict(_header(one.get_secret_value()) for one in settings.chroma_headers),
+        tenant=settings.chroma_tenant,
+        database=settings.chroma_database,
+        timeout_seconds=settings.chroma_timeout,
+    )
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not (re.fullmatch(r"[A-Za-z0-9-]+", name) and colon and value.strip().isprintable()):
+        raise ConfigError("a header of --chroma-header is not of the form 'NAME: VALUE'")
+    return name, value.strip()
 
 
 def language_model_of(settings: "Settings") -> "LanguageModelOptions":

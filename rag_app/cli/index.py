@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.flags import ChromaUrl
 from rag_app.cli.given import workspace_of
 from rag_app.cli.printing import shown, table
 from rag_app.cli.run import Run, command
@@ -25,8 +24,8 @@ Name = Annotated[
 ROOM_FOR_MODELS = 100
 
 
-def _catalog(run: Run, chroma_url: str | None = None) -> "tuple[Catalog, Settings]":
-    settings = run.settings(chroma_url=chroma_url)
+def _catalog(run: Run) -> "tuple[Catalog, Settings]":
+    settings = run.settings()
     return workspace_of(settings).catalog, settings
 
 
@@ -34,9 +33,9 @@ def _catalog(run: Run, chroma_url: str | None = None) -> "tuple[Catalog, Setting
     "list", epilog="Examples:\n\nrag-app index list\n\nrag-app index list --json --storage DIR"
 )
 @command
-def list_indexes(run: Run, chroma_url: ChromaUrl = None) -> None:
+def list_indexes(run: Run) -> None:
     """Show every index: its model, when it was made, how `finetune` scored it, which is in use."""
-    catalog, settings = _catalog(run, chroma_url)
+    catalog, settings = _catalog(run)
     active = catalog.active.current()
     scores, listed = _finetune_scores(settings.results), catalog.listed()
     rows = [
@@ -117,9 +116,9 @@ def _finetune_scores(results: Path) -> dict[str, float]:
     "use", epilog="Examples:\n\nrag-app index use tuned\n\nrag-app index use all-minilm-l6-v2-256"
 )
 @command
-def use_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
+def use_index(run: Run, name: Name) -> None:
     """Put an index into service."""
-    catalog, _ = _catalog(run, chroma_url)
+    catalog, _ = _catalog(run)
     whole = catalog.open(name).name
     catalog.put_into_service(whole)
     run.say(f"{whole} is in service; `rag-app index rollback` takes it back")
@@ -128,18 +127,18 @@ def use_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
 
 @index_app.command("rollback", epilog="Example:\n\nrag-app index rollback")
 @command
-def rollback_index(run: Run, chroma_url: ChromaUrl = None) -> None:
+def rollback_index(run: Run) -> None:
     """Put the index that was in service before back into service."""
-    name = _catalog(run, chroma_url)[0].active.rollback()
+    name = _catalog(run)[0].active.rollback()
     run.say(f"{name} is in service again")
     run.result({"active": name})
 
 
 @index_app.command("remove", epilog="Example:\n\nrag-app index remove all-minilm-l6-v2-128")
 @command
-def remove_index(run: Run, name: Name, chroma_url: ChromaUrl = None) -> None:
+def remove_index(run: Run, name: Name) -> None:
     """Delete an index that is not in service."""
-    catalog, _ = _catalog(run, chroma_url)
+    catalog, _ = _catalog(run)
     whole = catalog.remove(name)
     run.say(f"{whole} is removed")
     run.result({"removed": whole})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_app.cli.flags import DATA, AnswerColumn, ChromaUrl, Dimensions, QuestionColumn
+from rag_app.cli.flags import DATA, AnswerColumn, Dimensions, QuestionColumn
 from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import Run, command
 
@@ -57,7 +57,6 @@ def ingest(
             rich_help_panel=DATA,
         ),
     ] = None,
-    chroma_url: ChromaUrl = None,
 ) -> None:
     """Read documents (md, txt, html, pdf, csv, tsv, jsonl, xlsx) into an index.
 
@@ -70,7 +69,6 @@ def ingest(
         sentences=sentences,
         question_column=question_column,
         answer_column=answer_column,
-        chroma_url=chroma_url,
     )
     from rag_app.documents import why_skipped
     from rag_app.ingest.stage import IndexOptions

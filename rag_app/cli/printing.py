@@ -1,6 +1,8 @@
 """Text and tables on a terminal or in a pipe: where lines are broken, and nothing is cut."""
 
+import json
 import re
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Span = tuple[int, int]
+
+LONGEST_MESSAGE = 1600
+# Controls beyond those that JSON escapes, direction marks, halves of characters.
+_UNPRINTED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def print_wrapped(
@@ -62,6 +68,25 @@ def _broken(line: "Text", width: int, hang: int) -> "list[Text]":
         used += cell_len(word[0])
     first, *others = line.divide(breaks)
     return [first, *(Text(indent).append_text(other) for other in others)]
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """One object on one line of standard output, handed over at once.
+
+    What a terminal obeys or no encoding has is written as an escape: it is the same JSON.
+    """
+    line = json.dumps(values, ensure_ascii=False)
+    sys.stdout.write(_UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n")
+    # Who reads it through a pipe waits for it.
+    sys.stdout.flush()
+
+
+def shortened(text: str) -> str:
+    """A message without the middle of what somebody typed or named at great length."""
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    half = LONGEST_MESSAGE // 2
+    return f"{text[:half]} [...] {text[-half:]}"
 
 
 def shown(text: str) -> str:

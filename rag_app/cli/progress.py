@@ -3,6 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
+from rag_app.text.normalise import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -28,6 +30,8 @@ class ProgressLines:
         if step != self.step or done < self.offset:
             self.step, self.started, self.offset, self.last_line = step, now, done, now
         line = f"{step} {done}/{total}{self._left(now, done, total)}{'  ' + note if note else ''}"
+        # A note is the name of somebody's file.
+        line = visible(line).replace("\n", " ")
         if self.console.is_terminal:
             from rich.cells import set_cell_size
 

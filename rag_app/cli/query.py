@@ -14,7 +14,6 @@ from rag_app.cli.explain import show_trace
 from rag_app.cli.flags import (
     LANGUAGE_MODEL,
     SEARCH,
-    ChromaUrl,
     FetchK,
     Llm,
     LlmBaseUrl,
@@ -108,7 +107,6 @@ def query(
             rich_help_panel=LANGUAGE_MODEL,
         ),
     ] = False,
-    chroma_url: ChromaUrl = None,
 ) -> None:
     """Ask your documents: passages with their places, and an answer with checked citations where
     there is a language model."""
@@ -118,7 +116,6 @@ def query(
         llm=llm,
         llm_base_url=llm_base_url,
         llm_model=llm_model,
-        chroma_url=chroma_url,
         retriever=retriever,
         where=where,
         fetch_k=fetch_k,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_app.cli.flags import DATA, ChromaUrl, Llm, LlmBaseUrl, LlmModel, Seed
+from rag_app.cli.flags import DATA, Llm, LlmBaseUrl, LlmModel, Seed
 from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.cli.printing import table
 from rag_app.cli.run import Run, command
@@ -54,7 +54,6 @@ def questions(
     llm: Llm = None,
     llm_base_url: LlmBaseUrl = None,
     llm_model: LlmModel = None,
-    chroma_url: ChromaUrl = None,
     seed: Seed = None,
 ) -> None:
     """Write questions that the chunks answer, for `finetune` to train on.
@@ -66,7 +65,6 @@ def questions(
         llm=llm,
         llm_base_url=llm_base_url,
         llm_model=llm_model,
-        chroma_url=chroma_url,
         seed=seed,
     )
     if show:

@@ -25,8 +25,8 @@ def read_day(text: str | None) -> dt.date | None:
     if text is None:
         return None
     day = parse_date(text)
-    if day is None:
-        raise ConfigError(f"--today is {text!r}; write a date such as 2024-03-05")
+    if day is None or ":" in text:
+        raise ConfigError(f"--today is {text!r}; write a date such as 2024-03-05, without a time")
     return day
 
 

@@ -1,23 +1,22 @@
 """What every command shares: common options, settings, output, and how errors end."""
 
-import errno
 import functools
 import inspect
-import json
 import re
-import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from rag_app.cli.flags import COMMON
-from rag_app.cli.printing import Span, print_wrapped, shown
-from rag_app.disk import disk_is_full
-from rag_app.errors import ConfigError, RagAppError, StorageError
+from rag_app.cli.flags import COMMON, SERVER_OPTIONS
+from rag_app.cli.printing import Span, print_json, print_wrapped, shortened, shown
+from rag_app.disk import storage_error
+from rag_app.errors import ConfigError, RagAppError
+from rag_app.masking import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
 USER_ERROR = 2
 PIPE_WIDTH = 220
 INTERRUPTED = 130
-
-DISK_ERRORS = {
-    errno.ENOSPC: "the disk is full; free some space or name another folder with --storage",
-    errno.EDQUOT: "the disk quota is used up; free some space or name another --storage",
-    errno.EROFS: "the disk is read-only; name another folder with --storage",
-    errno.EACCES: "permission denied; name a folder that you may write with --storage",
-}
 
 COMMON_OPTIONS: dict[str, Any] = {
     "storage": Annotated[
@@ -83,9 +75,13 @@ class Run:
         config: Path | None,
         as_json: bool,
         quiet: bool,
+        server: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._storage = storage
         self._config = config
+        self._server = server
+        # What no message may hold.
+        self._secrets: list[str] = []
         self.as_json = as_json
         self.quiet = quiet
 
@@ -95,8 +91,9 @@ class Run:
         from rag_app.environment import prepare_environment
 
         settings = load_settings(
-            flags={"storage": self._storage, **flags}, config_file=self._config
+            flags={"storage": self._storage, **self._server, **flags}, config_file=self._config
         )
+        self._secrets = settings.secrets()
         prepare_environment(offline=settings.offline)
         return settings
 
@@ -136,7 +133,7 @@ class Run:
     def note(self, text: str) -> None:
         """A sentence for the user, on standard error."""
         if not self.quiet:
-            print_wrapped(self.err, text)
+            print_wrapped(self.err, self.masked(text))
 
     def say(self, text: str, *, style: str = "", label: str = "", hang: int = 0) -> None:
         """A line of the result, on standard output; a label before it is yellow."""
@@ -148,16 +145,21 @@ class Run:
 
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error."""
-        print_wrapped(self.err, str(error), label="error:", color="red")
+        text = shortened(self.masked(str(error)))
+        print_wrapped(self.err, text, label="error:", color="red")
 
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
-        print_wrapped(self.err, text, label="warning:", color="yellow")
+        print_wrapped(self.err, self.masked(text), label="warning:", color="yellow")
+
+    def masked(self, text: str) -> str:
+        """A text without passwords in URLs and without the secrets of the settings."""
+        return masked(text, self._secrets)
 
     def result(self, values: dict[str, Any]) -> None:
         """The result as JSON, if it was asked for."""
         if self.as_json:
-            sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+            print_json(values)
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -167,7 +169,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def wrapper(**options: Any) -> None:
         debug = options.pop("debug")
         given = {name: _as_paths(value, wanted[name]) for name, value in options.items()}
-        run = Run(**{name: given.pop(name) for name in COMMON_OPTIONS if name != "debug"})
+        server = {name: given.pop(name) or None for name in SERVER_OPTIONS}
+        common = {name: given.pop(name) for name in COMMON_OPTIONS if name != "debug"}
+        run = Run(**common, server=server)
         try:
             _refuse_empty(options, wanted)
             function(run, **given)
@@ -177,7 +181,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             print_wrapped(run.err, "stopped; nothing is lost, the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
-            trouble = _disk_trouble(error)
+            trouble = storage_error(error)
             if trouble is None:
                 raise
             trouble.__cause__ = error
@@ -191,7 +195,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             default=COMMON_DEFAULTS.get(name),
             annotation=annotation,
         )
-        for name, annotation in COMMON_OPTIONS.items()
+        for name, annotation in (*SERVER_OPTIONS.items(), *COMMON_OPTIONS.items())
     ]
     keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     wanted = {parameter.name: parameter.annotation for parameter in (*keyword, *common)}
@@ -253,20 +257,10 @@ def _show_brackets(annotation: Any) -> None:
             option.help = re.sub(r"(?<!\\)\[", r"\\[", option.help)
 
 
-def _disk_trouble(error: Exception) -> StorageError | None:
-    """What the disk has to do with an error, whichever library raised it; None if nothing."""
-    number = getattr(error, "errno", None) if isinstance(error, OSError) else None
-    if number not in DISK_ERRORS and disk_is_full(error):
-        number = errno.ENOSPC
-    if number not in DISK_ERRORS:
-        return None
-    place = getattr(error, "filename", None)
-    return StorageError(f"{place}: {DISK_ERRORS[number]}" if place else DISK_ERRORS[number])
-
-
 def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
     if debug:
-        run.err.print(shown("".join(traceback.format_exception(error))), soft_wrap=True)
+        text = run.masked("".join(traceback.format_exception(error)))
+        run.err.print(shown(text), soft_wrap=True)
     run.fail(error)
-    run.result({"error": str(error), "kind": type(error).__name__})
+    run.result({"error": shortened(run.masked(str(error))), "kind": type(error).__name__})
     raise typer.Exit(USER_ERROR) from None

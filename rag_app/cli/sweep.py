@@ -8,7 +8,6 @@ import typer
 from rag_app.cli.bases import show_bases
 from rag_app.cli.flags import (
     AnswerColumn,
-    ChromaUrl,
     FetchK,
     Llm,
     LlmBaseUrl,
@@ -145,7 +144,6 @@ def sweep(
     llm_model: LlmModel = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
-    chroma_url: ChromaUrl = None,
     seed: Seed = None,
 ) -> None:
     """Compare chunk sizes, models and retrievers on your questions; put the winner into service.
@@ -163,7 +161,6 @@ def sweep(
         llm_model=llm_model,
         question_column=question_column,
         answer_column=answer_column,
-        chroma_url=chroma_url,
         seed=seed,
     )
     from rag_app.sweep.stage import SweepRequest
@@ -232,8 +229,8 @@ def _names(given: list[str]) -> tuple[str, ...]:
 def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
         raise ConfigError(f"{flag} is {text!r}; it takes numbers with commas, as in 128,256")
     return tuple(map(int, parts))
 

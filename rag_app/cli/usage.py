@@ -1,7 +1,5 @@
 """What was typed wrongly, told as any other error: one line, an exit code of 2, JSON on request."""
 
-import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from rag_app.cli.printing import print_wrapped
+from rag_app.cli.printing import print_json, print_wrapped, shortened
 from rag_app.cli.run import USER_ERROR
 
 # Typer exports the error of a bad value alone, not what it shares with the others.
@@ -52,8 +50,7 @@ def _report(error: Any, *, as_json: bool) -> None:
 
     path = error.ctx.command_path.split()[1:] if error.ctx else []
     called = " ".join(["rag-app", *path])
-    message = f"{error.format_message().rstrip('.?')}; see `{called} --help`"
+    message = shortened(f"{error.format_message().rstrip('.?')}; see `{called} --help`")
     print_wrapped(Console(stderr=True, highlight=False), message, label="error:", color="red")
     if as_json:
-        values = {"error": message, "kind": "UsageError"}
-        sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+        print_json({"error": message, "kind": "UsageError"})

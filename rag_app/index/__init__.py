@@ -6,14 +6,17 @@ from rag_app.index.catalog import Catalog, check_not_empty
 from rag_app.index.corpus import CorpusIndex, find_corpus, index_corpus
 from rag_app.index.info import IndexInfo
 from rag_app.index.known import add_known, read_known
+from rag_app.index.limits import refusal
 from rag_app.index.names import index_name, name_for
 from rag_app.index.opening import IndexModel, OpenIndex, Workspace
+from rag_app.index.server import ChromaServer
 from rag_app.index.store import ChunkRecord, Passages, VectorIndex
 from rag_app.index.sync import SyncReport, copy_chunks, sync_documents
 
 __all__ = [
     "ActivePointer",
     "Catalog",
+    "ChromaServer",
     "ChunkRecord",
     "CorpusIndex",
     "FilePointer",
@@ -33,5 +36,6 @@ __all__ = [
     "index_name",
     "name_for",
     "read_known",
+    "refusal",
     "sync_documents",
 ]

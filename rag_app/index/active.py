@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chromadb.errors import NotFoundError
-
 from rag_app.disk import sweep_partials, write_whole
 from rag_app.errors import IndexMissing, StorageError
+from rag_app.index.chroma import NotFoundError
+from rag_app.index.project import ProjectServer
 
 KEPT_PREVIOUS = 20
 # A collection without chunks, whose metadata says what is in service.
@@ -123,24 +123,40 @@ class FilePointer(ActivePointer):
 
 
 class ServerPointer(ActivePointer):
-    """Metadata of a collection on the Chroma server, so that all its clients agree."""
+    """Metadata of a collection on the Chroma server, so that all clients of a project agree."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, server: ProjectServer) -> None:
+        self._server = server
 
     @property
     def place(self) -> str:
         """The collection."""
-        return f"the collection {COLLECTION} on the Chroma server"
+        return f"the collection {self._server.project}.{COLLECTION} on {self._server.server}"
 
     def _load(self) -> str | None:
         try:
-            kept = self._client.get_collection(COLLECTION, embedding_function=None)
+            kept = self._server.get(COLLECTION)
+        except NotFoundError:
+            return self._load_former()
+        return _state_of(kept)
+
+    def _load_former(self) -> str | None:
+        """What was in service before there were projects, if this storage made it."""
+        try:
+            kept = self._server.client.get_collection(COLLECTION, embedding_function=None)
         except NotFoundError:
             return None
-        state = (kept.metadata or {}).get(_STATE)
-        return None if state is None else str(state)
+        text = _state_of(kept)
+        with suppress(ValueError, TypeError, KeyError):
+            name = json.loads(text or "")["active"]
+            return text if name is not None and self._server.is_former(name) else None
+        return None
 
     def _save(self, text: str) -> None:
-        kept = self._client.get_or_create_collection(COLLECTION, embedding_function=None)
-        kept.modify(metadata={_STATE: text})
+        kept = self._server.create(COLLECTION, metadata={})
+        kept.modify(metadata={**kept.metadata, _STATE: text})
+
+
+def _state_of(kept: Any) -> str | None:
+    state = (kept.metadata or {}).get(_STATE)
+    return None if state is None else str(state)

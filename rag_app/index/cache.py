@@ -1,17 +1,22 @@
-"""Vectors kept by model fingerprint and text, so that no text is ever embedded twice."""
+"""Vectors kept by model fingerprint and text, so that no text is ever embedded twice.
+
+The cache only saves work, and nothing depends on it: a vector that cannot be right is made anew, a
+damaged file is begun anew, and where none can be written nothing is kept.
+"""
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag_app.disk import disk_is_full
 from rag_app.models.embedding import SLAB
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Vectors, passage_fingerprint
+from rag_app.vectors import Vectors, are_unit, passage_fingerprint
 
 if TYPE_CHECKING:
     from rag_app.vectors import Embedder
@@ -24,6 +29,7 @@ CREATE TABLE IF NOT EXISTS vectors (
 """
 # SQLite's limit on parameters of one statement is 999 in old builds.
 READ_BATCH = 500
+_COLUMNS = ["fingerprint", "text_hash", "vector"]
 
 
 class VectorCache:
@@ -62,31 +68,75 @@ class VectorCache:
             key: under which they are kept: the model, and whether as questions.
             embed: makes the vectors of some texts.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
-        with closing(sqlite3.connect(self.path, timeout=60)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(_SCHEMA)
-            known = _read(connection, key, hashes)
-            missing = {h: t for h, t in zip(hashes, texts, strict=True) if h not in known}
-            # Longest first, so that texts of one slab are alike in length.
-            todo = sorted(missing, key=lambda h: -len(missing[h]))
-            for start in range(0, len(todo), SLAB):
-                slab = todo[start : start + SLAB]
-                vectors = embed([missing[h] for h in slab])
-                fresh = dict(zip(slab, vectors, strict=True))
-                _write(connection, key, fresh)
-                known.update(fresh)
-                progress("embed", min(start + SLAB, len(todo)), len(todo))
         if not texts:
             return np.empty((0, model.dimension), np.float32)
+        hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
+        known = self._known(key, hashes, model.dimension)
+        missing = {h: t for h, t in zip(hashes, texts, strict=True) if h not in known}
+        # Longest first, so that texts of one slab are alike in length.
+        todo = sorted(missing, key=lambda h: -len(missing[h]))
+        for start in range(0, len(todo), SLAB):
+            slab = todo[start : start + SLAB]
+            vectors = embed([missing[h] for h in slab])
+            fresh = dict(zip(slab, vectors, strict=True))
+            self._keep(key, fresh)
+            known.update(fresh)
+            progress("embed", min(start + SLAB, len(todo)), len(todo))
         return np.stack([known[h] for h in hashes])
+
+    def _known(self, key: str, hashes: Sequence[bytes], dimension: int) -> dict[bytes, Vectors]:
+        with self._forgiving(), closing(self._open()) as connection:
+            return _read(connection, key, hashes, dimension)
+        return {}
+
+    def _keep(self, key: str, vectors: dict[bytes, Vectors]) -> None:
+        with self._forgiving(), closing(self._open()) as connection:
+            _write(connection, key, vectors)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Begin a damaged file anew, and do without one that can only be read."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            # Locked for a minute, or not ours to write.
+            if disk_is_full(error):
+                raise
+        except sqlite3.DatabaseError:
+            for file in self.path.parent.glob(f"{self.path.name}*"):
+                file.unlink()
+
+    def _open(self) -> sqlite3.Connection:
+        """The database, made if need be.
+
+        Raises:
+            sqlite3.OperationalError: it can be neither read nor made.
+            sqlite3.DatabaseError: it is damaged, or another program's.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except PermissionError as error:
+            raise sqlite3.OperationalError(str(error)) from error
+        connection = sqlite3.connect(self.path, timeout=60)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(_SCHEMA)
+            columns = [row[1] for row in connection.execute("PRAGMA table_info(vectors)")]
+            if columns != _COLUMNS:
+                raise sqlite3.DatabaseError(f"{self.path} has other columns: {columns}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def _read(
-    connection: sqlite3.Connection, fingerprint: str, hashes: Sequence[bytes]
+    connection: sqlite3.Connection, fingerprint: str, hashes: Sequence[bytes], dimension: int
 ) -> dict[bytes, Vectors]:
-    """The vectors that are known, (dimension,) float32 each, by the hash of their text."""
+    """The vectors that are known, (dimension,) float32 each, by the hash of their text.
+
+    What has not this dimension, or not unit length, is none.
+    """
     found: dict[bytes, Vectors] = {}
     for start in range(0, len(hashes), READ_BATCH):
         batch = hashes[start : start + READ_BATCH]
@@ -96,8 +146,18 @@ def _read(
             f"WHERE fingerprint = ? AND text_hash IN ({marks})",
             (fingerprint, *batch),
         )
-        found.update({key: np.frombuffer(blob, dtype=np.float32) for key, blob in rows})
+        for key, blob in rows:
+            vector = _vector(blob, dimension)
+            if vector is not None:
+                found[key] = vector
     return found
+
+
+def _vector(blob: object, dimension: int) -> Vectors | None:
+    if not isinstance(blob, bytes) or len(blob) != dimension * np.dtype(np.float32).itemsize:
+        return None
+    vector = np.frombuffer(blob, dtype=np.float32)
+    return vector if are_unit(vector[None]) else None
 
 
 def _write(connection: sqlite3.Connection, fingerprint: str, vectors: dict[bytes, Vectors]) -> None:

@@ -2,19 +2,19 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from chromadb.errors import ChromaError
-
-from rag_app.errors import ConfigError, IndexBroken, IndexMissing
+from rag_app.disk import hardly_any_left, storage_error
+from rag_app.errors import ConfigError, IndexBroken, IndexMissing, RagAppError, StorageError
 from rag_app.index.active import ActivePointer, FilePointer, ServerPointer
+from rag_app.index.chroma import ChromaError
 from rag_app.index.connection import (
     STAMP,
     Connection,
@@ -24,6 +24,8 @@ from rag_app.index.connection import (
 )
 from rag_app.index.info import DISTANCE, IndexInfo
 from rag_app.index.names import meant
+from rag_app.index.project import ProjectServer, default_project
+from rag_app.index.server import ChromaServer
 from rag_app.index.store import VectorIndex, index_lock
 
 # More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
@@ -59,17 +61,34 @@ class Listed:
 class Catalog:
     """Each index is a Chroma folder of its own, `<storage>/indexes/<name>/`, or on a server."""
 
-    def __init__(self, storage: Path, *, chroma_url: str | None = None) -> None:
+    def __init__(
+        self,
+        storage: Path,
+        *,
+        chroma_url: "str | ChromaServer | None" = None,
+        project: str | None = None,
+    ) -> None:
+        """Nothing is opened or asked yet.
+
+        Arguments:
+            chroma_url: the server that has the indexes instead.
+            project: whose indexes on that server, those of the storage's own project unless named.
+        """
         self.storage = storage
         self.folder = storage / "indexes"
-        self.chroma_url = chroma_url
+        self.server: ProjectServer | None = None
+        if chroma_url is not None:
+            server = ChromaServer(chroma_url) if isinstance(chroma_url, str) else chroma_url
+            self.server = ProjectServer(
+                server, project or default_project(storage), former=self.folder
+            )
         # Held, so that each store is opened once.
         self._connections: dict[str, Connection] = {}
 
     @cached_property
     def active(self) -> ActivePointer:
         """Which index is in service; kept where the indexes are."""
-        return ServerPointer(self._server) if self.chroma_url else FilePointer(self.storage)
+        return ServerPointer(self.server) if self.server else FilePointer(self.storage)
 
     def names(self) -> list[str]:
         """Names of all indexes that were made to the end, sorted."""
@@ -131,7 +150,8 @@ class Catalog:
                 "and underscores, with a letter or digit at both ends"
             )
         if name not in self.names():
-            with index_lock(self.folder / name):
+            # A folder of its name would claim what was made there before there were projects.
+            with nullcontext() if self.server else index_lock(self.folder / name):
                 self._create(name, info)
         index = self._open(name)
         index.info.check_fingerprint(info.model, info.fingerprint, index=name)
@@ -157,8 +177,8 @@ class Catalog:
                 f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
             )
         with index_lock(self.folder / name):
-            if self.chroma_url:
-                self._server.delete_collection(name)
+            if self.server:
+                self.server.delete(name)
             else:
                 embedded(self.folder / name).remove()
             self._connections.pop(name, None)
@@ -211,7 +231,9 @@ class Catalog:
     @property
     def place(self) -> str:
         """Where the indexes are, for messages."""
-        return f"on {self.chroma_url}" if self.chroma_url else f"in {self.storage}"
+        if self.server:
+            return f"on {self.server.server} (project {self.server.project})"
+        return f"in {self.storage}"
 
     def _mend_unfinished(self, name: str) -> str:
         return (
@@ -222,9 +244,8 @@ class Catalog:
 
     def _states(self) -> list[tuple[str, State]]:
         """Names and states of what is ours, by name; nothing is opened that is known otherwise."""
-        if self.chroma_url:
-            made = [one for one in self._server.list_collections() if _is_ours(one.metadata)]
-            return sorted((one.name, State.READY) for one in made)
+        if self.server:
+            return [(name, State.READY) for name in self.server.indexes()]
         names = sorted(path.parent.name for path in self.folder.glob("*/chroma"))
         return [(name, self._state(name)) for name in names]
 
@@ -241,71 +262,57 @@ class Catalog:
             return State.BROKEN
 
     def _create(self, name: str, info: IndexInfo) -> None:
-        client = self._server if self.chroma_url else self._embedded(name).client()
-        if name not in [collection.name for collection in client.list_collections()]:
-            client.create_collection(
-                name,
-                embedding_function=None,
-                configuration={"hnsw": HNSW},
-                metadata={
-                    **info.to_metadata(),
-                    "made": datetime.now(tz=UTC).isoformat("T", "seconds"),
-                },
-            )
-        if not self.chroma_url:
-            self._embedded(name).stamp()
+        options: dict[str, Any] = {
+            "configuration": {"hnsw": HNSW},
+            "metadata": {
+                **info.to_metadata(),
+                "made": datetime.now(tz=UTC).isoformat("T", "seconds"),
+            },
+        }
+        if self.server:
+            self.server.create(name, **options)
+            return
+        client = self._embedded(name).client()
+        if name not in self._embedded(name).collection_names():
+            client.create_collection(name, embedding_function=None, **options)
+        self._embedded(name).stamp()
 
     def _open(self, name: str) -> VectorIndex:
         connection = self._connection(name)
         try:
             info = IndexInfo.from_metadata(connection.collection.metadata or {})
         except (ChromaError, KeyError, ValueError, OSError) as error:
-            raise IndexBroken(self._mend_broken(name, error)) from error
+            raise self._unopened(name, error) from error
         return VectorIndex(name, connection, info, self.folder / name)
 
-    def _mend_broken(self, name: str, error: Exception) -> str:
-        if self.chroma_url and isinstance(error, KeyError):
-            return (
-                f"the collection {name!r} on {self.chroma_url} was not made by rag-app; "
-                "choose another name with --index"
+    def _unopened(self, name: str, error: Exception) -> RagAppError:
+        """What is wrong with an index that cannot be opened; only what is damaged is broken."""
+        if self.server:
+            return IndexBroken(
+                f"index {name!r} {self.place} cannot be read ({error}); look at the server"
             )
-        if self.chroma_url:
-            return f"index {name!r} {self.place} cannot be read ({error}); look at the server"
-        return (
-            f"index {name!r} {self.place} cannot be read ({error}); delete "
-            f"{self.folder / name} and run `rag-app ingest PATH`: vectors come from the cache"
+        if trouble := storage_error(error, place=self.folder / name):
+            return trouble
+        if hardly_any_left(self.storage):
+            return StorageError(
+                f"index {name!r} {self.place} cannot be opened ({error}): the disk is full; free "
+                "some space. The index is kept"
+            )
+        return IndexBroken(
+            f"index {name!r} {self.place} cannot be read ({error}); `rag-app index repair {name}` "
+            "makes it anew from what can still be read of it and from the vector cache"
         )
 
     def _connection(self, name: str) -> Connection:
-        if self.chroma_url is None:
+        if self.server is None:
             return self._embedded(name)
         if name not in self._connections:
-            self._connections[name] = ServerConnection(self._server, name)
+            self._connections[name] = ServerConnection(self.server, name)
         return self._connections[name]
 
     def _embedded(self, name: str) -> EmbeddedConnection:
         connection = self._connections[name] = embedded(self.folder / name)
         return connection
-
-    @cached_property
-    def _server(self) -> Any:
-        """The client of the Chroma server."""
-        import chromadb
-        from chromadb.config import Settings
-
-        url = urlsplit(self.chroma_url or "")
-        try:
-            return chromadb.HttpClient(
-                host=url.hostname or "localhost",
-                port=url.port or 8000,
-                ssl=url.scheme == "https",
-                settings=Settings(anonymized_telemetry=False),
-            )
-        except ValueError as error:
-            raise ConfigError(
-                f"no Chroma server answers at {self.chroma_url} ({error}); start one with "
-                "`chroma run`, or leave --chroma-url out"
-            ) from error
 
 
 def check_not_empty(name: str) -> None:
@@ -319,11 +326,3 @@ def check_not_empty(name: str) -> None:
             "the name of the index is empty; leave --index out for the index in service, or name "
             "one that `rag-app index list` shows"
         )
-
-
-def _is_ours(metadata: Mapping[str, Any] | None) -> bool:
-    try:
-        IndexInfo.from_metadata(metadata or {})
-    except KeyError:
-        return False
-    return True

@@ -13,7 +13,6 @@ so the next reader opens what was committed.
 
 import shutil
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,11 +21,12 @@ from time import monotonic
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary, finalize
 
-from chromadb.errors import ChromaError, NotFoundError
 from filelock import FileLock
 
 from rag_app.disk import write_whole
 from rag_app.errors import IndexMissing
+from rag_app.index.chroma import ChromaError, NotFoundError, open_store
+from rag_app.index.project import PROJECT, ProjectServer
 
 STAMP = "written"
 STORE_LOCK = "store.lock"
@@ -137,7 +137,7 @@ class EmbeddedConnection:
             return self._clients[-1]
         with self.steady():
             _close(self._clients, but=1)
-            self._clients.append(_open_store(self.folder.resolve() / "chroma", self._opened))
+            self._clients.append(open_store(self.folder.resolve() / "chroma", self._opened))
             self._opened += 1
             self._vectors_loaded = False
             return self._clients[-1]
@@ -218,10 +218,10 @@ class ServerConnection:
     What they keep of it goes by a token in its metadata, which changes before and after a write.
     """
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, server: ProjectServer, name: str) -> None:
         self.name = name
         self.generation = 0
-        self._client = client
+        self._server = server
         self._collection: Any = None
         self._seen: object = None
         self._unsettled_until = 0.0
@@ -236,7 +236,7 @@ class ServerConnection:
     def refresh(self) -> None:
         """Ask the server whether the collection was written, removed or made anew."""
         try:
-            self._collection = self._client.get_collection(self.name, embedding_function=None)
+            self._collection = self._server.get(self.name)
         except NotFoundError:
             raise _gone(self.name) from None
         stamp = (self._collection.metadata or {}).get(STAMP)
@@ -275,15 +275,14 @@ class ServerConnection:
 
     def _stamp(self, prefix: str) -> None:
         stamp = prefix + uuid.uuid4().hex
-        self.collection.modify(metadata={**(self.collection.metadata or {}), STAMP: stamp})
+        marks = {STAMP: stamp, PROJECT: self._server.project}
+        self.collection.modify(metadata={**(self.collection.metadata or {}), **marks})
         self._seen = (self._collection.id, stamp)
         self.generation += 1
 
 
 _WRITING = "writing "
 _EMBEDDED: WeakValueDictionary[Path, EmbeddedConnection] = WeakValueDictionary()
-
-_FAILED: Counter[Path] = Counter()
 
 
 def embedded(folder: Path) -> EmbeddedConnection:
@@ -292,25 +291,6 @@ def embedded(folder: Path) -> EmbeddedConnection:
     if (connection := _EMBEDDED.get(key)) is None:
         connection = _EMBEDDED[key] = EmbeddedConnection(folder)
     return connection
-
-
-def _open_store(path: Path, number: int) -> Any:
-    """A client that shares nothing with the client of the number before, nor with one that failed.
-
-    Chroma keeps one open store for each spelling of a path, also of one that could not be opened.
-    """
-    import chromadb
-    from chromadb.config import Settings
-
-    path.mkdir(parents=True, exist_ok=True)
-    spelling = str(path) + "/." * (number % 2 + 2 * _FAILED[path])
-    try:
-        return chromadb.PersistentClient(
-            path=spelling, settings=Settings(anonymized_telemetry=False)
-        )
-    except ChromaError:
-        _FAILED[path] += 1
-        raise
 
 
 def _close(clients: list[Any], *, but: int = 0) -> None:

@@ -12,6 +12,7 @@ from rag_app.errors import ModelError
 from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import Catalog
 from rag_app.index.info import IndexInfo
+from rag_app.index.server import ChromaServer
 from rag_app.index.store import VectorIndex
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.cross_encoder import CrossEncoder, load_cross_encoder
@@ -46,7 +47,8 @@ class Workspace:
 
     Fields:
         storage: folder of indexes, models, questions and cached vectors.
-        chroma_url: a Chroma server that has the indexes instead.
+        chroma_url: a Chroma server that has the indexes instead: its address, or a `ChromaServer`.
+        project: whose indexes on that server; those of the storage's own project unless named.
         offline: never ask the Hugging Face hub for weights.
         device: "auto", "cpu", "cuda" or "mps".
         embedder: a model of the user's own, for indexes that were made with it.
@@ -56,15 +58,16 @@ class Workspace:
     """
 
     storage: Path = Path("storage")
-    chroma_url: str | None = None
+    chroma_url: str | ChromaServer | None = None
     offline: bool = True
     device: str = "auto"
     embedder: Embedder | None = None
+    project: str | None = None
 
     @cached_property
     def catalog(self) -> Catalog:
         """The indexes."""
-        return Catalog(self.storage, chroma_url=self.chroma_url)
+        return Catalog(self.storage, chroma_url=self.chroma_url, project=self.project)
 
     @cached_property
     def cache(self) -> VectorCache:

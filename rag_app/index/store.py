@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from chromadb.errors import InternalError
 from filelock import FileLock, Timeout
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.vector_stores.types import MetadataFilters
@@ -17,11 +16,13 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from rag_app.chunks import chunks_by_document
 from rag_app.disk import disk_is_full, hardly_any_left
-from rag_app.errors import IndexLocked, IndexMismatch, IndexMissing, StorageError
+from rag_app.errors import DocumentError, IndexLocked, IndexMismatch, IndexMissing, StorageError
+from rag_app.index.chroma import InternalError
 from rag_app.index.chroma_where import chroma_where
 from rag_app.index.chunk_cache import ChunkCache
 from rag_app.index.connection import Connection
 from rag_app.index.info import IndexInfo
+from rag_app.index.limits import refusal
 from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -182,8 +183,12 @@ class VectorIndex:
         """Add or replace chunks; `vectors` is (n_nodes, dimension).
 
         Raises:
+            DocumentError: a chunk has metadata that would ruin the store.
             StorageError: the disk is full.
         """
+        for node in nodes:
+            if reason := refusal(node.metadata):
+                raise DocumentError(f"{node.ref_doc_id or node.node_id} {reason}")
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector.tolist()
         try:

@@ -13,6 +13,8 @@ from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
     from rag_app.documents import Failure, LeftOut, ReadResult
     from rag_app.index import (
         Catalog,
@@ -168,6 +170,7 @@ def ingest_reading(
     from rag_app.retrieve.sentences.folder import keep_sentence_vectors
 
     started = time.monotonic()
+    reading = _without_overloaded(reading)
     catalog = workspace.catalog
     before = catalog.names()
     texts = [document.text for document in reading.documents]
@@ -223,6 +226,28 @@ def ingest_reading(
             *_without_files(sync),
         ],
     )
+
+
+def _without_overloaded(reading: "ReadResult") -> "ReadResult":
+    """What was read without the files that hold a document which the store cannot take."""
+    from rag_app.documents import Failure
+    from rag_app.index import refusal
+
+    reasons: dict[str, str] = {}
+    for document in reading.documents:
+        if reason := refusal(document.metadata):
+            reasons.setdefault(_file_of(document), reason)
+    if not reasons:
+        return reading
+    kept = [document for document in reading.documents if _file_of(document) not in reasons]
+    failed = [Failure(Path(name), reason) for name, reason in reasons.items()]
+    failures = sorted([*reading.failures, *failed], key=lambda failure: failure.path)
+    return replace(reading, documents=kept, failures=failures)
+
+
+def _file_of(document: "Document") -> str:
+    """The file that a document was read from, or the id of one that was handed over."""
+    return document.metadata.get("path") or str(document.id_)
 
 
 def _sync_target(

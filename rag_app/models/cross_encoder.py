@@ -9,6 +9,7 @@ import numpy as np
 
 from rag_app.errors import ModelError
 from rag_app.models.device import choose_device
+from rag_app.models.embedding import UNLOADABLE
 from rag_app.models.weights import CROSS_ENCODER, find_weights
 from rag_app.vectors import Vectors
 
@@ -23,7 +24,6 @@ class CrossEncoder:
     """
 
     def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
-        from safetensors import SafetensorError
         from sentence_transformers import CrossEncoder as Loaded
 
         self.name = name
@@ -34,12 +34,12 @@ class CrossEncoder:
                 device=choose_device(device),
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"dtype": "float32"},
+                model_kwargs={"dtype": "float32", "use_safetensors": True},
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except UNLOADABLE as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(
-                f"{folder} is no cross-encoder that can be loaded "
-                f"({str(error).strip().splitlines()[0]}); name another"
+                f"{folder} is no cross-encoder that can be loaded ({reason}); name another"
             ) from error
         if self._model.num_labels != 1:
             raise ModelError(

@@ -1,15 +1,23 @@
 """Where models run, and what is fast there."""
 
+from rag_app.errors import ConfigError
+
 
 def choose_device(device: str) -> str:
-    """The device itself, or for "auto" the best one there is."""
+    """The device itself, or for "auto" the best one there is.
+
+    Raises:
+        ConfigError: there is none of this kind.
+    """
     import torch
 
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found = [name for name, is_there in there.items() if is_there]
+    if not there.get(device.partition(":")[0], True):
+        raise ConfigError(
+            f"--device {device}: there is none here; there is {', '.join(['cpu', *found])}"
+        )
+    return device if device != "auto" else next(iter(found), "cpu")
 
 
 def has_bf16(device: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from rag_app.errors import ModelError
 from rag_app.models.device import choose_device, has_bf16
@@ -17,7 +18,7 @@ from rag_app.models.query_map import QUERY_MAP
 from rag_app.models.scripts import knows_script
 from rag_app.models.weights import find_model
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Embedder, Vectors
+from rag_app.vectors import Embedder, Vectors, are_unit
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 # Texts between two reports of progress.
 SLAB = 256
 BATCH_SIZE = 32
+# What the libraries raise on folders that hold something else, or half of what they should.
+UNLOADABLE: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError),
+    SafetensorError,
+)
 # What stands for the infinity that a static embedding reads.
 NO_LIMIT = 1_000_000
 
@@ -177,6 +183,12 @@ class EmbeddingModel:
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
+            if not are_unit(vectors[rows]):
+                raise ModelError(
+                    f"{self.name} gives vectors with no length or with numbers that are none "
+                    f"(NaN); its weights in {self.folder} are damaged: save them again, or name "
+                    "another with --model"
+                )
             progress(step, min(start + SLAB, len(order)), len(order))
         return vectors
 
@@ -210,7 +222,6 @@ def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
     Raises:
         ModelError: the folder cannot be loaded.
     """
-    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
@@ -222,10 +233,10 @@ def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
             local_files_only=True,
             trust_remote_code=False,
             # A checkpoint stored in half precision would otherwise stay so on a CPU, and crawl.
-            model_kwargs={"dtype": "float32"},
+            model_kwargs={"dtype": "float32", "use_safetensors": True},
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except UNLOADABLE as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"{folder} is no sentence-transformers model that can be loaded ({reason}); "
             "name another with --model"

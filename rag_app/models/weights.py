@@ -96,12 +96,19 @@ def _is_rebuilt(folder: Path) -> bool:
 
 def _checked(folder: Path, kind: str) -> Path:
     """Refuse folders that only a pickle or foreign code could load."""
-    if not any(folder.rglob("*.safetensors")):
+    pickled = [path for path in folder.rglob("pytorch_model*.bin") if not _has_safe(path.parent)]
+    if pickled or not any(folder.rglob("*.safetensors")):
         raise ModelError(
-            f"{folder} holds no .safetensors weights; save the model with "
+            f"{pickled[0].parent if pickled else folder} holds no .safetensors weights; save the "
+            "model with "
             f"`{_CLASSES[kind]}(...).save_pretrained(folder)` and name that folder"
         )
     return folder
+
+
+def _has_safe(folder: Path) -> bool:
+    """Whether a module's folder has the weights that are loaded before pickled ones."""
+    return any(folder.glob("model*.safetensors"))
 
 
 def _from_hub(name: str, *, local_files_only: bool) -> Path | None:

@@ -66,11 +66,16 @@ def _read_jsonl(path: Path, columns: Columns) -> list[LabelledQuestion]:
     """Read rows that name documents, or rows of questions and answers: the first one tells."""
     rows = list(read_json_lines(path))
     if rows and "document" in rows[0][1] and columns.answer not in rows[0][1]:
-        return [_evidence_row(row, place) for place, row in rows]
+        if columns.question not in rows[0][1]:
+            raise PairsError(
+                f"{path} has no column {columns.question!r}; it has: {', '.join(rows[0][1])}; name "
+                "the question's with --question-column"
+            )
+        return [_evidence_row(row, place, columns.question) for place, row in rows]
     return _read_table(path, columns) if rows else []
 
 
-def _evidence_row(row: dict[str, Any], place: str) -> LabelledQuestion:
+def _evidence_row(row: dict[str, Any], place: str, question: str) -> LabelledQuestion:
     start, end = row.get("start"), row.get("end")
     if (start, end) != (None, None) and not (type(start) is type(end) is int and 0 <= start < end):
         raise PairsError(
@@ -79,7 +84,7 @@ def _evidence_row(row: dict[str, Any], place: str) -> LabelledQuestion:
         )
     evidence = row.get("evidence") or None
     return LabelledQuestion(
-        normalise(text_of(row, "question", place)),
+        normalise(text_of(row, question, place)),
         document=text_of(row, "document", place).strip(),
         evidence=None if evidence is None else normalise(text_of(row, "evidence", place)),
         start=start,

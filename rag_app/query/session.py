@@ -63,6 +63,12 @@ class Session:
         question = " ".join(question.split())
         if not any(character.isalnum() for character in question):
             raise ConfigError("the question is empty; type a few words, or /help")
+        # Halves of characters: how Python keeps bytes that are not UTF-8.
+        if any("\ud800" <= letter <= "\udfff" for letter in question):
+            raise ConfigError(
+                "the question holds bytes that are no text; type it in UTF-8 "
+                "(the terminal's encoding: `locale`)"
+            )
         if len(question) > LONGEST_QUESTION:
             raise ConfigError(
                 f"the question has {len(question)} characters; ask with {LONGEST_QUESTION} or fewer"

@@ -142,7 +142,7 @@ class IndexBuilder:
         ]
 
     def _megabytes(self, index: "VectorIndex") -> float | None:
-        if self._catalog.chroma_url:
+        if self._catalog.server:
             return None
         files = (path for path in (index.folder / "chroma").rglob("*") if path.is_file())
         return round(sum(path.stat().st_size for path in files) / 2**20, 1)

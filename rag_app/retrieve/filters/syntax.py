@@ -22,6 +22,8 @@ Operator = Literal["in", "not in", "<", "<=", ">", ">="]
 
 # Chroma refuses what is nested about 60 deep; a parenthesis can nest by two.
 DEEPEST = 20
+# Characters of a filter on each side of the place where it cannot be read.
+SHOWN = 100
 
 _TOKEN = re.compile(
     r"""(?P<quoted>"[^"]*"|'[^']*'|“[^”]*”|‘[^’]*’)"""
@@ -196,9 +198,13 @@ class _Parser:
         token = self._next
         if token.kind == "other" and token.text in _QUOTES:
             expected = "a closing quote for this one"
-        blanks = " " * sum(map(_columns, self._text[: token.at]))
+        first = max(token.at - SHOWN, 0)
+        before, after = self._text[first : token.at], self._text[token.at : token.at + SHOWN]
+        before = f"... {before}" if first else before
+        after = f"{after} ..." if token.at + SHOWN < len(self._text) else after
+        blanks = " " * sum(map(_columns, before))
         return ConfigError(
-            f"--where cannot be read; expected {expected}\n  {self._text}\n  {blanks}^"
+            f"--where cannot be read; expected {expected}\n  {before}{after}\n  {blanks}^"
         )
 
 
