@@ -57,7 +57,7 @@ def test_two_processes_train_together(shop: Path) -> None:
     printed = run(shop, *launcher, *options, *rate)
     # That of the leader alone.
     result = result_of(printed)
-    assert result["split"] == {"train": 36, "dev": 6, "test": 18}
+    assert result["split"] == {"train": 36, "dev": 6, "test": 18, "known": 0}
     # 36 pairs in batches of 8 are 5 steps an epoch; the loss is logged at every fifth.
     losses = result["training"]["losses"]
     assert len(losses) == 3
