@@ -44,6 +44,13 @@ def questions(
             help="File of your own questions with answers, whose first eight set the style."
         ),
     ] = None,
+    styles: Annotated[
+        str | None,
+        typer.Option(
+            help="Ways to ask and their shares, 1 together, of question, keywords, claim, problem "
+            "and title. [question=1]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the kept pairs to a .jsonl, .csv or .json file or a BEIR folder."),
@@ -72,6 +79,7 @@ def questions(
         return
     from rag_app.pairs import read_questions, refuse_output, write_pairs
     from rag_app.questions import to_pairs, write_questions
+    from rag_app.questions.styles import read_shares
 
     if out:
         # Before the questions are written, which takes long.
@@ -84,6 +92,7 @@ def questions(
         per_chunk=per_chunk,
         limit=limit,
         examples=read_questions(examples, **named) if examples else (),
+        styles=read_shares(styles) if styles is not None else None,
         seed=settings.seed,
         progress=run.progress,
     )

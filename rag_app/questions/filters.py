@@ -15,6 +15,7 @@ from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.pairs import question_key
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.question import GeneratedQuestion
+from rag_app.questions.styles import QUESTION
 from rag_app.questions.wording import CHECKS
 from rag_app.vectors import nearest
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 NEAR_DUPLICATE_COSINE = 0.95
 # Questions taken from the text are its own words; that is no fault in them.
 EXEMPT = {HEADINGS: frozenset({"copied", "leaks the prompt", "not asked"})}
+# Only questions end as questions do.
+EXEMPT_STYLES = frozenset({"not asked"})
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ def _ill_worded(question: GeneratedQuestion, nodes: Mapping[str, "TextNode"]) ->
         return "not found"
     passage = passage_text(node)
     exempt = EXEMPT.get(question.generator, frozenset())
+    if question.style != QUESTION:
+        exempt |= EXEMPT_STYLES
     tried = (
         reason
         for reason, check in CHECKS.items()

@@ -12,12 +12,13 @@ from rag_app.errors import ConfigError
 from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.pairs import LabelledQuestion
 from rag_app.progress import Progress, silent
-from rag_app.questions.extract import HEADINGS
+from rag_app.questions.extract import HEADINGS, Worded
 from rag_app.questions.filters import filter_questions
 from rag_app.questions.own_examples import read_examples
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.rarity import Rarity
 from rag_app.questions.store import ChunkQuestions, QuestionStore
+from rag_app.questions.styles import ONLY_QUESTIONS, QUESTION, Shares, check_shares
 from rag_app.questions.writers import (
     ModelWriter,
     Order,
@@ -81,6 +82,7 @@ def write_questions(
     per_chunk: int = 2,
     limit: int | None = None,
     examples: Sequence[LabelledQuestion] = (),
+    styles: Shares | None = None,
     seed: int = 13,
     progress: Progress = silent,
 ) -> QuestionsReport:
@@ -95,13 +97,17 @@ def write_questions(
         limit: only so many chunks, spread over the index; a larger limit later goes on from there.
         examples: questions with answers that show the language model how people ask; other
             examples than before ask for every chunk anew.
+        styles: the share of each way to ask, 1 together; None: a language model writes questions
+            only, and a text gives all that it has. Other shares ask for every chunk anew.
     Raises:
         PairsError: no example has its answer beside it.
-        ConfigError: there are examples and no language model.
+        ConfigError: there are examples and no language model, or no such styles.
         LanguageModelError: it failed; what was written until then is kept.
         StorageError: another process writes, or the stored questions are damaged.
     """
     started = time.monotonic()
+    if styles is not None:
+        check_shares(styles)
     index, model = opened.index, opened.model
     passages = index.passages()
     rarity = Rarity(passage_text(node) for node in passages.nodes)
@@ -113,7 +119,11 @@ def write_questions(
                 "examples are shown to a language model, and there is none: "
                 "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
             )
-        writer = ModelWriter(chat, rarity, examples=own) if chat else TextWriter(rarity)
+        writer: QuestionWriter = (
+            ModelWriter(chat, rarity, examples=own, shares=styles or ONLY_QUESTIONS)
+            if chat
+            else TextWriter(rarity, shares=styles)
+        )
         store = QuestionStore(storage, writer.generator)
         writing_started = time.monotonic()
         asked, resumed = _write_missing(
@@ -197,7 +207,7 @@ def _write_missing(
         ]
         done = 0
 
-        def save(order: Order, questions: list[str]) -> None:
+        def save(order: Order, questions: list[Worded]) -> None:
             nonlocal done
             append(_record(order, questions, known.get(order[0].node_id), writer, seed))
             done += 1
@@ -218,13 +228,14 @@ def _asked(record: ChunkQuestions | None, writer: QuestionWriter) -> int:
 
 def _record(
     order: Order,
-    questions: list[str],
+    written: list[Worded],
     before: ChunkQuestions | None,
     writer: QuestionWriter,
     seed: int,
 ) -> ChunkQuestions:
     node, numbers = order
-    earlier = before.questions if before and numbers.start else ()
+    kept = _worded(before) if before and numbers.start else []
+    questions = [*kept, *written]
     return ChunkQuestions(
         chunk_id=node.node_id,
         document_id=str(node.ref_doc_id),
@@ -235,8 +246,14 @@ def _record(
         prompt_version=writer.prompt_version,
         asked=numbers.stop,
         seed=seed,
-        questions=(*earlier, *questions),
+        questions=tuple(question.text for question in questions),
+        styles=tuple(question.style for question in questions),
     )
+
+
+def _worded(record: ChunkQuestions) -> list[Worded]:
+    styles = record.styles or (QUESTION,) * len(record.questions)
+    return [Worded(*one) for one in zip(record.questions, styles, strict=True)]
 
 
 def _stored(
@@ -246,7 +263,7 @@ def _stored(
     records = [known[node.node_id] for node in nodes if node.node_id in known]
     return [
         GeneratedQuestion(
-            question=question,
+            question=question.text,
             chunk_id=record.chunk_id,
             document_id=record.document_id,
             start=record.start,
@@ -254,7 +271,8 @@ def _stored(
             generator=record.generator,
             prompt_version=record.prompt_version,
             language=record.language,
+            style=question.style,
         )
         for record in records
-        for question in record.questions
+        for question in _worded(record)
     ]

@@ -8,9 +8,10 @@ from dataclasses import asdict
 
 from rag_app.errors import PairsError
 from rag_app.pairs import LabelledQuestion
-from rag_app.questions.examples import EXAMPLES, OTHER, Example
+from rag_app.questions.examples import EXAMPLES, Example
 from rag_app.questions.prompts import TOPIC_WORDS, window
 from rag_app.questions.rarity import Rarity, plain
+from rag_app.questions.styles import OTHER
 from rag_app.text.language import guess_language
 from rag_app.text.scripts import is_cjk
 from rag_app.text.words import terms

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rag_app.pairs import Pair, make_pair
+from rag_app.questions.styles import QUESTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class GeneratedQuestion:
         start, end: the chunk's characters in its document's text.
         generator: the language model, such as "gemma-3-270m-q4_k_m", or "headings".
         language: of the passage, as `guess_language` names it.
+        style: in which it is asked, see `styles`.
     """
 
     question: str
@@ -24,6 +26,7 @@ class GeneratedQuestion:
     generator: str
     prompt_version: str
     language: str
+    style: str = QUESTION
 
 
 def to_pairs(questions: Iterable[GeneratedQuestion]) -> list[Pair]:

@@ -20,6 +20,7 @@ class ChunkQuestions:
     Fields:
         asked: how many questions were asked for; there may be fewer where the text gave no more.
         questions: as written, before any filter.
+        styles: of each question; none in files from before there were any: all ask.
     """
 
     chunk_id: str
@@ -32,6 +33,7 @@ class ChunkQuestions:
     asked: int
     seed: int
     questions: tuple[str, ...]
+    styles: tuple[str, ...] = ()
 
 
 class QuestionStore:
@@ -95,7 +97,8 @@ class QuestionStore:
     def _read(self, number: int, line: bytes) -> ChunkQuestions:
         try:
             values: dict[str, Any] = json.loads(line)
-            return ChunkQuestions(**{**values, "questions": tuple(values["questions"])})
+            lists = {name: tuple(values.get(name, ())) for name in ("questions", "styles")}
+            return ChunkQuestions(**{**values, **lists})
         except (ValueError, TypeError, KeyError):
             raise StorageError(
                 f"line {number} of {self.path} is damaged; delete that line and run "

