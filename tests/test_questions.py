@@ -150,6 +150,7 @@ class Parrot:
         seed: int = 0,
         stop: Sequence[str] = (),
         grammar: str = "",
+        as_json: bool = False,
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         self.prompts += prompts

@@ -32,10 +32,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What stands before a passage and its topic; before what is asked, see `styles`."""
+    """What stands before a passage and its topic; before what is asked, see `styles`.
+
+    `as_json` tells a model that follows instructions how to answer.
+    """
 
     passage: str
     topic: str
+    as_json: str
 
 
 # Few and short: each slot of a local server evaluates them once before it can use them again.
@@ -153,8 +157,12 @@ KOREAN = (
 # Any other language: examples in two show that a question is in its passage's language.
 MIXED = tuple(example for pair in zip(ENGLISH[:2], KOREAN[2:], strict=True) for example in pair)
 
-_ENGLISH_LABELS = Labels("Passage:", "Topic:")
-_KOREAN_LABELS = Labels("지문:", "주제:")
+_ENGLISH_LABELS = Labels(
+    "Passage:", "Topic:", 'Answer with a JSON object alone: {"text": "what you wrote"}.'
+)
+_KOREAN_LABELS = Labels(
+    "지문:", "주제:", '다른 말 없이 JSON 객체로만 답하세요: {"text": "쓴 내용"}.'
+)
 
 EXAMPLES = {"en": ENGLISH, "ko": KOREAN, OTHER: MIXED}
 LABELS_BY_LANGUAGE = {"en": _ENGLISH_LABELS, "ko": _KOREAN_LABELS, OTHER: _ENGLISH_LABELS}

@@ -58,7 +58,7 @@ def filter_questions(
     dropped: Counter[str] = Counter()
     worded = []
     for question in questions:
-        if reason := _ill_worded(question, nodes):
+        if reason := _fault(question, nodes):
             dropped[reason] += 1
         else:
             worded.append(question)
@@ -73,7 +73,7 @@ def filter_questions(
     return Filtered(kept, {reason: count for reason, count in dropped.items() if count})
 
 
-def _ill_worded(question: GeneratedQuestion, nodes: Mapping[str, "TextNode"]) -> str | None:
+def _fault(question: GeneratedQuestion, nodes: Mapping[str, "TextNode"]) -> str | None:
     node = nodes.get(question.chunk_id)
     if node is None:
         return "not found"
@@ -86,7 +86,7 @@ def _ill_worded(question: GeneratedQuestion, nodes: Mapping[str, "TextNode"]) ->
         for reason, check in CHECKS.items()
         if reason not in exempt and check(question.question, passage)
     )
-    return next(tried, None)
+    return next(tried, None if question.answered else "not answered")
 
 
 def _found(

@@ -14,6 +14,7 @@ a question that passes the filters from 171 to 827 (`python eval/benchmarks/held
 korquad --kinds synthetic` prints it).
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
 PROMPT_VERSION = "v3"
+# Of a model that follows instructions; a base model's prompts are those of v3 still.
+INSTRUCTED_VERSION = "v4"
+JSON_KEY = "text"
 MAX_TOKENS = 48
+# With braces and quotes around it.
+JSON_TOKENS = 96
 # Low for a model of this size: what it samples less readily is seldom about the passage.
 TEMPERATURE = 0.2
 # Characters of a passage that a base model is shown; syllables say more than letters.
@@ -45,6 +51,7 @@ TOPIC_WORDS = 3
 WITHOUT_TOPIC = frozenset({"ko"})
 
 _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
+_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 _QUOTES = "\"'“”‘’「」*` "
 
 
@@ -162,7 +169,11 @@ def window(text: str, sentence: str, *, limit: int) -> str:
 
 
 def read_answer(answer: str, style: str = QUESTION) -> str:
-    """The question in a model's answer: one line, without labels, numbers, quotes or an answer."""
+    """The question in a model's answer: one line, without labels, numbers, quotes or an answer.
+
+    A JSON object with the key `text` is read; any other answer is taken for plain text.
+    """
+    answer = _text_of_json(answer)
     lines = [line.strip() for line in answer.splitlines() if line.strip(_QUOTES)]
     text = _NUMBERED.sub("", lines[0]) if lines else ""
     for label in LABELS:
@@ -174,15 +185,29 @@ def read_answer(answer: str, style: str = QUESTION) -> str:
     return text if style == QUESTION else text.rstrip(".。 ")
 
 
+def _text_of_json(answer: str) -> str:
+    found = _OBJECT.search(answer)
+    try:
+        value = json.loads(found[0]) if found else None
+    except ValueError:
+        return answer
+    text = value.get(JSON_KEY) if isinstance(value, dict) else None
+    return text if isinstance(text, str) else answer
+
+
 def _prefix(key: str, style: str, examples: Sequence[Example], *, instructed: bool) -> str:
     shown = "".join(
         _shown(example, key, style, instructed=instructed) + "\n\n" for example in examples
     )
-    return f"{WORDINGS[key][style].instruction}\n\n{shown}" if instructed else shown
+    told = f"{WORDINGS[key][style].instruction} {LABELS_BY_LANGUAGE[key].as_json}"
+    return f"{told}\n\n{shown}" if instructed else shown
 
 
 def _shown(example: Example, key: str, style: str, *, instructed: bool) -> str:
     labels = LABELS_BY_LANGUAGE[key]
     topic = [f"{labels.topic} {example.topic}"] if instructed or key not in WITHOUT_TOPIC else []
-    asked = f"{WORDINGS[key][style].label} {example.asked(style)}"
+    text = example.asked(style)
+    if instructed and text:
+        text = json.dumps({JSON_KEY: text}, ensure_ascii=False)
+    asked = f"{WORDINGS[key][style].label} {text}"
     return "\n".join([f"{labels.passage} {example.passage}", *topic, asked])

@@ -16,6 +16,7 @@ class GeneratedQuestion:
         generator: the language model, such as "gemma-3-270m-q4_k_m", or "headings".
         language: of the passage, as `guess_language` names it.
         style: in which it is asked, see `styles`.
+        answered: False where a judge found that the passage does not answer it.
     """
 
     question: str
@@ -27,6 +28,7 @@ class GeneratedQuestion:
     prompt_version: str
     language: str
     style: str = QUESTION
+    answered: bool = True
 
 
 def to_pairs(questions: Iterable[GeneratedQuestion]) -> list[Pair]:

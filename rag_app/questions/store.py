@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ class ChunkQuestions:
         asked: how many questions were asked for; there may be fewer where the text gave no more.
         questions: as written, before any filter.
         styles: of each question; none in files from before there were any: all ask.
+        judged: of some questions, whether a judge found that the chunk answers them.
     """
 
     chunk_id: str
@@ -34,6 +35,7 @@ class ChunkQuestions:
     seed: int
     questions: tuple[str, ...]
     styles: tuple[str, ...] = ()
+    judged: Mapping[str, bool] = field(default_factory=dict)
 
 
 class QuestionStore:

