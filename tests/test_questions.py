@@ -47,7 +47,7 @@ from rag_app.questions import (
 from rag_app.questions.examples import ENGLISH, EXAMPLES, KOREAN
 from rag_app.questions.extract import HEADINGS, Worded, extract_questions
 from rag_app.questions.prompts import (
-    PROMPT_VERSION,
+    INSTRUCTED_VERSION,
     PromptWriter,
     question_language,
     read_answer,
@@ -604,7 +604,7 @@ def test_another_prompt_version_asks_again(workspace: Workspace) -> None:
         write(workspace, chosen, per_chunk=1)
         store = QuestionStore(workspace.storage, "gemma")
         old = store.path.read_text("utf-8").replace(
-            f'"prompt_version": "{PROMPT_VERSION}"', '"prompt_version": "v0"'
+            f'"prompt_version": "{INSTRUCTED_VERSION}"', '"prompt_version": "v0"'
         )
         store.path.write_text(old, "utf-8")
         report = write(workspace, chosen, per_chunk=1)
