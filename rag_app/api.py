@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rag_app.pairs import Questions
     from rag_app.progress import Progress
     from rag_app.query.opened import Index
-    from rag_app.questions import QuestionsReport
+    from rag_app.questions import QuestionsReport, WritingOptions
     from rag_app.sweep.stage import SweepResult
     from rag_app.vectors import Embedder
 
@@ -119,6 +119,7 @@ def write_questions(
     llm: "LanguageModelOptions | None" = None,
     per_chunk: int = 2,
     limit: int | None = None,
+    writing: "WritingOptions | None" = None,
     seed: int = 13,
     progress: "Progress | None" = None,
     **place: Any,
@@ -132,6 +133,7 @@ def write_questions(
             headings and key sentences.
         per_chunk: questions asked for by chunk.
         limit: only so many chunks, spread over the index.
+        writing: how people ask: styles, a query log, examples; and whether the model judges.
     Raises:
         IndexMissing, IndexBroken, ModelError, LanguageModelError, StorageError: as their names say.
 
@@ -142,6 +144,7 @@ def write_questions(
     """
     from rag_app.llm.choose import LanguageModelOptions
     from rag_app.progress import silent
+    from rag_app.questions import WritingOptions
     from rag_app.questions import write_questions as write
 
     workspace = _workspace(storage, **place)
@@ -151,6 +154,7 @@ def write_questions(
         llm=llm or LanguageModelOptions(models=workspace.models),
         per_chunk=per_chunk,
         limit=limit,
+        writing=writing or WritingOptions(),
         seed=seed,
         progress=progress or silent,
     )

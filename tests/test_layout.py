@@ -107,6 +107,6 @@ def test_comments_in_code_are_no_headings_and_no_questions() -> None:
     assert len(nodes) > 2
     assert any(node.metadata.get("begins_in_code") for node in nodes)
     rarity = Rarity(node.text for node in nodes)
-    questions = [one for node in nodes for one in extract_questions(node, rarity, 20)]
+    questions = [one.text for node in nodes for one in extract_questions(node, rarity, 20)]
     assert "Deploying Rolling back" in questions
     assert [one for one in questions if "build" in one or "make" in one] == []

@@ -17,6 +17,7 @@ from rag_app.questions.examples import ENGLISH, KOREAN, Example
 from rag_app.questions.own_examples import LETTERS, MOST, Examples, read_examples
 from rag_app.questions.prompts import PROMPT_VERSION, PromptWriter
 from rag_app.questions.rarity import Rarity
+from rag_app.questions.styles import QUESTION
 from rag_app.questions.writers import ModelWriter
 
 RARITY = Rarity([REFUND, FREIGHT])
@@ -59,11 +60,11 @@ def test_the_first_of_each_language(tmp_path: Path) -> None:
 def test_they_stand_in_the_place_of_ours_where_there_are_some(tmp_path: Path) -> None:
     own = examples_in(write(tmp_path, ("lorries, when", FREIGHT)), RARITY)
     writer = PromptWriter(RARITY, follows_instructions=False, examples=own)
-    [english] = writer.prompts(make_node(REFUND), [0])
+    [english] = writer.prompts(make_node(REFUND), [0], [QUESTION])
     assert english.startswith(f"Passage: {FREIGHT}\nTopic: ")
     assert "\nCustomer question: lorries, when\n\nPassage: " in english
     assert not any(example.question in english for example in ENGLISH)
-    [korean] = writer.prompts(make_node(KOREAN_TEXT), [0])
+    [korean] = writer.prompts(make_node(KOREAN_TEXT), [0], [QUESTION])
     assert all(example.question in korean for example in KOREAN)
 
 

@@ -45,16 +45,16 @@ from rag_app.questions import (
     write_questions,
 )
 from rag_app.questions.examples import ENGLISH, EXAMPLES, KOREAN
-from rag_app.questions.extract import HEADINGS, extract_questions
+from rag_app.questions.extract import HEADINGS, Worded, extract_questions
 from rag_app.questions.prompts import (
-    GRAMMARS,
-    PROMPT_VERSION,
+    INSTRUCTED_VERSION,
     PromptWriter,
     question_language,
     read_answer,
     window,
 )
 from rag_app.questions.rarity import Rarity
+from rag_app.questions.styles import QUESTION, TITLE, WORDINGS
 from rag_app.questions.wording import (
     copied,
     leaks_prompt,
@@ -126,6 +126,10 @@ def record(chunk_id: str, *questions: str, **changes: Any) -> ChunkQuestions:
     return replace(made, **changes)
 
 
+def asking(*questions: str) -> list[Worded]:
+    return [Worded(question, QUESTION) for question in questions]
+
+
 class Parrot:
     """A language model that answers each prompt with its number, last prompt first."""
 
@@ -146,6 +150,7 @@ class Parrot:
         seed: int = 0,
         stop: Sequence[str] = (),
         grammar: str = "",
+        as_json: bool = False,
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         self.prompts += prompts
@@ -163,7 +168,7 @@ class Parrot:
 def test_prompts_share_one_prefix_and_end_with_the_passage() -> None:
     nodes = [make_node(REFUND, title="Refunds"), make_node(FREIGHT, document="b.md")]
     writer = PromptWriter(Rarity([REFUND, FREIGHT]), follows_instructions=False)
-    first, second = (writer.prompts(node, [0])[0] for node in nodes)
+    first, second = (writer.prompts(node, [0], [QUESTION])[0] for node in nodes)
     pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
     shared = "".join(one for one, _ in pairs)
     assert all(example.question in shared for example in ENGLISH)
@@ -175,14 +180,14 @@ def test_prompts_share_one_prefix_and_end_with_the_passage() -> None:
 
 def test_a_model_that_follows_instructions_is_told_what_to_do_first() -> None:
     writer = PromptWriter(Rarity([REFUND]), follows_instructions=True)
-    prompt = writer.prompts(make_node(REFUND), [0])[0]
+    prompt = writer.prompts(make_node(REFUND), [0], [QUESTION])[0]
     assert prompt.startswith("Write one question")
     assert writer.stop == ()
 
 
 def test_each_question_of_a_chunk_has_a_topic_of_its_own() -> None:
     writer = PromptWriter(Rarity([REFUND, FREIGHT]), follows_instructions=False)
-    prompts = writer.prompts(make_node(REFUND), range(4))
+    prompts = writer.prompts(make_node(REFUND), range(4), [QUESTION] * 4)
     assert len(set(prompts)) == 4
 
 
@@ -191,7 +196,7 @@ def test_in_korean_only_a_model_that_follows_instructions_is_shown_topics(
     instructed: bool, shown: int
 ) -> None:
     writer = PromptWriter(Rarity([KOREAN_TEXT]), follows_instructions=instructed)
-    prompt = writer.prompts(make_node(KOREAN_TEXT), [0])[0]
+    prompt = writer.prompts(make_node(KOREAN_TEXT), [0], [QUESTION])[0]
     assert prompt.count("주제:") == shown
     assert prompt.endswith("\n질문:")
 
@@ -226,7 +231,9 @@ def test_examples_are_in_the_language_of_the_passage(
 ) -> None:
     node = make_node(text)
     assert question_language(node) == language
-    prompt = PromptWriter(Rarity([text]), follows_instructions=False).prompts(node, [0])[0]
+    prompt = PromptWriter(Rarity([text]), follows_instructions=False).prompts(
+        node, [0], [QUESTION]
+    )[0]
     assert example.passage in prompt
 
 
@@ -255,31 +262,38 @@ def test_the_question_is_read_out_of_an_answer(answer: str, question: str) -> No
 def test_the_model_is_asked_at_once_and_answers_in_any_order() -> None:
     parrot = Parrot()
     nodes = [make_node(REFUND), make_node(FREIGHT, document="b.md")]
-    written: dict[int, list[str]] = {}
+    written: dict[int, list[Worded]] = {}
     writer = ModelWriter(parrot, Rarity([REFUND, FREIGHT]))
     orders = [(nodes[0], range(2)), (nodes[1], range(1, 2))]
     writer.write(orders, seed=7, on_written=written.__setitem__)
     assert writer.generator == "parrot"
-    assert written == {0: ["question 0?", "question 1?"], 1: ["question 2?"]}
+    assert written == {0: asking("question 0?", "question 1?"), 1: asking("question 2?")}
     assert parrot.options == {"seed": 7, "stop": ("\n",), "max_tokens": 48}
 
 
 def test_only_korean_from_a_base_model_is_held_to_a_grammar() -> None:
     parrot = Parrot()
     texts = [REFUND, KOREAN_TEXT, FREIGHT]
-    written: dict[int, list[str]] = {}
+    written: dict[int, list[Worded]] = {}
     orders = [(make_node(text, document=text[:4]), range(1)) for text in texts]
     ModelWriter(parrot, Rarity(texts)).write(orders, seed=7, on_written=written.__setitem__)
-    assert written == {0: ["question 0?"], 1: ["question 0?"], 2: ["question 1?"]}
-    assert parrot.grammars == ["", "", GRAMMARS["ko"]]
+    assert written == {
+        0: asking("question 0?"),
+        1: asking("question 0?"),
+        2: asking("question 1?"),
+    }
+    assert parrot.grammars == ["", "", WORDINGS["ko"][QUESTION].grammar]
     assert KOREAN_TEXT[:20] in parrot.prompts[2]
     instructed = PromptWriter(Rarity(texts), follows_instructions=True)
-    assert instructed.grammar(orders[1][0]) == ""
+    assert instructed.grammar(orders[1][0], QUESTION) == ""
 
 
 def test_a_number_is_no_title() -> None:
     writer = PromptWriter(Rarity([REFUND]), follows_instructions=False)
-    shown = [writer.prompts(make_node(REFUND, title=title), [0])[0] for title in ("", "039", "A 3")]
+    shown = [
+        writer.prompts(make_node(REFUND, title=title), [0], [QUESTION])[0]
+        for title in ("", "039", "A 3")
+    ]
     assert shown[0] == shown[1] != shown[2]
 
 
@@ -290,8 +304,11 @@ def test_headings_faq_lines_and_key_words_become_questions() -> None:
     text = "## How to pay\n\nQ: Can I pay by card?\nWe accept zebra stripes and giraffe spots here."
     node = make_node(text, title="Payments")
     rarity = Rarity([text, "We accept and here.", "We accept stripes here."])
-    assert extract_questions(node, rarity, 2) == ["Can I pay by card?", "Payments How to pay"]
-    third = extract_questions(node, rarity, 3)[2]
+    assert extract_questions(node, rarity, 2) == [
+        Worded("Can I pay by card?", QUESTION),
+        Worded("Payments How to pay", TITLE),
+    ]
+    third = extract_questions(node, rarity, 3)[2].text
     assert set(third.split()) <= set(text.replace(".", "").split())
     assert 4 <= len(third.split()) <= 8
     assert {"zebra", "giraffe"} <= set(third.split())
@@ -300,7 +317,7 @@ def test_headings_faq_lines_and_key_words_become_questions() -> None:
 
 def test_korean_headings_and_questions_too() -> None:
     node = make_node(f"## 환불 시기\n질문: 언제 들어오나요?\n{KOREAN_TEXT}", title="환불")
-    found = extract_questions(node, Rarity([KOREAN_TEXT]), 9)
+    found = [one.text for one in extract_questions(node, Rarity([KOREAN_TEXT]), 9)]
     assert found[:2] == ["언제 들어오나요?", "환불 환불 시기"]
     assert len(found) == 4  # and two sentences
 
@@ -587,7 +604,7 @@ def test_another_prompt_version_asks_again(workspace: Workspace) -> None:
         write(workspace, chosen, per_chunk=1)
         store = QuestionStore(workspace.storage, "gemma")
         old = store.path.read_text("utf-8").replace(
-            f'"prompt_version": "{PROMPT_VERSION}"', '"prompt_version": "v0"'
+            f'"prompt_version": "{INSTRUCTED_VERSION}"', '"prompt_version": "v0"'
         )
         store.path.write_text(old, "utf-8")
         report = write(workspace, chosen, per_chunk=1)
@@ -715,14 +732,14 @@ def test_the_local_model_writes_questions(tmp_path: Path) -> None:
         "local", timeout_seconds=500, concurrency=1, models=tmp_path / "models"
     )
     nodes = [make_node(text, document=f"{i}.md") for i, text in enumerate([REFUND, FREIGHT, HOURS])]
-    written: dict[int, list[str]] = {}
+    written: dict[int, list[Worded]] = {}
     model = open_language_model(chosen)
     assert model is not None
     with closing(model):
         writer = ModelWriter(model, Rarity(node.text for node in nodes))
         assert writer.generator == generator_name(chosen)
         writer.write([(node, range(1)) for node in nodes], seed=13, on_written=written.__setitem__)
-    questions = [written[i][0] for i in range(3)]
+    questions = [written[i][0].text for i in range(3)]
     assert all(2 <= len(question.split()) <= 48 for question in questions)
     assert len(set(questions)) == 3
     assert np.mean([not_a_question(q, REFUND) for q in questions]) < 1

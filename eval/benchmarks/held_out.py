@@ -81,14 +81,14 @@ def ready(
     if kind == "labelled":
         return
     from rag_app.pairs import read_questions
-    from rag_app.questions import write_questions
+    from rag_app.questions import WritingOptions, write_questions
 
     written = write_questions(
         workspace.open(),
         storage=settings.storage,
         llm=language_model_of(settings),
         per_chunk=per_chunk,
-        examples=read_questions(examples) if examples else (),
+        writing=WritingOptions(read_questions(examples) if examples else ()),
         seed=settings.seed,
         progress=show,
     )

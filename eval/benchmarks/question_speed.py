@@ -141,14 +141,15 @@ def stock(model: "ChatModel", nodes: Sequence["TextNode"], prompt: str, *, stop:
 def ours(model: "ChatModel", nodes: Sequence["TextNode"]) -> int:
     """The same passages through the stage's writer; returns the number of questions."""
     from rag_app.chunks import passage_text
+    from rag_app.questions.extract import Worded
     from rag_app.questions.rarity import Rarity
     from rag_app.questions.writers import ModelWriter
 
-    written: dict[int, list[str]] = {}
+    written: dict[int, list[Worded]] = {}
     writer = ModelWriter(model, Rarity(passage_text(node) for node in nodes))
     orders = [(node, range(1)) for node in nodes]
     writer.write(orders, seed=SEED, on_written=written.__setitem__)
-    return sum(bool(question) for questions in written.values() for question in questions)
+    return sum(bool(question.text) for questions in written.values() for question in questions)
 
 
 if __name__ == "__main__":

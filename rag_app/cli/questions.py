@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_app.cli.flags import DATA, Llm, LlmBaseUrl, LlmModel, Seed
+from rag_app.cli.flags import DATA, LANGUAGE_MODEL, Llm, LlmBaseUrl, LlmModel, Seed
 from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.cli.printing import table
 from rag_app.cli.run import Run, command
@@ -14,6 +14,7 @@ from rag_app.cli.run import Run, command
 if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.questions import QuestionsReport
+    from rag_app.questions.cost import Cost, Price
 
 
 EXAMPLES = (
@@ -21,6 +22,7 @@ EXAMPLES = (
     "rag-app questions --show",
     "rag-app questions --llm-base-url http://localhost:8000/v1 --llm-model qwen3",
 )
+WORDING = "How people ask"
 # Of a passage's title or first line, beside a question.
 LONGEST_TITLE = 60
 
@@ -41,7 +43,41 @@ def questions(
     examples: Annotated[
         Path | None,
         typer.Option(
-            help="File of your own questions with answers, whose first eight set the style."
+            help="File of your own questions with answers, whose first eight set the style.",
+            rich_help_panel=WORDING,
+        ),
+    ] = None,
+    query_log: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of your users' queries without answers, one a line or a .csv with a column "
+            "`query`, which set the style.",
+            rich_help_panel=WORDING,
+        ),
+    ] = None,
+    styles: Annotated[
+        str | None,
+        typer.Option(
+            help="Ways to ask and their shares, 1 together, of question, keywords, claim, problem "
+            "and title. [question=1]",
+            rich_help_panel=WORDING,
+        ),
+    ] = None,
+    judge: Annotated[
+        bool,
+        typer.Option(
+            "--judge",
+            help="Let the language model drop questions their passage does not answer.",
+            rich_help_panel=LANGUAGE_MODEL,
+        ),
+    ] = False,
+    price_per_million: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IN,OUT",
+            help="The endpoint's price for a million tokens read and written, to show the cost "
+            "before it starts.",
+            rich_help_panel=LANGUAGE_MODEL,
         ),
     ] = None,
     out: Annotated[
@@ -71,11 +107,15 @@ def questions(
         _list(run, settings, index)
         return
     from rag_app.pairs import read_questions, refuse_output, write_pairs
-    from rag_app.questions import to_pairs, write_questions
+    from rag_app.questions import WritingOptions, to_pairs, write_questions
+    from rag_app.questions.cost import read_price
+    from rag_app.questions.query_log import read_query_log
+    from rag_app.questions.styles import read_shares
 
     if out:
         # Before the questions are written, which takes long.
         refuse_output(out)
+    price = read_price(price_per_million) if price_per_million else None
     named = {"question_column": settings.question_column, "answer_column": settings.answer_column}
     report = write_questions(
         workspace_of(settings).open(index),
@@ -83,7 +123,13 @@ def questions(
         llm=language_model_of(settings),
         per_chunk=per_chunk,
         limit=limit,
-        examples=read_questions(examples, **named) if examples else (),
+        writing=WritingOptions(
+            examples=read_questions(examples, **named) if examples else (),
+            query_log=read_query_log(query_log) if query_log else (),
+            styles=read_shares(styles) if styles is not None else None,
+            judge=judge,
+            announce=lambda cost: run.say(_cost(cost, price)),
+        ),
         seed=settings.seed,
         progress=run.progress,
     )
@@ -118,6 +164,14 @@ def _show(run: Run, report: "QuestionsReport", out: Path | None) -> None:
     if out:
         run.say(f"{report.kept} pairs written to {out}")
     run.say("`rag-app questions --show` lists them; `rag-app finetune` trains on them")
+
+
+def _cost(cost: "Cost", price: "Price | None") -> str:
+    said = (
+        f"{cost.passages} passages lack questions: {cost.requests} requests, about "
+        f"{cost.tokens_read} tokens read, at most {cost.tokens_written} written"
+    )
+    return f"{said}; at most {cost.money(price):.4f} at that price" if price else said
 
 
 def _asked(report: "QuestionsReport") -> str:

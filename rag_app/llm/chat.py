@@ -15,10 +15,12 @@ from rag_app.llm.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from llama_index.llms.openai_like import OpenAILike
-    from openai import OpenAI
+    from openai import APIStatusError, OpenAI
 
-# What some of OpenAI's models refuse; the request is then sent again without it.
-DISPENSABLE = frozenset({"max_tokens", "temperature", "seed", "stop"})
+JSON_OPTION = "response_format"
+# What some of OpenAI's models refuse, and other servers do not know; the request is then sent again
+# without it.
+DISPENSABLE = frozenset({"max_tokens", "temperature", "seed", "stop", JSON_OPTION})
 logger = logging.getLogger(__name__)
 
 
@@ -60,6 +62,7 @@ class ChatModel:
         seed: int = 0,
         stop: Sequence[str] = (),
         grammar: str = "",
+        as_json: bool = False,
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         """Answer each prompt, sent as one user message.
@@ -77,6 +80,8 @@ class ChatModel:
             seed: of the sampling, where the endpoint knows one.
             stop: an answer ends before the first of these.
             grammar: what an answer must read like, in llama.cpp's GBNF; an endpoint is not sent it.
+            as_json: ask for one JSON object, which the prompt has to do as well. An endpoint that
+                does not know how is asked without: an answer may be plain text.
             on_done: called in this thread with a prompt's index and answer as each one is
                 finished, in any order; save them there, and a run that is killed loses little.
         Returns:
@@ -88,6 +93,8 @@ class ChatModel:
         options = _options(max_tokens, temperature, seed, stop)
         if grammar and self._server is not None:
             options["extra_body"] = {"grammar": grammar}
+        if as_json:
+            options[JSON_OPTION] = {"type": "json_object"}
         answers = [""] * len(prompts)
 
         async def answer_all(report: Callable[[tuple[int, str]], None]) -> None:
@@ -218,17 +225,17 @@ class ChatModel:
         )
 
     async def _send(self, prompt: str, options: dict[str, Any], *, stream: bool) -> Any:
-        from openai import BadRequestError
+        from openai import BadRequestError, UnprocessableEntityError
 
         while True:
             request = self._request(prompt, options)
             try:
                 return await self._client.chat.completions.create(**request, stream=stream)
-            except BadRequestError as error:
-                unsupported = str(error.code).startswith("unsupported_")
-                if not unsupported or error.param not in DISPENSABLE & request.keys():
+            except (BadRequestError, UnprocessableEntityError) as error:
+                refused = _refused_option(error)
+                if refused not in DISPENSABLE & request.keys():
                     raise
-                self._refused.add(error.param)
+                self._refused.add(refused)
 
     def _request(self, prompt: str, options: dict[str, Any]) -> dict[str, Any]:
         known = {key: value for key, value in options.items() if key not in self._refused}
@@ -251,6 +258,14 @@ class ChatModel:
 def _options(max_tokens: int, temperature: float, seed: int, stop: Sequence[str]) -> dict[str, Any]:
     options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
     return {**options, "stop": list(stop)} if stop else options
+
+
+def _refused_option(error: "APIStatusError") -> str:
+    """The option of a request that an endpoint does not take; empty: something else is wrong."""
+    if str(error.code).startswith("unsupported_"):
+        return str(error.param)
+    # Other servers say so in words of their own.
+    return JSON_OPTION if JSON_OPTION in str(error) else ""
 
 
 def _until(text: str, stop: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rag_app.questions.filters import Filtered, filter_questions
     from rag_app.questions.generate import (
         QuestionsReport,
+        WritingOptions,
         stored_questions,
         usable_questions,
         write_questions,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rag_app.questions.store import ChunkQuestions, QuestionStore
 
 _HOMES = {
+    "WritingOptions": "generate",
     "ChunkQuestions": "store",
     "Filtered": "filters",
     "GeneratedQuestion": "question",
@@ -35,6 +37,7 @@ __all__ = [
     "GeneratedQuestion",
     "QuestionStore",
     "QuestionsReport",
+    "WritingOptions",
     "filter_questions",
     "stored_questions",
     "to_pairs",

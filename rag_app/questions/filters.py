@@ -15,6 +15,7 @@ from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.pairs import question_key
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.question import GeneratedQuestion
+from rag_app.questions.styles import QUESTION
 from rag_app.questions.wording import CHECKS
 from rag_app.vectors import nearest
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 NEAR_DUPLICATE_COSINE = 0.95
 # Questions taken from the text are its own words; that is no fault in them.
 EXEMPT = {HEADINGS: frozenset({"copied", "leaks the prompt", "not asked"})}
+# Only questions end as questions do.
+EXEMPT_STYLES = frozenset({"not asked"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def filter_questions(
     dropped: Counter[str] = Counter()
     worded = []
     for question in questions:
-        if reason := _ill_worded(question, nodes):
+        if reason := _fault(question, nodes):
             dropped[reason] += 1
         else:
             worded.append(question)
@@ -70,18 +73,20 @@ def filter_questions(
     return Filtered(kept, {reason: count for reason, count in dropped.items() if count})
 
 
-def _ill_worded(question: GeneratedQuestion, nodes: Mapping[str, "TextNode"]) -> str | None:
+def _fault(question: GeneratedQuestion, nodes: Mapping[str, "TextNode"]) -> str | None:
     node = nodes.get(question.chunk_id)
     if node is None:
         return "not found"
     passage = passage_text(node)
     exempt = EXEMPT.get(question.generator, frozenset())
+    if question.style != QUESTION:
+        exempt |= EXEMPT_STYLES
     tried = (
         reason
         for reason, check in CHECKS.items()
         if reason not in exempt and check(question.question, passage)
     )
-    return next(tried, None)
+    return next(tried, None if question.answered else "not answered")
 
 
 def _found(

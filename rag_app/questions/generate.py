@@ -1,7 +1,7 @@
 """Stage: questions for the chunks of an index."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
 from rag_app.errors import ConfigError
+from rag_app.llm.chat import ChatModel
 from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.pairs import LabelledQuestion
 from rag_app.progress import Progress, silent
+from rag_app.questions.cost import Cost
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.filters import filter_questions
-from rag_app.questions.own_examples import read_examples
+from rag_app.questions.missing import Wanted, cost_of, judge_missing, stored_in, write_missing
+from rag_app.questions.own_examples import Examples, read_examples
+from rag_app.questions.query_log import log_examples
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.rarity import Rarity
-from rag_app.questions.store import ChunkQuestions, QuestionStore
+from rag_app.questions.store import QuestionStore
+from rag_app.questions.styles import ONLY_QUESTIONS, Shares, check_shares
 from rag_app.questions.writers import (
     ModelWriter,
-    Order,
     QuestionWriter,
     TextWriter,
     generator_name,
 )
-from rag_app.text.language import guess_language
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -33,8 +36,26 @@ if TYPE_CHECKING:
     from rag_app.index import IndexModel, OpenIndex, Passages
     from rag_app.vectors import Embedder
 
-# Chunks whose prompts are held in memory at once.
-SLAB = 512
+
+@dataclass(frozen=True)
+class WritingOptions:
+    """How people ask, and who judges.
+
+    Fields:
+        examples: questions with answers that show it to a language model.
+        query_log: queries without answers that show it.
+        styles: the share of each way to ask, 1 together; None: a language model writes questions
+            only, and a text gives all that it has.
+        judge: let the language model, which must follow instructions, say of each question whether
+            its passage answers it.
+        announce: called with what it will cost before an endpoint is asked.
+    """
+
+    examples: Sequence[LabelledQuestion] = ()
+    query_log: Sequence[str] = ()
+    styles: Shares | None = None
+    judge: bool = False
+    announce: Callable[[Cost], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -80,7 +101,7 @@ def write_questions(
     llm: LanguageModelOptions = LanguageModelOptions(),
     per_chunk: int = 2,
     limit: int | None = None,
-    examples: Sequence[LabelledQuestion] = (),
+    writing: WritingOptions = WritingOptions(),
     seed: int = 13,
     progress: Progress = silent,
 ) -> QuestionsReport:
@@ -93,41 +114,50 @@ def write_questions(
         llm: the language model that writes.
         per_chunk: questions asked for by chunk.
         limit: only so many chunks, spread over the index; a larger limit later goes on from there.
-        examples: questions with answers that show the language model how people ask; other
-            examples than before ask for every chunk anew.
+        writing: how people ask, and who judges; with other examples or styles than before every
+            chunk is asked for anew.
     Raises:
         PairsError: no example has its answer beside it.
-        ConfigError: there are examples and no language model.
+        ConfigError: there are examples and no language model, or no such styles.
         LanguageModelError: it failed; what was written until then is kept.
         StorageError: another process writes, or the stored questions are damaged.
     """
     started = time.monotonic()
+    if writing.styles is not None:
+        check_shares(writing.styles)
     index, model = opened.index, opened.model
     passages = index.passages()
     rarity = Rarity(passage_text(node) for node in passages.nodes)
     nodes = _spread(passages.nodes, limit)
-    own = read_examples(examples, rarity) if examples else None
     with open_language_model(llm) or nullcontext() as chat:
-        if own and not chat:
-            raise ConfigError(
-                "examples are shown to a language model, and there is none: "
-                "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
-            )
-        writer = ModelWriter(chat, rarity, examples=own) if chat else TextWriter(rarity)
+        _require_model(writing, chat)
+        examples = _examples(writing, passages, model, rarity)
+        writer = _writer(chat, writing, rarity, examples)
         store = QuestionStore(storage, writer.generator)
+        wanted = Wanted(nodes, per_chunk, judged=writing.judge)
+        if llm.asks_endpoint and (cost := cost_of(writer, store, wanted, model)):
+            writing.announce(cost)
         writing_started = time.monotonic()
-        asked, resumed = _write_missing(
-            writer, store, nodes, per_chunk=per_chunk, seed=seed, progress=progress
-        )
+        written = write_missing(writer, store, wanted, seed=seed, progress=progress)
         writing_seconds = time.monotonic() - writing_started
-    questions = _stored(store.load(), nodes)
-    filtered = filter_questions(questions, passages, model)
+        if chat and writing.judge:
+            # One that is dropped makes room for another that repeated it.
+            while judge_missing(
+                chat,
+                store,
+                filter_questions(stored_in(store, nodes), passages, model).kept,
+                nodes,
+                seed=seed,
+                progress=progress,
+            ):
+                pass
+    filtered = filter_questions(stored_in(store, nodes), passages, model)
     return QuestionsReport(
         generator=writer.generator,
         index=index.name,
         chunks=len(nodes),
-        asked=asked,
-        resumed=resumed,
+        asked=written.asked,
+        resumed=written.resumed,
         kept=len(filtered.kept),
         dropped=filtered.dropped,
         seconds=time.monotonic() - started,
@@ -135,6 +165,38 @@ def write_questions(
         questions=filtered.kept,
         nodes=passages.nodes,
     )
+
+
+def _require_model(writing: WritingOptions, chat: ChatModel | None) -> None:
+    """Refuse what only a language model can do where there is none that can."""
+    if (writing.examples or writing.query_log) and not chat:
+        raise ConfigError(
+            "examples are shown to a language model, and there is none: "
+            "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
+        )
+    if writing.judge and not (chat and chat.follows_instructions):
+        raise ConfigError(
+            "--judge asks a model that follows instructions, and there is none: name an "
+            "endpoint with --llm-base-url, or an instruction model's .gguf with --llm-model"
+        )
+
+
+def _writer(
+    chat: ChatModel | None, writing: WritingOptions, rarity: Rarity, examples: Examples
+) -> QuestionWriter:
+    if chat is None:
+        return TextWriter(rarity, shares=writing.styles)
+    shares = writing.styles or ONLY_QUESTIONS
+    return ModelWriter(chat, rarity, examples=examples, shares=shares)
+
+
+def _examples(
+    writing: WritingOptions, passages: "Passages", model: "Embedder", rarity: Rarity
+) -> Examples:
+    """By language, those with answers before those of a query log."""
+    logged = log_examples(writing.query_log, passages, model, rarity) if writing.query_log else {}
+    own = read_examples(writing.examples, rarity) if writing.examples else {}
+    return {**logged, **own}
 
 
 def usable_questions(
@@ -165,7 +227,7 @@ def stored_questions(
     """
     own = QuestionStore(storage, generator_name(llm))
     for store in (own, *QuestionStore.all(storage)):
-        if questions := _stored(store.load(), passages.nodes):
+        if questions := stored_in(store, passages.nodes):
             return questions
     return []
 
@@ -176,85 +238,3 @@ def _spread(nodes: Sequence["TextNode"], limit: int | None) -> list["TextNode"]:
         return list(nodes)
     chosen = {node.node_id for node in sorted(nodes, key=lambda node: node.node_id)[:limit]}
     return [node for node in nodes if node.node_id in chosen]
-
-
-def _write_missing(
-    writer: QuestionWriter,
-    store: QuestionStore,
-    nodes: Sequence["TextNode"],
-    *,
-    per_chunk: int,
-    seed: int,
-    progress: Progress,
-) -> tuple[int, int]:
-    """Write and store; returns the questions asked for and the chunks that lacked none."""
-    with store.writing() as append:
-        known = store.load()
-        orders = [
-            (node, range(first, per_chunk))
-            for node in nodes
-            if (first := _asked(known.get(node.node_id), writer)) < per_chunk
-        ]
-        done = 0
-
-        def save(order: Order, questions: list[str]) -> None:
-            nonlocal done
-            append(_record(order, questions, known.get(order[0].node_id), writer, seed))
-            done += 1
-            progress("write questions", done, len(orders))
-
-        for start in range(0, len(orders), SLAB):
-            slab = orders[start : start + SLAB]
-            writer.write(slab, seed=seed, on_written=lambda i, q, slab=slab: save(slab[i], q))  # type: ignore[misc]
-    return sum(len(numbers) for _, numbers in orders), len(nodes) - len(orders)
-
-
-def _asked(record: ChunkQuestions | None, writer: QuestionWriter) -> int:
-    """How many questions a chunk has been asked for with this version of the prompt."""
-    if record is None or record.prompt_version != writer.prompt_version:
-        return 0
-    return record.asked
-
-
-def _record(
-    order: Order,
-    questions: list[str],
-    before: ChunkQuestions | None,
-    writer: QuestionWriter,
-    seed: int,
-) -> ChunkQuestions:
-    node, numbers = order
-    earlier = before.questions if before and numbers.start else ()
-    return ChunkQuestions(
-        chunk_id=node.node_id,
-        document_id=str(node.ref_doc_id),
-        start=int(node.start_char_idx or 0),
-        end=int(node.end_char_idx or 0),
-        language=str(node.metadata.get("language") or guess_language(passage_text(node))),
-        generator=writer.generator,
-        prompt_version=writer.prompt_version,
-        asked=numbers.stop,
-        seed=seed,
-        questions=(*earlier, *questions),
-    )
-
-
-def _stored(
-    known: Mapping[str, ChunkQuestions], nodes: Sequence["TextNode"]
-) -> list[GeneratedQuestion]:
-    """The stored questions of these chunks, in their order."""
-    records = [known[node.node_id] for node in nodes if node.node_id in known]
-    return [
-        GeneratedQuestion(
-            question=question,
-            chunk_id=record.chunk_id,
-            document_id=record.document_id,
-            start=record.start,
-            end=record.end,
-            generator=record.generator,
-            prompt_version=record.prompt_version,
-            language=record.language,
-        )
-        for record in records
-        for question in record.questions
-    ]

@@ -8,9 +8,10 @@ from dataclasses import asdict
 
 from rag_app.errors import PairsError
 from rag_app.pairs import LabelledQuestion
-from rag_app.questions.examples import EXAMPLES, OTHER, Example
+from rag_app.questions.examples import EXAMPLES, Example
 from rag_app.questions.prompts import TOPIC_WORDS, window
 from rag_app.questions.rarity import Rarity, plain
+from rag_app.questions.styles import OTHER
 from rag_app.text.language import guess_language
 from rag_app.text.scripts import is_cjk
 from rag_app.text.words import terms
@@ -33,10 +34,9 @@ def read_examples(questions: Sequence[LabelledQuestion], rarity: Rarity) -> Exam
     found: dict[str, list[Example]] = defaultdict(list)
     for question in questions:
         text = plain(question.passage or question.evidence or "")
-        named = guess_language(f"{question.question} {text}")
-        language = named if named in EXAMPLES else OTHER
+        language = examples_language(question.question, text)
         if text and len(found[language]) < MOST:
-            found[language].append(_example(question, text, rarity))
+            found[language].append(make_example(question.question, text, rarity))
     if not any(found.values()):
         raise PairsError(
             "none of the examples has the text that answers it beside it; "
@@ -51,11 +51,18 @@ def examples_key(examples: Examples) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
-def _example(question: LabelledQuestion, text: str, rarity: Rarity) -> Example:
-    asked = set(terms(question.question))
+def examples_language(question: str, text: str) -> str:
+    """The key of the examples that a question with its passage belongs to."""
+    named = guess_language(f"{question} {text}")
+    return named if named in EXAMPLES else OTHER
+
+
+def make_example(question: str, text: str, rarity: Rarity) -> Example:
+    """A question with the part of its passage that says most of what it asks."""
+    asked = set(terms(question))
     sentences = rarity.key_sentences(text) or [text]
     key = max(sentences, key=lambda sentence: len(asked & set(terms(sentence))))
     shown = window(text, key, limit=SYLLABLES if is_cjk(text) else LETTERS)
     said = [word for word in rarity.keywords(shown, len(shown)) if asked & set(terms(word))]
     topic = said[:TOPIC_WORDS] or rarity.keywords(shown, TOPIC_WORDS)
-    return Example(shown, ", ".join(topic), " ".join(question.question.split()), ())
+    return Example(shown, ", ".join(topic), " ".join(question.split()), ())

@@ -14,13 +14,16 @@ a question that passes the filters from 171 to 827 (`python eval/benchmarks/held
 korquad --kinds synthetic` prints it).
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import EMBEDDED_KEY, passage_text
-from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, OTHER, Example
+from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, Example
 from rag_app.questions.rarity import Rarity, plain
+from rag_app.questions.styles import OTHER, QUESTION, STYLES, WORDINGS
 from rag_app.text.language import guess_language
 from rag_app.text.scripts import is_cjk
 from rag_app.text.sentences import split_by_rules
@@ -29,7 +32,12 @@ if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
 PROMPT_VERSION = "v3"
+# Of a model that follows instructions; a base model's prompts are those of v3 still.
+INSTRUCTED_VERSION = "v4"
+JSON_KEY = "text"
 MAX_TOKENS = 48
+# With braces and quotes around it.
+JSON_TOKENS = 96
 # Low for a model of this size: what it samples less readily is seldom about the passage.
 TEMPERATURE = 0.2
 # Characters of a passage that a base model is shown; syllables say more than letters.
@@ -41,16 +49,20 @@ INSTRUCTED_SYLLABLES = 2000
 TOPIC_WORDS = 3
 # Languages in which a base model is shown no topic.
 WITHOUT_TOPIC = frozenset({"ko"})
-# How a base model's answer must read in a language, in llama.cpp's GBNF.
-GRAMMARS = {
-    "ko": (
-        r'root ::= [^\n.?!"0-9] [^\n.?!"]{3,45} '
-        '("나요?" | "까?" | "가?" | "가요?" | "죠?" | "어요?" | "돼요?")'
-    )
-}
 
 _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
+_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 _QUOTES = "\"'“”‘’「」*` "
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What one question is about: a sentence, and how often it has been asked about before."""
+
+    node: "TextNode"
+    title: str
+    sentence: str
+    turn: int
 
 
 class PromptWriter:
@@ -65,10 +77,12 @@ class PromptWriter:
     ) -> None:
         self._rarity = rarity
         self._instructed = follows_instructions
-        # Languages without examples of the user's own have ours.
+        # Languages and styles without examples of the user's own have ours.
         self._prefixes = {
-            key: _prefix(key, shown, instructed=follows_instructions)
-            for key, shown in {**EXAMPLES, **(examples or {})}.items()
+            (key, style): _prefix(key, style, shown, instructed=follows_instructions)
+            for key, ours in EXAMPLES.items()
+            for style in STYLES
+            for shown in [(examples or {}).get(key, ours) if style == QUESTION else ours]
         }
 
     @property
@@ -76,31 +90,36 @@ class PromptWriter:
         """Where answers end: a base model goes on with a next example; others may begin empty."""
         return () if self._instructed else ("\n",)
 
-    def grammar(self, node: "TextNode") -> str:
-        """What the answers about a chunk must read like; empty where anything goes."""
-        return "" if self._instructed else GRAMMARS.get(question_language(node), "")
+    def grammar(self, node: "TextNode", style: str) -> str:
+        """What an answer about a chunk must read like; empty where anything goes."""
+        return "" if self._instructed else WORDINGS[question_language(node)][style].grammar
 
-    def prompts(self, node: "TextNode", numbers: Sequence[int]) -> list[str]:
+    def prompts(self, node: "TextNode", numbers: Sequence[int], styles: Sequence[str]) -> list[str]:
         """The prompts for a chunk's questions of these numbers, counted from 0.
 
         Each is about another sentence; when there are no more, about other words of them.
+
+        Arguments:
+            styles: of each question.
         """
         key = question_language(node)
         sentences = self._rarity.key_sentences(node.text) or [plain(node.text)]
         title = _saying_something(plain(str(node.metadata.get(EMBEDDED_KEY, ""))))
         return [
-            self._prefixes[key]
+            self._prefixes[key, style]
             + self._last(
-                node, title, sentences[number % len(sentences)], key, number // len(sentences)
+                _About(node, title, sentences[number % len(sentences)], number // len(sentences)),
+                key,
+                style,
             )
-            for number in numbers
+            for number, style in zip(numbers, styles, strict=True)
         ]
 
-    def _last(self, node: "TextNode", title: str, sentence: str, key: str, turn: int) -> str:
-        shown = window(node.text, sentence, limit=self._limit(node.text))
-        passage = f"{title}{_after(title)} {shown}" if title else shown
-        topic = self._topic(title, sentence, turn)
-        return _shown(passage, topic, "", key, instructed=self._instructed).rstrip()
+    def _last(self, about: "_About", key: str, style: str) -> str:
+        shown = window(about.node.text, about.sentence, limit=self._limit(about.node.text))
+        passage = f"{about.title}{_after(about.title)} {shown}" if about.title else shown
+        example = Example(passage, self._topic(about.title, about.sentence, about.turn), "", ())
+        return _shown(example, key, style, instructed=self._instructed).rstrip()
 
     def _topic(self, title: str, sentence: str, turn: int) -> str:
         about = " ".join(self._rarity.keywords(title, TOPIC_WORDS))
@@ -149,28 +168,46 @@ def window(text: str, sentence: str, *, limit: int) -> str:
             return " ".join(lines[first:after])[:limit]
 
 
-def read_answer(answer: str) -> str:
-    """The question in a model's answer: one line, without labels, numbers, quotes or an answer."""
+def read_answer(answer: str, style: str = QUESTION) -> str:
+    """The question in a model's answer: one line, without labels, numbers, quotes or an answer.
+
+    A JSON object with the key `text` is read; any other answer is taken for plain text.
+    """
+    answer = _text_of_json(answer)
     lines = [line.strip() for line in answer.splitlines() if line.strip(_QUOTES)]
     text = _NUMBERED.sub("", lines[0]) if lines else ""
     for label in LABELS:
         text = text.removeprefix(label)
     # A model that answers its own question has said enough at the question mark.
     end = max(text.rfind("?"), text.rfind("？")) + 1
-    return " ".join((text[:end] if end else text).strip(_QUOTES).split())
+    text = " ".join((text[:end] if end else text).strip(_QUOTES).split())
+    # Nobody ends a search with a full stop; of a question it tells that it is none.
+    return text if style == QUESTION else text.rstrip(".。 ")
 
 
-def _prefix(key: str, examples: Sequence[Example], *, instructed: bool) -> str:
+def _text_of_json(answer: str) -> str:
+    found = _OBJECT.search(answer)
+    try:
+        value = json.loads(found[0]) if found else None
+    except ValueError:
+        return answer
+    text = value.get(JSON_KEY) if isinstance(value, dict) else None
+    return text if isinstance(text, str) else answer
+
+
+def _prefix(key: str, style: str, examples: Sequence[Example], *, instructed: bool) -> str:
     shown = "".join(
-        _shown(example.passage, example.topic, example.question, key, instructed=instructed)
-        + "\n\n"
-        for example in examples
+        _shown(example, key, style, instructed=instructed) + "\n\n" for example in examples
     )
-    return f"{LABELS_BY_LANGUAGE[key].instruction}\n\n{shown}" if instructed else shown
+    told = f"{WORDINGS[key][style].instruction} {LABELS_BY_LANGUAGE[key].as_json}"
+    return f"{told}\n\n{shown}" if instructed else shown
 
 
-def _shown(passage: str, topic: str, question: str, key: str, *, instructed: bool) -> str:
+def _shown(example: Example, key: str, style: str, *, instructed: bool) -> str:
     labels = LABELS_BY_LANGUAGE[key]
-    about = [f"{labels.topic} {topic}"] if instructed or key not in WITHOUT_TOPIC else []
-    lines = [f"{labels.passage} {passage}", *about, f"{labels.question} {question}"]
-    return "\n".join(lines)
+    topic = [f"{labels.topic} {example.topic}"] if instructed or key not in WITHOUT_TOPIC else []
+    text = example.asked(style)
+    if instructed and text:
+        text = json.dumps({JSON_KEY: text}, ensure_ascii=False)
+    asked = f"{WORDINGS[key][style].label} {text}"
+    return "\n".join([f"{labels.passage} {example.passage}", *topic, asked])

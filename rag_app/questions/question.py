@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rag_app.pairs import Pair, make_pair
+from rag_app.questions.styles import QUESTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,8 @@ class GeneratedQuestion:
         start, end: the chunk's characters in its document's text.
         generator: the language model, such as "gemma-3-270m-q4_k_m", or "headings".
         language: of the passage, as `guess_language` names it.
+        style: in which it is asked, see `styles`.
+        answered: False where a judge found that the passage does not answer it.
     """
 
     question: str
@@ -24,6 +27,8 @@ class GeneratedQuestion:
     generator: str
     prompt_version: str
     language: str
+    style: str = QUESTION
+    answered: bool = True
 
 
 def to_pairs(questions: Iterable[GeneratedQuestion]) -> list[Pair]:

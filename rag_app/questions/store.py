@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ class ChunkQuestions:
     Fields:
         asked: how many questions were asked for; there may be fewer where the text gave no more.
         questions: as written, before any filter.
+        styles: of each question; none in files from before there were any: all ask.
+        judged: of some questions, whether a judge found that the chunk answers them.
     """
 
     chunk_id: str
@@ -32,6 +34,8 @@ class ChunkQuestions:
     asked: int
     seed: int
     questions: tuple[str, ...]
+    styles: tuple[str, ...] = ()
+    judged: Mapping[str, bool] = field(default_factory=dict)
 
 
 class QuestionStore:
@@ -95,7 +99,8 @@ class QuestionStore:
     def _read(self, number: int, line: bytes) -> ChunkQuestions:
         try:
             values: dict[str, Any] = json.loads(line)
-            return ChunkQuestions(**{**values, "questions": tuple(values["questions"])})
+            lists = {name: tuple(values.get(name, ())) for name in ("questions", "styles")}
+            return ChunkQuestions(**{**values, **lists})
         except (ValueError, TypeError, KeyError):
             raise StorageError(
                 f"line {number} of {self.path} is damaged; delete that line and run "

@@ -130,7 +130,10 @@ def _foreign_script(question: str, passage: str) -> bool:
 
 
 _EXAMPLE_KEYS = {
-    question_key(example.question) for examples in EXAMPLES.values() for example in examples
+    question_key(asked)
+    for examples in EXAMPLES.values()
+    for example in examples
+    for asked in (example.question, *example.others.values())
 }
 _EXAMPLE_MARKS = [
     mark for examples in EXAMPLES.values() for example in examples for mark in example.marks

