@@ -18,7 +18,8 @@ from rag_app.chunks import PassageModel, SentenceChunker, document_hash, overlay
 from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
 from rag_app.index.known import KnownOf, copy_known, moved, read_known, renewed, write_known
-from rag_app.index.store import ChunkRecord, VectorIndex
+from rag_app.index.records import ChunkRecord
+from rag_app.index.store import VectorIndex
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
@@ -36,6 +37,7 @@ class SyncReport:
     """Ids of documents by what became of them, and counts of chunks.
 
     Fields:
+        lost: documents that are kept though their file is gone from a place that was not looked at.
         requestioned: of the unchanged documents, those that other questions are known of now.
         known_questions: that the index holds after it.
     """
@@ -44,6 +46,7 @@ class SyncReport:
     changed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     requestioned: list[str] = field(default_factory=list)
     known_questions: int = 0
     written_chunks: int = 0
@@ -58,6 +61,7 @@ def sync_documents(
     failed: Sequence[Path] = (),
     model: PassageModel,
     cache: VectorCache,
+    prune: bool = False,
     progress: Progress = silent,
 ) -> SyncReport:
     """Bring the index in line with the documents.
@@ -66,6 +70,7 @@ def sync_documents(
         roots: the files and folders that were read. An indexed document whose file lies in one of
             them and which is not among `documents` is removed.
         failed: files that could not be read; their indexed documents are kept as they are.
+        prune: remove also the documents of other places whose file is gone.
     Raises:
         DocumentError: two files that still exist claim one document id.
         IndexLocked: another process writes this index.
@@ -104,6 +109,11 @@ def sync_documents(
         progress("index", len(stale), len(stale))
         present = {document.node_id for document in documents}
         gone = _gone(indexed, present, roots, failed)
+        lost = _lost(indexed, present | gone.keys())
+        if prune:
+            gone |= lost
+        else:
+            report.lost = sorted(lost)
         index.delete([record.chunk_id for records in gone.values() for record in records])
         report.removed = sorted(gone)
         others = _other_questions(documents, known, set(report.unchanged))
@@ -255,3 +265,29 @@ def _gone(
         for document, records in indexed.items()
         if document not in present and is_gone(records)
     }
+
+
+def _lost(
+    indexed: dict[str, list[ChunkRecord]], known: Collection[str]
+) -> dict[str, list[ChunkRecord]]:
+    """Indexed documents, other than those that are known of, whose file is no longer there."""
+    others = ((name, records) for name, records in indexed.items() if name not in known)
+    return {
+        name: records
+        for name, records in others
+        if records[0].path and not os.path.lexists(records[0].path)
+    }
+
+
+def is_in_step(
+    index: VectorIndex,
+    documents: Sequence["Document"],
+    *,
+    roots: Sequence[Path],
+    failed: Sequence[Path] = (),
+) -> bool:
+    """Whether `sync_documents` would neither write nor remove a chunk."""
+    indexed = _by_document(index.records())
+    stale = _sort_out(documents, indexed, SyncReport())
+    present = {document.node_id for document in documents}
+    return not stale and not _gone(indexed, present, roots, failed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.chunks import WHOLE_PASSAGES, Chunking
 from rag_app.documents import Columns
 from rag_app.errors import DocumentError, IndexMismatch
+from rag_app.ingest.base_index import keep_base_in_step
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def ingest(
     options: IndexOptions = IndexOptions(),
     columns: Columns = Columns(),
     use: bool = False,
+    prune: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
@@ -108,6 +110,7 @@ def ingest(
 
     Arguments:
         columns: of FAQ tables.
+        prune: remove also the documents whose file is gone from another place than was read.
         tell: called before the embedding with what the user should know by then; the report has
             it among its warnings, too.
     Raises:
@@ -127,6 +130,7 @@ def ingest(
         index_name=index_name,
         options=options,
         use=use,
+        prune=prune,
         progress=progress,
         tell=tell,
     )
@@ -141,6 +145,7 @@ def ingest_reading(
     index_name: str | None = None,
     options: IndexOptions = IndexOptions(),
     use: bool = False,
+    prune: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
@@ -179,6 +184,7 @@ def ingest_reading(
             failed=[failure.path for failure in reading.failures],
             model=model,
             cache=workspace.cache,
+            prune=prune,
             progress=progress,
         )
 
@@ -188,6 +194,7 @@ def ingest_reading(
     index, model = opened.index, opened.model
     if not reading.documents and not sync.removed:
         raise DocumentError(_nothing_read(reading.failures))
+    warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
     keep_sentence_vectors(index, model, workspace.cache, progress=progress)
     if use:
         catalog.put_into_service(index.name)
@@ -201,7 +208,12 @@ def ingest_reading(
         merged=reading.merged,
         chunks=index.count(),
         seconds=time.monotonic() - started,
-        warnings=[*warnings, *_cut_chunks(model, sync), *_endless_questions(reading)],
+        warnings=[
+            *warnings,
+            *_cut_chunks(model, sync),
+            *_lost_files(sync),
+            *_endless_questions(reading),
+        ],
     )
 
 
@@ -373,4 +385,16 @@ def _cut_chunks(model: "IndexModel", sync: "SyncReport") -> list[str]:
         f"{sync.truncated_chunks} of {sync.written_chunks} chunks are longer than the "
         f"{model.max_tokens} tokens that {model.name} reads; their ends are not searched. "
         f"Run ingest with --chunk-size {model.max_tokens} or less"
+    ]
+
+
+def _lost_files(sync: "SyncReport") -> list[str]:
+    """A warning if documents stay whose file is gone from another place than was read."""
+    if not sync.lost:
+        return []
+    named = ", ".join(sync.lost[:_EXAMPLES])
+    more = f" and {len(sync.lost) - _EXAMPLES} more" if len(sync.lost) > _EXAMPLES else ""
+    return [
+        f"{named}{more}: the file is gone, and the document still answers; "
+        "`rag-app ingest PATH --prune` removes it"
     ]
