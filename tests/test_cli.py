@@ -34,7 +34,7 @@ from rag_app.retrieve import RetrievalOptions
 
 # Typer itself takes pydantic to write a help page.
 HEAVY = tuple(name for name in HEAVY_LIBRARIES if name != "pydantic")
-STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "sweep", "index")
+STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "sweep", "doctor", "index")
 DOCUMENTS = {
     "refunds.md": "# Refunds\n\nRefunds are paid within five working days.\n",
     "parcels.md": "# Parcels\n\nParcels over thirty kilograms go by freight.\n",
