@@ -186,11 +186,16 @@ COMMANDS = (
     "evaluate",
     "sweep",
     "query",
+    "doctor",
     "index",
     "index list",
     "index use",
     "index rollback",
     "index remove",
+    "index info",
+    "index verify",
+    "index repair",
+    "index gc",
 )
 # Typer itself asks pydantic what an option may be.
 OURS = tuple(name for name in HEAVY if name != "pydantic")

@@ -385,6 +385,18 @@ def test_an_index_of_an_earlier_version_is_ready(index: VectorIndex, model: Word
     assert catalog.open("words").search(model.embed_queries(["red"])[0], top_k=1)
 
 
+@pytest.mark.parametrize("name", ["../out", "/etc/out", "a/b", "..", ".hidden", "a\\b", "x" * 101])
+def test_a_name_that_no_index_can_have_is_refused(
+    catalog: Catalog, model: WordModel, tmp_path: Path, name: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match="cannot be an index's name"):
+        catalog.make(name, info_of(model))
+    with pytest.raises(IndexMissing):
+        catalog.remove(name)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("name", ["", " "])
 def test_an_empty_name_is_refused_everywhere(
     catalog: Catalog, index: VectorIndex, model: WordModel, name: str

@@ -416,7 +416,7 @@ def test_documents_of_a_renamed_folder_are_named(tmp_path: Path, storage: Path) 
     report = run(tmp_path / "new", storage)
     assert (report.sync.added, report.chunks) == (["new/a.md"], 2)
     assert report.warnings[-1] == (
-        f"1 document is indexed whose file is gone: old/a.md. `rag-app ingest "
-        f"{tmp_path / 'old'}` removes what is not there any more"
+        "old/a.md: the file is gone, and the document still answers; "
+        "`rag-app ingest PATH --prune` removes it"
     )
     assert run(tmp_path / "old", storage).sync.removed == ["old/a.md"]

@@ -83,17 +83,24 @@ def printed(
     few = ("--epochs", "1", "--batch-size", "8", "--canary", canary)
     sizes = ("--chunk-sizes", "16,32", "--chunk-overlaps", "0", "--no-promote")
     return {
-        "ingest": run_json(
-            "ingest",
-            sources,
-            "--model",
-            model,
-            "--chunk-size",
-            "32",
-            "--chunk-overlap",
-            "0",
-            *where,
+        "ingest": (
+            made := run_json(
+                "ingest",
+                sources,
+                "--model",
+                model,
+                "--chunk-size",
+                "32",
+                "--chunk-overlap",
+                "0",
+                *where,
+            )
         ),
+        "doctor": run_json("doctor", *where),
+        "index info": run_json("index", "info", *where),
+        "index verify": run_json("index", "verify", *where),
+        "index repair": run_json("index", "repair", made["index"], *where),
+        "index gc": run_json("index", "gc", *where),
         "questions": run_json("questions", "--llm", "none", "--per-chunk", "1", *where),
         "questions --show": run_json("questions", "--llm", "none", "--show", *where),
         "evaluate": run_json(

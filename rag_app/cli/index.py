@@ -1,6 +1,7 @@
 """`index`: which indexes there are, and which one is in service."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,18 +9,24 @@ import typer
 
 from rag_app.cli.given import workspace_of
 from rag_app.cli.printing import shown, table
-from rag_app.cli.run import Run, command
+from rag_app.cli.run import USER_ERROR, Run, command
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
-    from rag_app.index import Catalog
+    from rag_app.index import Catalog, VectorIndex
 
-index_app = typer.Typer(help="List indexes, switch, roll back, remove.", no_args_is_help=True)
+index_app = typer.Typer(
+    help="List indexes, switch, roll back, remove; verify and repair them.", no_args_is_help=True
+)
 
 Name = Annotated[
     str,
     typer.Argument(help="Name of an index, a beginning that no other index has, base or tuned."),
 ]
+OptionalName = Annotated[
+    str | None, typer.Argument(help="Name of an index, or its beginning. [the one in service]")
+]
+WholeName = Annotated[str, typer.Argument(help="Whole name of an index.")]
 # Columns of a terminal from which on there is room for the models' names.
 ROOM_FOR_MODELS = 100
 
@@ -43,8 +50,7 @@ def list_indexes(run: Run) -> None:
             "name": index.name,
             **index.info.to_metadata(),
             "made": index.made,
-            "documents": len({record.document_id for record in index.records()}),
-            "chunks": index.count(),
+            **_counts(index),
             "mrr@10": scores.get(index.name),
         }
         for index in (one.index for one in listed if one.index is not None)
@@ -65,6 +71,14 @@ def list_indexes(run: Run) -> None:
             {"name": one.name, "state": one.state.value, "mend": one.mend} for one in others
         ]
     run.result(result)
+
+
+def _counts(index: "VectorIndex") -> dict[str, int]:
+    records = index.records()
+    return {
+        "documents": len({record.document_id for record in records}),
+        "chunks": len(records),
+    }
 
 
 def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool) -> Any:
@@ -142,3 +156,92 @@ def remove_index(run: Run, name: Name) -> None:
     whole = catalog.remove(name)
     run.say(f"{whole} is removed")
     run.result({"removed": whole})
+
+
+@index_app.command("info", epilog="Example:\n\nrag-app index info tuned")
+@command
+def show_index(run: Run, name: OptionalName = None) -> None:
+    """Show what made an index, what it holds, and where it is."""
+    from rag_app.index.health import megabytes
+
+    catalog, _ = _catalog(run)
+    index = catalog.open(name)
+    values = {
+        "name": index.name,
+        **index.info.to_metadata(),
+        "made": index.made,
+        **_counts(index),
+        "in_service": catalog.in_service() == index.name,
+        "place": f"{index.folder}" if catalog.server is None else str(catalog.server.server),
+        "project": catalog.server.project if catalog.server else None,
+        "megabytes": None if catalog.server else megabytes(index.folder),
+    }
+    for key, value in values.items():
+        if value is not None:
+            run.say(f"{key:<14}{value}")
+    run.result(values)
+
+
+@index_app.command(
+    "verify", epilog="Examples:\n\nrag-app index verify\n\nrag-app index verify tuned"
+)
+@command
+def verify_index(run: Run, name: OptionalName = None) -> None:
+    """Check an index: records, vectors, search. Exits 2 if something is wrong."""
+    from rag_app.index.health import problems
+
+    catalog, _ = _catalog(run)
+    index = catalog.open(name)
+    found = problems(index)
+    for problem in found:
+        run.warn(problem)
+    if found:
+        run.say(f"`rag-app index repair {index.name}` makes it anew from its texts")
+    else:
+        run.say(f"{index.name} is whole: {index.count()} chunks")
+    run.result({"index": index.name, "problems": found})
+    if found:
+        raise typer.Exit(USER_ERROR)
+
+
+@index_app.command("repair", epilog="Example:\n\nrag-app index repair all-minilm-l6-v2-256-928eef")
+@command
+def repair_index(run: Run, name: WholeName) -> None:
+    """Make an index anew from the texts in its store and the vector cache.
+
+    The old store goes when the new one is there. What could not be read comes back with the next
+    `rag-app ingest`.
+    """
+    from rag_app.index.health import info_of_damaged, repair
+
+    settings = run.settings()
+    workspace = workspace_of(settings)
+    model = workspace.model_of(info_of_damaged(workspace.catalog, name))
+    done = repair(workspace.catalog, name, model, cache=workspace.cache, progress=run.progress)
+    run.say(f"{name} is made anew with {done.kept} chunks; {done.lost} could not be read")
+    run.say("`rag-app ingest PATH` of its documents brings what is missing")
+    run.result({"index": name, "kept": done.kept, "lost": done.lost})
+
+
+@index_app.command("gc", epilog="Examples:\n\nrag-app index gc\n\nrag-app index gc --cache")
+@command
+def collect_garbage(
+    run: Run,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Also empty the cache of vectors, which saves work.")
+    ] = False,
+) -> None:
+    """Remove what killed runs left beside the indexes."""
+    from rag_app.index.health import leavings, megabytes
+
+    settings = run.settings()
+    workspace = workspace_of(settings)
+    found = leavings(workspace.catalog)
+    if cache and workspace.cache.path.parent.is_dir():
+        found.append(workspace.cache.path.parent)
+    freed = sum(megabytes(path) for path in found)
+    for path in found:
+        shutil.rmtree(path)
+        run.say(f"removed {path}")
+    run.say(f"{freed:.1f} MB are free" if found else "there is nothing to remove")
+    run.result({"removed": [str(path) for path in found], "megabytes": round(freed, 1)})

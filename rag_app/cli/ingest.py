@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rag_app.cli.flags import DATA, AnswerColumn, Dimensions, QuestionColumn
 from rag_app.cli.given import columns_of, workspace_of
-from rag_app.cli.run import Run, command
+from rag_app.cli.run import USER_ERROR, Run, command
+
+if TYPE_CHECKING:
+    from rag_app.ingest.stage import IngestReport
 
 if TYPE_CHECKING:
     from rag_app.documents import LeftOut
@@ -48,6 +51,16 @@ def ingest(
         bool, typer.Option("--use", help="Put the index into service afterwards.")
     ] = False,
     dimensions: Dimensions = None,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Remove also documents whose file is gone from places that are not named.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 2 if a file could not be read.")
+    ] = False,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
     sentences: Annotated[
@@ -70,7 +83,6 @@ def ingest(
         question_column=question_column,
         answer_column=answer_column,
     )
-    from rag_app.documents import why_skipped
     from rag_app.ingest.stage import IndexOptions
     from rag_app.ingest.stage import ingest as ingest_stage
 
@@ -93,15 +105,24 @@ def ingest(
         ),
         columns=columns_of(settings),
         use=use,
+        prune=prune,
         progress=run.progress,
         tell=tell,
     )
-    sync = report.sync
-    for failure in report.failures[:SHOWN_FAILURES]:
-        run.warn(f"{failure.path} {failure.reason}")
     for warning in report.warnings:
         if warning not in told:
             run.warn(warning)
+    _show(run, report)
+    run.result(_to_json(report))
+    if strict and report.failures:
+        run.warn(f"{len(report.failures)} files could not be read (--strict)")
+        raise typer.Exit(USER_ERROR)
+
+
+def _show(run: Run, report: "IngestReport") -> None:
+    sync = report.sync
+    for failure in report.failures[:SHOWN_FAILURES]:
+        run.warn(f"{failure.path} {failure.reason}")
     _say_left_out(run, report.left_out)
     _say_skipped(run, report.skipped)
     run.say(
@@ -119,30 +140,35 @@ def ingest(
     )
     if not report.active:
         run.note(f"it is not in service; `rag-app index use {report.index}` puts it there")
-    run.result(
-        {
-            "index": report.index,
-            "model": report.model,
-            "added": len(sync.added),
-            "changed": len(sync.changed),
-            "unchanged": len(sync.unchanged),
-            "removed": len(sync.removed),
-            "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failures],
-            "skipped": [{"path": str(p), "reason": why_skipped(p)} for p in report.skipped],
-            "left_out": [
-                {"path": str(path), "part": one.part, "count": one.count, "place": one.place}
-                for path, left in report.left_out.items()
-                for one in left
-            ],
-            "merged": report.merged,
-            "chunks": report.chunks,
-            "known_questions": sync.known_questions,
-            "requestioned": len(sync.requestioned),
-            "truncated_chunks": sync.truncated_chunks,
-            "warnings": report.warnings,
-            "seconds": round(report.seconds, 2),
-        }
-    )
+
+
+def _to_json(report: "IngestReport") -> dict[str, Any]:
+    from rag_app.documents import why_skipped
+
+    sync = report.sync
+    return {
+        "index": report.index,
+        "model": report.model,
+        "added": len(sync.added),
+        "changed": len(sync.changed),
+        "unchanged": len(sync.unchanged),
+        "removed": len(sync.removed),
+        "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failures],
+        "skipped": [{"path": str(p), "reason": why_skipped(p)} for p in report.skipped],
+        "left_out": [
+            {"path": str(path), "part": one.part, "count": one.count, "place": one.place}
+            for path, left in report.left_out.items()
+            for one in left
+        ],
+        "merged": report.merged,
+        "chunks": report.chunks,
+        "known_questions": sync.known_questions,
+        "requestioned": len(sync.requestioned),
+        "truncated_chunks": sync.truncated_chunks,
+        "warnings": report.warnings,
+        "lost": sync.lost,
+        "seconds": round(report.seconds, 2),
+    }
 
 
 def _say_left_out(run: Run, left_out: "Mapping[Path, Sequence[LeftOut]]") -> None:

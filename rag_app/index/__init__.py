@@ -9,9 +9,10 @@ from rag_app.index.known import add_known, read_known
 from rag_app.index.limits import refusal
 from rag_app.index.names import index_name, name_for
 from rag_app.index.opening import IndexModel, OpenIndex, Workspace
+from rag_app.index.records import ChunkRecord
 from rag_app.index.server import ChromaServer
-from rag_app.index.store import ChunkRecord, Passages, VectorIndex
-from rag_app.index.sync import SyncReport, copy_chunks, sync_documents
+from rag_app.index.store import Passages, VectorIndex
+from rag_app.index.sync import SyncReport, copy_chunks, is_in_step, sync_documents
 
 __all__ = [
     "ActivePointer",
@@ -34,6 +35,7 @@ __all__ = [
     "find_corpus",
     "index_corpus",
     "index_name",
+    "is_in_step",
     "name_for",
     "read_known",
     "refusal",

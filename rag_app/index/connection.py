@@ -48,6 +48,10 @@ class Connection(Protocol):
     generation: int
 
     @property
+    def token(self) -> str | None:
+        """Names what was written last; None where only the store itself tells."""
+
+    @property
     def collection(self) -> Any:
         """The Chroma collection."""
 
@@ -100,6 +104,11 @@ class EmbeddedConnection:
         if self._collection is None:
             self.refresh()
         return self._collection
+
+    @property
+    def token(self) -> str | None:
+        """The token that was on the store when it was last looked at; None if none was."""
+        return self._seen or None
 
     def is_stale(self) -> bool:
         """Whether the store was written since it was opened, or never was opened."""
@@ -232,6 +241,11 @@ class ServerConnection:
         if self._collection is None:
             self.refresh()
         return self._collection
+
+    @property
+    def token(self) -> None:
+        """None: a server's writers are anywhere, and may be in the middle of a batch."""
+        return None
 
     def refresh(self) -> None:
         """Ask the server whether the collection was written, removed or made anew."""

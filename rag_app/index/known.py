@@ -14,7 +14,7 @@ from rag_app.index.store import KNOWN, KNOWN_COUNT, READ_BATCH, WRITE_BATCH, Vec
 from rag_app.known import FAQ, KnownQuestion, dump_questions, load_questions, without_repeats
 
 if TYPE_CHECKING:
-    from rag_app.index.store import ChunkRecord
+    from rag_app.index.records import ChunkRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def write_known(index: VectorIndex, known: Mapping[str, Sequence[KnownQuestion]]
     ids = list(known)
     for start in range(0, len(ids), WRITE_BATCH):
         some = ids[start : start + WRITE_BATCH]
-        with index.connection.batch() as collection:
+        with index.batch() as collection:
             collection.update(ids=some, metadatas=[_row(known[chunk_id]) for chunk_id in some])
 
 

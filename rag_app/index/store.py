@@ -1,7 +1,7 @@
 """One index: a Chroma collection of chunks with their vectors."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from rag_app.index.chunk_cache import ChunkCache
 from rag_app.index.connection import Connection
 from rag_app.index.info import IndexInfo
 from rag_app.index.limits import refusal
+from rag_app.index.records import ChunkRecord, KeptRecords
 from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -42,18 +43,6 @@ FUSION_KEY = "fusion"
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
 _NO_FILTER = _LLAMA_INDEX_KEYS | {KNOWN, KNOWN_COUNT}
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRecord:
-    """What the index knows about one chunk: the only record of what is indexed."""
-
-    chunk_id: str
-    document_id: str
-    document_hash: str
-    chunk_index: int
-    chunk_count: int
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +90,7 @@ class VectorIndex:
         self.folder = folder
         self.connection = connection
         self._generation = connection.generation
+        self._records = KeptRecords(folder / "records.json")
         self._chunk_cache = ChunkCache(self._read, self.nodes, self._read_document, self.count)
 
     @property
@@ -174,6 +164,21 @@ class VectorIndex:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise
             yield
+            self._records.save()
+
+    @contextmanager
+    def batch(
+        self, *, written: Iterable[ChunkRecord] = (), deleted: Sequence[str] = ()
+    ) -> Iterator[Any]:
+        """Write one batch; yields the collection.
+
+        Arguments:
+            written, deleted: what the batch does to the records.
+        """
+        before = self.connection.token
+        with self.connection.batch() as collection:
+            yield collection
+        self._records.follow((before, self.connection.token), written=written, deleted=deleted)
 
     def count(self) -> int:
         """Number of chunks."""
@@ -193,9 +198,10 @@ class VectorIndex:
             node.embedding = vector.tolist()
         try:
             for start in range(0, len(nodes), WRITE_BATCH):
-                with self.connection.batch() as collection:
-                    store = UpsertingChromaStore(chroma_collection=collection)
-                    store.add(nodes[start : start + WRITE_BATCH])
+                batch = nodes[start : start + WRITE_BATCH]
+                written = [record for node in batch if (record := _record_of(node))]
+                with self.batch(written=written) as collection:
+                    UpsertingChromaStore(chroma_collection=collection).add(batch)
         except (InternalError, OSError) as error:
             # Chroma says what it could not do, and not always why.
             if not (disk_is_full(error) or hardly_any_left(self.folder)):
@@ -208,11 +214,23 @@ class VectorIndex:
     def delete(self, chunk_ids: Sequence[str]) -> None:
         """Remove chunks; ids that are not there do no harm."""
         for start in range(0, len(chunk_ids), WRITE_BATCH):
-            with self.connection.batch() as collection:
-                collection.delete(ids=list(chunk_ids[start : start + WRITE_BATCH]))
+            batch = list(chunk_ids[start : start + WRITE_BATCH])
+            with self.batch(deleted=batch) as collection:
+                collection.delete(ids=batch)
 
     def records(self) -> list[ChunkRecord]:
         """What is indexed."""
+        self.refresh()
+        token = self.connection.token
+        known = self._records.get(token)
+        if known is None:
+            known = self._read_records()
+            # What was read while another process wrote is of no one token.
+            self._records.set(token if token == self.connection.token else None, known)
+            self._records.save()
+        return known
+
+    def _read_records(self) -> list[ChunkRecord]:
         rows = self._get(include=["metadatas"])
         return [
             _record(chunk_id, metadata)
@@ -365,6 +383,13 @@ def _nodes_of(rows: Any) -> list[TextNode]:
 def _place(node: TextNode) -> tuple[str, int]:
     """Where a chunk stands: its document, and its position in it."""
     return node.ref_doc_id or "", int(node.metadata["chunk_index"])
+
+
+def _record_of(node: TextNode) -> ChunkRecord | None:
+    """The record of a chunk that is written; None of a node that is none of a document's."""
+    if not {"document_hash", "chunk_count"} <= node.metadata.keys():
+        return None
+    return _record(node.node_id, {**node.metadata, "document_id": node.ref_doc_id})
 
 
 def _record(chunk_id: str, metadata: Mapping[str, Any]) -> ChunkRecord:

@@ -18,7 +18,8 @@ from rag_app.chunks import PassageModel, SentenceChunker, document_hash, overlay
 from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
 from rag_app.index.known import KnownOf, copy_known, moved, read_known, renewed, write_known
-from rag_app.index.store import ChunkRecord, VectorIndex
+from rag_app.index.records import ChunkRecord
+from rag_app.index.store import VectorIndex
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
@@ -36,8 +37,8 @@ class SyncReport:
     """Ids of documents by what became of them, and counts of chunks.
 
     Fields:
+        lost: documents that are kept though their file is gone from a place that was not looked at.
         requestioned: of the unchanged documents, those that other questions are known of now.
-        without_file: documents that are kept and whose file is gone, with its path.
         known_questions: that the index holds after it.
     """
 
@@ -45,8 +46,8 @@ class SyncReport:
     changed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     requestioned: list[str] = field(default_factory=list)
-    without_file: dict[str, str] = field(default_factory=dict)
     known_questions: int = 0
     written_chunks: int = 0
     truncated_chunks: int = 0
@@ -60,6 +61,7 @@ def sync_documents(
     failed: Sequence[Path] = (),
     model: PassageModel,
     cache: VectorCache,
+    prune: bool = False,
     progress: Progress = silent,
 ) -> SyncReport:
     """Bring the index in line with the documents.
@@ -68,6 +70,7 @@ def sync_documents(
         roots: the files and folders that were read. An indexed document whose file lies in one of
             them and which is not among `documents` is removed.
         failed: files that could not be read; their indexed documents are kept as they are.
+        prune: remove also the documents of other places whose file is gone.
     Raises:
         DocumentError: two files that still exist claim one document id.
         IndexLocked: another process writes this index.
@@ -106,10 +109,13 @@ def sync_documents(
         progress("index", len(stale), len(stale))
         present = {document.node_id for document in documents}
         gone = _gone(indexed, present, roots, failed)
+        lost = _lost(indexed, present | gone.keys())
+        if prune:
+            gone |= lost
+        else:
+            report.lost = sorted(lost)
         index.delete([record.chunk_id for records in gone.values() for record in records])
         report.removed = sorted(gone)
-        kept = {name: rows[0].path for name, rows in indexed.items() if name not in gone}
-        report.without_file = _without_file(kept, present)
         others = _other_questions(documents, known, set(report.unchanged))
         embed_questions(others)
         write_known(index, {_first(indexed[name]): some for name, some in others.items()})
@@ -261,10 +267,27 @@ def _gone(
     }
 
 
-def _without_file(paths: Mapping[str, str], present: set[str]) -> dict[str, str]:
-    """Documents that were not read now and whose file is gone, as after a folder was renamed."""
+def _lost(
+    indexed: dict[str, list[ChunkRecord]], known: Collection[str]
+) -> dict[str, list[ChunkRecord]]:
+    """Indexed documents, other than those that are known of, whose file is no longer there."""
+    others = ((name, records) for name, records in indexed.items() if name not in known)
     return {
-        document: path
-        for document, path in sorted(paths.items())
-        if path and document not in present and not Path(path).exists()
+        name: records
+        for name, records in others
+        if records[0].path and not os.path.lexists(records[0].path)
     }
+
+
+def is_in_step(
+    index: VectorIndex,
+    documents: Sequence["Document"],
+    *,
+    roots: Sequence[Path],
+    failed: Sequence[Path] = (),
+) -> bool:
+    """Whether `sync_documents` would neither write nor remove a chunk."""
+    indexed = _by_document(index.records())
+    stale = _sort_out(documents, indexed, SyncReport())
+    present = {document.node_id for document in documents}
+    return not stale and not _gone(indexed, present, roots, failed)

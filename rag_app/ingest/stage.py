@@ -1,6 +1,5 @@
 """Stage: documents into an index."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.chunks import WHOLE_PASSAGES, Chunking
 from rag_app.documents import Columns
 from rag_app.errors import DocumentError, IndexMismatch
+from rag_app.ingest.base_index import keep_base_in_step
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def ingest(
     options: IndexOptions = IndexOptions(),
     columns: Columns = Columns(),
     use: bool = False,
+    prune: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
@@ -119,6 +120,7 @@ def ingest(
 
     Arguments:
         columns: of FAQ tables.
+        prune: remove also the documents whose file is gone from another place than was read.
         tell: called before the embedding with what the user should know by then; the report has
             it among its warnings, too.
     Raises:
@@ -143,6 +145,7 @@ def ingest(
         index_name=index_name,
         options=options,
         use=use,
+        prune=prune,
         progress=progress,
         tell=tell,
     )
@@ -157,6 +160,7 @@ def ingest_reading(
     index_name: str | None = None,
     options: IndexOptions = IndexOptions(),
     use: bool = False,
+    prune: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
@@ -196,6 +200,7 @@ def ingest_reading(
             failed=[failure.path for failure in reading.failures],
             model=model,
             cache=workspace.cache,
+            prune=prune,
             progress=progress,
         )
 
@@ -205,6 +210,7 @@ def ingest_reading(
     index, model = opened.index, opened.model
     if not reading.documents and not sync.removed:
         raise DocumentError(_nothing_read(reading))
+    warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
     keep_sentence_vectors(index, model, workspace.cache, progress=progress)
     if use:
         catalog.put_into_service(index.name)
@@ -222,8 +228,8 @@ def ingest_reading(
         warnings=[
             *warnings,
             *_cut_chunks(model, sync),
+            *_lost_files(sync),
             *_endless_questions(reading),
-            *_without_files(sync),
         ],
     )
 
@@ -403,23 +409,6 @@ def _endless_questions(reading: "ReadResult") -> list[str]:
     ]
 
 
-def _without_files(sync: "SyncReport") -> list[str]:
-    """A warning if documents are indexed whose files are gone, as after a folder was renamed."""
-    if not sync.without_file:
-        return []
-    names = list(sync.without_file)
-    shown = ", ".join(names[:_EXAMPLES]) + (", ..." if len(names) > _EXAMPLES else "")
-    one = len(names) == 1
-    count, files = (
-        ("1 document is", "file is") if one else (f"{len(names)} documents are", "files are")
-    )
-    folder = os.path.commonpath([Path(path).parent for path in sync.without_file.values()])
-    return [
-        f"{count} indexed whose {files} gone: {shown}. `rag-app ingest "
-        f"{folder}` removes what is not there any more"
-    ]
-
-
 def _cut_chunks(model: "IndexModel", sync: "SyncReport") -> list[str]:
     """A warning if chunks are longer than the model reads."""
     if not sync.truncated_chunks:
@@ -428,4 +417,16 @@ def _cut_chunks(model: "IndexModel", sync: "SyncReport") -> list[str]:
         f"{sync.truncated_chunks} of {sync.written_chunks} chunks are longer than the "
         f"{model.max_tokens} tokens that {model.name} reads; their ends are not searched. "
         f"Run ingest with --chunk-size {model.max_tokens} or less"
+    ]
+
+
+def _lost_files(sync: "SyncReport") -> list[str]:
+    """A warning if documents stay whose file is gone from another place than was read."""
+    if not sync.lost:
+        return []
+    named = ", ".join(sync.lost[:_EXAMPLES])
+    more = f" and {len(sync.lost) - _EXAMPLES} more" if len(sync.lost) > _EXAMPLES else ""
+    return [
+        f"{named}{more}: the file is gone, and the document still answers; "
+        "`rag-app ingest PATH --prune` removes it"
     ]

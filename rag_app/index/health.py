@@ -1,0 +1,197 @@
+"""Looking after indexes: what is wrong with one, making it anew, and what nobody needs any more."""
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from rag_app.chunks import PassageModel, passage_text
+from rag_app.errors import ConfigError, IndexBroken
+from rag_app.index.cache import VectorCache
+from rag_app.index.catalog import HNSW, Catalog
+from rag_app.index.chroma import DATABASE
+from rag_app.index.connection import EmbeddedConnection, embedded
+from rag_app.index.info import IndexInfo
+from rag_app.index.records import ChunkRecord
+from rag_app.index.salvage import Salvaged, salvage
+from rag_app.index.store import VectorIndex, index_lock
+from rag_app.progress import Progress, silent
+from rag_app.vectors import are_unit
+
+# Chunks that are searched for by their own vector.
+PROBES = 100
+# Of those an approximate search may miss some.
+MOST_MISSED = 0.1
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What came of a repair: chunks kept, and chunks that could not be read."""
+
+    kept: int
+    lost: int
+
+
+def problems(index: VectorIndex) -> list[str]:
+    """What is wrong with an index, in sentences; nothing, if it is whole."""
+    records = index.records()
+    found = [*_half_written(records), *_bad_vectors(index)]
+    if len(records) != index.count():
+        found.append(f"{index.count()} chunks, but {len(records)} records of them")
+    return found
+
+
+def _half_written(records: Sequence[ChunkRecord]) -> Iterator[str]:
+    documents: dict[str, list[ChunkRecord]] = defaultdict(list)
+    for record in records:
+        documents[record.document_id].append(record)
+    for name, chunks in documents.items():
+        hashes = {record.document_hash for record in chunks}
+        if len(hashes) > 1 or len(chunks) != chunks[0].chunk_count:
+            yield f"{name} is half written; the next `rag-app ingest` of its place completes it"
+
+
+def _bad_vectors(index: VectorIndex) -> Iterator[str]:
+    passages = index.passages()
+    vectors, ids = passages.vectors, [node.node_id for node in passages.nodes]
+    if not ids:
+        return
+    bad = [name for name, vector in zip(ids, vectors, strict=True) if not are_unit(vector[None])]
+    if bad:
+        yield f"{len(bad)} chunks have vectors without unit length, {bad[0]} among them"
+    probes = np.linspace(0, len(ids) - 1, min(PROBES, len(ids)), dtype=int)
+    # Chunks of the same text have the same vector.
+    missed = sum(
+        max(index.search_ids(vectors[row], top_k=1).values(), default=0.0) < 1 - 1e-3
+        for row in probes
+    )
+    if missed > MOST_MISSED * len(probes):
+        yield f"search does not find {missed} of {len(probes)} chunks by their own vectors"
+
+
+def info_of_damaged(catalog: Catalog, name: str) -> IndexInfo:
+    """What made an index, read past Chroma.
+
+    Raises:
+        ConfigError: the index is on a server.
+        IndexBroken: nothing can be read of it.
+    """
+    return _info(name, _salvage(catalog, name))
+
+
+def repair(
+    catalog: Catalog,
+    name: str,
+    model: PassageModel,
+    *,
+    cache: VectorCache,
+    progress: Progress = silent,
+) -> Repaired:
+    """Make an index anew from its own texts, beside the old store, which then goes.
+
+    Arguments:
+        model: the one that made it.
+    Raises:
+        ConfigError: the index is on a server.
+        IndexBroken: nothing can be read of it.
+        IndexLocked: another process writes it.
+        IndexMismatch: another model made it.
+    """
+    folder = catalog.folder / name
+    with index_lock(folder):
+        found = _salvage(catalog, name)
+        info = _info(name, found)
+        info.check_model(model, index=name)
+        nodes = found.nodes()
+        vectors = cache.embed_passages(
+            model, [passage_text(node) for node in nodes], progress=progress
+        )
+        made = _make_beside(folder, name, found)
+        made_index = VectorIndex(name, made, info, made.folder)
+        made_index.write(nodes, vectors)
+        made.close()
+        _swap(folder, made.folder)
+    return Repaired(len(nodes), len(found.rows) - len(nodes))
+
+
+def _salvage(catalog: Catalog, name: str) -> Salvaged:
+    if catalog.server:
+        raise ConfigError("an index on a Chroma server is the server's to repair")
+    folder = catalog.folder / name
+    old = folder / "chroma.old"
+    if old.is_dir() and not (folder / "chroma").exists():
+        # A repair was killed between its two steps.
+        old.rename(folder / "chroma")
+    return salvage(folder / "chroma" / DATABASE)
+
+
+def _info(name: str, found: Salvaged) -> IndexInfo:
+    try:
+        return IndexInfo.from_metadata(found.metadata)
+    except KeyError:
+        raise IndexBroken(
+            f"nothing can be read of index {name!r} any more; `rag-app index remove {name}` and "
+            "`rag-app ingest PATH` make it anew: vectors come from the cache"
+        ) from None
+
+
+def _make_beside(folder: Path, name: str, found: Salvaged) -> EmbeddedConnection:
+    beside = folder / "repair"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    connection = EmbeddedConnection(beside)
+    connection.name = name
+    connection.client().create_collection(
+        name,
+        embedding_function=None,
+        configuration={"hnsw": HNSW},
+        metadata=found.metadata,
+    )
+    connection.stamp()
+    return connection
+
+
+def _swap(folder: Path, beside: Path) -> None:
+    connection = embedded(folder)
+    with connection.steady():
+        connection.close()
+        (folder / "chroma").rename(folder / "chroma.old")
+        (beside / "chroma").rename(folder / "chroma")
+        connection.stamp()
+        connection.close()
+    shutil.rmtree(folder / "chroma.old")
+    shutil.rmtree(beside)
+
+
+def leavings(catalog: Catalog) -> list[Path]:
+    """What killed runs left of embedded indexes: folders that hold none, and half-made stores."""
+    if catalog.server:
+        return []
+    found = [path for name in ("repair", "chroma.old") for path in catalog.folder.glob(f"*/{name}")]
+    with_store = {path.parent for path in catalog.folder.glob("*/chroma*")}
+    found += [path for path in catalog.folder.glob("*") if not _holds(path, with_store)]
+    return sorted(found)
+
+
+def _holds(path: Path, with_store: set[Path]) -> bool:
+    """Whether a folder of an index has a store, or somebody holds its lock to make one."""
+    return path in with_store or not path.is_dir() or _is_locked(path)
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def megabytes(folder: Path) -> float:
+    """Size of a folder."""
+    files = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return round(sum(file.lstat().st_size for file in files) / 2**20, 1)
