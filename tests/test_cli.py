@@ -298,6 +298,41 @@ def test_what_is_empty_is_not_taken_for_what_was_not_given(
     assert sorted(path.name for path in storage.parent.iterdir()) == ["docs", "storage"]
 
 
+@pytest.mark.parametrize("share", ["0", "-0.1", "1", "nan"])
+def test_a_share_of_no_held_out_questions_is_refused_before_the_work(
+    storage: Path, share: str
+) -> None:
+    check_error(
+        *("finetune", "--pairs", "none.csv", "--test-share", share),
+        kind="ConfigError",
+        says="the verdict needs held-out questions: name a share between 0 and 1, such as .3",
+    )
+
+
+def test_ingest_says_what_it_left_out_of_a_file(storage: Path, docs: Path) -> None:
+    path = docs / "faq.csv"
+    path.write_text("FAQ of the shop,\nquestion,answer\nWhen?,Soon.\nWhy?,\n", "utf-8")
+    said = f"{path.resolve()} was read without 1 row above the header (row 1); 1 row without an"
+    plain = run_app("ingest", docs)
+    assert plain.exit_code == 0
+    assert said in " ".join(plain.stderr.split())
+    asked = run_app("ingest", docs, "--json")
+    assert json.loads(asked.stdout)["left_out"] == [
+        {
+            "path": str(path.resolve()),
+            "part": "rows above the header",
+            "count": 1,
+            "place": "row 1",
+        },
+        {
+            "path": str(path.resolve()),
+            "part": "rows without an answer",
+            "count": 1,
+            "place": "row 4",
+        },
+    ]
+
+
 def test_debug_shows_the_traceback_and_ends_with_2(storage: Path) -> None:
     done = run_app("ingest", "nowhere", "--debug", "--json")
     assert done.exit_code == 2

@@ -1,12 +1,13 @@
 """The process that reads files: ended where a file takes too much, the next one is read."""
 
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from rag_app.documents import Source
+from rag_app.documents import Source, read_documents
 from rag_app.documents.bounded import ReadingProcess
 from rag_app.errors import DocumentError
 
@@ -52,3 +53,39 @@ def test_the_next_file_is_read_by_a_new_process(tmp_path: Path) -> None:
         assert [content.text for content in process.read(source)] == ["A"]
         assert process._child is not None
         assert process._child.pid != first.pid
+
+
+HOSTILE = {
+    "entities.html": "&#" * 1_000_000,
+    "items.html": "<li>item of a list</li>" * 200_000,
+    "open.html": "<div>x" * 1_999,
+    "comments.html": "<!--" * 40_000,
+    "ticks.md": "`" * 120_000,
+    "nested.json": "[" * 500_000,
+    "bold.html": "<p>item of a <b>list</b></p>" * 200_000,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_a_file_made_to_hang_a_reader_costs_seconds_and_itself_alone(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text(HOSTILE[name], "utf-8")
+    (tmp_path / "zebra.md").write_text("All is well.", "utf-8")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = read_documents([tmp_path])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 20
+    assert result.documents[-1].text == "All is well."
+    assert len(result.documents) + len(result.failures) == 2
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    # A text of 160 MB is a table of values that would take 6 GB.
+    (tmp_path / "a.json").write_text("[" + "[]," * 50_000_000 + "[]]", "utf-8")
+    (tmp_path / "b.md").write_text("All is well.", "utf-8")
+    result = read_documents([tmp_path])
+    (failure,) = result.failures
+    assert "too much memory" in failure.reason or "more memory than there is" in failure.reason
+    assert len(result.documents) == 1

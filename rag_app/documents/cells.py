@@ -2,12 +2,12 @@
 
 import csv
 import io
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from rag_app.documents.archive import opened
 from rag_app.documents.columns import holds_labels, named_columns
 from rag_app.documents.content import field_key
 from rag_app.documents.left_out import LeftOut, left_out
@@ -64,17 +64,10 @@ def tsv_tables(source: Source) -> list[Table]:
 
 def xlsx_tables(source: Source) -> list[Table]:
     """Read every sheet of an .xlsx workbook; of formulas, the values it was saved with."""
-    data = io.BytesIO(source.read_bytes())
     try:
-        with zipfile.ZipFile(data) as archive:
+        with opened(source, what="an .xlsx workbook") as archive:
             sheets = read_sheets(archive)
-    except DocumentError:
-        raise
-    except zipfile.BadZipFile:
-        raise DocumentError(
-            "is not an .xlsx workbook (an old .xls, or one with a password?); save it as .xlsx"
-        ) from None
-    except MemoryError:
+    except (DocumentError, MemoryError):
         raise
     except Exception as error:  # whatever ZIP and XML inside make the parsers raise
         reason = f"{type(error).__name__}: {error}"

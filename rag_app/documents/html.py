@@ -58,13 +58,18 @@ def read_html(source: Source) -> list[Content]:
     Raises:
         DocumentError: its text appears only when a browser runs its scripts.
     """
-    markup = _decode_page(source.read_bytes())
+    markup = decode_page(source.read_bytes())
+    content = read_markup(markup)
+    if not content.text and markup.strip():
+        raise DocumentError("holds no text outside scripts and menus; save it from a browser")
+    return [content]
+
+
+def read_markup(markup: str, *, kind: str = "html") -> Content:
+    """Read HTML that is decoded; without text the content is empty."""
     soup = _parse(markup)
     title, dates = _title(soup), _dates(soup)
-    text = _to_text(soup)
-    if not text and markup.strip():
-        raise DocumentError("holds no text outside scripts and menus; save it from a browser")
-    return [Content(text, kind="html", title=title, dates=dates)]
+    return Content(_to_text(soup), kind=kind, title=title, dates=dates)
 
 
 def strip_tags(text: str) -> str:
@@ -79,7 +84,7 @@ def strip_tags(text: str) -> str:
     return _to_text(soup, keep_lines=True)
 
 
-def _decode_page(data: bytes) -> str:
+def decode_page(data: bytes) -> str:
     """Decode as UTF-8 where it fits, else by the charset that the page names, else as any text.
 
     The page's word comes second: one that was converted often names its old charset still,
@@ -87,9 +92,15 @@ def _decode_page(data: bytes) -> str:
     """
     named = _CHARSET.search(data[:4096])
     if named and (b"\x1b" in data or not _is_utf8(data)):
-        name = named[1].decode("ascii").lower()
-        with contextlib.suppress(LookupError, UnicodeError):
-            return data.decode(_LARGER.get(name, name))
+        return decode_as(data, named[1].decode("ascii"))
+    return decode(data)
+
+
+def decode_as(data: bytes, charset: str) -> str:
+    """Decode by the name that a page or a mail gives its encoding, else as any text."""
+    name = charset.lower()
+    with contextlib.suppress(LookupError, UnicodeError):
+        return data.decode(_LARGER.get(name, name))
     return decode(data)
 
 

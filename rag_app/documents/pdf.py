@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from rag_app.documents.content import Content
 from rag_app.documents.left_out import LeftOut, left_out, named
+from rag_app.documents.pages import joined_pages
 from rag_app.documents.pdf_pages import ParsedPdf, parse
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import normalise
 
-_PAGE_BREAK = "\n\n"
 _TAIL_BYTES = 4096
 _SOFT_HYPHEN = re.compile("\u00ad[ \t]*\r?\n[ \t]*")
 _HYPHENATED = re.compile(r"(?P<head>[^\W\d_][\w-]*)[-‐]\n(?P<tail>[a-zß-ÿ]\w*)")
@@ -67,19 +67,11 @@ def join_pages(pages: Sequence[str]) -> tuple[str, list[int]]:
     """Tidy pages and join them.
 
     Returns:
-        The text, and for each page the character offset at which it begins; a page without
-        text begins where the text before it ends.
+        The text, and where each page begins.
     """
     lined = [_tidy_lines(page) for page in pages]
     known = frozenset(_WORD.findall(_HYPHENATED.sub(" ", "\n".join(lined)).lower()))
-    text = ""
-    starts = []
-    for page in lined:
-        page_text = normalise(_join_words(page, known=known))
-        text += _PAGE_BREAK if text and page_text else ""
-        starts.append(len(text))
-        text += page_text
-    return text, starts
+    return joined_pages(_join_words(page, known=known) for page in lined)
 
 
 def _tidy_lines(page: str) -> str:

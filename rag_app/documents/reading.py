@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 from rag_app.documents.bounded import ReadingProcess
 from rag_app.documents.content import Content, to_document
 from rag_app.documents.corpora import read_json, read_jsonl
+from rag_app.documents.docx import read_docx
+from rag_app.documents.epub import read_epub
 from rag_app.documents.html import read_html
+from rag_app.documents.hwpx import read_hwpx
 from rag_app.documents.left_out import LeftOut
+from rag_app.documents.mail import read_mail
 from rag_app.documents.markdown import read_markdown
 from rag_app.documents.noise import without_data_uris
 from rag_app.documents.pdf import read_pdf
 from rag_app.documents.plain import read_text
+from rag_app.documents.pptx import read_pptx
 from rag_app.documents.sources import Failure, Source, find_sources
 from rag_app.documents.tables import read_table
 from rag_app.errors import DocumentError
@@ -39,6 +44,11 @@ READERS: dict[str, Reader] = {
     ".xlsx": read_table,
     ".jsonl": read_jsonl,
     ".json": read_json,
+    ".eml": read_mail,
+    ".epub": read_epub,
+    ".hwpx": read_hwpx,
+    ".docx": read_docx,
+    ".pptx": read_pptx,
 }
 # Characters that are shown of an error that a library raised.
 _LONGEST_REASON = 200

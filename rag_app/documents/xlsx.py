@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.etree.ElementTree import Element, iterparse
 
+from rag_app.documents.archive import local
 from rag_app.documents.cell_formats import formatted
 from rag_app.errors import DocumentError
 
-MAX_UNZIPPED_BYTES = 400 * 1024**2
 MAX_SHEET_ROWS = 1_048_576  # what Excel itself holds
 MAX_SHEET_COLUMNS = 16_384
 MAX_CELLS = 2_000_000
@@ -45,12 +45,9 @@ def read_sheets(archive: zipfile.ZipFile) -> list[Sheet]:
     """Read the sheets of a workbook.
 
     Raises:
-        DocumentError: it unpacks to too much, or has too many rows or cells.
+        DocumentError: it has too many rows or cells.
         Exception: whatever ZIP and XML make of what is none.
     """
-    size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_UNZIPPED_BYTES:
-        raise DocumentError(f"unpacks to {size / 1024**2:,.0f} MB; split it into smaller files")
     book = _Workbook(archive)
     return [book.sheet(name, path) for name, path in book.sheet_paths()]
 
@@ -80,7 +77,7 @@ class _Workbook:
         sheet = Sheet(name, comments=self._comments(path))
         number = 0
         for element in self._elements(path, "row", "mergeCell"):
-            if _local(element) == "mergeCell":
+            if local(element) == "mergeCell":
                 _fill_merged(sheet, element.get("ref", ""))
                 continue
             number = int(element.get("r") or number + 1)
@@ -110,7 +107,7 @@ class _Workbook:
     def _cell(self, cell: Element) -> str | None:
         """A cell as it is shown; None of a formula without a saved value."""
         kind = cell.get("t", "n")
-        parts = {_local(part): part for part in cell}
+        parts = {local(part): part for part in cell}
         if kind == "inlineStr":
             return _text(parts["is"]) if "is" in parts else ""
         value = parts["v"].text if "v" in parts else None
@@ -133,7 +130,7 @@ class _Workbook:
         own: dict[int, str] = dict(BUILTIN_FORMATS)
         formats: list[str] = []
         for one in self._elements("xl/styles.xml", "numFmt", "cellXfs"):
-            if _local(one) == "numFmt":
+            if local(one) == "numFmt":
                 own[int(one.get("numFmtId", 0))] = one.get("formatCode", "General")
             else:
                 formats = [own.get(int(style.get("numFmtId", 0)), "General") for style in one]
@@ -165,10 +162,10 @@ class _Workbook:
             # expat itself refuses entities that grow, and this process is bounded.
             events: Any = iterparse(file, events=("start", "end"))  # noqa: S314
             _, root = next(events)
-            if _local(root) in names:
+            if local(root) in names:
                 yield root
             for event, element in events:
-                if event == "end" and _local(element) in names and element is not root:
+                if event == "end" and local(element) in names and element is not root:
                     yield element
                     element.clear()
                     _forget(root)
@@ -177,24 +174,20 @@ class _Workbook:
 def _forget(root: Element) -> None:
     """Empty what holds the elements that were read, or a million of them stay."""
     for holder in root:
-        if len(holder) > 1 and _local(holder) == "sheetData":
+        if len(holder) > 1 and local(holder) == "sheetData":
             del holder[:-1]
-    if _local(root) == "sst":
+    if local(root) == "sst":
         root.clear()
-
-
-def _local(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
 
 
 def _text(element: Element) -> str:
     """The text of a string in its runs, less how it is pronounced."""
     pieces: list[str] = []
     for part in element:
-        if _local(part) == "t":
+        if local(part) == "t":
             pieces.append(part.text or "")
-        elif _local(part) == "r":
-            pieces += [run.text or "" for run in part if _local(run) == "t"]
+        elif local(part) == "r":
+            pieces += [run.text or "" for run in part if local(run) == "t"]
     return "".join(pieces)
 
 

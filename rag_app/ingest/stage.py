@@ -332,8 +332,10 @@ def _nothing_read(reading: "ReadResult") -> str:
     from rag_app.documents import nothing_in
 
     failures = reading.failures
+    if reading.empty:
+        return next(iter(reading.empty.values()))
     if not failures:
-        return next(iter(reading.empty.values()), None) or nothing_in(reading.skipped)
+        return nothing_in(reading.skipped)
     first = "; ".join(f"{failure.path} {failure.reason}" for failure in failures[:_EXAMPLES])
     if len(failures) == 1:
         return first

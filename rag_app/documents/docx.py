@@ -1,0 +1,63 @@
+"""Word documents (.docx), by mammoth as HTML: headings, lists, tables, notes."""
+
+import io
+import re
+from typing import Any
+
+from rag_app.documents.archive import local, opened, xml_of
+from rag_app.documents.content import Content
+from rag_app.documents.extras import imported
+from rag_app.documents.html import read_markup
+from rag_app.documents.left_out import LeftOut
+from rag_app.documents.sources import Source
+from rag_app.errors import DocumentError
+
+# mammoth's links from a note back to its mark.
+_BACK = re.compile(r'<a href="#[^"]*">↑</a>')
+
+
+def read_docx(source: Source) -> list[Content]:
+    """Read a Word document as one document.
+
+    Raises:
+        DocumentError: it is none, has no text, or mammoth is not installed.
+    """
+    mammoth = imported("mammoth", extra="office")
+    with opened(source, what="a .docx document") as archive:
+        names = archive.namelist()
+        about = (
+            {local(one): one.text for one in xml_of(archive, "docProps/core.xml") if one.text}
+            if "docProps/core.xml" in names
+            else {}
+        )
+        comments = (
+            sum(local(one) == "comment" for one in xml_of(archive, "word/comments.xml"))
+            if "word/comments.xml" in names
+            else 0
+        )
+    pictures = 0
+
+    def count_picture(_: Any) -> dict[str, str]:
+        nonlocal pictures
+        pictures += 1
+        return {}
+
+    made = mammoth.convert_to_html(
+        io.BytesIO(source.read_bytes()),
+        convert_image=mammoth.images.img_element(count_picture),
+        style_map="p[style-name='Title'] => h1:fresh",
+    )
+    content = read_markup(_BACK.sub("", made.value), kind="docx")
+    if not content.text:
+        raise DocumentError("holds no text; it may be pictures of pages")
+    left = [LeftOut("pictures", pictures), LeftOut("comments", comments)]
+    return [
+        Content(
+            content.text,
+            kind="docx",
+            title=about.get("title") or content.title,
+            fields={key: about[key] for key in ("creator",) if key in about},
+            dates=[about[key] for key in ("modified", "created") if key in about],
+            left_out=[one for one in left if one.count],
+        )
+    ]

@@ -1,0 +1,121 @@
+"""Hangul documents (.hwpx): paragraphs, tables, notes; KS X 6101, a ZIP of XML."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from rag_app.documents.archive import local, opened, xml_of
+from rag_app.documents.content import Content
+from rag_app.documents.left_out import LeftOut
+from rag_app.documents.rows import table_text
+from rag_app.documents.sources import Source
+from rag_app.errors import DocumentError
+from rag_app.text.normalise import normalise
+
+_SECTION = re.compile(r"Contents/section(\d+)\.xml")
+# Elements of a run whose paragraphs stand elsewhere on the page.
+_NOTES = ("footNote", "endNote")
+_BOXES = ("drawText", "header", "footer")
+
+
+def read_hwpx(source: Source) -> list[Content]:
+    """Read a Hangul document as one document.
+
+    Raises:
+        DocumentError: it is none, is locked, or has no text.
+    """
+    with opened(source, what="an .hwpx document") as archive:
+        sections = [xml_of(archive, member) for member in _sections(archive)]
+        about = _about(archive)
+    text = normalise("\n\n".join(_blocks_of(section) for section in sections))
+    if not text:
+        raise DocumentError("holds no text; it may be locked, or pictures of pages")
+    pictures = sum(local(one) == "pic" for section in sections for one in section.iter())
+    return [
+        Content(
+            text,
+            kind="hwpx",
+            title=about.get("title"),
+            fields={key: about[key] for key in ("creator",) if about.get(key)},
+            dates=[about[key] for key in ("CreatedDate", "ModifiedDate") if about.get(key)],
+            left_out=[LeftOut("pictures", pictures)] if pictures else [],
+        )
+    ]
+
+
+def _sections(archive: zipfile.ZipFile) -> list[str]:
+    found = {
+        int(match[1]): match[0] for match in map(_SECTION.fullmatch, archive.namelist()) if match
+    }
+    return [found[number] for number in sorted(found)]
+
+
+def _about(archive: zipfile.ZipFile) -> dict[str, str]:
+    """What the package says of itself."""
+    if "Contents/content.hpf" not in archive.namelist():
+        return {}
+    found = {}
+    for element in xml_of(archive, "Contents/content.hpf").iter():
+        if local(element) in ("title", "meta") and element.text:
+            found[element.get("name", local(element))] = element.text.strip()
+    return found
+
+
+def _blocks_of(holder: Element) -> str:
+    """The paragraphs of a section, a cell or a note, one a line."""
+    return "\n".join(block for one in holder if local(one) == "p" for block in _blocks(one))
+
+
+def _blocks(paragraph: Element) -> Iterator[str]:
+    """The lines of a paragraph; tables and notes follow it."""
+    line: list[str] = []
+    behind: list[str] = []
+    for element in (one for run in paragraph if local(run) == "run" for one in run):
+        if local(element) == "t":
+            line += _letters(element)
+        elif local(element) == "tbl":
+            behind.append("\n" + _table(element) + "\n")
+        elif local(element) == "equation":
+            line += [one.text or "" for one in element if local(one) == "script"]
+        else:
+            behind += _elsewhere(element)
+    yield "".join(line)
+    yield from filter(None, behind)
+
+
+def _letters(text: Element) -> Iterator[str]:
+    yield text.text or ""
+    for mark in text:
+        yield {"tab": "\t", "lineBreak": "\n", "nbSpace": " ", "fwSpace": " "}.get(local(mark), "")
+        yield mark.tail or ""
+
+
+def _elsewhere(element: Element) -> Iterator[str]:
+    """Paragraphs of notes and of boxes of text."""
+    for inner in element.iter():
+        if local(inner) in (*_NOTES, *_BOXES):
+            for listed in (one for one in inner if local(one) == "subList"):
+                text = _blocks_of(listed)
+                yield f"[{inner.get('number', '*')}] {text}" if local(inner) in _NOTES else text
+
+
+def _table(table: Element) -> str:
+    """Rows as lines of cells with bars, a rule under the first; what spans rows is in each."""
+    rows: dict[int, dict[int, str]] = {}
+    for row in (one for one in table if local(one) == "tr"):
+        for cell in (one for one in row if local(one) == "tc"):
+            text = " ".join(
+                " ".join(_blocks_of(one).split()) for one in cell if local(one) == "subList"
+            )
+            place = {local(one): one for one in cell}
+            column, line = _numbers(place.get("cellAddr"), "colAddr", "rowAddr", default=0)
+            _, height = _numbers(place.get("cellSpan"), "colSpan", "rowSpan", default=1)
+            for number in range(line, line + min(height, 1_000)):
+                rows.setdefault(number, {})[column] = text
+    return table_text([[cells[at] for at in sorted(cells)] for _, cells in sorted(rows.items())])
+
+
+def _numbers(element: Element | None, *names: str, default: int) -> tuple[int, ...]:
+    texts = ["" if element is None else element.get(name, "") for name in names]
+    return tuple(int(text) if text.isdecimal() else default for text in texts)

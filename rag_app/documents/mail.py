@@ -1,0 +1,71 @@
+"""Mails (.eml): the text, who wrote it when to whom, and the names of what is attached."""
+
+import email
+import email.policy
+from collections.abc import Iterator
+from email.message import EmailMessage
+
+from rag_app.documents.content import Content
+from rag_app.documents.html import decode_as, read_markup
+from rag_app.documents.left_out import LeftOut, named
+from rag_app.documents.sources import Source
+from rag_app.errors import DocumentError
+from rag_app.text.normalise import normalise
+
+_FIELDS = ("from", "to", "cc")
+
+
+def read_mail(source: Source) -> list[Content]:
+    """Read a mail as one document; its subject is the title.
+
+    Raises:
+        DocumentError: it has no text.
+    """
+    message = email.message_from_bytes(source.read_bytes(), policy=email.policy.default)
+    text = normalise("\n\n".join(filter(None, _texts(message))))
+    attached = [part.get_filename() or part.get_content_type() for part in _attached(message)]
+    if not text:
+        names = f", but {named(attached)} attached" if attached else ""
+        raise DocumentError(f"holds no text{names}; save what is attached beside it")
+    fields = {name: str(message[name]) for name in _FIELDS if message[name]}
+    left = [LeftOut("files attached", len(attached), named(attached))] if attached else []
+    return [
+        Content(
+            text,
+            kind="mail",
+            title=str(message["subject"] or "") or None,
+            fields=fields,
+            dates=[str(message["date"])] if message["date"] else (),
+            left_out=left,
+        )
+    ]
+
+
+def _texts(message: EmailMessage) -> Iterator[str]:
+    """The bodies of a mail; of one that is written twice, the plain one."""
+    if message.get_content_type() == "multipart/alternative":
+        body = message.get_body(("plain", "html"))
+        yield _text(body) if isinstance(body, EmailMessage) else ""
+    elif message.get_content_maintype() == "multipart":
+        for part in message.iter_parts():
+            if isinstance(part, EmailMessage) and not part.is_attachment():
+                yield from _texts(part)
+    elif message.get_content_maintype() == "text":
+        yield _text(message)
+
+
+def _text(part: EmailMessage) -> str:
+    data = part.get_payload(decode=True)
+    text = decode_as(data, part.get_content_charset("utf-8")) if isinstance(data, bytes) else ""
+    return read_markup(text).text if part.get_content_subtype() == "html" else text
+
+
+def _attached(message: EmailMessage) -> Iterator[EmailMessage]:
+    """Parts that are no text of the mail, mails inside included; pictures of its HTML too."""
+    for part in message.iter_parts():
+        if not isinstance(part, EmailMessage):
+            continue
+        if part.get_content_maintype() == "multipart":
+            yield from _attached(part)
+        elif part.is_attachment() or part.get_content_maintype() != "text":
+            yield part

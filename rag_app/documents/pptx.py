@@ -1,0 +1,77 @@
+"""Slides (.pptx), by python-pptx: titles, texts, tables and the speaker's notes, slide by slide."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from rag_app.documents.archive import opened
+from rag_app.documents.content import Content
+from rag_app.documents.extras import imported
+from rag_app.documents.left_out import LeftOut, left_out
+from rag_app.documents.pages import joined_pages
+from rag_app.documents.rows import table_text
+from rag_app.documents.sources import Source
+from rag_app.errors import DocumentError
+
+
+def read_pptx(source: Source) -> list[Content]:
+    """Read slides as one document whose pages they are.
+
+    Raises:
+        DocumentError: it is none, has no text, or python-pptx is not installed.
+    """
+    pptx = imported("pptx", extra="office")
+    with opened(source, what="a .pptx presentation") as archive:
+        charts = sum(name.startswith("ppt/charts/chart") for name in archive.namelist())
+    slides = pptx.Presentation(io.BytesIO(source.read_bytes()))
+    pages = ["\n\n".join(filter(None, _blocks(slide))) for slide in slides.slides]
+    text, page_starts = joined_pages(pages)
+    if not text:
+        raise DocumentError("holds no text on its slides; they may be pictures")
+    empty = [number for number, page in enumerate(pages, 1) if not page.strip()]
+    about = slides.core_properties
+    return [
+        Content(
+            text,
+            kind="pptx",
+            title=about.title or _first_title(slides.slides),
+            fields={"creator": about.author} if about.author else {},
+            dates=[str(date) for date in (about.modified, about.created) if date],
+            page_starts=page_starts,
+            left_out=[
+                *left_out("slides without text", "slide", empty),
+                *([LeftOut("charts", charts)] if charts else []),
+            ],
+        )
+    ]
+
+
+def _first_title(slides: Any) -> str | None:
+    titles = (slide.shapes.title for slide in slides)
+    return next((title.text_frame.text for title in titles if title is not None), None)
+
+
+def _blocks(slide: Any) -> Iterator[str]:
+    title = slide.shapes.title
+    if title is not None and title.text_frame.text.strip():
+        yield f"# {' '.join(title.text_frame.text.split())}"
+    for shape in _shapes(slide.shapes):
+        if title is not None and shape.shape_id == title.shape_id:
+            continue
+        if shape.has_text_frame:
+            yield "\n".join(paragraph.text for paragraph in shape.text_frame.paragraphs).strip()
+        elif getattr(shape, "has_table", False):
+            yield table_text(
+                [[" ".join(cell.text.split()) for cell in row.cells] for row in shape.table.rows]
+            )
+    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+        yield slide.notes_slide.notes_text_frame.text.strip()
+
+
+def _shapes(shapes: Any) -> Iterator[Any]:
+    """The shapes of a slide, those of its groups included."""
+    for shape in shapes:
+        if hasattr(shape, "shapes"):
+            yield from _shapes(shape.shapes)
+        else:
+            yield shape

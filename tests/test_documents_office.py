@@ -1,0 +1,247 @@
+"""Mails, books, Hangul documents, Word documents and slides."""
+
+import io
+import zipfile
+from email.message import EmailMessage
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from rag_app.documents import ReadResult, read_documents
+from rag_app.documents.extras import imported
+from rag_app.errors import DocumentError
+
+
+def read(path: Path, data: bytes) -> ReadResult:
+    path.write_bytes(data)
+    result = read_documents([path])
+    assert result.failures == []
+    return result
+
+
+def said(result: ReadResult) -> list[str]:
+    return [str(left) for all_left in result.left_out.values() for left in all_left]
+
+
+def reason(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    (failure,) = read_documents([path]).failures
+    return failure.reason
+
+
+def zipped(members: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+# Mails
+
+
+def mail(**headers: str) -> EmailMessage:
+    message = EmailMessage()
+    for name, value in {"From": "Kim <kim@example.com>", "To": "Lee", **headers}.items():
+        message[name] = value
+    return message
+
+
+def test_a_mail_has_its_sender_date_and_attachments(tmp_path: Path) -> None:
+    message = mail(Subject="환불 문의", Date="Tue, 05 Mar 2024 12:00:00 +0900")
+    message.set_content("환불은 7일 안에 됩니다.\n")
+    message.add_alternative("<p>환불은 <b>7일</b> 안에 됩니다.", subtype="html")
+    message.add_attachment(b"a,b", maintype="text", subtype="csv", filename="prices.csv")
+    message.add_attachment(b"\x89PNG", maintype="image", subtype="png", filename="scan.png")
+    result = read(tmp_path / "a.eml", bytes(message))
+    (document,) = result.documents
+    assert document.text == "환불은 7일 안에 됩니다."
+    own = {key: document.metadata[key] for key in ("title", "date", "from", "to", "kind")}
+    assert own == {
+        "title": "환불 문의",
+        "date": "2024-03-05",
+        "from": "Kim <kim@example.com>",
+        "to": "Lee",
+        "kind": "mail",
+    }
+    assert said(result) == ["2 files attached (prices.csv, scan.png)"]
+
+
+def test_a_mail_in_html_and_in_cp949(tmp_path: Path) -> None:
+    head = b"Subject: x\r\nContent-Type: text/html; charset=ks_c_5601-1987\r\n\r\n"
+    data = head + "<p>똠방각하<p>둘째".encode("cp949")
+    assert read(tmp_path / "a.eml", data).documents[0].text == "똠방각하\n\n둘째"
+
+
+def test_a_mail_without_text_names_what_is_attached(tmp_path: Path) -> None:
+    message = mail(Subject="scan")
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="scan.pdf")
+    assert reason(tmp_path / "a.eml", bytes(message)) == (
+        "holds no text, but scan.pdf attached; save what is attached beside it"
+    )
+
+
+# Books
+
+
+PACKAGE = """<?xml version="1.0"?>
+<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/">
+<metadata><dc:title>Handbook</dc:title><dc:creator>Kim</dc:creator><dc:date>2024-03-05</dc:date>
+<dc:language>en</dc:language></metadata>
+<manifest><item id="two" href="text/2.xhtml" media-type="application/xhtml+xml"/>
+<item id="one" href="text/1%20a.xhtml" media-type="application/xhtml+xml"/>
+<item id="gone" href="3.xhtml" media-type="application/xhtml+xml"/>
+<item id="pic" href="p.png" media-type="image/png"/></manifest>
+<spine><itemref idref="one"/><itemref idref="two"/><itemref idref="gone"/></spine></package>"""
+
+
+def book(**chapters: str) -> bytes:
+    container = (
+        '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+        '<rootfile full-path="OPS/book.opf"/></rootfiles></container>'
+    )
+    texts = {f"OPS/text/{name}": text for name, text in chapters.items()}
+    return zipped({"META-INF/container.xml": container, "OPS/book.opf": PACKAGE, **texts})
+
+
+def test_a_book_s_chapters_are_in_order(tmp_path: Path) -> None:
+    chapters = {
+        "2.xhtml": "<html><head><title>x</title></head><body><h1>Two</h1><p>Second.</p></html>",
+        "1 a.xhtml": "<html><body><h1>One</h1><ol><li>First.</li></ol></body></html>",
+    }
+    result = read(tmp_path / "a.epub", book(**chapters))
+    (document,) = result.documents
+    assert document.text == "# One\n\n1. First.\n\n# Two\n\nSecond."
+    assert document.metadata["title"] == "Handbook"
+    assert (document.metadata["creator"], document.metadata["date"]) == ("Kim", "2024-03-05")
+    assert said(result) == ["1 chapter missing from the book (OPS/3.xhtml)"]
+
+
+def test_archives_that_are_no_documents(tmp_path: Path) -> None:
+    assert reason(tmp_path / "a.epub", b"text").startswith("is not an EPUB (an older format")
+    assert reason(tmp_path / "b.epub", zipped({"a": ""})).startswith("cannot be parsed (")
+    assert reason(tmp_path / "c.epub", book()).startswith("holds no text; ")
+    assert reason(tmp_path / "a.hwpx", zipped({"a": ""})).startswith("holds no text; ")
+
+
+# Hangul documents
+
+
+HWPX = """<?xml version="1.0"?>
+<hs:sec xmlns:hs="urn:s" xmlns:hp="urn:p">
+<hp:p><hp:run><hp:secPr/><hp:t>제1조 목적</hp:t></hp:run></hp:p>
+<hp:p><hp:run><hp:t>환불은<hp:tab/>7일<hp:lineBreak/>안에</hp:t></hp:run>
+<hp:run><hp:t> 됩니다.</hp:t>
+<hp:ctrl><hp:footNote number="1"><hp:subList><hp:p><hp:run><hp:t>영업일 기준</hp:t></hp:run></hp:p>
+</hp:subList></hp:footNote></hp:ctrl><hp:pic/></hp:run></hp:p>
+<hp:p><hp:run><hp:tbl>
+<hp:tr><hp:tc><hp:subList><hp:p><hp:run><hp:t>요금제</hp:t></hp:run></hp:p></hp:subList>
+<hp:cellAddr colAddr="0" rowAddr="0"/><hp:cellSpan colSpan="1" rowSpan="1"/></hp:tc>
+<hp:tc><hp:subList><hp:p><hp:run><hp:t>값</hp:t></hp:run></hp:p></hp:subList>
+<hp:cellAddr colAddr="1" rowAddr="0"/><hp:cellSpan colSpan="1" rowSpan="1"/></hp:tc></hp:tr>
+<hp:tr><hp:tc><hp:subList><hp:p><hp:run><hp:t>기본</hp:t></hp:run></hp:p></hp:subList>
+<hp:cellAddr colAddr="0" rowAddr="1"/><hp:cellSpan colSpan="1" rowSpan="2"/></hp:tc>
+<hp:tc><hp:subList><hp:p><hp:run><hp:t>1</hp:t></hp:run></hp:p></hp:subList>
+<hp:cellAddr colAddr="1" rowAddr="1"/><hp:cellSpan colSpan="1" rowSpan="1"/></hp:tc></hp:tr>
+<hp:tr><hp:tc><hp:subList><hp:p><hp:run><hp:t>2</hp:t></hp:run></hp:p></hp:subList>
+<hp:cellAddr colAddr="1" rowAddr="2"/><hp:cellSpan colSpan="1" rowSpan="1"/></hp:tc></hp:tr>
+</hp:tbl></hp:run></hp:p></hs:sec>"""
+ABOUT = (
+    '<opf:package xmlns:opf="urn:o"><opf:metadata><opf:title>약관</opf:title>'
+    '<opf:meta name="CreatedDate">2024-03-05T01:00:00Z</opf:meta></opf:metadata></opf:package>'
+)
+
+
+def test_a_hangul_document(tmp_path: Path) -> None:
+    second = HWPX.partition("<hp:p>")[0] + "<hp:p><hp:run><hp:t>끝</hp:t></hp:run></hp:p></hs:sec>"
+    data = zipped(
+        {
+            "Contents/section10.xml": second,
+            "Contents/section0.xml": HWPX,
+            "Contents/content.hpf": ABOUT,
+        }
+    )
+    result = read(tmp_path / "a.hwpx", data)
+    (document,) = result.documents
+    assert document.text == (
+        "제1조 목적\n환불은\t7일\n안에 됩니다.\n[1] 영업일 기준\n\n\n요금제 | 값\n--- | ---\n"
+        "기본 | 1\n기본 | 2\n\n\n끝"
+    )
+    assert (document.metadata["title"], document.metadata["date"]) == ("약관", "2024-03-05")
+    assert said(result) == ["1 picture"]
+
+
+# Word documents and slides
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_command() -> None:
+    with pytest.raises(DocumentError) as caught:
+        imported("no_such_library", extra="office")
+    assert str(caught.value) == (
+        "is of a kind that needs the package no_such_library; run `pip install 'rag-app[office]'`"
+    )
+
+
+@pytest.mark.skipif(find_spec("mammoth") is not None, reason="it is installed")
+def test_a_word_document_without_the_extra_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("text", "utf-8")
+    (tmp_path / "a.docx").write_bytes(b"PK")
+    result = read_documents([tmp_path])
+    assert len(result.documents) == 1
+    assert result.failures[0].reason.endswith("run `pip install 'rag-app[office]'`")
+
+
+def test_a_word_document(tmp_path: Path) -> None:
+    pytest.importorskip("mammoth")
+    docx = pytest.importorskip("docx")
+    made = docx.Document()
+    made.core_properties.title = "Handbook"
+    made.core_properties.author = "Kim"
+    made.add_heading("Refunds", 1)
+    line = made.add_paragraph("It costs 10")
+    line.add_run("6").font.superscript = True
+    line.add_run(" won, not ")
+    line.add_run("5").font.strike = True
+    made.add_paragraph("Open", style="List Number")
+    made.add_paragraph("Pay", style="List Number")
+    table = made.add_table(rows=2, cols=2)
+    for cell, text in zip(
+        [cell for row in table.rows for cell in row.cells],
+        ["plan", "price", "Basic", "10"],
+        strict=True,
+    ):
+        cell.text = text
+    out = io.BytesIO()
+    made.save(out)
+    (document,) = read(tmp_path / "a.docx", out.getvalue()).documents
+    assert document.text == (
+        "# Refunds\n\nIt costs 10^6 won, not\n\n1. Open\n2. Pay\n\nplan | price\nBasic | 10"
+    )
+    assert (document.metadata["title"], document.metadata["creator"]) == ("Handbook", "Kim")
+    assert document.metadata["kind"] == "docx"
+
+
+def test_slides_keep_their_numbers(tmp_path: Path) -> None:
+    pptx = pytest.importorskip("pptx")
+    made = pptx.Presentation()
+    first = made.slides.add_slide(made.slide_layouts[1])
+    first.shapes.title.text = "Prices"
+    first.placeholders[1].text = "Basic\nFull"
+    first.notes_slide.notes_text_frame.text = "Say that it is cheap."
+    made.slides.add_slide(made.slide_layouts[6])
+    third = made.slides.add_slide(made.slide_layouts[6])
+    table = third.shapes.add_table(2, 2, 0, 0, 99, 99).table
+    for number, text in enumerate(["plan", "price", "Basic", "10"]):
+        table.cell(number // 2, number % 2).text = text
+    out = io.BytesIO()
+    made.save(out)
+    result = read(tmp_path / "a.pptx", out.getvalue())
+    (document,) = result.documents
+    assert document.text == (
+        "# Prices\n\nBasic\nFull\n\nSay that it is cheap.\n\nplan | price\n--- | ---\nBasic | 10"
+    )
+    third_begins = document.text.index("plan |")
+    assert document.metadata["page_starts"] == f"[0, {third_begins - 2}, {third_begins}]"
+    assert document.metadata["title"] == "Prices"
+    assert said(result) == ["1 slide without text (slide 2)"]
