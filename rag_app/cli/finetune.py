@@ -316,11 +316,8 @@ def finetune(
     }
     of_reranker = {"--base": base, "--fetch-k": fetch_k}
     reranker = what == RERANKER
-    others = of_embedding if reranker else of_reranker
-    for flag, asked in others.items():
-        if asked is not None and asked is not False:
-            kind_of = "only for an embedding" if reranker else "only for --what reranker"
-            raise ConfigError(f"{flag} is {kind_of}; leave it out")
+    defaults, per_pair = (RERANKER_DEFAULT, RERANKER_NEGATIVES) if reranker else (DEFAULT, 1)
+    _refuse_others(of_embedding if reranker else of_reranker, reranker=reranker)
     given = {
         "loss": loss,
         "method": method,
@@ -346,10 +343,11 @@ def finetune(
         model=model,
         usual_model=settings.model,
         options=TrainingOptions(
-            **{**(RERANKER_DEFAULT if reranker else DEFAULT), **options},
-            negatives=NegativeOptions("mined", negatives_per_pair or RERANKER_NEGATIVES)
-            if reranker
-            else NegativeOptions(negatives, negatives_per_pair or 1),  # type: ignore[arg-type]
+            **{**defaults, **options},
+            negatives=NegativeOptions(
+                "mined" if reranker else negatives,  # type: ignore[arg-type]
+                negatives_per_pair or per_pair,
+            ),
             seed=settings.seed,
         ),
         split=SplitOptions(
@@ -397,6 +395,16 @@ def _refuse_no_number(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not math.isfinite(value):
             raise ConfigError(f"--{name.replace('_', '-')} is {value}; it takes a finite number")
+
+
+def _refuse_others(flags: dict[str, Any], *, reranker: bool) -> None:
+    """Refuse what only tunes the other kind of model."""
+    from rag_app.errors import ConfigError
+
+    for flag, asked in flags.items():
+        if asked is not None and asked is not False:
+            kind = "only for an embedding" if reranker else "only for --what reranker"
+            raise ConfigError(f"{flag} is {kind}; leave it out")
 
 
 def _batch_size(text: str | None) -> dict[str, Any]:
