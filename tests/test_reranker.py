@@ -128,11 +128,11 @@ def test_a_run_that_was_stopped_goes_on_from_its_last_epoch(tmp_path: Path) -> N
     again = tuned("stopped", lambda step, done, total, note="": steps.append(done))
     assert steps == [3, 4]
     assert again.dev_mrr == whole.dev_mrr
-    scores = [
+    first, second = [
         CrossEncoder(name, tmp_path / name, device="cpu").score("hen", passages)
         for name in ("whole", "stopped")
     ]
-    np.testing.assert_allclose(*scores, rtol=1e-5)
+    np.testing.assert_allclose(first, second, rtol=1e-5)
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:
