@@ -14,7 +14,7 @@ from rag_app import __version__
 from rag_app.cli.app import build_app
 from rag_app.cli.printing import print_wrapped
 from rag_app.cli.progress import ProgressLines
-from rag_app.cli.tuning import _best_epoch, _query_adapter
+from rag_app.cli.tuning import _query_adapter, best_epoch
 from rag_app.finetune.options import TrainingReport
 from rag_app.progress import announce, renamed
 
@@ -144,7 +144,7 @@ REPORT = TrainingReport(1.0, 1.0, 1, "cpu", False, 3, [], [], whitening=1.0)
 )
 def test_what_training_made(changed: dict[str, Any], says: str) -> None:
     report = replace(REPORT, **changed)
-    assert _best_epoch(report) + _query_adapter(report) == says
+    assert best_epoch(report) + _query_adapter(report) == says
 
 
 # Progress

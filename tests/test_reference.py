@@ -109,6 +109,9 @@ def printed(
         "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),
         "query": run_json("query", "-q", "where is the lamp", "--llm", "none", "--explain", *where),
         "finetune": run_json("finetune", "--pairs", asked, *few, *where),
+        "finetune --what reranker": run_json(
+            "finetune", "--pairs", asked, "--what", "reranker", "--epochs", "1", *where
+        ),
         "index list": run_json("index", "list", *where),
     }
 

@@ -25,6 +25,7 @@ EXAMPLES = (
 SMALLEST_BATCH = 2
 HIGHEST_LEARNING_RATE = 1.0
 TRAINING, NEGATIVES = "Training", "Negatives"
+EMBEDDING, RERANKER = WHAT = ("embedding", "reranker")
 TRAIN_ON = ("labelled", "synthetic", "both")
 
 
@@ -51,6 +52,27 @@ def finetune(
     no_promote: Annotated[
         bool, typer.Option("--no-promote", help="Only measure: put nothing into service.")
     ] = False,
+    what: Annotated[
+        str,
+        typer.Option(
+            help="embedding, or reranker: a cross-encoder that reads candidates again.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = EMBEDDING,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that a reranker is trained from, by name or folder. [the index's]",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    fetch_k: Annotated[
+        int | None,
+        typer.Option(
+            help="Candidates of a question that a reranker is judged on. [20]",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -75,12 +97,14 @@ def finetune(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the training pairs. [5]", rich_help_panel=TRAINING),
+        typer.Option(
+            min=1, help="Passes over the training pairs. [5; reranker: 3]", rich_help_panel=TRAINING
+        ),
     ] = None,
     batch_size: Annotated[
         str | None,
         typer.Option(
-            help="Pairs in a batch; auto: halved where memory is short. [32]",
+            help="Pairs in a batch; auto: halved where memory is short. [32; reranker: 4]",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -94,7 +118,9 @@ def finetune(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Peak learning rate. [5e-5]", rich_help_panel=TRAINING),
+        typer.Option(
+            min=0.0, help="Peak learning rate. [5e-5; reranker: 1e-4]", rich_help_panel=TRAINING
+        ),
     ] = None,
     scale: Annotated[
         float | None,
@@ -133,16 +159,19 @@ def finetune(
     negatives: Annotated[
         str,
         typer.Option(
-            help="Negatives besides those of the batch: none, random or mined (hard).",
+            help="Negatives besides those of the batch: none, random or mined (hard); a reranker's "
+            "are mined.",
             rich_help_panel=NEGATIVES,
         ),
     ] = "none",
     negatives_per_pair: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, help="Random or mined negatives for each pair.", rich_help_panel=NEGATIVES
+            min=1,
+            help="Random or mined negatives for each pair. [1; reranker: 4]",
+            rich_help_panel=NEGATIVES,
         ),
-    ] = 1,
+    ] = None,
     held_out: Annotated[
         str,
         typer.Option(
@@ -217,7 +246,7 @@ def finetune(
     seed: Seed = None,
 ) -> None:
     """Train on question/passage pairs, score before and after on held-out questions, and put the
-    tuned index into service if it won.
+    tuned index into service if it won. A reranker is only measured and kept.
 
     Without --pairs the questions come from `rag-app questions`. What is held out is never trained
     on before the verdict; after a promotion the same training runs on all pairs.
@@ -239,7 +268,13 @@ def finetune(
     from rag_app.errors import ConfigError
     from rag_app.evaluate.canary import CanaryOptions
     from rag_app.finetune.options import KINDS, NegativeOptions, TrainingOptions
-    from rag_app.finetune.presets import DEFAULT, PRESETS, QUICK
+    from rag_app.finetune.presets import (
+        DEFAULT,
+        PRESETS,
+        QUICK,
+        RERANKER_DEFAULT,
+        RERANKER_NEGATIVES,
+    )
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
     from rag_app.pairs import HELD_OUT, SplitOptions
@@ -247,6 +282,7 @@ def finetune(
 
     kind = train_on or ("labelled" if pairs else "synthetic")
     for flag, value, known in (
+        ("--what", what, WHAT),
         ("--train-on", kind, TRAIN_ON),
         ("--preset", preset, (None, *PRESETS)),
         ("--negatives", negatives, KINDS),
@@ -262,6 +298,26 @@ def finetune(
             f"--learning-rate is {learning_rate:g}; it takes up to {HIGHEST_LEARNING_RATE:g}, "
             "usual are 1e-5 to 1e-3"
         )
+    of_embedding = {
+        "--loss": loss,
+        "--method": method,
+        "--scale": scale,
+        "--mini-batch": mini_batch,
+        "--blend": blend,
+        "--whitening": whitening,
+        "--preset": preset,
+        "--canary": canary,
+        "--folds": folds,
+        "--no-promote": no_promote,
+        "--no-refit": no_refit,
+        "--negatives": negatives not in ("none", "mined"),
+        "--retriever": retriever != "vector",
+        "--batch-size auto": batch_size == "auto",
+    }
+    of_reranker = {"--base": base, "--fetch-k": fetch_k}
+    reranker = what == RERANKER
+    defaults, per_pair = (RERANKER_DEFAULT, RERANKER_NEGATIVES) if reranker else (DEFAULT, 1)
+    _refuse_others(of_embedding if reranker else of_reranker, reranker=reranker)
     given = {
         "loss": loss,
         "method": method,
@@ -287,8 +343,11 @@ def finetune(
         model=model,
         usual_model=settings.model,
         options=TrainingOptions(
-            **{**DEFAULT, **options},
-            negatives=NegativeOptions(negatives, negatives_per_pair),  # type: ignore[arg-type]
+            **{**defaults, **options},
+            negatives=NegativeOptions(
+                "mined" if reranker else negatives,  # type: ignore[arg-type]
+                negatives_per_pair or per_pair,
+            ),
             seed=settings.seed,
         ),
         split=SplitOptions(
@@ -309,6 +368,11 @@ def finetune(
         llm=language_model_of(settings),
         results=settings.results,
     )
+    if reranker:
+        from rag_app.cli.reranker import tune
+
+        tune(run, workspace, request, base=base, fetch_k=fetch_k)
+        return
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
     run.result(result.to_json())
@@ -331,6 +395,16 @@ def _refuse_no_number(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not math.isfinite(value):
             raise ConfigError(f"--{name.replace('_', '-')} is {value}; it takes a finite number")
+
+
+def _refuse_others(flags: dict[str, Any], *, reranker: bool) -> None:
+    """Refuse what only tunes the other kind of model."""
+    from rag_app.errors import ConfigError
+
+    for flag, asked in flags.items():
+        if asked is not None and asked is not False:
+            kind = "only for an embedding" if reranker else "only for --what reranker"
+            raise ConfigError(f"{flag} is {kind}; leave it out")
 
 
 def _batch_size(text: str | None) -> dict[str, Any]:

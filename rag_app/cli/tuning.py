@@ -10,20 +10,23 @@ from rag_app.cli.scores import cell, comparison_table, figure
 from rag_app.evaluate.display import with_interval
 
 if TYPE_CHECKING:
+    from rag_app.finetune.data.rows import CutPassages
     from rag_app.finetune.options import TrainingReport
     from rag_app.finetune.result import FinetuneResult
+    from rag_app.pairs import Unmatched
 
 
 def show_tuning(run: Run, result: "FinetuneResult") -> None:
     """All that `finetune` prints of what it measured."""
     from rag_app.finetune.judge import PROMISES
 
-    _show_left_out(run, result)
     data, training, judgement = result.data, result.training, result.judgement
+    show_left_out(run, data.unmatched, data.self_answering)
+    _show_cut(run, data.cut)
     run.say(
         f"trained on {data.training_pairs} pairs in {training.seconds:.0f} s ({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB); "
-        + _best_epoch(training)
+        + best_epoch(training)
         + _query_adapter(training)
     )
     run.say(_split(result))
@@ -141,7 +144,8 @@ def _show_loading(run: Run, result: "FinetuneResult") -> None:
         )
 
 
-def _best_epoch(training: "TrainingReport") -> str:
+def best_epoch(training: "TrainingReport") -> str:
+    """The epoch that was kept, in words."""
     if training.best_epoch == 0:
         return "no epoch beat the starting point"
     return f"best epoch: {training.best_epoch}"
@@ -156,16 +160,18 @@ def _query_adapter(training: "TrainingReport") -> str:
     return f", query adapter: on ({share})"
 
 
-def _show_left_out(run: Run, result: "FinetuneResult") -> None:
-    data = result.data
-    if data.unmatched:
-        run.warn(str(data.unmatched))
-    if data.self_answering:
+def show_left_out(run: Run, unmatched: "Unmatched", self_answering: int) -> None:
+    """Pairs that were not used, and why."""
+    if unmatched:
+        run.warn(str(unmatched))
+    if self_answering:
         run.warn(
-            f"{data.self_answering} questions were left out: they repeat the passage that answers "
+            f"{self_answering} questions were left out: they repeat the passage that answers "
             "them, which teaches nothing and makes scores too good; ask in other words"
         )
-    cut = data.cut
+
+
+def _show_cut(run: Run, cut: "CutPassages") -> None:
     if cut.count:
         mend = (
             f"train with a larger --max-tokens than {cut.max_tokens}"

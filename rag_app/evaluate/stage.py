@@ -225,9 +225,9 @@ def evaluate_indexes(
     runs: list[EvaluatedRun] = []
     for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
-        seen = training_documents(subject.model)
-        trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
         for each in options:
+            seen = training_documents(subject.model) | _of_reranker(each, tools)
+            trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
             retriever = Recorded(subject.retriever(each, tools))
             started = time.monotonic()
             outcomes = score_questions(retriever, questions, progress=progress)
@@ -257,6 +257,11 @@ def evaluate_indexes(
         for name, run in zip(_file_names(runs), runs, strict=True):
             write_outcomes(request.results / f"{name}.jsonl", run.outcomes)
     return runs, unmatched
+
+
+def _of_reranker(options: RetrievalOptions, tools: Tools) -> frozenset[str]:
+    """Documents that a retriever's reranker was trained on."""
+    return training_documents(tools.load_encoder(options.rerank)) if options.rerank else frozenset()
 
 
 def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:

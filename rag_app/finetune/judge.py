@@ -1,6 +1,6 @@
 """Third step: what the held-out questions of all splits say together, and the decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
@@ -64,16 +64,7 @@ def judge(
         trials: one, or one for each fold.
         canary_guards: what certainly fell out of domain is held.
     """
-    kinds = list(dict.fromkeys(what for trial in trials for what in trial.held_out))
-    held_out = {
-        what: _compared(
-            [trial.held_out.get(what) for trial in trials],
-            seed=seed,
-            asked=PROMISES[what],
-            level=LEVEL / len(kinds),
-        )
-        for what in kinds
-    }
+    held_out, verdict = judge_held_out([trial.held_out for trial in trials], seed=seed)
     first = next(iter(held_out))
     parts = {
         name: _compared(
@@ -84,8 +75,6 @@ def judge(
     }
     watched = [trial.canary for trial in trials]
     canary = _compared(watched, seed=seed) if any(watched) else None
-    verdicts = [comparison.verdict for comparison in held_out.values()]
-    verdict = of_both(*verdicts) if len(verdicts) > 1 else verdicts[0]
     if canary and canary_guards:
         verdict = guard(verdict, canary.differences, milder=_all_fell(trials))
     plain = [trial.plain for trial in trials]
@@ -98,6 +87,28 @@ def judge(
         canary_skipped=canary_skipped,
         verdict=verdict,
     )
+
+
+def judge_held_out(
+    splits: Sequence[Mapping[HeldOut, BaseAndTuned]], *, seed: int
+) -> tuple[dict[HeldOut, Comparison], Verdict]:
+    """What held-out questions alone say: by what is new about them, and the decision of both.
+
+    Arguments:
+        splits: outcomes of one split, or of each fold.
+    """
+    kinds = list(dict.fromkeys(what for split in splits for what in split))
+    held_out = {
+        what: _compared(
+            [split.get(what) for split in splits],
+            seed=seed,
+            asked=PROMISES[what],
+            level=LEVEL / len(kinds),
+        )
+        for what in kinds
+    }
+    verdicts = [comparison.verdict for comparison in held_out.values()]
+    return held_out, of_both(*verdicts) if len(verdicts) > 1 else verdicts[0]
 
 
 def _all_fell(trials: Sequence[Trial]) -> list[str]:

@@ -281,22 +281,32 @@ def _rows(
     loss = find_loss(phase.loss)
     if loss.trains_on == "passages":
         return [TrainingRow("", text, text) for text in material.pool.texts]
-    seed, negatives, cache = options.seed, options.negatives, context.cache
-    rows, clusters, pool = material.rows, material.row_clusters, material.pool
+    seed, negatives = options.seed, options.negatives
+    rows = material.rows
     if negatives.kind == "mined":
-        rows = mined_negatives(
-            rows,
-            clusters,
-            pool,
-            negatives.per_pair,
-            questions=cache.embed_queries(model, [row.question for row in rows]),
-            positives=cache.embed_passages(model, [row.passage for row in rows]),
-            passages=cache.embed_passages(model, pool.texts, progress=context.progress),
-            seed=seed,
-        )
+        rows = mined_rows(context, model, material, negatives.per_pair, seed=seed)
     elif negatives.kind == "random" or loss.needs_negatives:
-        rows = random_negatives(rows, clusters, pool, negatives.per_pair, seed=seed)
+        rows = random_negatives(
+            rows, material.row_clusters, material.pool, negatives.per_pair, seed=seed
+        )
     return rows if loss.needs_negatives else as_many_each(rows)
+
+
+def mined_rows(
+    context: TrainingContext, model: EmbeddingModel, material: Material, count: int, *, seed: int
+) -> list[TrainingRow]:
+    """The rows with `count` negatives each that are near by the model's vectors."""
+    rows, pool, cache = material.rows, material.pool, context.cache
+    return mined_negatives(
+        rows,
+        material.row_clusters,
+        pool,
+        count,
+        questions=cache.embed_queries(model, [row.question for row in rows]),
+        positives=cache.embed_passages(model, [row.passage for row in rows]),
+        passages=cache.embed_passages(model, pool.texts, progress=context.progress),
+        seed=seed,
+    )
 
 
 def _train_one(

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
 # What the command does unless told otherwise.
 DEFAULT: dict[str, Any] = {"method": f"full,{ADAPTER}"}
+# The same of a reranker; each question of a batch brings its passage and mined negatives.
+RERANKER_DEFAULT: dict[str, Any] = {
+    "loss": "lambda",
+    "method": "full",
+    "epochs": 3,
+    "batch_size": 4,
+    "learning_rate": 1e-4,
+    "blend": 1.0,
+    "whitening": None,
+}
+RERANKER_NEGATIVES = 4
 QUICK = "quick"
 PRESETS = (QUICK,)
 # What 2 cores train in two minutes; the map on questions and the vectors for it take the third.

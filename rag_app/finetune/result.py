@@ -107,11 +107,11 @@ class FinetuneResult:
             "plain_encode": scores_json(judgement.plain) if judgement.plain else None,
             "differences": compared["differences"],
             "held_out": {
-                what: {"n": one.n, **_scores(one)} for what, one in judgement.held_out.items()
+                what: {"n": one.n, **compared_json(one)} for what, one in judgement.held_out.items()
             },
             "retriever": self.way.retrieval.spec,
             "learned": self.way.learned,
-            "parts": {name: _scores(one) for name, one in judgement.parts.items()},
+            "parts": {name: compared_json(one) for name, one in judgement.parts.items()},
             "refit": self.refit.to_json() if self.refit else None,
             "flips": compared["flips"],
             "p": judgement.comparison.differences[PRIMARY_METRIC].p,
@@ -146,9 +146,10 @@ class FinetuneResult:
 def _canary_json(canary: Comparison | None) -> dict[str, Any] | None:
     if canary is None:
         return None
-    return {"n": canary.n, **_scores(canary)}
+    return {"n": canary.n, **compared_json(canary)}
 
 
-def _scores(compared: Comparison) -> dict[str, Any]:
+def compared_json(compared: Comparison) -> dict[str, Any]:
+    """Base, tuned and their differences, by metric."""
     plain = compared.to_json()
     return {key: plain[key] for key in ("base", "tuned", "differences")}

@@ -12,6 +12,7 @@ from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Question
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.retrieve.trace import TracedRetriever
 
 if TYPE_CHECKING:
     from rag_app.finetune.prepare import Prepared
@@ -87,12 +88,23 @@ def way_outcomes(
         asked: the retriever, and the questions.
     """
     retrieval, questions = asked
+    retriever = way_retriever(context, prepared, passages, model, retrieval)
+    return score_questions(retriever, questions, progress=context.progress)
+
+
+def way_retriever(
+    context: TrainingContext,
+    prepared: "Prepared",
+    passages: Passages,
+    model: EmbeddingModel,
+    retrieval: RetrievalOptions,
+) -> TracedRetriever:
+    """The retriever over passages in memory, without known questions."""
     searched = _searched(context, prepared, passages, model)
     tools = Tools.of(context.workspace)
-    retriever = build_retriever(
+    return build_retriever(
         searched, replace(retrieval, questions=False), top_k=LARGEST_K, tools=tools
     )
-    return score_questions(retriever, questions, progress=context.progress)
 
 
 def _searched(

@@ -1,9 +1,11 @@
 """A cross-encoder: reads a question and a passage together and says how well they fit."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from rag_app.models.device import choose_device
 from rag_app.models.embedding import UNLOADABLE
 from rag_app.models.weights import CROSS_ENCODER, find_weights
 from rag_app.vectors import Vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder as Loaded
 
 BATCH_SIZE = 32
 
@@ -24,22 +29,15 @@ class CrossEncoder:
     """
 
     def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
-        from sentence_transformers import CrossEncoder as Loaded
-
         self.name = name
+        self.folder = folder
         _refuse_other_kinds(name, folder)
         try:
-            self._model = Loaded(
-                str(folder),
-                device=choose_device(device),
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={"dtype": "float32", "use_safetensors": True},
-            )
+            self._model = _load(folder, device)
         except UNLOADABLE as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(
-                f"{folder} is no cross-encoder that can be loaded ({reason}); name another"
+                f"{folder} is no cross-encoder that can be loaded ({_first_line(error)}); "
+                "name another"
             ) from error
         if self._model.num_labels != 1:
             raise ModelError(
@@ -51,6 +49,64 @@ class CrossEncoder:
         pairs = [(question, passage) for passage in passages]
         scores = self._model.predict(pairs, batch_size=BATCH_SIZE, show_progress_bar=False)
         return np.asarray(scores, dtype=np.float32)
+
+
+def untrained_cross_encoder(
+    folder: Path, *, device: str = "auto", max_tokens: int | None = None, seed: int = 13
+) -> "Loaded":
+    """A sentence-transformers CrossEncoder with one score, to be trained, of any weights.
+
+    The last layer of what is no cross-encoder yet is made new.
+
+    Arguments:
+        max_tokens: where question and passage together are cut; None: where the model does.
+        seed: of the weights of a new last layer.
+    Raises:
+        ModelError: no cross-encoder can be made of the folder.
+    """
+    from transformers import set_seed
+
+    set_seed(seed)
+    try:
+        with _without_warnings():
+            model = _load(folder, device, num_labels=1)
+    except UNLOADABLE as error:
+        raise ModelError(
+            f"{folder} cannot be made a cross-encoder ({_first_line(error)}); name a transformer "
+            "such as bert-base-uncased, or a cross-encoder, with --base"
+        ) from error
+    if max_tokens is not None:
+        model.max_seq_length = min(max_tokens, model.max_seq_length)
+    return model
+
+
+def _load(folder: Path, device: str, **options: Any) -> "Loaded":
+    from sentence_transformers import CrossEncoder as Loaded
+
+    return Loaded(
+        str(folder),
+        device=choose_device(device),
+        local_files_only=True,
+        trust_remote_code=False,
+        model_kwargs={"dtype": "float32", "use_safetensors": True},
+        **options,
+    )
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """sentence-transformers warns that an embedding model becomes a cross-encoder."""
+    logger = logging.getLogger("sentence_transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _refuse_other_kinds(name: str, folder: Path) -> None:
