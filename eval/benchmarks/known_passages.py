@@ -1,0 +1,154 @@
+"""Does a held-out question gain because its passage was held out, too? The same split, both ways.
+
+    python eval/benchmarks/known_passages.py --corpus sample-en --corpus jhu [--method adapter]
+
+`rag-app finetune` holds out whole documents: neither their questions nor their passages are trained
+on. What it puts into service is searched over all passages, and a refit has read all of them. Here
+each split is trained twice on the same questions: once with the passages of the training documents
+alone ("held out"), once with those of all documents ("known"), which hold no label. The same
+questions are asked of both. Three splits; intervals are of all together, resampled by document.
+What is done is kept in eval/results/known_passages.json; a run that was stopped goes on.
+"""
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+from corpora import CORPORA, RESULTS, Corpus, load, write_results
+from held_out import open_base, ready, settings_for, show
+from outcomes import KeptOutcomes, changes, interval, scores
+
+from rag_app.chunks import passage_text
+from rag_app.cli.given import workspace_of
+from rag_app.environment import prepare_environment
+from rag_app.evaluate.comparison import exact_outcomes
+from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.data.material import prepare_materials, read_labelled
+from rag_app.finetune.data.negatives import NegativePool
+from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.phases import train_phases
+from rag_app.finetune.trial import embedded
+from rag_app.pairs import SplitOptions
+
+NAME = "known_passages"
+WAYS = ("held out", "known")
+
+
+def measure(corpus: Corpus, seed: int, method: str, kept: KeptOutcomes) -> dict[str, Any]:
+    """One split, trained both ways."""
+    started = time.perf_counter()
+    settings = settings_for(corpus, seed)
+    ready(corpus, settings, "labelled")
+    index, base = open_base(settings)
+    passages = index.passages()
+    labelled, _ = read_labelled(corpus.questions, passages.nodes)
+    context = TrainingContext(workspace_of(settings), show)
+    options = TrainingOptions(method=method, seed=seed)
+    [material] = prepare_materials(
+        labelled,
+        [],
+        train_on="labelled",
+        passages=passages,
+        embed=partial(context.cache.embed_queries, base),
+        options=SplitOptions(),
+        batch_size=options.batch_size,
+        seed=seed,
+    )
+    texts = [passage_text(node) for node in passages.nodes]
+    pools = {
+        "held out": material.pool,
+        "known": NegativePool(texts, [str(node.ref_doc_id) for node in passages.nodes]),
+    }
+    row = f"{corpus.name} {method} {seed}"
+    asked = partial(exact_outcomes, cache=context.cache)
+    kept.put(f"{row} base", asked(passages, base, material.test))
+    for way in WAYS:
+        trained = train_phases(context, base, replace(material, pool=pools[way]), options)
+        tuned = trained.model
+        kept.put(f"{row} {way}", asked(embedded(context, passages, tuned), tuned, material.test))
+        shutil.rmtree(tuned.folder)
+    return {
+        "corpus": corpus.name,
+        "method": method,
+        "seed": seed,
+        "asked": len(material.test),
+        "pool": {way: len(pools[way].texts) for way in WAYS},
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def summary(rows: Sequence[dict[str, Any]], kept: KeptOutcomes) -> list[dict[str, Any]]:
+    """Each corpus and method over all its seeds."""
+    found = []
+    for corpus, method in dict.fromkeys((row["corpus"], row["method"]) for row in rows):
+        seeds = [r["seed"] for r in rows if (r["corpus"], r["method"]) == (corpus, method)]
+        base, *tuned = (
+            kept.pooled({seed: f"{corpus} {method} {seed} {part}" for seed in seeds})
+            for part in ("base", *WAYS)
+        )
+        found.append(
+            {
+                "corpus": corpus,
+                "method": method,
+                "seeds": seeds,
+                "base": asdict(scores(base)["mrr@10"]),
+                "change": {
+                    way: asdict(changes(base, each)["mrr@10"])
+                    for way, each in zip(WAYS, tuned, strict=True)
+                },
+                "known_over_held_out": asdict(changes(*tuned)["mrr@10"]),
+            }
+        )
+    return found
+
+
+def print_table(rows: Sequence[dict[str, Any]], kept: KeptOutcomes) -> None:
+    """The table of docs/measured.md."""
+    print(
+        "| documents | method | splits | base | passages held out | passages known | difference |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for corpus, method in dict.fromkeys((row["corpus"], row["method"]) for row in rows):
+        seeds = [r["seed"] for r in rows if (r["corpus"], r["method"]) == (corpus, method)]
+        base, held_out, known = (
+            kept.pooled({seed: f"{corpus} {method} {seed} {part}" for seed in seeds})
+            for part in ("base", *WAYS)
+        )
+        cells = [
+            f"{scores(base)['mrr@10'].mean:.3f}",
+            *(
+                interval(changes(one, other)["mrr@10"])
+                for one, other in ((base, held_out), (base, known), (held_out, known))
+            ),
+        ]
+        line = f"| {corpus} | {method} | {len(seeds)} | {' | '.join(cells)} |"
+        print(line.replace("0.", "."))
+
+
+def main() -> None:
+    """Measure what is not measured yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", action="append", choices=list(CORPORA))
+    parser.add_argument("--method", default="adapter")
+    parser.add_argument("--seeds", default="13,14,15")
+    arguments = parser.parse_args()
+    prepare_environment()
+    path = RESULTS / f"{NAME}.json"
+    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    kept = KeptOutcomes(NAME)
+    done = {(row["corpus"], row["method"], row["seed"]) for row in rows}
+    for corpus in map(load, arguments.corpus or ["sample-en", "jhu", "sample-ko", "korquad"]):
+        for seed in map(int, arguments.seeds.split(",")):
+            if (corpus.name, arguments.method, seed) not in done:
+                rows.append(measure(corpus, seed, arguments.method, kept))
+                write_results(NAME, {"summary": summary(rows, kept), "rows": rows})
+    print_table(rows, kept)
+
+
+if __name__ == "__main__":
+    main()
