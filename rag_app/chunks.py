@@ -244,9 +244,13 @@ class _Page:
         return self.layout.text
 
     def room(self, start: int) -> int:
-        """Tokens of a chunk that begins here: among a table's rows, less those of its header."""
+        """Tokens of a chunk that begins here: among a table's rows, less those of its header.
+
+        A header as long as a chunk must not leave the rows no room.
+        """
         header = table_header(self.layout, start)
-        return self.budget - (self.tokens.count(*header) if header else 0)
+        taken = self.tokens.count(*header) if header else 0
+        return max(self.budget - taken, self.budget // 2, 1)
 
     def announces(self, sentence: Span) -> bool:
         """Whether a sentence is a heading or a table's header, which must not end a chunk."""

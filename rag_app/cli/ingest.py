@@ -56,10 +56,12 @@ def ingest(
         typer.Option(
             "--prune",
             help="Remove also documents whose file is gone from places that are not named.",
+            rich_help_panel=DATA,
         ),
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 2 if a file could not be read.")
+        bool,
+        typer.Option("--strict", help="Exit 2 if a file could not be read.", rich_help_panel=DATA),
     ] = False,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
