@@ -338,7 +338,10 @@ def test_questions_that_a_language_model_rewrites(
             "--retriever vector asks an index, and --model has none; use --index NAME, or "
             "--retriever exact",
         ),
-        (("--today", "someday"), "--today is 'someday'; write a date such as 2024-03-05, without a time"),
+        (
+            ("--today", "someday"),
+            "--today is 'someday'; write a date such as 2024-03-05, without a time",
+        ),
     ],
 )
 def test_what_cannot_be_scored(shop: Path, options: tuple[str, ...], says: str) -> None:

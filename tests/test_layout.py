@@ -42,6 +42,16 @@ def test_each_chunk_of_a_table_has_its_header(overlap: int) -> None:
     assert set(ROWS) <= found
 
 
+def test_a_header_as_long_as_a_chunk_leaves_its_rows_half_of_it() -> None:
+    # Of 16 tokens to a chunk the header has some thirty; a row alone is longer than half of them.
+    header = "| " + " | ".join(f"column{n}" for n in range(12)) + " |\n" + "|--" * 12 + "|"
+    rows = [f"| {' '.join(f'word{n}x{m}' for m in range(20))} |" for n in range(4)]
+    nodes = cut("\n".join([header, *rows]), size=16)
+    assert len(nodes) > len(rows)
+    words = {word for node in nodes for word in node.text.split()}
+    assert {f"word{n}x{m}" for n in range(4) for m in range(20)} <= words
+
+
 def test_what_is_a_table() -> None:
     tables = {
         "a | b\n--- | ---\n1 | 2": "a | b\n--- | ---\n",
