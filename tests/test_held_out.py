@@ -134,6 +134,18 @@ def test_folds_hold_every_question_out_once(held_out: str) -> None:
         assert len(split.test) in ((0,) if held_out == "questions" else (20,))
 
 
+def test_a_wording_of_documents_in_all_folds_is_held_out_by_document_alone() -> None:
+    # Near wordings do not join documents, so that these lie in both folds; none is free for them.
+    near = [
+        make_pair(f"{PAIRS[0].question} {name}", name, None, None, "human") for name in DOCUMENTS
+    ]
+    given = replace(GIVEN, pairs=[*PAIRS, *near])
+    splits = split_as_asked(given, SplitOptions(held_out="both", folds=2), seed=1)
+    known = {pair.id for split in splits for pair in split.known}
+    assert not known & {pair.id for pair in (*near, PAIRS[0])}
+    assert all(split.test for split in splits)
+
+
 def test_repeats_take_other_folds() -> None:
     splits = split_as_asked(GIVEN, SplitOptions(folds=4, repeats=2), seed=1)
     assert len(splits) == 8

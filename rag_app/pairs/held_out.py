@@ -247,9 +247,9 @@ def _deal_wordings(
     for name in _shuffled(wordings, seed):
         same = wordings[name]
         passages = _passages(same, given.passage_of)
-        if min(count[passage] for passage in passages) < 2:
-            continue
         free = [name for name in names if name not in {document_fold.get(p.id) for p in same}]
+        if not free or min(count[passage] for passage in passages) < 2:
+            continue
         # By turns from passage to passage, and from wording to wording of one.
         place = sum(turn.setdefault(passage, len(turn)) for passage in passages)
         dealt[free[place % len(free)]] += same
