@@ -8,6 +8,7 @@ from rag_app.chunks import Chunking, SentenceChunker, passage_text
 from rag_app.documents import read_documents
 from rag_app.errors import PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
+from rag_app.evaluate.statistics import differences
 from rag_app.index import Passages, VectorCache
 from rag_app.pairs import (
     Question,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.schema import TextNode
 
+    from rag_app.evaluate.scoring import Outcome
     from rag_app.evaluate.statistics import Difference
     from rag_app.models import EmbeddingModel
 
@@ -141,26 +143,27 @@ def watch_canary(
     cache: VectorCache,
     seed: int,
 ) -> Comparison:
-    """Score the canary before and after, each model on passages that it embedded itself."""
-    texts = [passage_text(node) for node in canary.nodes]
-    before, after = (
-        exact_outcomes(
-            Passages(canary.nodes, cache.embed_passages(model, texts)),
-            model,
-            canary.questions,
-            cache=cache,
-        )
-        for model in (base, tuned)
-    )
+    """Score the canary before and after."""
+    before, after = (canary_outcomes(canary, model, cache=cache) for model in (base, tuned))
     return compare_outcomes(before, after, seed=seed)
+
+
+def canary_outcomes(
+    canary: Canary, model: "EmbeddingModel", *, cache: VectorCache
+) -> "list[Outcome]":
+    """What a model makes of the questions, on passages that it embedded itself."""
+    texts = [passage_text(node) for node in canary.nodes]
+    passages = Passages(canary.nodes, cache.embed_passages(model, texts))
+    return exact_outcomes(passages, model, canary.questions, cache=cache)
 
 
 def changes_on(
     canary: Canary, base: "EmbeddingModel", *, cache: VectorCache, seed: int
 ) -> "Callable[[EmbeddingModel], dict[str, Difference]]":
-    """What tells how a model differs from its base there, by metric."""
+    """What tells how a model differs from its base there, by metric; the base is asked once."""
+    before = canary_outcomes(canary, base, cache=cache)
 
     def changes_of(model: "EmbeddingModel") -> "dict[str, Difference]":
-        return watch_canary(canary, base, model, cache=cache, seed=seed).differences
+        return differences(before, canary_outcomes(canary, model, cache=cache), seed=seed)
 
     return changes_of

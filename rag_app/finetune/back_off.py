@@ -16,14 +16,13 @@ from rag_app.disk import whole_folder
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
+from rag_app.finetune.data.dev import DevSet, certainly_fell_on_dev, dev_ranks
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.options import REPORT_FILE, read_report, write_report
 from rag_app.finetune.phases import BLEND, TrainedModel, folder_name, with_map
 from rag_app.finetune.train.blend import set_blend
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.training_lock import training_lock
-from rag_app.index import VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.models.embedding import load_transformer
 from rag_app.pairs import training_documents, write_training_documents
@@ -123,19 +122,11 @@ def _measure(
     mrr = gain = None
     fell = False
     if dev is not None:
-        before, after = (_dev_ranks(model, dev, context.cache) for model in models)
+        before, after = (dev_ranks(model, dev, context.cache) for model in models)
         mrr, gain = float(after.mean()), float((after - before).mean())
-        fell = errors_risen(before, after) < -2
+        fell = certainly_fell_on_dev(before, after)
     harms = certainly_fell(changes)
     return Candidate(name, mrr, gain, fell, canary=changes[PRIMARY_METRIC], harms=harms)
-
-
-def _dev_ranks(model: EmbeddingModel, dev: DevSet, cache: VectorCache) -> Ranks:
-    return reciprocal_ranks(
-        cache.embed_queries(model, dev.questions),
-        cache.embed_passages(model, dev.passages),
-        dev.gold,
-    )
 
 
 def blended(

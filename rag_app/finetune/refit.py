@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
 from rag_app.evaluate.verdict import certainly_fell
 from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
+from rag_app.finetune.data.dev import Ranks, certainly_fell_on_dev, dev_ranks
 from rag_app.finetune.data.material import all_pairs
 from rag_app.finetune.phases import Recipe, TrainedModel, follow_recipe
 from rag_app.finetune.trial import Trial, on_canary
@@ -25,9 +25,6 @@ from rag_app.pairs import training_documents, write_training_documents
 
 if TYPE_CHECKING:
     from rag_app.finetune.prepare import Prepared
-
-# Standard errors by which dev may fall before a refit is refused.
-FALLEN = -2.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ def refit(
     known = training_documents(trained.model)
     write_training_documents(trained.model.folder, known, judged=first.trained.model.name)
     seed = first.trained.options.seed
-    watched = on_canary(context, prepared, trained.model, seed=seed)
+    watched = on_canary(context, prepared, trained.model)
     canary = compare_outcomes(watched.base, watched.tuned, seed=seed) if watched else None
     ranks = _dev_ranks(context, first, trained.model)
     return Refit(
@@ -136,13 +133,8 @@ def _dev_ranks(
     dev = judged.material.dev
     if dev is None:
         return None
-    return _ranks(context, dev, judged.trained.model), _ranks(context, dev, model)
-
-
-def _ranks(context: TrainingContext, dev: DevSet, model: EmbeddingModel) -> Ranks:
-    questions = context.cache.embed_queries(model, dev.questions)
-    passages = context.cache.embed_passages(model, dev.passages)
-    return reciprocal_ranks(questions, passages, dev.gold)
+    before, after = (dev_ranks(each, dev, context.cache) for each in (judged.trained.model, model))
+    return before, after
 
 
 def _agreement(judged: Trial, refitted: Comparison | None) -> float | None:
@@ -164,6 +156,6 @@ def why_refused(canary: Comparison | None, ranks: tuple[Ranks, Ranks] | None) ->
     """
     if canary and certainly_fell(canary.differences):
         return "it certainly fell on out-of-domain questions (canary)"
-    if ranks and errors_risen(*ranks) < FALLEN:
+    if ranks and certainly_fell_on_dev(*ranks):
         return "it certainly fell on the dev questions, which it was trained on"
     return ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
-from rag_app.evaluate.canary import changes_on, watch_canary
+from rag_app.evaluate.canary import canary_outcomes, changes_on
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.back_off import Candidate, back_off
@@ -131,7 +131,7 @@ def score_trial(
         parts=parts,
         way=way,
         training=BaseAndTuned(exact("base", material.train), exact("tuned", material.train)),
-        canary=on_canary(context, prepared, tuned, seed=seed),
+        canary=on_canary(context, prepared, tuned),
         plain=_plain_outcomes(tuned, passages, material.test),
     )
 
@@ -144,14 +144,16 @@ def embedded(context: TrainingContext, passages: Passages, model: EmbeddingModel
 
 
 def on_canary(
-    context: TrainingContext, prepared: "Prepared", tuned: EmbeddingModel, *, seed: int
+    context: TrainingContext, prepared: "Prepared", tuned: EmbeddingModel
 ) -> BaseAndTuned | None:
     """Out-of-domain questions with both models; None without a canary."""
     if prepared.canary is None:
         return None
-    base = prepared.base.model
-    watched = watch_canary(prepared.canary, base, tuned, cache=context.cache, seed=seed)
-    return BaseAndTuned(watched.base_outcomes, watched.tuned_outcomes)
+    before, after = (
+        canary_outcomes(prepared.canary, model, cache=context.cache)
+        for model in (prepared.base.model, tuned)
+    )
+    return BaseAndTuned(before, after)
 
 
 def _plain_outcomes(

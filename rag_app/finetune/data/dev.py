@@ -10,11 +10,13 @@ import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from rag_app.evaluate.ranks import first_rank, reciprocal
-from rag_app.models import Prompts
+from rag_app.models import EmbeddingModel, Prompts
 from rag_app.vectors import Vectors, nearest
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from rag_app.index import VectorCache
 
 # The reciprocal rank of each dev question, (n,).
 Ranks = npt.NDArray[np.float64]
@@ -79,6 +81,20 @@ def reciprocal_ranks(queries: Vectors, passages: Vectors, gold: Sequence[frozens
     return np.array(
         [reciprocal_rank(found, right) for found, right in zip(rows, gold, strict=True)]
     )
+
+
+def dev_ranks(model: EmbeddingModel, dev: DevSet, cache: "VectorCache") -> Ranks:
+    """The same of a model on the dev questions, with vectors that are kept: (n_questions,)."""
+    return reciprocal_ranks(
+        cache.embed_queries(model, dev.questions),
+        cache.embed_passages(model, dev.passages),
+        dev.gold,
+    )
+
+
+def certainly_fell_on_dev(before: Ranks, after: Ranks) -> bool:
+    """Whether the mean over the same questions fell by more than two standard errors."""
+    return errors_risen(before, after) < -2
 
 
 def errors_risen(before: Ranks, after: Ranks) -> float:

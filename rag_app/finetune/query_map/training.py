@@ -17,7 +17,7 @@ import numpy as np
 from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.data.batches import deal_batches
-from rag_app.finetune.data.dev import DevSet, Ranks, errors_risen, reciprocal_ranks
+from rag_app.finetune.data.dev import DevSet, Ranks, certainly_fell_on_dev, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
 from rag_app.finetune.query_map.gate import InDomainGate
 from rag_app.finetune.query_map.whitening import whitening
@@ -202,7 +202,7 @@ def _share(whole: Vectors, ranks: RanksOf | None, wanted: float) -> float:
     if ranks is None:
         return wanted
     before, after = ranks(np.zeros_like(whole)), ranks(np.float32(wanted) * whole)
-    return 0.0 if errors_risen(before, after) < -2 else wanted
+    return 0.0 if certainly_fell_on_dev(before, after) else wanted
 
 
 def _save(base: EmbeddingModel, query_map: QueryMap, target: Path, report: TrainingReport) -> None:
