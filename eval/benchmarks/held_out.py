@@ -9,6 +9,7 @@ was stopped goes on. Questions are written once by the local language model and 
 import argparse
 import json
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
 
 if TYPE_CHECKING:
-    from rag_app.index import VectorIndex
+    from rag_app.finetune.context import TrainingContext
+    from rag_app.index import OpenIndex, Passages, VectorIndex
     from rag_app.ingest.stage import IndexOptions
     from rag_app.models import EmbeddingModel
+    from rag_app.pairs import Pair
 
 SHOWN = ("hit_rate@1", "hit_rate@2", "hit_rate@3", "hit_rate@5", "mrr@10")
 NAME = "held_out"
@@ -62,6 +65,31 @@ def open_base(settings: Settings) -> "tuple[VectorIndex, EmbeddingModel]":
     if not isinstance(opened.model, EmbeddingModel):
         raise TypeError(f"{opened.model.name} has no weights")
     return opened.index, opened.model
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A corpus in its index, in memory, with its labelled pairs."""
+
+    context: "TrainingContext"
+    base: "OpenIndex[EmbeddingModel]"
+    passages: "Passages"
+    pairs: "list[Pair]"
+
+
+def open_labelled(corpus: Corpus, seed: int) -> Labelled:
+    """Ingest a corpus unless that is done, and read its labelled pairs."""
+    from rag_app.finetune.context import TrainingContext
+    from rag_app.finetune.data.material import read_labelled
+    from rag_app.index import OpenIndex
+
+    settings = settings_for(corpus, seed)
+    ready(corpus, settings, "labelled")
+    index, base = open_base(settings)
+    passages = index.passages()
+    pairs, _ = read_labelled(corpus.questions, passages.nodes)
+    context = TrainingContext(workspace_of(settings), show)
+    return Labelled(context, OpenIndex(index, base), passages, pairs)
 
 
 def ready(

@@ -20,15 +20,13 @@ from functools import partial
 from typing import Any
 
 from corpora import CORPORA, RESULTS, Corpus, load, write_results
-from held_out import open_base, ready, settings_for, show
+from held_out import open_labelled
 from outcomes import KeptOutcomes, changes, interval, scores
 
 from rag_app.chunks import passage_text
-from rag_app.cli.given import workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import exact_outcomes
-from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.material import prepare_materials, read_labelled
+from rag_app.finetune.data.material import prepare_materials
 from rag_app.finetune.data.negatives import NegativePool
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import train_phases
@@ -42,15 +40,11 @@ WAYS = ("held out", "known")
 def measure(corpus: Corpus, seed: int, method: str, kept: KeptOutcomes) -> dict[str, Any]:
     """One split, trained both ways."""
     started = time.perf_counter()
-    settings = settings_for(corpus, seed)
-    ready(corpus, settings, "labelled")
-    index, base = open_base(settings)
-    passages = index.passages()
-    labelled, _ = read_labelled(corpus.questions, passages.nodes)
-    context = TrainingContext(workspace_of(settings), show)
+    bench = open_labelled(corpus, seed)
+    context, passages, base = bench.context, bench.passages, bench.base.model
     options = TrainingOptions(method=method, seed=seed)
     [material] = prepare_materials(
-        labelled,
+        bench.pairs,
         [],
         train_on="labelled",
         passages=passages,

@@ -17,22 +17,19 @@ from dataclasses import asdict
 from typing import Any
 
 from corpora import CORPORA, RESULTS, Corpus, canary_folder, load, write_results
-from held_out import open_base, ready, settings_for, show
+from held_out import open_labelled
 from outcomes import KeptOutcomes, changes, interval, scores
 
-from rag_app.cli.given import workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import read_canary
 from rag_app.evaluate.comparison import exact_outcomes
-from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.material import passage_of, prepare_materials, read_labelled
+from rag_app.finetune.data.material import passage_of, prepare_materials
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.prepare import Prepared
 from rag_app.finetune.presets import DEFAULT, QUICK
 from rag_app.finetune.refit import refit
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.trial import embedded, score_trial, train_one
-from rag_app.index import OpenIndex
 from rag_app.pairs import (
     SplitInput,
     SplitOptions,
@@ -49,15 +46,13 @@ MODELS = ("base", "judged", "refit")
 def measure(corpus: Corpus, seed: int, kept: KeptOutcomes) -> dict[str, Any]:
     """One split: train, judge, refit, and ask all three models what was put aside."""
     started = time.perf_counter()
-    settings = settings_for(corpus, seed)
-    ready(corpus, settings, "labelled")
-    index, base = open_base(settings)
-    passages = index.passages()
-    labelled, _ = read_labelled(corpus.questions, passages.nodes)
+    bench = open_labelled(corpus, seed)
+    context, passages, base = bench.context, bench.passages, bench.base.model
     texts = document_texts(passages.nodes)
-    given = SplitInput(without_self_answering(labelled, texts), texts, passage_of(passages.nodes))
+    given = SplitInput(
+        without_self_answering(bench.pairs, texts), texts, passage_of(passages.nodes)
+    )
     [outer] = split_as_asked(given, SplitOptions(held_out="questions", dev_share=0.0), seed=seed)
-    context = TrainingContext(workspace_of(settings), show)
     options = TrainingOptions(**DEFAULT, seed=seed)
     materials = prepare_materials(
         outer.train,
@@ -69,8 +64,8 @@ def measure(corpus: Corpus, seed: int, kept: KeptOutcomes) -> dict[str, Any]:
         batch_size=options.batch_size,
         seed=seed,
     )
-    canary = read_canary(canary_folder(), base, index.info.chunking)
-    prepared = Prepared(index, OpenIndex(index, base), passages, materials, canary)
+    canary = read_canary(canary_folder(), base, bench.base.index.info.chunking)
+    prepared = Prepared(bench.base.index, bench.base, passages, materials, canary)
     request = FinetuneRequest(options=options, preset=QUICK)
     trained, _ = train_one(context, request, prepared, materials[0])
     trial = score_trial(context, prepared, materials[0], trained)

@@ -19,26 +19,23 @@ import random
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from corpora import RESULTS, jhu_faq, write_results
-from held_out import open_base, ready, settings_for, show
+from held_out import Labelled, open_labelled, show
 
-from rag_app.cli.given import workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.statistics import difference
-from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.material import prepare_materials, read_labelled
+from rag_app.finetune.data.material import prepare_materials
 from rag_app.finetune.judge import judge
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.prepare import Prepared
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.trial import embedded, score_trial, train_one
-from rag_app.index import OpenIndex
 from rag_app.pairs import Pair, SplitOptions, build_questions
 
 NAME = "verdicts"
@@ -50,28 +47,7 @@ WAYS = {"one split": SplitOptions(), "folds": SplitOptions(folds=FOLDS)}
 HARMFUL_RATE = 5e-2
 
 
-@dataclass(frozen=True)
-class Bench:
-    """The FAQ, indexed with the base model."""
-
-    context: TrainingContext
-    base: OpenIndex[Any]
-    passages: Any
-    pairs: Sequence[Pair]
-
-
-def open_bench() -> Bench:
-    """Ingest the FAQ, unless that is done."""
-    settings = settings_for(jhu_faq(), 13)
-    ready(jhu_faq(), settings, "labelled")
-    index, base = open_base(settings)
-    passages = index.passages()
-    pairs, _ = read_labelled(jhu_faq().questions, passages.nodes)
-    workspace = workspace_of(settings)
-    return Bench(TrainingContext(workspace), OpenIndex(index, base), passages, pairs)
-
-
-def drawn(bench: Bench, recipe: str, number: int) -> tuple[list[Pair], list[Pair]]:
+def drawn(bench: Labelled, recipe: str, number: int) -> tuple[list[Pair], list[Pair]]:
     """The pairs of a resampling as the recipe labels them, and others that were not drawn."""
     chance = random.Random(number)  # noqa: S311
     taken = chance.sample(list(bench.pairs), PAIRS)
@@ -86,7 +62,7 @@ def drawn(bench: Bench, recipe: str, number: int) -> tuple[list[Pair], list[Pair
     return taken, chance.sample(others, TRUTH)
 
 
-def measure(bench: Bench, recipe: str, way: str, number: int, method: str) -> dict[str, Any]:
+def measure(bench: Labelled, recipe: str, way: str, number: int, method: str) -> dict[str, Any]:
     """Tune as the way says and read the verdict; beside it, the truth."""
     started = time.perf_counter()
     pairs, others = drawn(bench, recipe, number)
@@ -130,7 +106,7 @@ def measure(bench: Bench, recipe: str, way: str, number: int, method: str) -> di
     }
 
 
-def truth(bench: Bench, tuned: Any, others: Sequence[Pair]) -> float:
+def truth(bench: Labelled, tuned: Any, others: Sequence[Pair]) -> float:
     """The change of MRR@10 on the pairs that were not drawn."""
     questions = build_questions(others, bench.passages.nodes, {})
     cache = bench.context.cache
@@ -187,7 +163,7 @@ def main() -> None:
     path = RESULTS / f"{NAME}.json"
     rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
     done = {(r["method"], r["recipe"], r["way"], r["number"]) for r in rows}
-    bench = open_bench()
+    bench = open_labelled(jhu_faq(), 13)
     for number in range(arguments.resamples):
         for recipe in arguments.recipes.split(","):
             for way in WAYS:
