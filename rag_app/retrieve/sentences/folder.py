@@ -1,25 +1,22 @@
 """An index's sentence vectors kept beside it: `<index>/sentences/`, made again when out of date."""
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock
 
-from rag_app.disk import whole_folder, write_whole
+from rag_app.disk import write_whole
 from rag_app.progress import Progress, silent
+from rag_app.retrieve.beside_index import kept_or_made, replaced_folder, watched
 from rag_app.retrieve.learned import SENTENCE, kept_fusion
 from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.vectors import passage_fingerprint
 
 if TYPE_CHECKING:
-    from llama_index.core.schema import TextNode
-
     from rag_app.index import VectorCache, VectorIndex
     from rag_app.vectors import Embedder
 
@@ -47,16 +44,21 @@ def open_sentence_vectors(
     """
     folder = index.folder / FOLDER
     splitter = index.info.sentences
-    kept = load_sentence_vectors(folder, stamp(index.chunk_ids(), model, splitter))
-    if kept is not None:
-        return kept
     embed = partial(cache.embed_passages, model) if cache else model.embed_passages
-    made = SentenceVectors.of(_watched(index, progress), embed, splitter=splitter)
-    # Of an index that was removed meanwhile no folder must stay.
-    index.refresh()
-    with contextlib.suppress(OSError):
+
+    def make() -> SentenceVectors:
+        nodes = watched(index, "sentence vectors", progress)
+        return SentenceVectors.of(nodes, embed, splitter=splitter)
+
+    def save(made: SentenceVectors) -> None:
         save_sentence_vectors(made, folder, stamp(made.chunk_ids, model, splitter))
-    return made
+
+    return kept_or_made(
+        index,
+        load=lambda: load_sentence_vectors(folder, stamp(index.chunk_ids(), model, splitter)),
+        make=make,
+        save=save,
+    )
 
 
 def keep_sentence_vectors(
@@ -72,22 +74,13 @@ def keep_sentence_vectors(
         open_sentence_vectors(index, model, cache, progress=progress)
 
 
-def _watched(index: "VectorIndex", progress: Progress) -> Iterator["TextNode"]:
-    total = index.count()
-    for done, node in enumerate(index.nodes(), 1):
-        yield node
-        progress("sentence vectors", done, total)
-
-
 def save_sentence_vectors(vectors: SentenceVectors, folder: Path, stamp: str) -> None:
     """Write sentence vectors; the folder is replaced whole or not at all.
 
     Raises:
         OSError: the folder cannot be written, or another process is writing it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0)
-    with lock, whole_folder(folder) as new:
+    with replaced_folder(folder) as new:
         new.mkdir()
         for name in _ARRAYS:
             np.save(new / f"{name}.npy", getattr(vectors, name))
