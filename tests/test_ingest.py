@@ -379,6 +379,9 @@ def test_an_index_in_service_whose_folder_was_deleted_counts_as_none(
     docs: Path, storage: Path, given: dict[str, Any]
 ) -> None:
     first = run(docs, storage)
+    # Held, so that its store is still open when its folder goes.
+    held = Catalog(storage).open()
+    assert held.count() == first.chunks
     shutil.rmtree(storage / "indexes" / first.index)
     again = run(docs, storage, **given)
     assert (again.index, again.active) == (given.get("name", first.index), True)

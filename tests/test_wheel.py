@@ -17,9 +17,14 @@ from rag_app.cli.app import build_app
 pytestmark = pytest.mark.slow
 
 APP = get_command(build_app())
-STAGES = [name for name in APP.commands if name != "index"]  # type: ignore[attr-defined]
+ADMINISTRATIVE = ("index", "doctor")
+STAGES = [name for name in APP.commands if name not in ADMINISTRATIVE]  # type: ignore[attr-defined]
 INDEX = APP.commands["index"].commands  # type: ignore[attr-defined]
-COMMANDS = [[], *([name] for name in [*STAGES, "index"]), *(["index", name] for name in INDEX)]
+COMMANDS = [
+    [],
+    *([name] for name in [*STAGES, *ADMINISTRATIVE]),
+    *(["index", name] for name in INDEX),
+]
 FAQ = {
     "how do i reset my zorb": "press the red button of the zorb for ten seconds and wait for it",
     "where is the blick kept": "the blick is kept in the cupboard under the stairs of the cellar",

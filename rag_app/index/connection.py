@@ -142,9 +142,13 @@ class EmbeddedConnection:
         Arguments:
             anew: a client that has read nothing yet.
         """
-        if self._clients and not anew:
+        # One that is open still answers from files that were deleted, and would write into them.
+        deleted = bool(self._clients) and not self._database.is_file()
+        if self._clients and not anew and not deleted:
             return self._clients[-1]
         with self.steady():
+            if deleted:
+                self.close()
             _close(self._clients, but=1)
             self._clients.append(open_store(self.folder.resolve() / "chroma", self._opened))
             self._opened += 1
@@ -218,7 +222,11 @@ class EmbeddedConnection:
         try:
             return (self.folder / STAMP).read_text("utf-8")
         except FileNotFoundError:
-            return "" if (self.folder / "chroma" / "chroma.sqlite3").is_file() else None
+            return "" if self._database.is_file() else None
+
+    @property
+    def _database(self) -> Path:
+        return self.folder / "chroma" / "chroma.sqlite3"
 
 
 class ServerConnection:
