@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def train(
     base: EmbeddingModel,
     target: Path,
     *,
+    corpus: Sequence[str] = PASSAGES,
     dev: DevSet | None = DEV,
     options: TrainingOptions = ADAPTER,
     progress: Progress = silent,
@@ -45,7 +47,7 @@ def train(
     return train_adapter(
         base,
         ROWS,
-        pool=PASSAGES,
+        corpus=corpus,
         dev=dev,
         target=target,
         options=options,
@@ -131,10 +133,12 @@ def test_the_folder_is_the_bases_and_the_map(base: EmbeddingModel, tuned: Embedd
     assert tuned.prompts == base.prompts
 
 
-def test_a_share_that_is_named_is_taken(base: EmbeddingModel, tmp_path: Path) -> None:
+def test_without_dev_questions_the_largest_share_is_taken(
+    base: EmbeddingModel, tmp_path: Path
+) -> None:
     still = replace(ADAPTER, learning_rate=1e-12, whitening=1.0)
+    # Dev takes it, too, as the best of four.
     assert train(base, tmp_path / "x", options=still).whitening == 1
-    # Also where there is nothing to choose by.
     assert train(base, tmp_path / "y", dev=None, options=still).whitening == 1
     one, other = (EmbeddingModel(name, tmp_path / name, device="cpu") for name in "xy")
     assert one.fingerprint == other.fingerprint != base.fingerprint
@@ -165,6 +169,32 @@ def test_the_start_is_the_whitening(base: EmbeddingModel, tmp_path: Path) -> Non
     assert report.saved_dev_mrr == pytest.approx(
         dev_mrr(EmbeddingModel("x", tmp_path / "x", device="cpu")), abs=1e-4
     )
+
+
+def test_dev_chooses_among_parts_of_the_largest_share(base: EmbeddingModel, tmp_path: Path) -> None:
+    found = {}
+    for most in (0.0, 0.25, 0.5, 1.0):
+        still = replace(ADAPTER, learning_rate=1e-12, whitening=most)
+        report = train(base, tmp_path / f"x{most}", options=still)
+        assert report.whitening in (0, most / 4, most / 2, most)
+        found[most] = report.saved_dev_mrr or 0
+    # What is chosen from more is never worse on what chooses.
+    assert dev_mrr(base) == pytest.approx(found[0.0], abs=1e-4)
+    assert sorted(found.values()) == [found[most] for most in sorted(found)]
+    assert found[1.0] > found[0.0]
+
+
+def test_whitening_reads_all_passages_of_the_index(base: EmbeddingModel, tmp_path: Path) -> None:
+    still = replace(ADAPTER, learning_rate=1e-12, whitening=1.0)
+    made = []
+    for name, corpus in (("all", PASSAGES), ("half", PASSAGES[::2])):
+        train(base, tmp_path / name, corpus=corpus, dev=None, options=still)
+        made.append(EmbeddingModel(name, tmp_path / name, device="cpu"))
+    assert made[0].fingerprint != made[1].fingerprint
+    # Questions about passages that whitening has read stand nearer to those that it has not.
+    asked, passages = QUESTIONS[::2], base.embed_passages(PASSAGES[1::2])
+    near = [np.mean(one.embed_queries(asked) @ passages.T) for one in made]
+    assert near[1] > near[0]
 
 
 def test_a_sibling_shares_the_weights_and_nothing_else(

@@ -159,8 +159,9 @@ def test_a_tuned_cut_model_and_its_map_load_as_they_were(
     train_adapter(
         weights,
         ROWS,
-        pool=[row.passage for row in ROWS],
-        dev=DEV,
+        corpus=[row.passage for row in ROWS],
+        # It would refuse this map.
+        dev=None,
         target=target,
         options=replace(OPTIONS, method="adapter", learning_rate=1e-3),
         cache=VectorCache(tmp_path / "storage"),

@@ -29,6 +29,7 @@ MATERIAL = Material(
     rows=ROWS,
     row_clusters=SUBJECTS[:48],
     pool=NegativePool([row.passage for row in ROWS], SUBJECTS[:48]),
+    corpus=[row.passage for row in ROWS],
     dev=DEV,
     tests={},
     train=[],

@@ -52,7 +52,7 @@ class TrainingOptions:
         batch_can_fall: train with smaller batches where the memory does not hold these.
         mini_batch: texts that pass through the model at once; larger batches cache gradients.
         blend: share of the tuned weights in the saved ones, the base's being the rest.
-        whitening: share of it that an adapter begins with, unless dev certainly loses by it; None
+        whitening: the largest share of it that an adapter may begin with, see `train_adapter`; None
             for methods that train weights.
         adapter_epochs: of an adapter, whose epochs take milliseconds; None: ten for each of
             `epochs`.
@@ -116,17 +116,20 @@ def write_report(report: TrainingReport, folder: Path) -> None:
 def training_key(
     base_fingerprint: str,
     rows: Sequence[TrainingRow],
-    dev_texts: Sequence[str],
+    texts: Sequence[str],
     options: TrainingOptions,
 ) -> str:
     """Hash of everything that decides the outcome of a training, 8 hex digits.
 
     A run with the same key is the same run: it is resumed, or its result is taken.
+
+    Arguments:
+        texts: what is read besides the rows: of dev, and for an adapter all passages.
     """
     parts = [
         base_fingerprint,
         asdict(options),
         [(row.question, row.passage, row.group, row.negatives) for row in rows],
-        list(dev_texts),
+        list(texts),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]

@@ -317,7 +317,8 @@ def _train_one(
     options: TrainingOptions,
     kind: str,
 ) -> tuple[EmbeddingModel, TrainingReport]:
-    key = training_key(base.fingerprint, rows, _texts(material), options)
+    read = material.corpus if options.method == ADAPTER else []
+    key = training_key(base.fingerprint, rows, [*_texts(material), *read], options)
     target = context.models / folder_name(base.name, kind, key)
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
@@ -348,7 +349,7 @@ def _train_into(
         return train_adapter(
             base,
             rows,
-            pool=material.pool.texts,
+            corpus=material.corpus,
             dev=material.dev,
             target=target,
             options=options,

@@ -50,6 +50,8 @@ class Material:
         pairs: of the kind that is trained on, those of dev and test included.
         row_clusters: the near-duplicates that the document of each row belongs to.
         pool: passages that training may see besides: those of no document that is held out.
+        corpus: the texts of all passages of the index. They say nothing of the questions about
+            them; what goes into service has read them, so what is judged reads them, too.
         tests: held-out questions by what is new about them; never empty lists.
         train: the training pairs' own questions, for the score that shows what training on the
             test questions would have looked like.
@@ -61,6 +63,7 @@ class Material:
     rows: list[TrainingRow]
     row_clusters: list[str]
     pool: NegativePool
+    corpus: list[str]
     dev: DevSet | None
     tests: dict[HeldOut, list[Question]]
     train: list[Question]
@@ -207,6 +210,7 @@ def _material(
         rows=rows,
         row_clusters=[clusters[pair.document_id] for pair in train],
         pool=pool,
+        corpus=[passage_text(node) for node in nodes],
         dev=dev_set(build_questions(dev, nodes, clusters), nodes, seed=seed),
         tests={
             what: build_questions(pairs, nodes, clusters)

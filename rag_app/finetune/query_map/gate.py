@@ -34,7 +34,7 @@ class InDomainGate:
 
     @classmethod
     def of(cls, questions: Vectors, passages: Vectors) -> "InDomainGate":
-        """Of what training may see: (n, dim) each."""
+        """Of the training questions and of all passages of the index: (n, dim) each."""
         moments = passages.T @ passages / len(passages)
         ridge = RIDGE * float(np.trace(moments)) / len(moments)
         spread = moments + ridge * np.eye(len(moments), dtype=np.float32)

@@ -2,7 +2,8 @@
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
-training begins at a share of whitening. Out-of-domain questions are left alone, see `InDomainGate`.
+training begins at the share of whitening that is best on dev. Out-of-domain questions are left
+alone, see `InDomainGate`.
 """
 
 import math
@@ -17,7 +18,7 @@ import numpy as np
 from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.data.batches import deal_batches
-from rag_app.finetune.data.dev import DevSet, Ranks, certainly_fell_on_dev, reciprocal_ranks
+from rag_app.finetune.data.dev import DevSet, Ranks, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
 from rag_app.finetune.query_map.gate import InDomainGate
 from rag_app.finetune.query_map.whitening import whitening
@@ -38,13 +39,15 @@ RanksOf = Callable[[Vectors], Ranks]
 # heart.
 EPOCH_FACTOR = 10
 WEIGHT_DECAY = 0.01
+# Of the largest share of whitening, which dev chooses among.
+PARTS = (0.0, 0.25, 0.5, 1.0)
 
 
 def train_adapter(
     base: EmbeddingModel,
     rows: Sequence[TrainingRow],
     *,
-    pool: Sequence[str],
+    corpus: Sequence[str],
     dev: DevSet | None,
     target: Path,
     options: TrainingOptions,
@@ -54,9 +57,10 @@ def train_adapter(
     """Find the map and write a folder: that of `base`, and the map.
 
     Arguments:
-        pool: all passages that training may see.
-        dev: questions that choose the epoch, and may refuse the whitening; without them the last
-            epoch is taken.
+        corpus: all passages of the index, held-out ones, too: whitening turns questions away from
+            passages that it has read, so that others would stand out against them.
+        dev: questions that choose the share of whitening and the epoch; without them all of it and
+            the last epoch are taken.
     Raises:
         TrainingError: a base that has an adapter already, or training that diverges.
     """
@@ -68,9 +72,9 @@ def train_adapter(
     torch.manual_seed(options.seed)
     questions = cache.embed_queries(base, [row.question for row in rows], progress=progress)
     passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
-    known = cache.embed_passages(base, pool, progress=progress)
-    whole = whitening(questions, known)
-    gate = InDomainGate.of(questions, known)
+    every = cache.embed_passages(base, corpus, progress=progress)
+    whole = whitening(questions, every)
+    gate = InDomainGate.of(questions, every)
     ranks = _dev_ranks(dev, base, cache, gate) if dev else None
     share = _share(whole, ranks, options.whitening or 0.0)
     start = np.float32(share) * whole
@@ -193,16 +197,18 @@ def _dev_ranks(
     return ranks
 
 
-def _share(whole: Vectors, ranks: RanksOf | None, wanted: float) -> float:
-    """The share of whitening to begin with: the one wanted, or none where dev loses by it.
+def _share(whole: Vectors, ranks: RanksOf | None, most: float) -> float:
+    """The share of whitening to begin with: the best on dev, and of equally good ones the least.
 
     Arguments:
         whole: whitening in full, (dim, dim).
+        most: the largest share; without dev questions it is taken.
     """
     if ranks is None:
-        return wanted
-    before, after = ranks(np.zeros_like(whole)), ranks(np.float32(wanted) * whole)
-    return 0.0 if certainly_fell_on_dev(before, after) else wanted
+        return most
+    shares = [part * most for part in PARTS]
+    scores = [ranks(np.float32(share) * whole).mean() for share in shares]
+    return shares[int(np.argmax(scores))]
 
 
 def _save(base: EmbeddingModel, query_map: QueryMap, target: Path, report: TrainingReport) -> None:

@@ -21,7 +21,8 @@ def whitening(questions: Vectors, passages: Vectors) -> Vectors:
     In the mean of squares it is as long as the questions.
 
     Arguments:
-        questions, passages: (n, dim) that training may see.
+        questions: (n, dim) of training.
+        passages: (n, dim), all of the index.
     """
     moments = passages.T @ passages / len(passages)
     # No spread at all is a pool of equal texts.
