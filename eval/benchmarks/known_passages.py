@@ -2,12 +2,12 @@
 
     python eval/benchmarks/known_passages.py --corpus sample-en --corpus jhu [--method adapter]
 
-`rag-app finetune` holds out whole documents: neither their questions nor their passages are trained
-on. What it puts into service is searched over all passages, and a refit has read all of them. Here
-each split is trained twice on the same questions: once with the passages of the training documents
-alone ("held out"), once with those of all documents ("known"), which hold no label. The same
-questions are asked of both. Three splits; intervals are of all together, resampled by document.
-What is done is kept in eval/results/known_passages.json; a run that was stopped goes on.
+Whitening turns questions away from passages that it has read. Here each split is trained twice on
+the same questions: whitening and gate read the passages of the training documents alone ("held
+out"), as up to November 2026, or those of all documents ("known"), as `rag-app finetune` does
+since; they hold no label. The same questions are asked of both. Three splits; intervals are of all
+together, resampled by document. What is done is kept in eval/results/known_passages.json; a run
+that was stopped goes on.
 """
 
 import argparse
@@ -23,11 +23,9 @@ from corpora import CORPORA, RESULTS, Corpus, load, write_results
 from held_out import open_labelled
 from outcomes import KeptOutcomes, changes, interval, scores
 
-from rag_app.chunks import passage_text
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.finetune.data.material import prepare_materials
-from rag_app.finetune.data.negatives import NegativePool
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import train_phases
 from rag_app.finetune.trial import embedded
@@ -53,16 +51,12 @@ def measure(corpus: Corpus, seed: int, method: str, kept: KeptOutcomes) -> dict[
         batch_size=options.batch_size,
         seed=seed,
     )
-    texts = [passage_text(node) for node in passages.nodes]
-    pools = {
-        "held out": material.pool,
-        "known": NegativePool(texts, [str(node.ref_doc_id) for node in passages.nodes]),
-    }
+    corpora = {"held out": material.pool.texts, "known": material.corpus}
     row = f"{corpus.name} {method} {seed}"
     asked = partial(exact_outcomes, cache=context.cache)
     kept.put(f"{row} base", asked(passages, base, material.test))
     for way in WAYS:
-        trained = train_phases(context, base, replace(material, pool=pools[way]), options)
+        trained = train_phases(context, base, replace(material, corpus=corpora[way]), options)
         tuned = trained.model
         kept.put(f"{row} {way}", asked(embedded(context, passages, tuned), tuned, material.test))
         shutil.rmtree(tuned.folder)
@@ -71,7 +65,7 @@ def measure(corpus: Corpus, seed: int, method: str, kept: KeptOutcomes) -> dict[
         "method": method,
         "seed": seed,
         "asked": len(material.test),
-        "pool": {way: len(pools[way].texts) for way in WAYS},
+        "passages": {way: len(corpora[way]) for way in WAYS},
         "seconds": round(time.perf_counter() - started, 1),
     }
 
