@@ -59,8 +59,6 @@ from rag_app.questions.own_examples import MOST
 NAME = "tuning_quality"
 STOCK = "llama_index"
 TRAINER = "sentence_transformers"
-# "quick" with another share of the tuned weights, to be weakened where that harms.
-HALF, WHOLE = "quick with blend 0.5", "quick with blend 1"
 # What one thing is changed of at a time.
 PLAIN = "three epochs of 128 tokens"
 LABELLED: TrainOn = "labelled"
@@ -93,8 +91,6 @@ WAYS = {
     TRAINER: Way(),
     "default": Way(),
     QUICK: Way(),
-    HALF: Way({"blend": 0.5}),
-    WHOLE: Way({"blend": 1.0}),
     PLAIN: Way(SHORT),
     "stock batches": Way(SHORT, apart="nothing"),
     "mined negatives": Way(SHORT, mined=True),
@@ -207,7 +203,7 @@ def train(bench: Bench, name: str) -> EmbeddingModel:
         negatives=NegativeOptions("mined" if way.mined else "none"),
         seed=bench.seed,
     )
-    if name in (QUICK, HALF, WHOLE):
+    if name == QUICK:
         options = as_quick(options, material.rows, bench.base)
     if way.apart != "document":
         rows = [

@@ -143,7 +143,7 @@ def finetune(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Weight interpolation: share of the tuned weights, the rest is the base's. [0.5]",
+            help="Weight interpolation: share of the tuned weights, the rest is the base's. [1]",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -152,7 +152,7 @@ def finetune(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="How far the query adapter starts from whitening (1) or identity (0). [1]",
+            help="Largest share of whitening that the query adapter may start from; dev chooses. [1]",
             rich_help_panel=TRAINING,
         ),
     ] = None,

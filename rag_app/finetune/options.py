@@ -51,7 +51,8 @@ class TrainingOptions:
         max_tokens: where training cuts texts; None: where the model does.
         batch_can_fall: train with smaller batches where the memory does not hold these.
         mini_batch: texts that pass through the model at once; larger batches cache gradients.
-        blend: share of the tuned weights in the saved ones, the base's being the rest.
+        blend: share of the tuned weights in the saved ones, the base's being the rest; `back_off`
+            takes less where all of them harm out-of-domain questions.
         whitening: the largest share of it that an adapter may begin with, see `train_adapter`; None
             for methods that train weights.
         adapter_epochs: of an adapter, whose epochs take milliseconds; None: ten for each of
@@ -69,7 +70,7 @@ class TrainingOptions:
     scale: float | None = None
     max_tokens: int | None = None
     mini_batch: int = 32
-    blend: float = 0.5
+    blend: float = 1.0
     whitening: float | None = 1.0
     adapter_epochs: int | None = None
     negatives: NegativeOptions = NegativeOptions()

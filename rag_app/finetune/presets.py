@@ -19,7 +19,6 @@ RERANKER_DEFAULT: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 4,
     "learning_rate": 1e-4,
-    "blend": 1.0,
     "whitening": None,
 }
 RERANKER_NEGATIVES = 4
