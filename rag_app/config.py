@@ -1,7 +1,9 @@
 """Every setting, once: flags > environment (RAG_APP_*) > rag_app.toml > defaults."""
 
 import difflib
+import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticUndefined
 
 from rag_app.errors import ConfigError
 from rag_app.masking import masked
@@ -138,6 +140,31 @@ def load_settings(
         return Settings(**values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
+
+
+def template() -> str:
+    """A settings file that names every setting but secrets, each a comment with its default."""
+    lines = [
+        "# Settings of rag_app. Flags and RAG_APP_* in the environment count for more than this",
+        "# file. A default in brackets is worked out when it is needed.",
+    ]
+    for name, field in Settings.model_fields.items():
+        if name in _SECRET:
+            continue
+        worked_out = re.search(r"\[(\d+)\]$", field.description or "")
+        default = int(worked_out[1]) if worked_out else field.default
+        lines += ["", f"# {field.description}", f"# {name} = {_toml(default)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A value as TOML; what has no default is left to be filled in."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    text = "" if value is None or value is PydanticUndefined else str(value)
+    return json.dumps(text, ensure_ascii=False)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

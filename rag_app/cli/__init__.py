@@ -1,4 +1,7 @@
-"""The command line: `rag-app STAGE` and `python -m rag_app.STAGE` are the same functions."""
+"""The command line: `rag-app STAGE` and `python -m rag_app.STAGE` are the same functions.
+
+`rag-app` alone is `rag-app status`.
+"""
 
 import sys
 
@@ -8,4 +11,4 @@ def main(stage: str | None = None) -> None:
     from rag_app.cli.app import build_app
 
     arguments = [stage, *sys.argv[1:]] if stage else sys.argv[1:]
-    build_app()(args=arguments, prog_name="rag-app")
+    build_app()(args=arguments or ["status"], prog_name="rag-app")

@@ -5,10 +5,21 @@ from typing import Annotated
 
 import typer
 
-from rag_app.cli import doctor, evaluate, finetune, index, ingest, query, questions, sweep
+from rag_app.cli import (
+    doctor,
+    evaluate,
+    finetune,
+    index,
+    ingest,
+    init,
+    query,
+    questions,
+    status,
+    sweep,
+)
 from rag_app.cli.usage import ReportingGroup
 
-STAGES = (ingest, questions, finetune, evaluate, sweep, query, doctor)
+STAGES = (ingest, questions, finetune, evaluate, sweep, query, status, doctor, init)
 
 
 def build_app() -> typer.Typer:

@@ -1,0 +1,96 @@
+"""What a user does first: `rag-app` alone, and a settings file."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from test_cli import run_app, run_json
+
+from rag_app.cli import main
+from rag_app.config import Settings, load_settings
+
+SECRETS = {"llm_api_key", "chroma_token", "chroma_headers"}
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("# Zorbs\n\nA zorb is reset by its red button.\n", "utf-8")
+    (folder / "b.md").write_text("# Snibs\n\nA snib is opened by turning it left.\n", "utf-8")
+    return folder
+
+
+def test_status_names_the_next_command(docs: Path, tmp_path: Path) -> None:
+    place = ("--storage", str(tmp_path / "storage"))
+    found = run_json("status", *place)
+    assert (found["index"], found["documents"]) == (None, 0)
+    assert "rag-app ingest PATH" in found["then"]
+    index = run_json("ingest", str(docs), *place)["index"]
+    found = run_json("status", *place)
+    assert (found["index"], found["documents"], found["chunks"]) == (index, 2, 2)
+    assert (found["questions"], found["tuned"]) == (0, False)
+    assert found["then"].startswith("`rag-app questions`")
+    run_json("questions", "--llm", "none", *place)
+    found = run_json("status", *place)
+    assert found["questions"] == 2
+    assert found["then"].startswith("`rag-app finetune`")
+
+
+def test_without_an_index_in_service_it_is_named_what_puts_one_there(
+    docs: Path, tmp_path: Path
+) -> None:
+    place = ("--storage", str(tmp_path / "storage"))
+    index = run_json("ingest", str(docs), *place)["index"]
+    (tmp_path / "storage" / "active.json").unlink()
+    assert run_json("status", *place)["then"] == f"rag-app index use {index}"
+
+
+def test_rag_app_alone_is_its_status(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rag-app"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "no index is in service in storage",
+        "next: `rag-app ingest PATH` reads your documents",
+    ]
+    assert shown.err.strip() == "`rag-app --help` lists all commands"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_writes_every_setting_as_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "rag_app.toml"
+    assert run_json("init", "--config", str(path)) == {"path": str(path)}
+    text = path.read_text("utf-8")
+    assert tomllib.loads(text) == {}
+    named = {line[2:].partition(" = ")[0] for line in text.splitlines() if " = " in line[:40]}
+    assert set(Settings.model_fields) - SECRETS <= named
+    assert not SECRETS & named
+
+
+def test_what_init_writes_are_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "rag_app.toml"
+    run_json("init", "--config", str(path))
+    lines = path.read_text("utf-8").splitlines()
+    given = [line[2:] for line in lines if " = " in line[:40] and not line.endswith('""')]
+    path.write_text("\n".join(given), "utf-8")
+    uncommented = load_settings(config_file=path, environment={})
+    default = load_settings(environment={})
+    # Two that are worked out when they are needed.
+    sizes = {"chunk_size": 256, "chunk_overlap": 32}
+    assert uncommented == default.model_copy(update=sizes)
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "rag_app.toml"
+    path.write_text("top_k = 3\n", "utf-8")
+    done = run_app("init", "--config", str(path))
+    assert done.exit_code == 2
+    assert f"{path} is there already; name another file with --config" in done.stderr
+    assert path.read_text("utf-8") == "top_k = 3\n"
