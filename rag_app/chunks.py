@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llama_index.core.node_parser import NodeParser
+from llama_index.core.node_parser.interface import NodeParser
 from llama_index.core.schema import (
     BaseNode,
     Document,

@@ -21,6 +21,7 @@ ORDER = (
     "disk",
     "progress",
     "environment",
+    "lazy_packages",
     "config",
     "text",
     "known",
