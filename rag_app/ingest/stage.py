@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rag_app.chunks import WHOLE_PASSAGES, Chunking
 from rag_app.documents import Columns
 from rag_app.errors import DocumentError, IndexMismatch
-from rag_app.ingest.base_index import keep_base_in_step
+from rag_app.ingest.base_index import base_of, keep_base_in_step
+from rag_app.ingest.kept import KeptFiles, documents_of
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -130,17 +131,23 @@ def ingest(
     from rag_app.documents import read_documents
 
     started = time.monotonic()
-    reading = read_documents(
-        paths,
-        question_column=columns.question,
-        answer_column=columns.answer,
-        # What was indexed of a folder that is empty now is to go.
-        may_be_empty=True,
-        progress=progress,
-    )
-    report = ingest_reading(
+
+    def read(kept: "KeptFiles | None") -> "ReadResult":
+        return read_documents(
+            paths,
+            question_column=columns.question,
+            answer_column=columns.answer,
+            # What was indexed of a folder that is empty now is to go.
+            may_be_empty=True,
+            # Of a new index nothing is kept, but it is noted what was read.
+            keep=kept.keeps if kept else lambda _: None,
+            progress=progress,
+        )
+
+    report = _ingest_read(
         workspace,
-        reading,
+        read,
+        columns=columns,
         roots=paths,
         index_name=index_name,
         options=options,
@@ -170,11 +177,45 @@ def ingest_reading(
         roots: the files and folders that were read: what the index holds of them and is not among
             the documents is removed.
     """
+    return _ingest_read(
+        workspace,
+        lambda _: reading,
+        columns=None,
+        roots=roots,
+        index_name=index_name,
+        options=options,
+        use=use,
+        prune=prune,
+        progress=progress,
+        tell=tell,
+    )
+
+
+def _ingest_read(
+    workspace: "Workspace",
+    read: "Callable[[KeptFiles | None], ReadResult]",
+    *,
+    columns: Columns | None,
+    roots: Sequence[Path],
+    index_name: str | None,
+    options: IndexOptions,
+    use: bool,
+    prune: bool,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> IngestReport:
+    """As `ingest`.
+
+    Arguments:
+        read: reads the documents, all but those of files that are kept.
+        columns: of tables; None where nothing can be kept.
+    """
     from rag_app.index import sync_documents
     from rag_app.retrieve.sentences.folder import keep_sentence_vectors
 
     started = time.monotonic()
-    reading = _without_overloaded(reading)
+    kept = _kept_files(workspace, options, index_name, columns) if columns else None
+    reading = _without_overloaded(read(kept))
     catalog = workspace.catalog
     before = catalog.names()
     texts = [document.text for document in reading.documents]
@@ -183,13 +224,21 @@ def ingest_reading(
         options = replace(options, model=workspace.cut_model(options.model, options.dimensions))
 
     def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
+        nonlocal reading, kept
         index, model = opened.index, opened.model
-        if index.name not in before and (reading.empty or not reading.documents):
+        if columns and (kept is None or kept.index != index.name):
+            # Another than was meant, or a new one: what it holds is not known.
+            former, kept = kept, _kept_in(workspace, index, columns)
+            if former is not None:
+                reading = _without_overloaded(read(kept))
+        if index.name not in before and (reading.empty or not reading.has_documents):
             catalog.remove(index.name)
             raise DocumentError(_nothing_read(reading))
         _check_empty(reading.empty, index)
         assumed = [] if index.name in before else _assumed(model)
-        for warning in (*_foreign_script(texts, model, known=warnings), *assumed):
+        # Of the few that were read, where most are kept, it would tell nothing.
+        foreign = [] if reading.kept else _foreign_script(texts, model, known=warnings)
+        for warning in (*foreign, *assumed):
             warnings.append(warning)
             tell(warning)
         _serve_something(catalog, index.name)
@@ -198,6 +247,7 @@ def ingest_reading(
             reading.documents,
             roots=roots,
             failed=[failure.path for failure in reading.failures],
+            kept=documents_of(reading.kept.values()),
             model=model,
             cache=workspace.cache,
             prune=prune,
@@ -208,10 +258,12 @@ def ingest_reading(
         tell(warning)
     opened, sync = _sync_target(workspace, options, index_name, sync_into)
     index, model = opened.index, opened.model
-    if not reading.documents and not sync.removed:
+    if not reading.has_documents and not sync.removed:
         raise DocumentError(_nothing_read(reading))
     warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
     keep_sentence_vectors(index, model, workspace.cache, progress=progress)
+    if kept is not None:
+        kept.save(reading, roots)
     if use:
         catalog.put_into_service(index.name)
     return IngestReport(
@@ -232,6 +284,31 @@ def ingest_reading(
             *_endless_questions(reading),
         ],
     )
+
+
+def _kept_files(
+    workspace: "Workspace", options: IndexOptions, index_name: str | None, columns: Columns
+) -> "KeptFiles | None":
+    """What is known of the files of the index that is meant, if it is there.
+
+    Raises:
+        RagAppError: as `open_target`.
+    """
+    if options.dimensions is not None:
+        # A model of another name may be meant, which only is known when it is cut.
+        return None
+    name = _active_if_meant(workspace, options) if index_name is None else index_name
+    if name is None or name not in workspace.catalog.names():
+        return None
+    return _kept_in(workspace, workspace.catalog.open(name), columns)
+
+
+def _kept_in(workspace: "Workspace", index: "VectorIndex", columns: Columns) -> KeptFiles:
+    """What is known of the files of an index, and of the base that is to be kept in step."""
+    from rag_app.documents.states import reading_key
+
+    base = base_of(workspace.catalog, index)
+    return KeptFiles([index, base] if base else [index], reading_key(columns))
 
 
 def _without_overloaded(reading: "ReadResult") -> "ReadResult":
