@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +56,7 @@ class _LazyFinder:
         return spec
 
 
-class _LazyLoader:
+class _LazyLoader(Loader):
     """Makes a package that knows where its names are defined.
 
     Arguments:
@@ -104,11 +105,10 @@ def _imported(home: str, name: str) -> Any:
         return import_module(f"{home}.{name}")
 
 
-def _names(
-    tree: ast.Module, *, package: str
-) -> tuple[dict[str, tuple[str, str]], dict[str, Any]]:
+def _names(tree: ast.Module, *, package: str) -> tuple[dict[str, tuple[str, str]], dict[str, Any]]:
     """What an `__init__.py` names: name -> (module, name there), and name -> constant."""
-    homes, constants = {}, {}
+    homes: dict[str, tuple[str, str]] = {}
+    constants: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.level <= 1:
             parts = (package if node.level else None, node.module)

@@ -29,6 +29,7 @@ ORDER = (
     "llm",
     "models",
     "documents",
+    "chunking",
     "chunks",
     "index",
     "retrieve",

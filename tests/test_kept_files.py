@@ -43,7 +43,9 @@ def docs(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("a", "b", "c"):
         (folder / f"{name}.txt").write_text(f"The refund of {name} takes five days.\n")
-    (folder / "faq.csv").write_text("question,answer\nHow long?,Five days.\nHow much?,Ten dollars.\n")
+    (folder / "faq.csv").write_text(
+        "question,answer\nHow long?,Five days.\nHow much?,Ten dollars.\n"
+    )
     (folder / "notes.json").write_text('{"no": "documents"}')
     return folder
 
@@ -64,9 +66,7 @@ def again(tmp_path: Path, model: Path, docs: Path) -> Callable[..., IngestReport
     return run
 
 
-def test_unchanged_files_are_not_read(
-    again: Callable[..., IngestReport], read: list[str]
-) -> None:
+def test_unchanged_files_are_not_read(again: Callable[..., IngestReport], read: list[str]) -> None:
     first = again()
     assert read == ["a.txt", "b.txt", "c.txt", "faq.csv", "notes.json"]
     assert len(first.sync.added) == 5

@@ -67,7 +67,7 @@ class ReadResult:
         left_out: of files that were read, what is in no document.
         empty: named paths that hold nothing to read, with the sentence that says so.
         kept: files that were not read, for they are as they were.
-        read: files that were read, without the documents' hashes; where it was asked what to keep.
+        read: files that were read, without the hashes of their documents.
     """
 
     documents: "list[Document]"
@@ -127,7 +127,6 @@ def read_sources(
 ) -> ReadResult:
     """Read these files; those of kinds or contents that hold no documents are skipped."""
     result = ReadResult([], [], [])
-    merged = 0
     with ReadingProcess() as process:
         for done, source in enumerate(sources, 1):
             if keep and (kept := keep(source)):
@@ -142,26 +141,27 @@ def read_sources(
             else:
                 result.documents.extend(read)
                 result.skipped.extend([] if read else [source.path])
-                more = sum(content.merged for content in contents)
-                merged += more
-                if left := [one for content in contents for one in content.left_out]:
-                    result.left_out[source.path] = left
-                if before and _may_be_kept(source.path, before):
-                    file = KeptFile(source.id, before, merged=more, left_out=left)
-                    result.read[source.path] = file
+                result.read[source.path] = _as_read(source, before, contents)
             progress("read", done, len(sources), source.id)
     result.documents.sort(key=lambda document: document.id_)
-    for path, kept in result.kept.items():
-        if kept.left_out:
-            result.left_out[path] = kept.left_out
-    return replace(result, merged=merged + sum(kept.merged for kept in result.kept.values()))
+    known = {**result.kept, **result.read}
+    left_out = {path: one.left_out for path, one in known.items() if one.left_out}
+    return replace(result, merged=sum(one.merged for one in known.values()), left_out=left_out)
 
 
-def _may_be_kept(path: Path, before: FileState) -> bool:
-    """Whether a file, and nothing else, made its documents, and was not written meanwhile."""
-    own = READERS[path.suffix.lower()].__module__.startswith("rag_app.documents.")
+def _as_read(source: Source, before: FileState | None, contents: Sequence[Content]) -> KeptFile:
+    """What is said of a file; without a state where another file had a part in it, or it moved."""
+    # A program's own reader may look at anything.
+    own = READERS[source.path.suffix.lower()].__module__.startswith("rag_app.documents.")
     # Whether a file of this name holds documents depends on the one beside it.
-    return own and path.name.lower() != "queries.jsonl" and before.is_still(path)
+    alone = own and source.path.name.lower() != "queries.jsonl"
+    still = before is not None and alone and before.is_still(source.path)
+    return KeptFile(
+        source.id,
+        before if still else None,
+        merged=sum(content.merged for content in contents),
+        left_out=[one for content in contents for one in content.left_out],
+    )
 
 
 def _contents(source: Source, process: ReadingProcess) -> list[Content]:

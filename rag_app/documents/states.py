@@ -69,12 +69,13 @@ class KeptFile:
 
     Fields:
         id: that the file had.
+        state: None where the file alone does not tell what is read of it.
         documents: that it gave: id -> hash, as chunks carry it; empty where none is known.
         merged, left_out: as `ReadResult` says them.
     """
 
     id: str
-    state: FileState
+    state: FileState | None
     documents: dict[str, str] = field(default_factory=dict)
     merged: int = 0
     left_out: list[LeftOut] = field(default_factory=list)

@@ -189,7 +189,9 @@ def _sort_out(
 def _up_to_date_of(kept: Mapping[str, str], indexed: dict[str, list[ChunkRecord]]) -> list[str]:
     """Those of the documents that the index holds as they are."""
     return [
-        name for name, digest in kept.items() if name in indexed and _up_to_date(indexed[name], digest)
+        name
+        for name, digest in kept.items()
+        if name in indexed and _up_to_date(indexed[name], digest)
     ]
 
 

@@ -45,7 +45,12 @@ class KeptFiles:
     def keeps(self, source: "Source") -> KeptFile | None:
         """What is known of a file that need not be read; None if it must be."""
         known = self._known.get(str(source.path))
-        if known is None or known.id != source.id or not self._holds(known.documents):
+        if (
+            known is None
+            or known.state is None
+            or known.id != source.id
+            or not self._holds(known.documents)
+        ):
             return None
         return known if known.state.is_of(source.path) else None
 
@@ -64,7 +69,7 @@ class KeptFiles:
         }
         for path, one in {**reading.kept, **reading.read}.items():
             documents = one.documents or texts.get(str(path))
-            if documents:
+            if documents and one.state:
                 kept[str(path)] = replace(one, documents=documents)
         if kept == self._known:
             return
@@ -76,7 +81,9 @@ class KeptFiles:
         if self._hashes is None:
             self._hashes = [whole_documents(index) for index in self._indexes]
         return all(
-            hashes.get(name) == digest for hashes in self._hashes for name, digest in documents.items()
+            hashes.get(name) == digest
+            for hashes in self._hashes
+            for name, digest in documents.items()
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.chunks import WHOLE_PASSAGES, Chunking
+from rag_app.chunking import WHOLE_PASSAGES, Chunking
 from rag_app.documents import Columns
 from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.ingest.base_index import base_of, keep_base_in_step
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
     from rag_app.documents import Failure, LeftOut, ReadResult
+    from rag_app.documents.reading import Keep
     from rag_app.index import (
         Catalog,
         IndexInfo,
@@ -132,22 +133,22 @@ def ingest(
 
     started = time.monotonic()
 
-    def read(kept: "KeptFiles | None") -> "ReadResult":
+    def read(keep: "Keep") -> "ReadResult":
         return read_documents(
             paths,
             question_column=columns.question,
             answer_column=columns.answer,
             # What was indexed of a folder that is empty now is to go.
             may_be_empty=True,
-            # Of a new index nothing is kept, but it is noted what was read.
-            keep=kept.keeps if kept else lambda _: None,
+            keep=keep,
             progress=progress,
         )
 
-    report = _ingest_read(
+    material = _Material(workspace, read, columns)
+    material.read_for(_meant_index(workspace, options, index_name))
+    report = _ingest(
         workspace,
-        read,
-        columns=columns,
+        material,
         roots=paths,
         index_name=index_name,
         options=options,
@@ -177,10 +178,11 @@ def ingest_reading(
         roots: the files and folders that were read: what the index holds of them and is not among
             the documents is removed.
     """
-    return _ingest_read(
+    material = _Material(workspace, lambda _: reading)
+    material.read_for(None)
+    return _ingest(
         workspace,
-        lambda _: reading,
-        columns=None,
+        material,
         roots=roots,
         index_name=index_name,
         options=options,
@@ -191,11 +193,61 @@ def ingest_reading(
     )
 
 
-def _ingest_read(
+@dataclass
+class _Material:
+    """What is to be ingested, as it was read for one index.
+
+    Fields:
+        read: reads the documents of all files but those that are kept.
+        columns: of tables; None where nothing can be kept.
+        kept: what is known of the files; None until there is an index.
+    """
+
+    workspace: "Workspace"
+    read: "Callable[[Keep], ReadResult]"
+    columns: Columns | None = None
+    kept: KeptFiles | None = None
+    _reading: "ReadResult | None" = None
+
+    @property
+    def reading(self) -> "ReadResult":
+        """What was read."""
+        assert self._reading is not None  # noqa: S101 - read_for was called
+        return self._reading
+
+    def read_for(self, index: "VectorIndex | None") -> None:
+        """Read what this index does not hold already; nothing where that was done."""
+        if self._reading is not None and self._is_for(index):
+            return
+        before, self.kept = self.kept, self._kept_in(index)
+        if self._reading is None or before is not None:
+            # Of a new index nothing is kept.
+            keep = self.kept.keeps if self.kept else lambda _: None
+            self._reading = _without_overloaded(self.read(keep))
+
+    def save(self, roots: Sequence[Path]) -> None:
+        """Remember what was read."""
+        if self.kept is not None:
+            self.kept.save(self.reading, roots)
+
+    def _is_for(self, index: "VectorIndex | None") -> bool:
+        name = index.name if index else None
+        return self.columns is None or (self.kept is not None and self.kept.index == name)
+
+    def _kept_in(self, index: "VectorIndex | None") -> KeptFiles | None:
+        from rag_app.documents.states import reading_key
+
+        if index is None or self.columns is None:
+            return None
+        # What is kept must be in the base, too, which is kept in step.
+        base = base_of(self.workspace.catalog, index)
+        return KeptFiles([index, base] if base else [index], reading_key(self.columns))
+
+
+def _ingest(
     workspace: "Workspace",
-    read: "Callable[[KeptFiles | None], ReadResult]",
+    material: _Material,
     *,
-    columns: Columns | None,
     roots: Sequence[Path],
     index_name: str | None,
     options: IndexOptions,
@@ -204,41 +256,29 @@ def _ingest_read(
     progress: Progress,
     tell: Callable[[str], None],
 ) -> IngestReport:
-    """As `ingest`.
-
-    Arguments:
-        read: reads the documents, all but those of files that are kept.
-        columns: of tables; None where nothing can be kept.
-    """
+    """As `ingest`, of what was read."""
     from rag_app.index import sync_documents
     from rag_app.retrieve.sentences.folder import keep_sentence_vectors
 
     started = time.monotonic()
-    kept = _kept_files(workspace, options, index_name, columns) if columns else None
-    reading = _without_overloaded(read(kept))
     catalog = workspace.catalog
     before = catalog.names()
-    texts = [document.text for document in reading.documents]
+    texts = [document.text for document in material.reading.documents]
     options, warnings = _fitting(workspace, options, index_name, texts)
     if options.dimensions is not None:
         options = replace(options, model=workspace.cut_model(options.model, options.dimensions))
 
     def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
-        nonlocal reading, kept
         index, model = opened.index, opened.model
-        if columns and (kept is None or kept.index != index.name):
-            # Another than was meant, or a new one: what it holds is not known.
-            former, kept = kept, _kept_in(workspace, index, columns)
-            if former is not None:
-                reading = _without_overloaded(read(kept))
+        material.read_for(index)
+        reading = material.reading
         if index.name not in before and (reading.empty or not reading.has_documents):
             catalog.remove(index.name)
             raise DocumentError(_nothing_read(reading))
         _check_empty(reading.empty, index)
-        assumed = [] if index.name in before else _assumed(model)
         # Of the few that were read, where most are kept, it would tell nothing.
         foreign = [] if reading.kept else _foreign_script(texts, model, known=warnings)
-        for warning in (*foreign, *assumed):
+        for warning in (*foreign, *([] if index.name in before else _assumed(model))):
             warnings.append(warning)
             tell(warning)
         _serve_something(catalog, index.name)
@@ -257,13 +297,12 @@ def _ingest_read(
     for warning in warnings:
         tell(warning)
     opened, sync = _sync_target(workspace, options, index_name, sync_into)
-    index, model = opened.index, opened.model
+    index, model, reading = opened.index, opened.model, material.reading
     if not reading.has_documents and not sync.removed:
         raise DocumentError(_nothing_read(reading))
     warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
     keep_sentence_vectors(index, model, workspace.cache, progress=progress)
-    if kept is not None:
-        kept.save(reading, roots)
+    material.save(roots)
     if use:
         catalog.put_into_service(index.name)
     return IngestReport(
@@ -286,29 +325,15 @@ def _ingest_read(
     )
 
 
-def _kept_files(
-    workspace: "Workspace", options: IndexOptions, index_name: str | None, columns: Columns
-) -> "KeptFiles | None":
-    """What is known of the files of the index that is meant, if it is there.
-
-    Raises:
-        RagAppError: as `open_target`.
-    """
+def _meant_index(
+    workspace: "Workspace", options: IndexOptions, index_name: str | None
+) -> "VectorIndex | None":
+    """The index that is meant, if it is there and known before documents are read."""
     if options.dimensions is not None:
-        # A model of another name may be meant, which only is known when it is cut.
+        # Another model may be meant, whose name is known only when it is cut.
         return None
     name = _active_if_meant(workspace, options) if index_name is None else index_name
-    if name is None or name not in workspace.catalog.names():
-        return None
-    return _kept_in(workspace, workspace.catalog.open(name), columns)
-
-
-def _kept_in(workspace: "Workspace", index: "VectorIndex", columns: Columns) -> KeptFiles:
-    """What is known of the files of an index, and of the base that is to be kept in step."""
-    from rag_app.documents.states import reading_key
-
-    base = base_of(workspace.catalog, index)
-    return KeptFiles([index, base] if base else [index], reading_key(columns))
+    return workspace.catalog.open(name) if name in workspace.catalog.names() else None
 
 
 def _without_overloaded(reading: "ReadResult") -> "ReadResult":

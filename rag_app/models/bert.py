@@ -85,7 +85,7 @@ class BertEncoder:
 
     def __init__(self, file: Path, shape: BertShape) -> None:
         self.shape = shape
-        self._file = safe_open(file, framework="np")
+        self._file: Any = safe_open(file, framework="np")  # type: ignore[no-untyped-call]
         names = list(self._file.keys())
         self._prefix = next((n.removesuffix(_WORDS) for n in names if n.endswith(_WORDS)), "")
         if missing := {f"{self._prefix}{name}" for name in self._needed()} - set(names):
@@ -140,7 +140,8 @@ class BertEncoder:
     def _normed(self, states: Floats, name: str) -> Floats:
         centred = states - states.mean(axis=-1, keepdims=True)
         spread = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(self.shape.epsilon))
-        return centred / spread * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        scaled = centred / spread * self._weights[f"{name}.weight"]
+        return np.asarray(scaled + self._weights[f"{name}.bias"])
 
     @cached_property
     def _weights(self) -> dict[str, Floats]:

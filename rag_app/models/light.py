@@ -276,4 +276,4 @@ def _module(kind: str, folder: Path) -> Module:
 
 def _normalised(vector: Floats) -> Floats:
     """At unit length, as torch does it: what has no length keeps none."""
-    return vector / np.maximum(np.linalg.norm(vector), np.float32(1e-12))
+    return np.asarray(vector / np.maximum(np.linalg.norm(vector), np.float32(1e-12)))
