@@ -45,14 +45,10 @@ class KeptFiles:
     def keeps(self, source: "Source") -> KeptFile | None:
         """What is known of a file that need not be read; None if it must be."""
         known = self._known.get(str(source.path))
-        if (
-            known is None
-            or known.state is None
-            or known.id != source.id
-            or not self._holds(known.documents)
-        ):
+        if known is None or known.state is None or known.id != source.id:
             return None
-        return known if known.state.is_of(source.path) else None
+        there = self._holds(known.documents) and known.state.is_of(source.path)
+        return known if there else None
 
     def save(self, reading: "ReadResult", roots: Sequence[Path]) -> None:
         """Remember what was read, and forget what is gone below the roots."""
