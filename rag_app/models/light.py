@@ -8,13 +8,15 @@ known here is left to sentence-transformers itself. The vectors are the same to 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from contextlib import AbstractContextManager
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+from threadpoolctl import ThreadpoolController
 
 from rag_app.models.bert import BertEncoder, BertShape, Floats, UnknownModelError
 from rag_app.models.folders import MODULES, SETTINGS
@@ -130,13 +132,17 @@ class LightModel:
         """
         found = np.empty((len(texts), self.dimension), np.float32)
         modules = self._modules(task)
-        for row, text in enumerate(texts):
-            states = self._encoder(self._truncating.encode(prompt + text).ids)
-            vector = states[0] if self._pooling == "cls" else states.mean(axis=0)
-            for module in modules:
-                vector = module(vector)
-            found[row] = _normalised(vector[: self.dimension])
+        with _one_thread():
+            for row, text in enumerate(texts):
+                found[row] = self._vector(prompt + text, modules)
         return found
+
+    def _vector(self, text: str, modules: Sequence[Module]) -> Floats:
+        states = self._encoder(self._truncating.encode(text).ids)
+        vector = states[0] if self._pooling == "cls" else states.mean(axis=0)
+        for module in modules:
+            vector = module(vector)
+        return _normalised(vector[: self.dimension])
 
     def _modules(self, task: str) -> list[Module]:
         """What a vector passes after the pooling."""
@@ -151,6 +157,21 @@ class LightModel:
     @cached_property
     def _loaded(self) -> dict[str, list[Module]]:
         return {}
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """The libraries of linear algebra that are loaded."""
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """One thread: two wait for each other where the machine is busy.
+
+    On a busy machine of two cores a question took 148 ms with one and 817 with two
+    (eval/results/query_speed.json).
+    """
+    return _threads().limit(limits=1, user_api="blas")
 
 
 def read_light(folder: Path) -> LightModel | None:
