@@ -85,7 +85,7 @@ class BertEncoder:
 
     def __init__(self, file: Path, shape: BertShape) -> None:
         self.shape = shape
-        self._file: Any = safe_open(file, framework="np")  # type: ignore[no-untyped-call]
+        self._file = _opened(file)
         names = list(self._file.keys())
         self._prefix = next((n.removesuffix(_WORDS) for n in names if n.endswith(_WORDS)), "")
         if missing := {f"{self._prefix}{name}" for name in self._needed()} - set(names):
@@ -163,6 +163,11 @@ class BertEncoder:
         embeddings = (f"embeddings.{kind}_embeddings.weight" for kind in ("position", "token_type"))
         parts = [*layers, "embeddings.LayerNorm"]
         return [_WORDS, *embeddings, *(f"{p}.{k}" for p in parts for k in ("weight", "bias"))]
+
+
+def _opened(file: Path) -> Any:
+    """The file of tensors; its methods have no types."""
+    return safe_open(file, framework="np")
 
 
 def gelu(values: Floats) -> Floats:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from rag_app.models.bert import BertEncoder, BertShape, Floats, UnknownModelError
 from rag_app.models.folders import MODULES, SETTINGS
@@ -171,7 +171,8 @@ def _one_thread() -> AbstractContextManager[object]:
     On a busy machine of two cores a question took 148 ms with one and 817 with two
     (eval/results/query_speed.json).
     """
-    return _threads().limit(limits=1, user_api="blas")
+    limited: AbstractContextManager[object] = _threads().limit(limits=1, user_api="blas")
+    return limited
 
 
 def read_light(folder: Path) -> LightModel | None:
