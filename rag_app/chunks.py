@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llama_index.core.node_parser import NodeParser
+from llama_index.core.node_parser.interface import NodeParser
 from llama_index.core.schema import (
     BaseNode,
     Document,
@@ -25,7 +25,8 @@ from llama_index.core.schema import (
 )
 from pydantic import PrivateAttr
 
-from rag_app.errors import ConfigError
+from rag_app.chunking import WHOLE_PASSAGES as WHOLE_PASSAGES
+from rag_app.chunking import Chunking as Chunking
 from rag_app.known import KNOWN_QUESTIONS
 from rag_app.text.layout import Layout
 from rag_app.text.sentences import SENTENCE_SPLITTERS, Span
@@ -50,7 +51,6 @@ CHUNK_KEYS = (
     *("document_hash", "chunk_index", "chunk_count", "page", "page_end"),
     *(TABLE_HEADER, BEGINS_IN_CODE),
 )
-SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
 # Characters; what is longer is no token, but a word without a blank in it.
 LONGEST_TOKEN = 64
 # Characters that are tokenized at once.
@@ -78,42 +78,6 @@ class PassageModel(Embedder, Protocol):
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each passage, prompt and special tokens included."""
         ...
-
-
-@dataclass(frozen=True)
-class Chunking:
-    """How documents are cut. Sizes are tokens as the model sees them, prompt and marks included."""
-
-    chunk_size: int = 256
-    chunk_overlap: int = 32
-    sentences: str = "rules"
-
-    def check(self) -> None:
-        """Refuse sizes that no index can have.
-
-        Raises:
-            ConfigError: a size out of range, an overlap of more than half of it, or an unknown way
-                to find sentences.
-        """
-        if not SMALLEST_CHUNK <= self.chunk_size <= LARGEST_CHUNK:
-            raise ConfigError(
-                f"chunk_size is {self.chunk_size}; it takes {SMALLEST_CHUNK} to {LARGEST_CHUNK} "
-                "tokens"
-            )
-        if self.chunk_overlap < 0:
-            raise ConfigError(f"chunk_overlap is {self.chunk_overlap}; it takes 0 or more tokens")
-        if self.chunk_overlap * 2 > self.chunk_size:
-            raise ConfigError(
-                f"chunk_overlap is {self.chunk_overlap}, more than half of chunk_size "
-                f"{self.chunk_size}; name a smaller --chunk-overlap"
-            )
-        if self.sentences not in SENTENCE_SPLITTERS:
-            known = ", ".join(SENTENCE_SPLITTERS)
-            raise ConfigError(f"sentences is {self.sentences!r}; it takes one of: {known}")
-
-
-# Of documents that are passages already.
-WHOLE_PASSAGES = Chunking(chunk_size=1_000_000, chunk_overlap=0)
 
 
 class SentenceChunker(NodeParser):

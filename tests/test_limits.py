@@ -39,7 +39,7 @@ def test_a_document_with_endless_metadata_fails_alone_and_the_index_lives(
     (failure,) = report.failures
     assert failure.path == docs / "bad.jsonl"
     # Keys are counted when the file is read, characters before the store takes them.
-    assert ("500 are the most" if many else "more than the") in failure.reason
+    assert (f"{MOST_KEYS} are the most" if many else "more than the") in failure.reason
     # What it held before stays, as of every file that cannot be read.
     assert (report.chunks, report.sync.removed, report.sync.changed) == (3, [], [])
     rows(docs / "bad.jsonl", {}, {f"k{n}": "v" for n in range(MOST_KEYS // 2)})

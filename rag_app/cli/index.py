@@ -14,6 +14,7 @@ from rag_app.cli.run import USER_ERROR, Run, command
 if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.index import Catalog, VectorIndex
+    from rag_app.index.catalog import Listed
 
 index_app = typer.Typer(
     help="List indexes, switch, roll back, remove; verify and repair them.", no_args_is_help=True
@@ -27,6 +28,8 @@ OptionalName = Annotated[
     str | None, typer.Argument(help="Name of an index, or its beginning. [the one in service]")
 ]
 WholeName = Annotated[str, typer.Argument(help="Whole name of an index.")]
+# The name in service; of each index that can be used what is shown of it; the others.
+_List = tuple[str | None, list[dict[str, Any]], "list[Listed]"]
 # Columns of a terminal from which on there is room for the models' names.
 ROOM_FOR_MODELS = 100
 
@@ -42,20 +45,11 @@ def _catalog(run: Run) -> "tuple[Catalog, Settings]":
 @command
 def list_indexes(run: Run) -> None:
     """Show every index: its model, when it was made, how `finetune` scored it, which is in use."""
-    catalog, settings = _catalog(run)
-    active = catalog.active.current()
-    scores, listed = _finetune_scores(settings.results), catalog.listed()
-    rows = [
-        {
-            "name": index.name,
-            **index.info.to_metadata(),
-            "made": index.made,
-            **_counts(index),
-            "mrr@10": scores.get(index.name),
-        }
-        for index in (one.index for one in listed if one.index is not None)
-    ]
-    others = [one for one in listed if one.index is None]
+    settings = run.settings()
+    scores = _finetune_scores(settings.results)
+    active, rows, others = _quick_list(settings) or _full_list(settings)
+    for row in rows:
+        row["mrr@10"] = scores.get(row["name"])
     if rows:
         run.out.print(_table(rows, active, with_models=run.out.width >= ROOM_FOR_MODELS), "")
         run.say("* in service. `rag-app index use NAME` switches; a beginning of the name will do")
@@ -71,6 +65,43 @@ def list_indexes(run: Run) -> None:
             {"name": one.name, "state": one.state.value, "mend": one.mend} for one in others
         ]
     run.result(result)
+
+
+def _quick_list(settings: "Settings") -> _List | None:
+    """What there is, where the folder tells it without its stores; None where it does not."""
+    from rag_app.index.active import FilePointer
+    from rag_app.index.summary import summaries
+
+    if settings.chroma_url is not None or (found := summaries(settings.storage)) is None:
+        return None
+    rows: list[dict[str, Any]] = [
+        {
+            "name": one.name,
+            **one.info,
+            "made": one.made,
+            "documents": one.documents,
+            "chunks": one.chunks,
+        }
+        for one in found
+    ]
+    return FilePointer(settings.storage).current(), rows, []
+
+
+def _full_list(settings: "Settings") -> _List:
+    """What there is, read from the stores: the name in service, what can be used, what cannot."""
+    catalog = workspace_of(settings).catalog
+    listed = catalog.listed()
+    rows: list[dict[str, Any]] = [
+        {
+            "name": index.name,
+            **index.info.to_metadata(),
+            "made": index.made,
+            **_counts(index),
+        }
+        for index in (one.index for one in listed if one.index is not None)
+    ]
+    others = [one for one in listed if one.index is None]
+    return catalog.active.current(), rows, others
 
 
 def _counts(index: "VectorIndex") -> dict[str, int]:
@@ -105,7 +136,7 @@ def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool)
 
 
 def _chunk_size(row: dict[str, Any]) -> str:
-    from rag_app.chunks import WHOLE_PASSAGES
+    from rag_app.chunking import WHOLE_PASSAGES
 
     size, overlap = row["chunk_size"], row["chunk_overlap"]
     return "whole" if size == WHOLE_PASSAGES.chunk_size else f"{size}/{overlap}"

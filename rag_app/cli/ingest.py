@@ -1,6 +1,6 @@
 """`ingest`: documents into an index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +9,7 @@ import typer
 from rag_app.cli.flags import DATA, AnswerColumn, Dimensions, QuestionColumn
 from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import USER_ERROR, Run, command
+from rag_app.errors import RagAppError
 
 if TYPE_CHECKING:
     from rag_app.ingest.stage import IngestReport
@@ -63,6 +64,14 @@ def ingest(
         bool,
         typer.Option("--strict", help="Exit 2 if a file could not be read.", rich_help_panel=DATA),
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Ingest again whenever a document changes, until Ctrl-C.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
     sentences: Annotated[
@@ -75,7 +84,8 @@ def ingest(
 ) -> None:
     """Read documents (md, txt, html, pdf, csv, tsv, jsonl, xlsx) into an index.
 
-    Run it again at any time: only what was added or changed is embedded, what was removed goes.
+    Run it again at any time: what is unchanged is not even read, only what was added or changed is
+    embedded, what was removed goes.
     """
     settings = run.settings(
         model=model,
@@ -91,34 +101,59 @@ def ingest(
     told: list[str] = []
 
     def tell(warning: str) -> None:
-        told.append(warning)
-        run.warn(warning)
-
-    report = ingest_stage(
-        workspace_of(settings),
-        paths,
-        index_name=index,
-        options=IndexOptions(
-            settings.model,
-            settings.chunk_size,
-            settings.chunk_overlap,
-            settings.sentences,
-            dimensions,
-        ),
-        columns=columns_of(settings),
-        use=use,
-        prune=prune,
-        progress=run.progress,
-        tell=tell,
-    )
-    for warning in report.warnings:
         if warning not in told:
+            told.append(warning)
             run.warn(warning)
-    _show(run, report)
-    run.result(_to_json(report))
-    if strict and report.failures:
+
+    options = IndexOptions(
+        settings.model,
+        settings.chunk_size,
+        settings.chunk_overlap,
+        settings.sentences,
+        dimensions,
+    )
+
+    def once() -> "IngestReport":
+        report = ingest_stage(
+            workspace_of(settings),
+            paths,
+            index_name=index,
+            options=options,
+            columns=columns_of(settings),
+            use=use,
+            prune=prune,
+            progress=run.progress,
+            tell=tell,
+        )
+        for warning in report.warnings:
+            tell(warning)
+        _show(run, report)
+        run.result(_to_json(report))
+        return report
+
+    report = once()
+    if watch:
+        _watch(run, once, paths, storage=settings.storage)
+    elif strict and report.failures:
         run.warn(f"{len(report.failures)} files could not be read (--strict)")
         raise typer.Exit(USER_ERROR)
+
+
+def _watch(
+    run: Run, once: "Callable[[], IngestReport]", paths: Sequence[Path], *, storage: Path
+) -> None:
+    """Ingest again on every change; what goes wrong then is said, and ends nothing."""
+    from rag_app.ingest.watch import watch_and_repeat
+
+    def again() -> None:
+        try:
+            once()
+        except RagAppError as error:
+            run.fail(error)
+
+    run.note("waiting for changes; Ctrl-C ends it")
+    watch_and_repeat(again, paths, leave_out=[storage])
+    run.note("no longer waiting for changes")
 
 
 def _show(run: Run, report: "IngestReport") -> None:

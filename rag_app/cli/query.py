@@ -133,7 +133,9 @@ def query(
     workspace = workspace_of(settings)
     opened = workspace.open(index, model=settings.model)
     writer = language_model_of(settings)
-    chat = open_language_model(writer)
+    # One that has nothing to do would take longer to load than the question takes.
+    idle = question is not None and not (judge or retrieval.asks_model or writer.may_answer)
+    chat = None if idle else open_language_model(writer)
     try:
         if judge:
             able_judge(chat)

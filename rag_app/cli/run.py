@@ -89,12 +89,14 @@ class Run:
         """Settings with this command's flags on top; readies the libraries for them."""
         from rag_app.config import load_settings
         from rag_app.environment import prepare_environment
+        from rag_app.lazy_packages import make_lazy
 
         settings = load_settings(
             flags={"storage": self._storage, **self._server, **flags}, config_file=self._config
         )
         self._secrets = settings.secrets()
         prepare_environment(offline=settings.offline)
+        make_lazy()
         return settings
 
     @property

@@ -32,8 +32,9 @@ _LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a 
 # Every chunk carries the title: a line of megabytes would be copied thousands of times.
 _LONGEST_TITLE = 1_000
 _INT64 = 2**63
-# Chroma stores some 2,000 keys of a chunk, and with more it loses the whole index.
-_MOST_FIELDS = 500
+# Chroma (1.5) fails at some 8,000 keys in one row, and from then on with every row that follows;
+# and a batch of rows with 500 each takes it four seconds.
+MOST_FIELDS = 256
 # Beside a text that is a number, as 1.10 or 01234: its value, for an order.
 NUMBER_SUFFIX = "__number"
 
@@ -161,8 +162,8 @@ def _values(fields: Mapping[str, object]) -> dict[str, Value]:
     Raises:
         DocumentError: there are too many.
     """
-    if len(fields) > _MOST_FIELDS:
-        raise DocumentError(f"has {len(fields):,} fields; {_MOST_FIELDS} are the most, name fewer")
+    if len(fields) > MOST_FIELDS:
+        raise DocumentError(f"has {len(fields):,} fields; {MOST_FIELDS} are the most, name fewer")
     named = ((field_key(name), _value(value)) for name, value in fields.items())
     return {
         key: value for key, value in named if value is not None and 0 < len(key) <= _LONGEST_KEY

@@ -20,6 +20,7 @@ from rag_app.documents.pdf import read_pdf
 from rag_app.documents.plain import read_text
 from rag_app.documents.pptx import read_pptx
 from rag_app.documents.sources import Failure, Source, find_sources
+from rag_app.documents.states import FileState, KeptFile, state_of
 from rag_app.documents.tables import read_table
 from rag_app.errors import DocumentError
 from rag_app.progress import Progress, silent
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # A reader raises DocumentError, its message going on after the file's name ("is empty; ..."),
 # and returns nothing for a file that holds no documents (queries, labels), which is skipped.
 Reader = Callable[[Source], list[Content]]
+# What is known of a file that need not be read; None: it must be.
+Keep = Callable[[Source], KeptFile | None]
 
 READERS: dict[str, Reader] = {
     ".md": read_markdown,
@@ -63,6 +66,8 @@ class ReadResult:
             one document with it.
         left_out: of files that were read, what is in no document.
         empty: named paths that hold nothing to read, with the sentence that says so.
+        kept: files that were not read, for they are as they were.
+        read: files that were read, without the hashes of their documents.
     """
 
     documents: "list[Document]"
@@ -71,6 +76,13 @@ class ReadResult:
     merged: int = 0
     left_out: dict[Path, list[LeftOut]] = field(default_factory=dict)
     empty: dict[Path, str] = field(default_factory=dict)
+    kept: dict[Path, KeptFile] = field(default_factory=dict)
+    read: dict[Path, KeptFile] = field(default_factory=dict)
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether there are any, read now or before."""
+        return bool(self.documents or self.kept)
 
 
 def read_documents(
@@ -79,6 +91,7 @@ def read_documents(
     question_column: str = "question",
     answer_column: str = "answer",
     may_be_empty: bool = False,
+    keep: Keep | None = None,
     progress: Progress = silent,
 ) -> ReadResult:
     """Read every file below the named paths into LlamaIndex documents.
@@ -87,6 +100,7 @@ def read_documents(
         paths: files and folders; hidden ones inside a folder are passed over.
         question_column, answer_column: what tables of questions and answers call them.
         may_be_empty: a path that does not exist, or holds nothing to read, is no error.
+        keep: says which files need not be read; their documents are not among those returned.
     Returns:
         Documents whose ids are the same wherever the folder lies: its name and the path below,
         and for one of several documents in a file "#" and its own id or its text's hash.
@@ -100,20 +114,25 @@ def read_documents(
         replace(source, question_column=question_column, answer_column=answer_column)
         for source in found.sources
     ]
-    read = read_sources(sources, progress=progress)
+    read = read_sources(sources, keep=keep, progress=progress)
     failures, skipped = [*found.failures, *read.failures], [*found.skipped, *read.skipped]
-    if not read.documents and not failures and not may_be_empty:
+    if not read.has_documents and not failures and not may_be_empty:
         raise DocumentError(nothing_in(skipped))
     failures.sort(key=lambda failure: failure.path)
     return replace(read, failures=failures, skipped=sorted(skipped), empty=found.empty)
 
 
-def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> ReadResult:
+def read_sources(
+    sources: Sequence[Source], *, keep: Keep | None = None, progress: Progress = silent
+) -> ReadResult:
     """Read these files; those of kinds or contents that hold no documents are skipped."""
     result = ReadResult([], [], [])
-    merged = 0
     with ReadingProcess() as process:
         for done, source in enumerate(sources, 1):
+            if keep and (kept := keep(source)):
+                result.kept[source.path] = kept
+                continue
+            before = state_of(source.path) if keep else None
             try:
                 contents = _contents(source, process)
                 read = [to_document(source, content) for content in contents]
@@ -122,12 +141,27 @@ def read_sources(sources: Sequence[Source], *, progress: Progress = silent) -> R
             else:
                 result.documents.extend(read)
                 result.skipped.extend([] if read else [source.path])
-                merged += sum(content.merged for content in contents)
-                if left := [one for content in contents for one in content.left_out]:
-                    result.left_out[source.path] = left
+                result.read[source.path] = _as_read(source, before, contents)
             progress("read", done, len(sources), source.id)
     result.documents.sort(key=lambda document: document.id_)
-    return replace(result, merged=merged)
+    known = {**result.kept, **result.read}
+    left_out = {path: one.left_out for path, one in known.items() if one.left_out}
+    return replace(result, merged=sum(one.merged for one in known.values()), left_out=left_out)
+
+
+def _as_read(source: Source, before: FileState | None, contents: Sequence[Content]) -> KeptFile:
+    """What is said of a file; without a state where another file had a part in it, or it moved."""
+    # A program's own reader may look at anything.
+    own = READERS[source.path.suffix.lower()].__module__.startswith("rag_app.documents.")
+    # Whether a file of this name holds documents depends on the one beside it.
+    alone = own and source.path.name.lower() != "queries.jsonl"
+    still = before is not None and alone and before.is_still(source.path)
+    return KeptFile(
+        source.id,
+        before if still else None,
+        merged=sum(content.merged for content in contents),
+        left_out=[one for content in contents for one in content.left_out],
+    )
 
 
 def _contents(source: Source, process: ReadingProcess) -> list[Content]:

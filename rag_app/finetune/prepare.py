@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rag_app.chunks import WHOLE_PASSAGES, Chunking
+from rag_app.chunking import WHOLE_PASSAGES, Chunking
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.canary import Canary, find_canary, read_canary, why_no_canary
 from rag_app.finetune.context import TrainingContext, TunableIndex

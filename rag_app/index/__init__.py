@@ -1,18 +1,22 @@
 """Indexes: what made them, how they are kept true to the documents, and which one is in service."""
 
-from rag_app.index.active import ActivePointer, FilePointer
-from rag_app.index.cache import VectorCache
-from rag_app.index.catalog import Catalog, check_not_empty
-from rag_app.index.corpus import CorpusIndex, find_corpus, index_corpus
-from rag_app.index.info import IndexInfo
-from rag_app.index.known import add_known, read_known
-from rag_app.index.limits import refusal
-from rag_app.index.names import index_name, name_for
-from rag_app.index.opening import IndexModel, OpenIndex, Workspace
-from rag_app.index.records import ChunkRecord
-from rag_app.index.server import ChromaServer
-from rag_app.index.store import Passages, VectorIndex
-from rag_app.index.sync import SyncReport, copy_chunks, is_in_step, sync_documents
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rag_app.index.active import ActivePointer, FilePointer
+    from rag_app.index.cache import VectorCache
+    from rag_app.index.catalog import Catalog, check_not_empty
+    from rag_app.index.corpus import CorpusIndex, find_corpus, index_corpus
+    from rag_app.index.info import IndexInfo
+    from rag_app.index.known import add_known, read_known
+    from rag_app.index.limits import refusal
+    from rag_app.index.names import index_name, name_for
+    from rag_app.index.opening import IndexModel, OpenIndex, Workspace
+    from rag_app.index.records import ChunkRecord
+    from rag_app.index.server import ChromaServer
+    from rag_app.index.store import Passages, VectorIndex
+    from rag_app.index.sync import SyncReport, copy_chunks, is_in_step, sync_documents
 
 __all__ = [
     "ActivePointer",
@@ -41,3 +45,41 @@ __all__ = [
     "refusal",
     "sync_documents",
 ]
+
+# What only lists indexes need not load Chroma.
+_HOMES = {
+    "ActivePointer": "active",
+    "Catalog": "catalog",
+    "ChromaServer": "server",
+    "ChunkRecord": "records",
+    "CorpusIndex": "corpus",
+    "FilePointer": "active",
+    "IndexInfo": "info",
+    "IndexModel": "opening",
+    "OpenIndex": "opening",
+    "Passages": "store",
+    "SyncReport": "sync",
+    "VectorCache": "cache",
+    "VectorIndex": "store",
+    "Workspace": "opening",
+    "add_known": "known",
+    "check_not_empty": "catalog",
+    "copy_chunks": "sync",
+    "find_corpus": "corpus",
+    "index_corpus": "corpus",
+    "index_name": "names",
+    "is_in_step": "sync",
+    "name_for": "names",
+    "read_known": "known",
+    "refusal": "limits",
+    "sync_documents": "sync",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rag_app.index' has no attribute {name!r}")
+    value = getattr(import_module(f"rag_app.index.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

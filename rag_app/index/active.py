@@ -5,12 +5,13 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import sweep_partials, write_whole
 from rag_app.errors import IndexMissing, StorageError
-from rag_app.index.chroma import NotFoundError
-from rag_app.index.project import ProjectServer
+
+if TYPE_CHECKING:
+    from rag_app.index.project import ProjectServer
 
 KEPT_PREVIOUS = 20
 # A collection without chunks, whose metadata says what is in service.
@@ -125,7 +126,7 @@ class FilePointer(ActivePointer):
 class ServerPointer(ActivePointer):
     """Metadata of a collection on the Chroma server, so that all clients of a project agree."""
 
-    def __init__(self, server: ProjectServer) -> None:
+    def __init__(self, server: "ProjectServer") -> None:
         self._server = server
 
     @property
@@ -134,6 +135,8 @@ class ServerPointer(ActivePointer):
         return f"the collection {self._server.project}.{COLLECTION} on {self._server.server}"
 
     def _load(self) -> str | None:
+        from rag_app.index.chroma import NotFoundError
+
         try:
             kept = self._server.get(COLLECTION)
         except NotFoundError:
@@ -142,6 +145,8 @@ class ServerPointer(ActivePointer):
 
     def _load_former(self) -> str | None:
         """What was in service before there were projects, if this storage made it."""
+        from rag_app.index.chroma import NotFoundError
+
         try:
             kept = self._server.client.get_collection(COLLECTION, embedding_function=None)
         except NotFoundError:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag_app.chunks import Chunking
+from rag_app.chunking import Chunking
 from rag_app.errors import IndexMismatch
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-# Chroma (1.5) fails at some 8,000 in one row, and from then on with every row that follows; and a
-# batch of rows with 500 each takes it four seconds.
-MOST_KEYS = 256
+from rag_app.documents.content import MOST_FIELDS
+
+# Of a file's own fields and what is added to them.
+MOST_KEYS = MOST_FIELDS
 # Every chunk carries them.
 MOST_CHARACTERS = 200_000
 

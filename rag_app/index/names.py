@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import WHOLE_PASSAGES
+from rag_app.chunking import WHOLE_PASSAGES
 from rag_app.models.derived import split_derived
 from rag_app.models.weights import STAND_INS
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import PassageModel, SentenceChunker, document_hash, overlay, passage_text
@@ -59,6 +60,7 @@ def sync_documents(
     *,
     roots: Sequence[Path],
     failed: Sequence[Path] = (),
+    kept: Mapping[str, str] = MappingProxyType({}),
     model: PassageModel,
     cache: VectorCache,
     prune: bool = False,
@@ -70,6 +72,7 @@ def sync_documents(
         roots: the files and folders that were read. An indexed document whose file lies in one of
             them and which is not among `documents` is removed.
         failed: files that could not be read; their indexed documents are kept as they are.
+        kept: documents that were not read, for their file is as it was: id -> hash.
         prune: remove also the documents of other places whose file is gone.
     Raises:
         DocumentError: two files that still exist claim one document id.
@@ -86,6 +89,7 @@ def sync_documents(
         indexed = _by_document(index.records())
         _check_claims(documents, indexed)
         stale = _sort_out(documents, indexed, report)
+        report.unchanged += _up_to_date_of(kept, indexed)
         known = read_known(index)
         chunker = SentenceChunker.for_model(model, index.info.chunking)
         for start in range(0, len(stale), GROUP):
@@ -107,7 +111,7 @@ def sync_documents(
             report.written_chunks += len(nodes)
             report.truncated_chunks += sum(n > model.max_tokens for n in model.count_tokens(texts))
         progress("index", len(stale), len(stale))
-        present = {document.node_id for document in documents}
+        present = {document.node_id for document in documents} | kept.keys()
         gone = _gone(indexed, present, roots, failed)
         lost = _lost(indexed, present | gone.keys())
         if prune:
@@ -180,6 +184,15 @@ def _sort_out(
         (report.changed if records else report.added).append(document.node_id)
         stale.append(document)
     return stale
+
+
+def _up_to_date_of(kept: Mapping[str, str], indexed: dict[str, list[ChunkRecord]]) -> list[str]:
+    """Those of the documents that the index holds as they are."""
+    return [
+        name
+        for name, digest in kept.items()
+        if name in indexed and _up_to_date(indexed[name], digest)
+    ]
 
 
 def _up_to_date(records: Sequence[ChunkRecord], digest: str) -> bool:
@@ -285,9 +298,10 @@ def is_in_step(
     *,
     roots: Sequence[Path],
     failed: Sequence[Path] = (),
+    kept: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
     """Whether `sync_documents` would neither write nor remove a chunk."""
     indexed = _by_document(index.records())
     stale = _sort_out(documents, indexed, SyncReport())
-    present = {document.node_id for document in documents}
+    present = {document.node_id for document in documents} | kept.keys()
     return not stale and not _gone(indexed, present, roots, failed)

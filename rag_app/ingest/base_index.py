@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import IndexBroken, IndexLocked, IndexMismatch, ModelError
+from rag_app.ingest.kept import documents_of
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ def keep_base_in_step(
     """
     from rag_app.index import is_in_step, sync_documents
 
-    base = _base_of(workspace.catalog, index)
+    base = base_of(workspace.catalog, index)
     if base is None:
         return []
     failed = [failure.path for failure in reading.failures]
-    if is_in_step(base, reading.documents, roots=roots, failed=failed):
+    kept = documents_of(reading.kept.values())
+    if is_in_step(base, reading.documents, roots=roots, failed=failed, kept=kept):
         return []
     try:
         sync_documents(
@@ -41,6 +43,7 @@ def keep_base_in_step(
             reading.documents,
             roots=roots,
             failed=failed,
+            kept=kept,
             model=workspace.open(base.name).model,
             cache=workspace.cache,
             progress=progress,
@@ -53,7 +56,7 @@ def keep_base_in_step(
     return []
 
 
-def _base_of(catalog: "Catalog", index: "VectorIndex") -> "VectorIndex | None":
+def base_of(catalog: "Catalog", index: "VectorIndex") -> "VectorIndex | None":
     """The untuned index of the tuned one in service; None for another, or where there is none."""
     info = index.info
     if info.model == info.base_model or catalog.in_service() != index.name:

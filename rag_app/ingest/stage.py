@@ -6,16 +6,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.chunks import WHOLE_PASSAGES, Chunking
+from rag_app.chunking import WHOLE_PASSAGES, Chunking
 from rag_app.documents import Columns
 from rag_app.errors import DocumentError, IndexMismatch
-from rag_app.ingest.base_index import keep_base_in_step
+from rag_app.ingest.base_index import base_of, keep_base_in_step
+from rag_app.ingest.kept import KeptFiles, documents_of
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
     from rag_app.documents import Failure, LeftOut, ReadResult
+    from rag_app.documents.reading import Keep
     from rag_app.index import (
         Catalog,
         IndexInfo,
@@ -130,17 +132,23 @@ def ingest(
     from rag_app.documents import read_documents
 
     started = time.monotonic()
-    reading = read_documents(
-        paths,
-        question_column=columns.question,
-        answer_column=columns.answer,
-        # What was indexed of a folder that is empty now is to go.
-        may_be_empty=True,
-        progress=progress,
-    )
-    report = ingest_reading(
+
+    def read(keep: "Keep") -> "ReadResult":
+        return read_documents(
+            paths,
+            question_column=columns.question,
+            answer_column=columns.answer,
+            # What was indexed of a folder that is empty now is to go.
+            may_be_empty=True,
+            keep=keep,
+            progress=progress,
+        )
+
+    material = _Material(workspace, read, columns)
+    material.read_for(_meant_index(workspace, options, index_name))
+    report = _ingest(
         workspace,
-        reading,
+        material,
         roots=paths,
         index_name=index_name,
         options=options,
@@ -170,26 +178,107 @@ def ingest_reading(
         roots: the files and folders that were read: what the index holds of them and is not among
             the documents is removed.
     """
+    material = _Material(workspace, lambda _: reading)
+    material.read_for(None)
+    return _ingest(
+        workspace,
+        material,
+        roots=roots,
+        index_name=index_name,
+        options=options,
+        use=use,
+        prune=prune,
+        progress=progress,
+        tell=tell,
+    )
+
+
+@dataclass
+class _Material:
+    """What is to be ingested, as it was read for one index.
+
+    Fields:
+        read: reads the documents of all files but those that are kept.
+        columns: of tables; None where nothing can be kept.
+        kept: what is known of the files; None until there is an index.
+    """
+
+    workspace: "Workspace"
+    read: "Callable[[Keep], ReadResult]"
+    columns: Columns | None = None
+    kept: KeptFiles | None = None
+    _reading: "ReadResult | None" = None
+
+    @property
+    def reading(self) -> "ReadResult":
+        """What was read."""
+        assert self._reading is not None  # noqa: S101 - read_for was called
+        return self._reading
+
+    def read_for(self, index: "VectorIndex | None") -> None:
+        """Read what this index does not hold already; nothing where that was done."""
+        if self._reading is not None and self._is_for(index):
+            return
+        before, self.kept = self.kept, self._kept_in(index)
+        if self._reading is None or before is not None:
+            # Of a new index nothing is kept.
+            keep = self.kept.keeps if self.kept else lambda _: None
+            self._reading = _without_overloaded(self.read(keep))
+
+    def save(self, roots: Sequence[Path]) -> None:
+        """Remember what was read."""
+        if self.kept is not None:
+            self.kept.save(self.reading, roots)
+
+    def _is_for(self, index: "VectorIndex | None") -> bool:
+        name = index.name if index else None
+        return self.columns is None or (self.kept is not None and self.kept.index == name)
+
+    def _kept_in(self, index: "VectorIndex | None") -> KeptFiles | None:
+        from rag_app.documents.states import reading_key
+
+        if index is None or self.columns is None:
+            return None
+        # What is kept must be in the base, too, which is kept in step.
+        base = base_of(self.workspace.catalog, index)
+        return KeptFiles([index, base] if base else [index], reading_key(self.columns))
+
+
+def _ingest(
+    workspace: "Workspace",
+    material: _Material,
+    *,
+    roots: Sequence[Path],
+    index_name: str | None,
+    options: IndexOptions,
+    use: bool,
+    prune: bool,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> IngestReport:
+    """As `ingest`, of what was read."""
     from rag_app.index import sync_documents
     from rag_app.retrieve.sentences.folder import keep_sentence_vectors
 
     started = time.monotonic()
-    reading = _without_overloaded(reading)
     catalog = workspace.catalog
     before = catalog.names()
-    texts = [document.text for document in reading.documents]
+    texts = [document.text for document in material.reading.documents]
     options, warnings = _fitting(workspace, options, index_name, texts)
     if options.dimensions is not None:
         options = replace(options, model=workspace.cut_model(options.model, options.dimensions))
 
     def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
         index, model = opened.index, opened.model
-        if index.name not in before and (reading.empty or not reading.documents):
+        material.read_for(index)
+        reading = material.reading
+        if index.name not in before and (reading.empty or not reading.has_documents):
             catalog.remove(index.name)
             raise DocumentError(_nothing_read(reading))
         _check_empty(reading.empty, index)
-        assumed = [] if index.name in before else _assumed(model)
-        for warning in (*_foreign_script(texts, model, known=warnings), *assumed):
+        # Of the few that were read, where most are kept, it would tell nothing.
+        foreign = [] if reading.kept else _foreign_script(texts, model, known=warnings)
+        for warning in (*foreign, *([] if index.name in before else _assumed(model))):
             warnings.append(warning)
             tell(warning)
         _serve_something(catalog, index.name)
@@ -198,6 +287,7 @@ def ingest_reading(
             reading.documents,
             roots=roots,
             failed=[failure.path for failure in reading.failures],
+            kept=documents_of(reading.kept.values()),
             model=model,
             cache=workspace.cache,
             prune=prune,
@@ -207,11 +297,12 @@ def ingest_reading(
     for warning in warnings:
         tell(warning)
     opened, sync = _sync_target(workspace, options, index_name, sync_into)
-    index, model = opened.index, opened.model
-    if not reading.documents and not sync.removed:
+    index, model, reading = opened.index, opened.model, material.reading
+    if not reading.has_documents and not sync.removed:
         raise DocumentError(_nothing_read(reading))
     warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
     keep_sentence_vectors(index, model, workspace.cache, progress=progress)
+    material.save(roots)
     if use:
         catalog.put_into_service(index.name)
     return IngestReport(
@@ -232,6 +323,17 @@ def ingest_reading(
             *_endless_questions(reading),
         ],
     )
+
+
+def _meant_index(
+    workspace: "Workspace", options: IndexOptions, index_name: str | None
+) -> "VectorIndex | None":
+    """The index that is meant, if it is there and known before documents are read."""
+    if options.dimensions is not None:
+        # Another model may be meant, whose name is known only when it is cut.
+        return None
+    name = _active_if_meant(workspace, options) if index_name is None else index_name
+    return workspace.catalog.open(name) if name in workspace.catalog.names() else None
 
 
 def _without_overloaded(reading: "ReadResult") -> "ReadResult":

@@ -42,6 +42,14 @@ class LanguageModelOptions:
         return self.kind == "endpoint" or (self.kind == "auto" and bool(self.base_url))
 
     @property
+    def may_answer(self) -> bool:
+        """Whether the model may be one that answers questions.
+
+        The local one that is taken because it is there only continues text.
+        """
+        return self.kind != "none" and (self.named or self.asks_endpoint)
+
+    @property
     def named(self) -> bool:
         """Whether one was asked for, rather than taken because it is there."""
         return self.kind != "auto" or self.model is not None

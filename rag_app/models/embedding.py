@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rag_app.errors import ModelError
 from rag_app.models.device import choose_device, has_bf16
 from rag_app.models.families import Family, Prompts, find_family
 from rag_app.models.folders import MODULES
+from rag_app.models.light import LightModel, read_light
 from rag_app.models.query_map import QUERY_MAP
 from rag_app.models.scripts import knows_script
 from rag_app.models.weights import find_model
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # Texts between two reports of progress.
 SLAB = 256
 BATCH_SIZE = 32
+# Texts that are embedded sooner without torch than torch is imported.
+FEW = 64
 # What the libraries raise on folders that hold something else, or half of what they should.
 UNLOADABLE: tuple[type[Exception], ...] = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError),
@@ -56,16 +59,24 @@ class EmbeddingModel:
         self.folder = folder
         self.device = device
         family = find_family(name)
-        saved = _saved_prompts(self.transformer)
+        # A device that was named is to be there, and to be used.
+        self._light = read_light(folder) if device in ("auto", "cpu") else None
+        saved = _saved_prompts((self._light or self.transformer).prompts)
         self.is_known = family is not None or saved is not None
         self.prompts = saved or (family or Family()).prompts
         self.temperature = (family or Family()).temperature
         _ = self.tokenizer  # without one, say so now
         self.has_query_map = (folder / QUERY_MAP).is_dir()
-        self.dimension = int(self.transformer.get_embedding_dimension() or 0)
+        self.dimension, self.full_dimension, self.max_tokens = self._sizes()
+
+    def _sizes(self) -> tuple[int, int, int]:
+        """Length of a vector, the same before it is cut, and tokens that are read of a text."""
+        if light := self._light:
+            return light.dimension, light.full_dimension, light.max_tokens
+        dimension = int(self.transformer.get_embedding_dimension() or 0)
         with self.transformer.truncate_embeddings(None):
-            self.full_dimension = int(self.transformer.get_embedding_dimension() or 0)
-        self.max_tokens = int(min(self.transformer.max_seq_length or 512, NO_LIMIT))
+            full = int(self.transformer.get_embedding_dimension() or 0)
+        return dimension, full, int(min(self.transformer.max_seq_length or 512, NO_LIMIT))
 
     @cached_property
     def transformer(self) -> "SentenceTransformer":
@@ -75,6 +86,8 @@ class EmbeddingModel:
     @cached_property
     def tokenizer(self) -> "Tokenizer":
         """Counts tokens and finds their places; loaded like the model itself."""
+        if self._light:
+            return self._light.load_tokenizer()
         return _tokenizer(self.transformer, self.folder)
 
     def unload(self) -> None:
@@ -84,6 +97,8 @@ class EmbeddingModel:
         """
         for part in ("transformer", "tokenizer"):
             self.__dict__.pop(part, None)
+        if self._light:
+            self._light.unload()
 
     @property
     def assumption(self) -> str | None:
@@ -138,7 +153,10 @@ class EmbeddingModel:
 
     def embed_queries(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """Embed questions: (n_texts, dimension) float32, unit length."""
-        return self._embed(texts, "query", self.prompts.query, "embed questions", progress)
+        task = ("query", self.prompts.query, "embed questions")
+        if light := self._light_for(texts):
+            return self._embed_lightly(light, texts, task, progress)
+        return self._embed(texts, *task, progress)
 
     def embed_passages(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """Embed passages: (n_texts, dimension) float32, unit length.
@@ -147,11 +165,14 @@ class EmbeddingModel:
         as fast, and within a cosine of .9999 of what float32 gives. For a single question the
         weights would take longer to convert than they save.
         """
+        task = ("document", self.prompts.passage, "embed passages")
+        if light := self._light_for(texts):
+            return self._embed_lightly(light, texts, task, progress)
         import torch
 
         device = choose_device(self.device)
         with torch.autocast(device, torch.bfloat16, enabled=has_bf16(device)):
-            return self._embed(texts, "document", self.prompts.passage, "embed passages", progress)
+            return self._embed(texts, *task, progress)
 
     def encode_plain(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """What plain `encode` gives: no prompt, no map on questions; (n_texts, dimension)."""
@@ -183,13 +204,37 @@ class EmbeddingModel:
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
-            if not are_unit(vectors[rows]):
-                raise ModelError(
-                    f"{self.name} gives vectors with no length or with numbers that are none "
-                    f"(NaN); its weights in {self.folder} are damaged: save them again, or name "
-                    "another with --model"
-                )
+            self._checked(vectors[rows])
             progress(step, min(start + SLAB, len(order)), len(order))
+        return vectors
+
+    def _light_for(self, texts: Sequence[str]) -> LightModel | None:
+        """What embeds so few texts before torch is imported; None where it is, or has more to do.
+
+        Training changes the weights of `transformer`, so who has loaded it sees these.
+        """
+        return self._light if len(texts) <= FEW and "transformer" not in self.__dict__ else None
+
+    def _embed_lightly(
+        self,
+        light: LightModel,
+        texts: Sequence[str],
+        task: tuple[str, str, str],
+        progress: Progress,
+    ) -> Vectors:
+        name, prompt, step = task
+        vectors = self._checked(light.encode(texts, prompt=prompt, task=name))
+        progress(step, len(texts), len(texts))
+        return vectors
+
+    def _checked(self, vectors: Vectors) -> Vectors:
+        """The vectors, if they are some."""
+        if not are_unit(vectors):
+            raise ModelError(
+                f"{self.name} gives vectors with no length or with numbers that are none "
+                f"(NaN); its weights in {self.folder} are damaged: save them again, or name "
+                "another with --model"
+            )
         return vectors
 
 
@@ -243,8 +288,8 @@ def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
         ) from error
 
 
-def _saved_prompts(transformer: "SentenceTransformer") -> Prompts | None:
-    saved: dict[str, Any] = transformer.prompts or {}
+def _saved_prompts(saved: Mapping[str, str] | None) -> Prompts | None:
+    saved = saved or {}
     query = saved.get("query") or ""
     passage = saved.get("passage") or saved.get("document") or ""
     return Prompts(query, passage) if query or passage else None

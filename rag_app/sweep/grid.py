@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import Chunking
+from rag_app.chunking import Chunking
 from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
 
-    from rag_app.chunks import Chunking
+    from rag_app.chunking import Chunking
     from rag_app.index import ChunkRecord, VectorIndex
 
 

@@ -1,0 +1,443 @@
+"""kill -9 at random moments, and damaged files: what is left, and whether the next run completes.
+
+    python eval/benchmarks/crash_matrix.py [--rounds 20] [--seconds 600] [--publish]
+
+A round copies a storage folder, starts a command in a process of its own and kills that at a random
+moment of the time that the command takes. Then a question is asked (it must be answered from texts
+of before or after, or be refused with exit 2), the command is run again, and ids, texts, metadata
+and vectors are compared with those of a run that nobody killed. `--publish` writes
+docs/reliability.md. Processes are forked from one that has imported the libraries, so that the
+moments fall into the work and not into imports. Needs a system that forks.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from corpora import write_results
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = 60
+PAGE = ROOT / "docs" / "reliability.md"
+# A command that is not killed, at the longest.
+PATIENCE_SECONDS = 300.0
+QUESTION = ("query", "-q", "how long do refunds of order 7 take", "--llm", "none", "--json")
+
+# Of each chunk by its id: text, metadata, vector.
+State = dict[str, list[Any]]
+
+
+@dataclass
+class Row:
+    """What came of the rounds of one command, or of one kind of damage."""
+
+    what: str
+    rounds: int = 0
+    killed: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command on a storage folder.
+
+    Fields:
+        start: the folder to copy.
+        arguments: of the command.
+        result: what of a storage folder is compared.
+        prepare: puts the documents into the state that the command finds.
+        weight: rounds of this case for each that was asked for.
+    """
+
+    what: str
+    start: Path
+    arguments: tuple[str, ...]
+    result: "Callable[[Path], Any]"
+    prepare: Callable[[], None] = lambda: None
+    weight: float = 1.0
+
+
+def main() -> None:
+    """Run all rows, print them, write the JSON, and the page if it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--publish", action="store_true")
+    arguments = parser.parse_args()
+    rows = run_matrix(arguments.rounds, seconds=arguments.seconds, seed=arguments.seed)
+    values = {"seed": arguments.seed, "rows": [vars(row) for row in rows]}
+    write_results("crash_matrix", values)
+    if arguments.publish:
+        PAGE.write_text(page(values), "utf-8")
+
+
+def run_matrix(rounds: int, *, seconds: float, seed: int = 0, tuned: bool = True) -> list[Row]:
+    """All rows, in turns, until the rounds are done or the time is over."""
+    preload()
+    draw = random.Random(seed)  # noqa: S311
+    until = time.monotonic() + seconds
+    with TemporaryDirectory() as name:
+        place = Place(Path(name))
+        cases = place.cases(tuned=tuned)
+        rows = {case.what: Row(case.what) for case in cases}
+        expected = {case.what: undisturbed(case, place) for case in cases}
+        for number in range(rounds):
+            for case in cases:
+                if time.monotonic() > until or number >= rounds * case.weight:
+                    continue
+                one_round(case, place, expected[case.what], rows[case.what], draw)
+        damaged = [damage(kind, place) for kind in DAMAGES]
+    for row in [*rows.values(), *damaged]:
+        print(json.dumps(vars(row)), flush=True)
+    return [*rows.values(), *damaged]
+
+
+class Place:
+    """Documents, a tiny model, and the storage folders that rounds begin with."""
+
+    def __init__(self, folder: Path) -> None:
+        sys.path.insert(0, str(ROOT / "tests"))
+        from tiny import make_tiny_model
+
+        self.folder = folder
+        self.docs = folder / "docs"
+        self.base = folder / "base"
+        self.two = folder / "two"
+        self.empty = folder / "empty"
+        self.work = folder / "work"
+        self.empty.mkdir()
+        self.model = folder / "tiny"
+        in_child(lambda: make_tiny_model(self.model) and 0)
+        self.before()
+        must(self.ingest, self.base)
+        shutil.copytree(self.base, self.two)
+        must(("ingest", str(self.docs), "--chunk-size", "16", "--chunk-overlap", "0"), self.two)
+
+    @property
+    def ingest(self) -> tuple[str, ...]:
+        """The command that most rows are about."""
+        return (
+            "ingest",
+            str(self.docs),
+            "--model",
+            str(self.model),
+            "--chunk-size",
+            "32",
+            "--chunk-overlap",
+            "0",
+        )
+
+    def before(self) -> None:
+        """The documents as they are indexed at the beginning."""
+        self._write(dict.fromkeys(range(DOCUMENTS), "five"))
+
+    def after(self) -> None:
+        """Some changed, some gone, some new."""
+        words = {n: "nine" if n % 3 == 0 else "five" for n in range(10, DOCUMENTS + 10)}
+        self._write(words)
+
+    def moved(self) -> None:
+        """Half of the documents are gone, and one is elsewhere."""
+        self._write(dict.fromkeys(range(DOCUMENTS // 2), "five"))
+
+    def _write(self, days: dict[int, str]) -> None:
+        shutil.rmtree(self.docs, ignore_errors=True)
+        self.docs.mkdir()
+        for number, word in days.items():
+            text = f"Refunds of order {number} take {word} days. " * 4
+            (self.docs / f"f{number}.txt").write_text(f"{text}\n\nWrite to office {number}.\n")
+
+    def cases(self, *, tuned: bool) -> list[Case]:
+        """The rows."""
+        other = next(n for n in names(self.two) if n not in names(self.base))
+        last = str(self.docs / "f0.txt")
+        prune = (
+            "ingest",
+            last,
+            "--model",
+            str(self.model),
+            "--chunk-size",
+            "32",
+            "--chunk-overlap",
+            "0",
+            "--prune",
+        )
+        questions = ("questions", "--llm", "none", "--per-chunk", "1")
+        switched = self.folder / "switched"
+        shutil.copytree(self.two, switched)
+        must(("index", "use", other), switched)
+        found = [
+            Case("ingest fresh", self.empty, self.ingest, contents, self.before),
+            Case("ingest changed", self.base, self.ingest, contents, self.after),
+            Case("ingest --prune", self.base, prune, contents, self.moved),
+            Case("index use", self.two, ("index", "use", other), served, self.before),
+            Case("index rollback", switched, ("index", "rollback"), served, self.before),
+            Case("questions --llm none", self.base, questions, written, self.before),
+        ]
+        if tuned:
+            adapter = ("finetune", "--llm", "none", "--method", "adapter", "--epochs", "1")
+            what = "finetune --method adapter"
+            found.append(Case(what, self.base, adapter, contents, self.before, weight=0.1))
+        return found
+
+
+def one_round(
+    case: Case, place: Place, expected: tuple[Any, float], row: Row, draw: random.Random
+) -> None:
+    """Kill a command, ask, run it again, compare."""
+    shutil.rmtree(place.work, ignore_errors=True)
+    shutil.copytree(case.start, place.work)
+    case.prepare()
+    result, seconds = expected
+    status = run(case.arguments, place.work, kill_after=draw.uniform(0, seconds))
+    row.rounds += 1
+    row.killed += status == -signal.SIGKILL
+    number = f"round {row.rounds}"
+    asked = run(QUESTION, place.work)
+    if asked not in (0, 2):
+        row.failures.append(f"{number}: a question after it ended with {asked}")
+    # A switch that was made is not made twice: rolling back again would go further.
+    done = case.what == "index rollback" and same(case.result(place.work), result)
+    if not done and (again := run(case.arguments, place.work)) not in (0,):
+        row.failures.append(f"{number}: the next run ended with {again}: {said(place.work)}")
+    elif not same(case.result(place.work), result):
+        row.failures.append(f"{number}: another result than that of an undisturbed run")
+
+
+def undisturbed(case: Case, place: Place) -> tuple[Any, float]:
+    """What the command leaves, and how long it takes."""
+    shutil.rmtree(place.work, ignore_errors=True)
+    shutil.copytree(case.start, place.work)
+    case.prepare()
+    started = time.monotonic()
+    must(case.arguments, place.work)
+    seconds = time.monotonic() - started
+    return case.result(place.work), seconds
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"\0garbage" * 50)
+
+
+def _each(pattern: str, spoil: Callable[[Path], None]) -> Callable[[Path], None]:
+    def spoil_all(storage: Path) -> None:
+        for path in list(storage.glob(pattern)):
+            spoil(path)
+
+    return spoil_all
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "truncated SQLite": _each("indexes/*/chroma/chroma.sqlite3", _truncate),
+    "missing HNSW folder": _each("indexes/*/chroma/*-*-*-*-*", shutil.rmtree),
+    "corrupted pointer": _each("active.json", _garbage),
+    "corrupted vector cache": _each("cache/vectors.sqlite", _garbage),
+    "corrupted records.json": _each("indexes/*/records.json", _garbage),
+    "corrupted files.json": _each("indexes/*/files.json", _garbage),
+}
+
+
+def damage(kind: str, place: Place) -> Row:
+    """Damage a file, ask, follow the mend, compare."""
+    row = Row(kind, rounds=1)
+    shutil.rmtree(place.work, ignore_errors=True)
+    shutil.copytree(place.base, place.work)
+    place.before()
+    expected, [name] = contents(place.base), names(place.base)
+    DAMAGES[kind](place.work)
+    asked = run(QUESTION, place.work)
+    if asked not in (0, 2):
+        row.failures.append(f"a question ended with {asked}: {said(place.work)}")
+    if asked == 2:
+        # As the message says, whichever of these it names.
+        run(("index", "repair", name), place.work)
+        run(("index", "use", name), place.work)
+    if (again := run(place.ingest, place.work)) != 0:
+        row.failures.append(f"the next ingest ended with {again}: {said(place.work)}")
+    elif not same(contents(place.work), expected):
+        row.failures.append("another result than that of an undamaged storage")
+    return row
+
+
+def names(storage: Path) -> list[str]:
+    """The indexes of a folder."""
+    return sorted(path.parent.name for path in (storage / "indexes").glob("*/chroma"))
+
+
+def contents(storage: Path) -> State:
+    """Id -> text, metadata and vector, of the index in service."""
+
+    def read() -> State:
+        from rag_app.index import Workspace
+
+        passages = Workspace(storage).catalog.open().passages()
+        return {
+            node.node_id: [node.text, json.dumps(node.metadata, sort_keys=True), v.tolist()]
+            for node, v in zip(passages.nodes, passages.vectors, strict=True)
+        }
+
+    found: State = in_child(read)
+    return found
+
+
+def served(storage: Path) -> Any:
+    """What is in service."""
+    return json.loads((storage / "active.json").read_text())["active"], sorted(contents(storage))
+
+
+def written(storage: Path) -> list[str]:
+    """The questions that were written."""
+    lines = [
+        line
+        for path in storage.glob("questions/**/*.jsonl")
+        for line in path.read_text().split("\n")
+    ]
+    return sorted(line for line in lines if line)
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Whether two results are equal; vectors to 1e-3, as bfloat16 gives them."""
+    if not isinstance(found, dict):
+        return bool(found == expected)
+    if found.keys() != expected.keys():
+        return False
+    texts = all(found[key][:2] == expected[key][:2] for key in found)
+    near = all(np.allclose(found[key][2], expected[key][2], atol=1e-3) for key in found)
+    return texts and near
+
+
+def must(arguments: tuple[str, ...], storage: Path) -> None:
+    """Run a command that has to succeed."""
+    if status := run(arguments, storage):
+        raise SystemExit(f"{' '.join(arguments)} ended with {status}: {said(storage)}")
+
+
+def run(arguments: tuple[str, ...], storage: Path, *, kill_after: float | None = None) -> int:
+    """Exit status of a command; -9 where it was killed."""
+    child = os.fork()
+    if child == 0:
+        _be_command(arguments, storage)
+    until = time.monotonic() + (PATIENCE_SECONDS if kill_after is None else kill_after)
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= until:
+            os.kill(child, signal.SIGKILL)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        time.sleep(0.002)
+
+
+def _be_command(arguments: tuple[str, ...], storage: Path) -> None:
+    """Be the command line, in a child; does not return."""
+    status = 1
+    with suppress(BaseException):
+        log = os.open(_log(storage), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.argv = ["rag-app", *arguments, "--storage", str(storage)]
+        try:
+            from rag_app.cli import main as command
+
+            command()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(bool(end.code))
+        except BaseException:  # noqa: BLE001 - the child ends here
+            import traceback
+
+            traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def _log(storage: Path) -> Path:
+    return storage.with_name(f"{storage.name}.log")
+
+
+def said(storage: Path) -> str:
+    """The last line that a command printed."""
+    lines = _log(storage).read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1][:300] if lines else ""
+
+
+def in_child(function: Callable[[], Any]) -> Any:
+    """What a function returns in a process of its own."""
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(receiver)
+        status = 1
+        try:
+            with os.fdopen(sender, "w") as file:
+                json.dump(function(), file)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(sender)
+    with os.fdopen(receiver) as file:
+        text = file.read()
+    os.waitpid(child, 0)
+    return json.loads(text) if text else None
+
+
+def preload() -> None:
+    """Import, before any fork, what the commands import; nothing that starts threads."""
+    from rag_app.environment import prepare_environment
+    from rag_app.lazy_packages import make_lazy
+
+    prepare_environment()
+    make_lazy()
+    import rag_app.cli.app
+    import rag_app.index.catalog
+    import rag_app.ingest.stage
+    import rag_app.query.session
+    import rag_app.questions.generate  # noqa: F401
+
+
+def page(values: dict[str, Any]) -> str:
+    """docs/reliability.md."""
+    lines = [
+        "# Reliability",
+        "",
+        "What is left when a command is killed in the middle (`kill -9`), or a file is damaged.",
+        "Made by `python eval/benchmarks/crash_matrix.py --publish`, which says what a round is.",
+        "",
+        "| what | rounds | killed in the middle | not as an undisturbed run |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['what']} | {row['rounds']} | {row['killed']} | {len(row['failures'])} |"
+        for row in values["rows"]
+    ]
+    failures = [f"- {row['what']}: {text}" for row in values["rows"] for text in row["failures"]]
+    if failures:
+        lines += ["", "What failed:", "", *failures]
+    lines += [
+        "",
+        "After each round a question is asked (it must be answered, or be refused with one",
+        "message), the command is run again, and ids, texts, metadata and vectors of the index in",
+        "service are compared. Of damaged files the mend that the message names is followed first.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

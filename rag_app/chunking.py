@@ -1,0 +1,44 @@
+"""How documents are to be cut: the settings, which need no library."""
+
+from dataclasses import dataclass
+
+from rag_app.errors import ConfigError
+from rag_app.text.sentences import SENTENCE_SPLITTERS
+
+SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How documents are cut. Sizes are tokens as the model sees them, prompt and marks included."""
+
+    chunk_size: int = 256
+    chunk_overlap: int = 32
+    sentences: str = "rules"
+
+    def check(self) -> None:
+        """Refuse sizes that no index can have.
+
+        Raises:
+            ConfigError: a size out of range, an overlap of more than half of it, or an unknown way
+                to find sentences.
+        """
+        if not SMALLEST_CHUNK <= self.chunk_size <= LARGEST_CHUNK:
+            raise ConfigError(
+                f"chunk_size is {self.chunk_size}; it takes {SMALLEST_CHUNK} to {LARGEST_CHUNK} "
+                "tokens"
+            )
+        if self.chunk_overlap < 0:
+            raise ConfigError(f"chunk_overlap is {self.chunk_overlap}; it takes 0 or more tokens")
+        if self.chunk_overlap * 2 > self.chunk_size:
+            raise ConfigError(
+                f"chunk_overlap is {self.chunk_overlap}, more than half of chunk_size "
+                f"{self.chunk_size}; name a smaller --chunk-overlap"
+            )
+        if self.sentences not in SENTENCE_SPLITTERS:
+            known = ", ".join(SENTENCE_SPLITTERS)
+            raise ConfigError(f"sentences is {self.sentences!r}; it takes one of: {known}")
+
+
+# Of documents that are passages already.
+WHOLE_PASSAGES = Chunking(chunk_size=1_000_000, chunk_overlap=0)

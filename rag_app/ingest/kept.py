@@ -1,0 +1,141 @@
+"""Which files an index holds as they are, so that an ingest need not read them.
+
+`files.json` beside an index says of each file what it was when it was read, and which documents it
+gave. It only saves work: a document counts as there when the index's own chunks say so, and what
+the file does not tell, or tells wrongly, is read.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.disk import write_whole
+from rag_app.documents.left_out import LeftOut
+from rag_app.documents.states import FileState, KeptFile
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import Document
+
+    from rag_app.documents import ReadResult, Source
+    from rag_app.index import VectorIndex
+
+FILES = "files.json"
+
+
+class KeptFiles:
+    """What is known of the files of an index, under one reading key.
+
+    Arguments:
+        indexes: that must hold the documents of a file for it to be kept; the first has the record.
+        key: as `reading_key` makes it.
+    """
+
+    def __init__(self, indexes: "Sequence[VectorIndex]", key: str) -> None:
+        self.index = indexes[0].name
+        self._path = indexes[0].folder / FILES
+        self._key = key
+        self._indexes = indexes
+        self._known = _load(self._path, key)
+        self._hashes: list[dict[str, str]] | None = None
+
+    def keeps(self, source: "Source") -> KeptFile | None:
+        """What is known of a file that need not be read; None if it must be."""
+        known = self._known.get(str(source.path))
+        if known is None or known.state is None or known.id != source.id:
+            return None
+        there = self._holds(known.documents) and known.state.is_of(source.path)
+        return known if there else None
+
+    def save(self, reading: "ReadResult", roots: Sequence[Path]) -> None:
+        """Remember what was read, and forget what is gone below the roots."""
+        from rag_app.chunks import document_hash
+
+        texts: dict[str, dict[str, str]] = defaultdict(dict)
+        for document in reading.documents:
+            texts[_path(document)][document.node_id] = document_hash(document)
+        tops = [root.absolute() for root in roots]
+        kept = {
+            path: one
+            for path, one in self._known.items()
+            if not any(Path(path).is_relative_to(top) for top in tops)
+        }
+        for path, one in {**reading.kept, **reading.read}.items():
+            documents = one.documents or texts.get(str(path))
+            if documents and one.state:
+                kept[str(path)] = replace(one, documents=documents)
+        if kept == self._known:
+            return
+        # It only saves work.
+        with suppress(OSError):
+            write_whole(self._path, _dump(self._key, kept))
+
+    def _holds(self, documents: Mapping[str, str]) -> bool:
+        if self._hashes is None:
+            self._hashes = [whole_documents(index) for index in self._indexes]
+        return all(
+            hashes.get(name) == digest
+            for hashes in self._hashes
+            for name, digest in documents.items()
+        )
+
+
+def whole_documents(index: "VectorIndex") -> dict[str, str]:
+    """Document id -> hash, of those whose chunks are all there and of one hash."""
+    counts: dict[str, int] = defaultdict(int)
+    hashes: dict[str, set[str]] = defaultdict(set)
+    wanted: dict[str, int] = {}
+    for record in index.records():
+        counts[record.document_id] += 1
+        hashes[record.document_id].add(record.document_hash)
+        wanted[record.document_id] = record.chunk_count
+    return {
+        name: next(iter(found))
+        for name, found in hashes.items()
+        if len(found) == 1 and counts[name] == wanted[name]
+    }
+
+
+def _path(document: "Document") -> str:
+    return str(document.metadata.get("path", ""))
+
+
+def _load(path: Path, key: str) -> dict[str, KeptFile]:
+    """What the file says; nothing where it is damaged, or of another key."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if known["key"] != key:
+            return {}
+        return {name: _kept_file(*values) for name, values in known["files"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _kept_file(
+    name: str, state: list[Any], documents: dict[str, str], merged: int, left_out: list[Any]
+) -> KeptFile:
+    return KeptFile(
+        name, FileState(*state), documents, merged, [LeftOut(**one) for one in left_out]
+    )
+
+
+def _dump(key: str, kept: Mapping[str, KeptFile]) -> str:
+    files = {
+        path: [
+            one.id,
+            [getattr(one.state, name) for name in FileState.__slots__],
+            one.documents,
+            one.merged,
+            [asdict(left) for left in one.left_out],
+        ]
+        for path, one in kept.items()
+    }
+    return json.dumps({"key": key, "files": files}, ensure_ascii=False)
+
+
+def documents_of(kept: "Collection[KeptFile]") -> dict[str, str]:
+    """Document id -> hash, of all these files."""
+    return {name: digest for one in kept for name, digest in one.documents.items()}
