@@ -39,6 +39,7 @@ ORDER = (
     "ingest",
     "answer",
     "query",
+    "serve",
     "api",
     "cli",
 )
@@ -186,6 +187,8 @@ COMMANDS = (
     "evaluate",
     "sweep",
     "query",
+    "serve",
+    "mcp",
     "doctor",
     "index",
     "index list",

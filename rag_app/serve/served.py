@@ -1,0 +1,173 @@
+"""One open index that many threads ask."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from rag_app.chunks import TABLE_HEADER
+from rag_app.documents.content import NUMBER_SUFFIX
+from rag_app.errors import RequestError
+from rag_app.retrieve import Searched, Trace, build_retriever
+from rag_app.retrieve.context import LargerContext
+from rag_app.retrieve.filters.where import INTERNAL
+from rag_app.retrieve.weak import nearest_cosine, unrelated_cosine
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import NodeWithScore, TextNode
+
+    from rag_app.index import IndexModel, OpenIndex, Workspace
+    from rag_app.retrieve import RetrievalOptions, Tools
+    from rag_app.retrieve.pipeline import Pipeline
+    from rag_app.serve.asked import InputType
+    from rag_app.vectors import Vectors
+
+T = TypeVar("T")
+
+# Retrievers that are kept, by their options: a cross-encoder is not loaded for each question.
+MOST_RETRIEVERS = 16
+# Values of a metadata key that are offered, and chunks that are read for them.
+MOST_VALUES = 30
+MOST_CHUNKS_READ = 20_000
+# Of the metadata, what filters are not offered for: each document or chunk has its own.
+_UNOFFERED = INTERNAL | {"document_id", "path", "title", TABLE_HEADER}
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The passages of a question, best first, and how they were found."""
+
+    passages: "list[NodeWithScore]"
+    trace: Trace
+    weak_match: tuple[float, float] | None
+
+
+class ServedIndex:
+    """An index, its model and its retrievers; one thread at a time asks them.
+
+    Neither tokenizers nor stemmers may be shared by two threads, and more threads would not make
+    the processor faster.
+    """
+
+    def __init__(self, workspace: "Workspace", opened: "OpenIndex[IndexModel]") -> None:
+        self.index = opened.index
+        self.model = opened.model
+        self._searched = Searched(self.index, self.model, cache=workspace.cache)
+        self._retrievers: OrderedDict[object, Pipeline] = OrderedDict()
+        self._kept: dict[str, tuple[int, Any]] = {}
+        self._guard = RLock()
+
+    def find(
+        self, question: str, options: "RetrievalOptions", *, top_k: int, tools: "Tools"
+    ) -> Hits:
+        """Retrieve.
+
+        Raises:
+            ConfigError, ModelError: the options cannot be followed.
+            IndexMissing, IndexMismatch, IndexBroken: the index is not there any more.
+        """
+        trace = Trace(question)
+        with self._guard:
+            [passages] = self._retriever(options, top_k, tools).rank([trace])
+            return Hits(passages, trace, self._weak_match(trace))
+
+    def evidence(self, question: str, texts: Sequence[str]) -> list[tuple[int, int]]:
+        """Where in each text the sentence stands that is nearest to the question."""
+        from rag_app.answer.evidence import nearest_sentences
+
+        with self._guard:
+            return [one.nearest for one in nearest_sentences(question, texts, self.model)]
+
+    def embed(self, texts: Sequence[str], input_type: "InputType") -> "Vectors":
+        """Vectors as they were judged, the map on questions included: (n_texts, dimension)."""
+        with self._guard:
+            if input_type == "query":
+                return self.model.embed_queries(texts)
+            return self.model.embed_passages(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Tokens of these texts together, prompts included."""
+        with self._guard:
+            return sum(self.model.count_tokens(texts))
+
+    def passage(self, chunk: str) -> "TextNode":
+        """A passage by its chunk's id.
+
+        Raises:
+            RequestError: the index has none by this id.
+        """
+        with self._guard:
+            self.index.refresh()
+            found = self.index.get_nodes([chunk])
+        if not found:
+            raise RequestError(
+                f"index {self.index.name!r} has no chunk {chunk!r} any more; retrieve again"
+            )
+        return found[0]
+
+    def around(self, chunk: str, size: int) -> "TextNode":
+        """A passage with so many chunks of its document before and after it.
+
+        Raises:
+            RequestError: the index has none by this id.
+        """
+        from llama_index.core.schema import NodeWithScore
+
+        node = self.passage(chunk)
+        with self._guard:
+            larger = LargerContext("window", size=size, top_k=1, chunks_of=self.index.chunks_of)
+            [hit] = larger.postprocess_nodes([NodeWithScore(node=node, score=1.0)])
+        return cast("TextNode", hit.node)
+
+    def count(self) -> int:
+        """Chunks now."""
+        with self._guard:
+            self.index.refresh()
+            return self.index.count()
+
+    def filters(self) -> dict[str, list[str]]:
+        """Metadata keys, each with its values where they are few."""
+        with self._guard:
+            self.index.refresh()
+            return self._now("filters", self._filters)
+
+    def _filters(self) -> dict[str, list[str]]:
+        known = sorted(self._searched.known)
+        keys = [k for k in known if k not in _UNOFFERED and not k.endswith(NUMBER_SUFFIX)]
+        found: dict[str, set[str]] = {key: set() for key in keys}
+        for node in islice(self.index.nodes(), MOST_CHUNKS_READ):
+            for key in keys:
+                value = node.metadata.get(key)
+                if isinstance(value, str) and len(found[key]) <= MOST_VALUES:
+                    found[key].add(value)
+        return {
+            key: sorted(values) if len(values) <= MOST_VALUES else []
+            for key, values in found.items()
+        }
+
+    def _retriever(self, options: "RetrievalOptions", top_k: int, tools: "Tools") -> "Pipeline":
+        key = (options, top_k, tools.today)
+        if key not in self._retrievers:
+            self._retrievers[key] = build_retriever(
+                self._searched, options, top_k=top_k, tools=tools
+            )
+        self._retrievers.move_to_end(key)
+        if len(self._retrievers) > MOST_RETRIEVERS:
+            self._retrievers.popitem(last=False)
+        return self._retrievers[key]
+
+    def _weak_match(self, trace: Trace) -> tuple[float, float] | None:
+        nearest = nearest_cosine(trace)
+        if nearest is None:
+            return None
+        unrelated = self._now("unrelated", lambda: unrelated_cosine(self.index))
+        return None if unrelated is None or nearest >= unrelated else (nearest, unrelated)
+
+    def _now(self, name: str, make: Callable[[], T]) -> T:
+        """What is made of the index once for each of its generations."""
+        generation = self.index.generation
+        if self._kept.get(name, (None,))[0] != generation:
+            self._kept[name] = (generation, make())
+        return cast("T", self._kept[name][1])
