@@ -5,10 +5,21 @@ from typing import Annotated
 
 import typer
 
-from rag_app.cli import doctor, evaluate, finetune, index, ingest, query, questions, serve, sweep
+from rag_app.cli import (
+    doctor,
+    evaluate,
+    finetune,
+    index,
+    ingest,
+    mcp,
+    query,
+    questions,
+    serve,
+    sweep,
+)
 from rag_app.cli.usage import ReportingGroup
 
-STAGES = (ingest, questions, finetune, evaluate, sweep, query, serve, doctor)
+STAGES = (ingest, questions, finetune, evaluate, sweep, query, serve, mcp, doctor)
 
 
 def build_app() -> typer.Typer:
