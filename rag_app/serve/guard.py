@@ -17,7 +17,6 @@ from rag_app.serve.metrics import Metrics
 from rag_app.serve.problems import Refusal
 
 JSON = "application/json"
-SENDING = ("POST", "PUT", "PATCH")
 # What every response says; the page says more of its own script.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -36,11 +35,13 @@ class Access:
     Fields:
         token: what requests send as `Authorization: Bearer TOKEN`; None: nobody is asked for it.
         open_paths: those that need no token.
+        json_paths: those that are sent JSON.
         known_paths: by which requests are counted.
     """
 
     token: str | None = field(default=None, repr=False)
     open_paths: frozenset[str] = frozenset()
+    json_paths: frozenset[str] = frozenset()
     known_paths: frozenset[str] = frozenset()
 
 
@@ -119,8 +120,8 @@ class Guard:
             )
         self._check_who(scope, headers)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_known = scope["path"] in self._access.known_paths
-        if is_known and scope["method"] in SENDING and kind != JSON:
+        takes_json = scope["method"] == "POST" and scope["path"] in self._access.json_paths
+        if takes_json and kind != JSON:
             raise Refusal(415, f"send the body as Content-Type: {JSON}", "UnsupportedMediaType")
 
     def _check_who(self, scope: Scope, headers: Headers) -> None:

@@ -90,7 +90,8 @@ def build_mcp_site(
         # The guard looks at the Host, and where there is a token any will do.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return Guard(app, Access(token, known_paths=frozenset({PATH})), limits=limits)
+    paths = frozenset({PATH})
+    return Guard(app, Access(token, json_paths=paths, known_paths=paths), limits=limits)
 
 
 def _told(do: Callable[[], T]) -> T:

@@ -20,6 +20,12 @@ _PROBLEMS = {
     429: "Too many requests; Retry-After says when to go on.",
     503: "The index or the language model cannot be asked now.",
 }
+# One server-sent event; its data are JSON, but for the last one of OpenAI's, which is [DONE].
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
 _WITH_BODY = {413, 415, 422}
 
 
@@ -87,7 +93,7 @@ def _content(route: Route) -> dict[str, Any]:
         return {route.response: {}}
     content: dict[str, Any] = {"application/json": {"schema": _reference(route.response)}}
     if route.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": _EVENT}
     return content
 
 

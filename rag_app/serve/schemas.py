@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from rag_app.text.asked import LONGEST_QUESTION
 
@@ -13,6 +13,14 @@ MOST_PASSAGES = 100
 
 # A letter or a digit: what is nothing but signs asks nothing.
 _SAYS_SOMETHING = r"[\p{L}\p{N}]"
+
+
+def _whole(value: Any) -> Any:
+    """To JSON 5.0 is the number 5; to Python it is another type."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_whole)
 QuestionText = Annotated[
     str, Field(min_length=1, max_length=LONGEST_QUESTION, pattern=_SAYS_SOMETHING)
 ]
@@ -45,7 +53,7 @@ class RetrieveRequest(Request):
     """A question, and how its passages are to be found."""
 
     question: QuestionText
-    k: Annotated[int, Field(ge=1, le=MOST_PASSAGES)] | None = None
+    k: Annotated[int, Field(ge=1, le=MOST_PASSAGES), _WHOLE] | None = None
     where: Annotated[
         Annotated[str, Field(min_length=1, max_length=2000)] | None,
         Field(description='Metadata filter: "category = billing and date >= 2023-06".'),
@@ -79,7 +87,7 @@ class OpenRequest(Request):
     """A passage by its chunk's id, and how many chunks around it."""
 
     chunk: Name
-    around: Annotated[int, Field(ge=1, le=20)] = 2
+    around: Annotated[int, Field(ge=1, le=20), _WHOLE] = 2
     index: IndexName = None
 
 
@@ -92,7 +100,7 @@ class EmbeddingsRequest(OpenAIRequest):
     ] = None
     input_type: Literal["query", "passage"] = "passage"
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=100_000), _WHOLE] | None = None
 
 
 class ContentPart(OpenAIRequest):

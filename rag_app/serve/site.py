@@ -4,8 +4,9 @@ import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,11 @@ class Site:
     asking: Executor = field(default_factory=lambda: ThreadPoolExecutor(ASKING, "asking"))
     answering: Executor = field(default_factory=lambda: ThreadPoolExecutor(ANSWERING, "answering"))
 
+    def close(self) -> None:
+        """Let go of the threads; what waits for one is dropped."""
+        for executor in (self.asking, self.answering):
+            executor.shutdown(wait=False, cancel_futures=True)
+
 
 def build_site(
     service: "Service", *, token: str | None = None, limits: Limits | None = None
@@ -61,13 +67,22 @@ def build_site(
     routes = [
         StarletteRoute(one.path, _endpoint(one, site), methods=[one.method]) for one in ROUTES
     ]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        site.close()
+
     app = Starlette(
-        routes=[page, *routes], exception_handlers={HTTPException: _told, Exception: _told}
+        routes=[page, *routes],
+        exception_handlers={HTTPException: _told, Exception: _told},
+        lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     access = Access(
         token,
         open_paths=frozenset({"/", *(one.path for one in ROUTES if one.public)}),
+        json_paths=frozenset(one.path for one in ROUTES if one.request is not None),
         known_paths=frozenset({"/", *(one.path for one in ROUTES)}),
     )
     return Guard(app, access, limits=limits, metrics=site.metrics)
