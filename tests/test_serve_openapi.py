@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI description allows is answered as it says, and what it forbids is refused."""
+"""Whatever the OpenAPI description allows is answered as it says; what it forbids is refused."""
 
 import subprocess
 import sys
@@ -56,6 +56,8 @@ def test_every_route_is_described() -> None:
     paths = {(method.upper(), path) for path, one in described["paths"].items() for method in one}
     assert paths == {(route.method, route.path) for route in ROUTES}
     public = [
-        path for path, one in described["paths"].items() if "security" not in next(iter(one.values()))
+        path
+        for path, one in described["paths"].items()
+        if "security" not in next(iter(one.values()))
     ]
     assert public == ["/health", "/openapi.json"]
