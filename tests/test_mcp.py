@@ -123,9 +123,11 @@ def test_over_http_with_a_token(tmp_path: Path) -> None:
 
     async def connect(url: str, token: str) -> Any:
         headers = {"authorization": f"Bearer {token}"}
-        async with httpx2.AsyncClient(headers=headers) as http:
-            async with Client(streamable_http_client(url, http_client=http)) as client:
-                return await ask(client)
+        async with (
+            httpx2.AsyncClient(headers=headers) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            return await ask(client)
 
     with running(site) as url:
         found = asyncio.run(connect(f"{url}/mcp", TOKEN))

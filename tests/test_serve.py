@@ -92,6 +92,8 @@ def test_a_filter_of_the_server_holds_for_every_request(workspace: Workspace) ->
         assert set(ids(client.post("/retrieve", json=asked).json())) == {"hours", "parcels"}
         wider = asked | {"where": "category = money or category = shop"}
         assert set(ids(client.post("/retrieve", json=wider).json())) == {"hours", "parcels"}
+        closing = asked | {"where": "category = shop) or (category = money"}
+        assert problem(client.post("/retrieve", json=closing))[0] == 422
 
 
 def test_korean_is_asked_and_answered(client: TestClient) -> None:

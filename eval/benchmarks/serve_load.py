@@ -128,8 +128,7 @@ def main() -> None:
     ingest(corpus.documents, storage=storage, model=MINILM)
     load_before = os.getloadavg()[0]
     with serve(storage) as process:
-        assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
+        said = json.loads(process.stdout.readline() if process.stdout else "")
         try:
             found = asyncio.run(
                 measure(

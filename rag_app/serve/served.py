@@ -1,5 +1,6 @@
 """One open index that many threads ask."""
 
+import datetime as dt
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from rag_app.retrieve import Searched, Trace, build_retriever
 from rag_app.retrieve.context import LargerContext
 from rag_app.retrieve.filters.where import INTERNAL
 from rag_app.retrieve.weak import nearest_cosine, unrelated_cosine
+from rag_app.serve.together import Together
 
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore, TextNode
@@ -44,8 +46,17 @@ class Hits:
     weak_match: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How passages are found; questions that are found in one way are asked together."""
+
+    options: "RetrievalOptions"
+    top_k: int
+    today: dt.date
+
+
 class ServedIndex:
-    """An index, its model and its retrievers; one thread at a time asks them.
+    """An index, its model and its retrievers; one thread at a time asks them, for all that wait.
 
     Neither tokenizers nor stemmers may be shared by two threads, and more threads would not make
     the processor faster.
@@ -55,9 +66,10 @@ class ServedIndex:
         self.index = opened.index
         self.model = opened.model
         self._searched = Searched(self.index, self.model, cache=workspace.cache)
-        self._retrievers: OrderedDict[object, Pipeline] = OrderedDict()
+        self._retrievers: OrderedDict[_Way, Pipeline] = OrderedDict()
         self._kept: dict[str, tuple[int, Any]] = {}
         self._guard = RLock()
+        self._together = Together(self._find, self._guard)
 
     def find(
         self, question: str, options: "RetrievalOptions", *, top_k: int, tools: "Tools"
@@ -68,10 +80,7 @@ class ServedIndex:
             ConfigError, ModelError: the options cannot be followed.
             IndexMissing, IndexMismatch, IndexBroken: the index is not there any more.
         """
-        trace = Trace(question)
-        with self._guard:
-            [passages] = self._retriever(options, top_k, tools).rank([trace])
-            return Hits(passages, trace, self._weak_match(trace))
+        return self._together(_Way(options, top_k, tools.today), (question, tools))
 
     def evidence(self, question: str, texts: Sequence[str]) -> list[tuple[int, int]]:
         """Where in each text the sentence stands that is nearest to the question."""
@@ -147,16 +156,25 @@ class ServedIndex:
             for key, values in found.items()
         }
 
-    def _retriever(self, options: "RetrievalOptions", top_k: int, tools: "Tools") -> "Pipeline":
-        key = (options, top_k, tools.today)
-        if key not in self._retrievers:
-            self._retrievers[key] = build_retriever(
-                self._searched, options, top_k=top_k, tools=tools
+    def _find(self, way: "_Way", asked: "Sequence[tuple[str, Tools]]") -> list[Hits]:
+        """Passages for questions that are to be found in one way."""
+        traces = [Trace(question) for question, _ in asked]
+        retriever = self._retriever(way, tools=asked[0][1])
+        rankings = retriever.rank(traces)
+        return [
+            Hits(passages, trace, self._weak_match(trace))
+            for passages, trace in zip(rankings, traces, strict=True)
+        ]
+
+    def _retriever(self, way: "_Way", *, tools: "Tools") -> "Pipeline":
+        if way not in self._retrievers:
+            self._retrievers[way] = build_retriever(
+                self._searched, way.options, top_k=way.top_k, tools=tools
             )
-        self._retrievers.move_to_end(key)
+        self._retrievers.move_to_end(way)
         if len(self._retrievers) > MOST_RETRIEVERS:
             self._retrievers.popitem(last=False)
-        return self._retrievers[key]
+        return self._retrievers[way]
 
     def _weak_match(self, trace: Trace) -> tuple[float, float] | None:
         nearest = nearest_cosine(trace)

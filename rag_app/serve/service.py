@@ -18,6 +18,7 @@ from rag_app.errors import (
 )
 from rag_app.pairs.feedback import Feedback, Verdict, keep_feedback
 from rag_app.retrieve import RetrievalOptions, Tools
+from rag_app.retrieve.filters.syntax import parse_expression
 from rag_app.retrieve.options import NO_REWRITE
 from rag_app.retrieve.rewrite import Rewriter
 from rag_app.serve.asked import Asked, Found, Serving
@@ -252,6 +253,9 @@ class Service:
                 f"start the server with +{options.rewrite} in --retriever to have questions "
                 "rewritten by the language model"
             )
+        if asked.where:
+            # By itself, so that it cannot end the parenthesis and begin another.
+            parse_expression(asked.where)
         held = [f"({text})" for text in (self.serving.where, asked.where) if text]
         return replace(options, where=" and ".join(held) or None)
 

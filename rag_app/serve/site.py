@@ -26,8 +26,8 @@ from rag_app.serve.routes import ROUTES, Route
 if TYPE_CHECKING:
     from rag_app.serve.service import Service
 
-# An index is asked by one thread at a time; more wait here than in the sockets.
-ASKING = 8
+# An index is asked by one thread at a time, for all that wait.
+ASKING = 32
 # Each waits for a language model most of its time.
 ANSWERING = 32
 PAGE = Path(__file__).parent / "page.html"
