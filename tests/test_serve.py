@@ -155,6 +155,7 @@ def test_embeddings_are_the_models_own(client: TestClient) -> None:
     np.testing.assert_array_equal(packed, expected[0])
 
 
+@pytest.mark.slow
 def test_questions_pass_the_map_on_questions(tmp_path: Path) -> None:
     plain = make_tiny_model(tmp_path / "plain", prompts={"query": "q: ", "passage": "p: "})
     change = np.random.default_rng(7).normal(size=(32, 32)).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, RLock
+from threading import Event
 
 import pytest
 
@@ -19,8 +19,8 @@ def test_what_waits_is_asked_in_batches() -> None:
         go_on.wait(10)
         return [number * number for number in numbers]
 
-    together = Together(squares, RLock())
-    with ThreadPoolExecutor(40) as threads:
+    with ThreadPoolExecutor(1) as worker, ThreadPoolExecutor(40) as threads:
+        together = Together(squares, worker)
         first = threads.submit(together, "a", 0)
         begun.wait(10)
         rest = [threads.submit(together, "a", number) for number in range(1, 40)]
@@ -35,13 +35,14 @@ def test_one_mistake_fails_alone() -> None:
     def halves(_: str, numbers: Sequence[int]) -> list[float]:
         return [1 / number for number in numbers]
 
-    guard = RLock()
-    together = Together(halves, guard)
-    with ThreadPoolExecutor(3) as threads:
-        with guard:
-            asked = [threads.submit(together, "a", number) for number in (1, 0, 2)]
-            while len(together._waiting["a"]) < 3:
-                pass
+    go_on = Event()
+    with ThreadPoolExecutor(1) as worker, ThreadPoolExecutor(3) as threads:
+        worker.submit(go_on.wait)
+        together = Together(halves, worker)
+        asked = [threads.submit(together, "a", number) for number in (1, 0, 2)]
+        while len(together._waiting["a"]) < 3:
+            pass
+        go_on.set()
         assert (asked[0].result(), asked[2].result()) == (1.0, 0.5)
         with pytest.raises(ZeroDivisionError):
             asked[1].result()

@@ -3,9 +3,9 @@
 import datetime as dt
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import islice
-from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rag_app.chunks import TABLE_HEADER
@@ -56,20 +56,25 @@ class _Way:
 
 
 class ServedIndex:
-    """An index, its model and its retrievers; one thread at a time asks them, for all that wait.
+    """An index, its model and its retrievers; one thread asks them, for all that wait.
 
-    Neither tokenizers nor stemmers may be shared by two threads, and more threads would not make
-    the processor faster.
+    Neither tokenizers nor stemmers may be shared by two threads; more threads would not make the
+    processor faster, and each would keep memory of its own.
+
+    Arguments:
+        worker: that thread.
     """
 
-    def __init__(self, workspace: "Workspace", opened: "OpenIndex[IndexModel]") -> None:
+    def __init__(
+        self, workspace: "Workspace", opened: "OpenIndex[IndexModel]", worker: Executor
+    ) -> None:
         self.index = opened.index
         self.model = opened.model
         self._searched = Searched(self.index, self.model, cache=workspace.cache)
         self._retrievers: OrderedDict[_Way, Pipeline] = OrderedDict()
         self._kept: dict[str, tuple[int, Any]] = {}
-        self._guard = RLock()
-        self._together = Together(self._find, self._guard)
+        self._worker = worker
+        self._together = Together(self._find, worker)
 
     def find(
         self, question: str, options: "RetrievalOptions", *, top_k: int, tools: "Tools"
@@ -86,20 +91,18 @@ class ServedIndex:
         """Where in each text the sentence stands that is nearest to the question."""
         from rag_app.answer.evidence import nearest_sentences
 
-        with self._guard:
-            return [one.nearest for one in nearest_sentences(question, texts, self.model)]
+        found = self._alone(lambda: nearest_sentences(question, texts, self.model))
+        return [one.nearest for one in found]
 
     def embed(self, texts: Sequence[str], input_type: "InputType") -> "Vectors":
         """Vectors as they were judged, the map on questions included: (n_texts, dimension)."""
-        with self._guard:
-            if input_type == "query":
-                return self.model.embed_queries(texts)
-            return self.model.embed_passages(texts)
+        if input_type == "query":
+            return self._alone(lambda: self.model.embed_queries(texts))
+        return self._alone(lambda: self.model.embed_passages(texts))
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         """Tokens of these texts together, prompts included."""
-        with self._guard:
-            return sum(self.model.count_tokens(texts))
+        return self._alone(lambda: sum(self.model.count_tokens(texts)))
 
     def passage(self, chunk: str) -> "TextNode":
         """A passage by its chunk's id.
@@ -107,9 +110,12 @@ class ServedIndex:
         Raises:
             RequestError: the index has none by this id.
         """
-        with self._guard:
+
+        def read() -> "list[TextNode]":
             self.index.refresh()
-            found = self.index.get_nodes([chunk])
+            return self.index.get_nodes([chunk])
+
+        found = self._alone(read)
         if not found:
             raise RequestError(
                 f"index {self.index.name!r} has no chunk {chunk!r} any more; retrieve again"
@@ -125,22 +131,32 @@ class ServedIndex:
         from llama_index.core.schema import NodeWithScore
 
         node = self.passage(chunk)
-        with self._guard:
-            larger = LargerContext("window", size=size, top_k=1, chunks_of=self.index.chunks_of)
-            [hit] = larger.postprocess_nodes([NodeWithScore(node=node, score=1.0)])
+        larger = LargerContext("window", size=size, top_k=1, chunks_of=self.index.chunks_of)
+        hits = [NodeWithScore(node=node, score=1.0)]
+        [hit] = self._alone(lambda: larger.postprocess_nodes(hits))
         return cast("TextNode", hit.node)
 
     def count(self) -> int:
         """Chunks now."""
-        with self._guard:
+
+        def count() -> int:
             self.index.refresh()
             return self.index.count()
 
+        return self._alone(count)
+
     def filters(self) -> dict[str, list[str]]:
         """Metadata keys, each with its values where they are few."""
-        with self._guard:
+
+        def read() -> dict[str, list[str]]:
             self.index.refresh()
             return self._now("filters", self._filters)
+
+        return self._alone(read)
+
+    def _alone(self, do: Callable[[], T]) -> T:
+        """Do something in the one thread that asks."""
+        return self._worker.submit(do).result()
 
     def _filters(self) -> dict[str, list[str]]:
         known = sorted(self._searched.known)

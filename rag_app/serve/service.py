@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -84,6 +85,7 @@ class Service:
         # What "base", or the beginning of a name, means while this index is in service.
         self._meant: dict[tuple[str, str | None], str] = {}
         self._guard = RLock()
+        self._worker = ThreadPoolExecutor(1, "index")
 
     @property
     def writer(self) -> "ChatModel | None":
@@ -285,7 +287,7 @@ class Service:
                 if asked:
                     self._meant[asked, in_service] = meant
                 if meant not in self._open:
-                    self._open[meant] = ServedIndex(self.workspace, opened)
+                    self._open[meant] = ServedIndex(self.workspace, opened, self._worker)
             self._open.move_to_end(meant)
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)

@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
-from threading import Lock, RLock
+from concurrent.futures import Executor, Future
+from threading import Lock
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -15,18 +15,18 @@ MOST = 16
 
 
 class Together(Generic[Key, Item, Result]):
-    """Calls a function with all items that wait for it; whoever comes first asks for the others.
+    """Calls a function with all items that wait for it.
 
     Arguments:
         ask: a key and items -> a result for each item, in their order.
-        guard: held while `ask` works, so that it works for one thread at a time.
+        worker: the one thread in which it is called.
     """
 
     def __init__(
-        self, ask: Callable[[Key, Sequence[Item]], Sequence[Result]], guard: RLock
+        self, ask: Callable[[Key, Sequence[Item]], Sequence[Result]], worker: Executor
     ) -> None:
         self._ask = ask
-        self._guard = guard
+        self._worker = worker
         self._lock = Lock()
         self._waiting: dict[Key, list[tuple[Item, Future[Result]]]] = defaultdict(list)
 
@@ -39,10 +39,13 @@ class Together(Generic[Key, Item, Result]):
         mine: Future[Result] = Future()
         with self._lock:
             self._waiting[key].append((item, mine))
-        with self._guard:
-            while not mine.done():
-                self._answer(key, self._taken(key))
+        self._worker.submit(self._answer_until, key, mine)
         return mine.result()
+
+    def _answer_until(self, key: Key, wanted: "Future[Result]") -> None:
+        """Answer in batches until this one is answered, which an earlier batch may have done."""
+        while not wanted.done():
+            self._answer(key, self._taken(key))
 
     def _taken(self, key: Key) -> list[tuple[Item, Future[Result]]]:
         with self._lock:
