@@ -35,8 +35,8 @@ def embeddings(site: "Site", request: schemas.EmbeddingsRequest) -> dict[str, An
                 f"{request.dimensions}; leave dimensions out, or make an index with "
                 "`rag-app ingest --dimensions`"
             )
-        rows = _rows(served.embed(texts, request.input_type), request.encoding_format)
-        tokens = served.count_tokens(texts)
+        embedded = served.embed(texts, request.input_type)
+        rows, tokens = _rows(embedded.vectors, request.encoding_format), embedded.tokens
         return {
             "object": "list",
             "data": [

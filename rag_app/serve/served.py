@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rag_app.chunks import TABLE_HEADER
@@ -47,6 +47,14 @@ class Hits:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """Vectors of texts, (n_texts, dimension), and the tokens of these texts together."""
+
+    vectors: "Vectors"
+    tokens: int
+
+
+@dataclass(frozen=True)
 class _Way:
     """How passages are found; questions that are found in one way are asked together."""
 
@@ -75,6 +83,7 @@ class ServedIndex:
         self._kept: dict[str, tuple[int, Any]] = {}
         self._worker = worker
         self._together = Together(self._find, worker)
+        self._embed_together = Together(self._embed, worker)
 
     def find(
         self, question: str, options: "RetrievalOptions", *, top_k: int, tools: "Tools"
@@ -94,15 +103,9 @@ class ServedIndex:
         found = self._alone(lambda: nearest_sentences(question, texts, self.model))
         return [one.nearest for one in found]
 
-    def embed(self, texts: Sequence[str], input_type: "InputType") -> "Vectors":
-        """Vectors as they were judged, the map on questions included: (n_texts, dimension)."""
-        if input_type == "query":
-            return self._alone(lambda: self.model.embed_queries(texts))
-        return self._alone(lambda: self.model.embed_passages(texts))
-
-    def count_tokens(self, texts: Sequence[str]) -> int:
-        """Tokens of these texts together, prompts included."""
-        return self._alone(lambda: sum(self.model.count_tokens(texts)))
+    def embed(self, texts: Sequence[str], input_type: "InputType") -> "Embedded":
+        """Vectors as they were judged, the map on questions included."""
+        return self._embed_together(input_type, texts)
 
     def passage(self, chunk: str) -> "TextNode":
         """A passage by its chunk's id.
@@ -180,6 +183,17 @@ class ServedIndex:
         return [
             Hits(passages, trace, self._weak_match(trace))
             for passages, trace in zip(rankings, traces, strict=True)
+        ]
+
+    def _embed(self, input_type: "InputType", asked: Sequence[Sequence[str]]) -> list["Embedded"]:
+        """Vectors of several lists of texts, which are embedded at once."""
+        texts = [text for each in asked for text in each]
+        embed = self.model.embed_queries if input_type == "query" else self.model.embed_passages
+        vectors, tokens = embed(texts), self.model.count_tokens(texts)
+        ends = list(accumulate(map(len, asked)))
+        return [
+            Embedded(vectors[end - len(each) : end], sum(tokens[end - len(each) : end]))
+            for each, end in zip(asked, ends, strict=True)
         ]
 
     def _retriever(self, way: "_Way", *, tools: "Tools") -> "Pipeline":
