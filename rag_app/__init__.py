@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rag_app.models.langchain import LangChainEmbeddings
     from rag_app.models.llama_index import Embedding
     from rag_app.pairs import LabelledQuestion, read_questions
+    from rag_app.query.langchain import LangChainRetriever
     from rag_app.query.opened import Index
     from rag_app.vectors import Embedder
 
@@ -35,6 +36,7 @@ __all__ = [
     "Index",
     "LabelledQuestion",
     "LangChainEmbeddings",
+    "LangChainRetriever",
     "RagAppError",
     "Workspace",
     "__version__",
@@ -57,6 +59,7 @@ _HOMES = {
     "Index": "query.opened",
     "LabelledQuestion": "pairs",
     "LangChainEmbeddings": "models.langchain",
+    "LangChainRetriever": "query.langchain",
     "RagAppError": "errors",
     "Workspace": "index",
     "compare": "evaluate.evaluation",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG_FILE = "rag_app.toml"
 ENVIRONMENT_PREFIX = "RAG_APP_"
 
-_SECRET = frozenset({"llm_api_key", "chroma_token", "chroma_headers"})
+_SECRET = frozenset({"llm_api_key", "chroma_token", "chroma_headers", "token"})
 # What pydantic says of these is about Python.
 _PLAINER = {"path_type": "Input should be a path in quotes"}
 _LONGEST_SHOWN = 80
@@ -87,6 +87,9 @@ class Settings(BaseModel):
     llm_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer")
     llm_retries: int = Field(4, ge=0, le=20, description="tries after the first that failed")
     llm_concurrency: int = Field(8, ge=1, le=256, description="requests under way at once")
+    token: SecretStr | None = Field(
+        None, description="asked of whoever asks `serve` or `mcp`; better kept in RAG_APP_TOKEN"
+    )
     seed: int = Field(
         13, ge=0, le=2**32 - 1, description="the same seed and inputs give the same numbers"
     )
@@ -113,7 +116,7 @@ class Settings(BaseModel):
 
     def secrets(self) -> list[str]:
         """What must not be shown."""
-        kept = (self.llm_api_key, self.chroma_token, *self.chroma_headers)
+        kept = (self.llm_api_key, self.chroma_token, self.token, *self.chroma_headers)
         values = [secret.get_secret_value() for secret in kept if secret is not None]
         return [part for value in values for part in (value, value.partition(":")[2].strip())]
 

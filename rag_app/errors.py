@@ -13,7 +13,8 @@
     ├── PairsError           question/passage pairs that cannot be used
     │   └── LeakError        the same text on both sides of the split
     ├── TrainingError        training that cannot start or go on
-    └── StorageError         disk full, folder not writable
+    ├── StorageError         disk full, folder not writable
+    └── RequestError         a request to `serve` or `mcp` for what is not there, or not allowed
 
 A message says what was found, what was expected, and the command or setting that mends it.
 Anything else that is raised is a bug and keeps its traceback.
@@ -81,3 +82,7 @@ class TrainingError(RagAppError):
 
 class StorageError(RagAppError):
     """A full disk or a folder that cannot be written."""
+
+
+class RequestError(RagAppError):
+    """A request to `serve` or `mcp` that names what is not there, or what a request may not."""

@@ -41,6 +41,7 @@ ORDER = (
     "ingest",
     "answer",
     "query",
+    "serve",
     "api",
     "cli",
 )
@@ -188,6 +189,8 @@ COMMANDS = (
     "evaluate",
     "sweep",
     "query",
+    "serve",
+    "mcp",
     "doctor",
     "index",
     "index list",

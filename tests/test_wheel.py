@@ -17,7 +17,7 @@ from rag_app.cli.app import build_app
 pytestmark = pytest.mark.slow
 
 APP = get_command(build_app())
-ADMINISTRATIVE = ("index", "doctor")
+ADMINISTRATIVE = ("index", "doctor", "mcp")
 STAGES = [name for name in APP.commands if name not in ADMINISTRATIVE]  # type: ignore[attr-defined]
 INDEX = APP.commands["index"].commands  # type: ignore[attr-defined]
 COMMANDS = [

@@ -12,14 +12,28 @@ from rag_app.cli import (
     index,
     ingest,
     init,
+    mcp,
     query,
     questions,
+    serve,
     status,
     sweep,
 )
 from rag_app.cli.usage import ReportingGroup
 
-STAGES = (ingest, questions, finetune, evaluate, sweep, query, status, doctor, init)
+STAGES = (
+    ingest,
+    questions,
+    finetune,
+    evaluate,
+    sweep,
+    query,
+    serve,
+    mcp,
+    status,
+    doctor,
+    init,
+)
 
 
 def build_app() -> typer.Typer:

@@ -24,19 +24,10 @@ class Excerpt:
 
 def excerpts(question: str, passages: Sequence[str], model: "Embedder") -> list[Excerpt]:
     """An excerpt of each passage; all sentences are embedded at once."""
-    from rag_app.text.sentences import split_by_rules
+    from rag_app.answer.evidence import nearest_sentences
 
-    split = [split_by_rules(text) or [(0, len(text))] for text in passages]
-    sentences = [
-        text[start:end] for text, spans in zip(passages, split, strict=True) for start, end in spans
-    ]
-    likeness = model.embed_passages(sentences) @ model.embed_queries([question])[0]
-    found, at = [], 0
-    for text, spans in zip(passages, split, strict=True):
-        best = int(likeness[at : at + len(spans)].argmax())
-        found.append(_around(text, spans, best))
-        at += len(spans)
-    return found
+    found = nearest_sentences(question, passages, model)
+    return [_around(text, one.spans, one.best) for text, one in zip(passages, found, strict=True)]
 
 
 def _around(text: str, spans: "Sequence[Span]", best: int) -> Excerpt:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rag_app.answer.answer import Answer, answer
 from rag_app.answer.conversation import REMEMBERED, Turn, standalone, with_last_question
-from rag_app.errors import ConfigError, LanguageModelError, RagAppError
-from rag_app.text.asked import LONGEST_QUESTION
+from rag_app.errors import LanguageModelError, RagAppError
+from rag_app.text.asked import plain_question
 
 if TYPE_CHECKING:
     from rag_app.index import IndexModel, VectorIndex, Workspace
@@ -60,19 +60,7 @@ class Session:
         """
         from rag_app.retrieve import Trace
 
-        question = " ".join(question.split())
-        if not any(character.isalnum() for character in question):
-            raise ConfigError("the question is empty; type a few words, or /help")
-        # Halves of characters: how Python keeps bytes that are not UTF-8.
-        if any("\ud800" <= letter <= "\udfff" for letter in question):
-            raise ConfigError(
-                "the question holds bytes that are no text; type it in UTF-8 "
-                "(the terminal's encoding: `locale`)"
-            )
-        if len(question) > LONGEST_QUESTION:
-            raise ConfigError(
-                f"the question has {len(question)} characters; ask with {LONGEST_QUESTION} or fewer"
-            )
+        question = plain_question(question)
         understood = self._understood(question, tell)
         trace = Trace(understood)
         [hits] = self.retriever().rank([trace])

@@ -29,7 +29,7 @@ MOST_COMPARISONS = 300
 MOST_VALUES = 10_000
 
 # In the metadata for the program, not for people: they work in a filter and are not offered.
-_INTERNAL = {"chunk_count", "chunk_index", "date_epoch", "document_hash", "page_starts"}
+INTERNAL = frozenset({"chunk_count", "chunk_index", "date_epoch", "document_hash", "page_starts"})
 
 Metadata = Mapping[str, Any]
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -104,7 +104,7 @@ def _known_key(name: str, known: Mapping[str, set[type]]) -> str:
     for spelled in (name, key):
         if spelled in known:
             return spelled
-    offered = sorted(name for name in set(known) - _INTERNAL if not name.endswith(NUMBER_SUFFIX))
+    offered = sorted(name for name in set(known) - INTERNAL if not name.endswith(NUMBER_SUFFIX))
     near = difflib.get_close_matches(key, offered, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(

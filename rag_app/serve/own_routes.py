@@ -1,0 +1,97 @@
+"""Our own paths: retrieve, answer, feedback, open, about, health."""
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+
+from rag_app.pairs.feedback import pairs_file
+from rag_app.serve import schemas
+from rag_app.serve.asked import Asked, Found
+from rag_app.serve.problems import refusal
+from rag_app.serve.streaming import Emit, event, server_sent
+
+if TYPE_CHECKING:
+    from rag_app.answer.answer import Answer
+    from rag_app.serve.site import Site
+
+
+def retrieve(site: "Site", request: schemas.RetrieveRequest) -> dict[str, Any]:
+    """Passages for a question."""
+    return site.service.retrieve(_asked(request)).to_json()
+
+
+def answer(site: "Site", request: schemas.AnswerRequest) -> dict[str, Any] | Response:
+    """An answer with checked citations, whole or as server-sent events."""
+    found = site.service.retrieve(_asked(request))
+    if not request.stream:
+        return _answered(found, site.service.answer(found))
+
+    def tell(emit: Emit) -> None:
+        emit(event(found.to_json(), name="passages"))
+        made = site.service.answer(
+            found, on_text=lambda text: emit(event({"text": text}, name="text"))
+        )
+        emit(event(_answered(found, made), name="answer"))
+
+    return server_sent(tell, site.answering)
+
+
+def feedback(site: "Site", request: schemas.FeedbackRequest) -> dict[str, Any]:
+    """Keep a judgement of a passage as a labelled pair."""
+    service = site.service
+    pairs = service.keep(request.question, request.chunk, request.verdict, index=request.index)
+    return {"pairs": pairs, "file": str(pairs_file(service.workspace.storage))}
+
+
+def open_passage(site: "Site", request: schemas.OpenRequest) -> dict[str, Any]:
+    """A passage in its document."""
+    opened = site.service.open(request.chunk, around=request.around, index=request.index)
+    return opened.to_json()
+
+
+def about(site: "Site", _: None) -> dict[str, Any]:
+    """The index that is asked, its metadata keys, and the others."""
+    return site.service.about()
+
+
+def health(site: "Site", _: None) -> dict[str, Any] | Response:
+    """Whether the index can be asked: 200, or 503."""
+    from rag_app import __version__
+
+    try:
+        site.service.with_index(None, lambda served: served.count())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the index cannot be asked
+        told = refusal(error)
+        # Anybody may ask this: no paths and no names.
+        told.message, told.status = "the index cannot be asked; the server's log says why", 503
+        return told.response()
+    return {"status": "ok", "version": __version__}
+
+
+def metrics(site: "Site", _: None) -> Response:
+    """Counts and times of requests, for Prometheus."""
+    return Response(site.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def document(site: "Site", _: None) -> Response:
+    """This description."""
+    from rag_app.serve.openapi import openapi
+
+    return JSONResponse(openapi(with_token=site.with_token))
+
+
+def _asked(request: schemas.RetrieveRequest) -> Asked:
+    return Asked(
+        question=request.question,
+        top_k=request.k,
+        where=request.where,
+        retriever=request.retriever,
+        index=request.index,
+        evidence=request.evidence,
+    )
+
+
+def _answered(found: Found, made: "Answer") -> dict[str, Any]:
+    shared = found.to_json()
+    kept = ("index", "model", "retriever", "weak_match", "notes")
+    return made.to_json() | {key: shared[key] for key in kept}

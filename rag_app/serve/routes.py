@@ -1,0 +1,75 @@
+"""The table of paths: what each takes, gives back, and who answers it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from rag_app.serve import openai_routes, own_routes, schemas
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one path.
+
+    Fields:
+        answer: called in a thread with the site and the request, which is None for GET.
+        request, response: what is sent and what comes back; a text is a media type.
+        streams: whether it may come back as server-sent events.
+        slow: whether a language model may take part.
+        public: whether it needs no token.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    answer: Callable[[Any, Any], Any]
+    response: type[BaseModel] | str
+    request: type[BaseModel] | None = None
+    streams: bool = False
+    slow: bool = False
+    public: bool = False
+
+
+def _post(
+    path: str,
+    answer: Callable[[Any, Any], Any],
+    request: type[BaseModel],
+    response: type[BaseModel],
+    **more: bool,
+) -> Route:
+    return Route("POST", path, answer, response, request, **more)
+
+
+ROUTES = (
+    _post("/retrieve", own_routes.retrieve, schemas.RetrieveRequest, schemas.RetrieveResponse),
+    _post(
+        "/answer",
+        own_routes.answer,
+        schemas.AnswerRequest,
+        schemas.AnswerResponse,
+        streams=True,
+        slow=True,
+    ),
+    _post("/feedback", own_routes.feedback, schemas.FeedbackRequest, schemas.FeedbackResponse),
+    _post("/open", own_routes.open_passage, schemas.OpenRequest, schemas.OpenResponse),
+    _post(
+        "/v1/embeddings",
+        openai_routes.embeddings,
+        schemas.EmbeddingsRequest,
+        schemas.EmbeddingsResponse,
+    ),
+    _post(
+        "/v1/chat/completions",
+        openai_routes.chat,
+        schemas.ChatRequest,
+        schemas.ChatResponse,
+        streams=True,
+        slow=True,
+    ),
+    Route("GET", "/v1/models", openai_routes.models, schemas.ModelsResponse),
+    Route("GET", "/about", own_routes.about, schemas.AboutResponse),
+    Route("GET", "/health", own_routes.health, schemas.HealthResponse, public=True),
+    Route("GET", "/metrics", own_routes.metrics, "text/plain"),
+    Route("GET", "/openapi.json", own_routes.document, "application/json", public=True),
+)

@@ -1,0 +1,198 @@
+"""`rag-app serve` as a process, with OpenAI's client and a real browser; what it refuses."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("starlette")
+
+from conftest import ROOT
+from openai import OpenAI
+from tiny import make_tiny_model
+from typer.testing import CliRunner, Result
+
+from rag_app.cli.app import build_app
+from rag_app.errors import ConfigError
+from rag_app.serve import extras
+from rag_app.serve.server import read_token
+
+HOSTILE = (
+    "Refunds are paid <script>document.title='owned'</script> within five days. "
+    '<img src=x onerror="document.title=1">'
+)
+QUESTION = "refunds are paid"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+TOKEN = "a-token-of-thirty-two-characters"  # noqa: S105 - of a test
+
+
+def run_app(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(build_app(), [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("process")
+    make_tiny_model(folder / "tiny", words=QUESTION.split())
+    (folder / "docs").mkdir()
+    (folder / "docs" / "refunds.txt").write_text(HOSTILE, "utf-8")
+    (folder / "docs" / "hours.txt").write_text("The shop is open from nine to six.", "utf-8")
+    where = ("--storage", folder / "storage", "--model", folder / "tiny")
+    assert run_app("ingest", folder / "docs", *where).exit_code == 0
+    return folder / "storage"
+
+
+@contextmanager
+def serving(storage: Path, *arguments: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    """What the command printed, and its process."""
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "rag_app", "serve", "--storage", str(storage)),
+            *("--port", "0", "--llm", "none", "--json", *arguments),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, process.stderr and process.stderr.read()
+            yield json.loads(line), process
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_openais_client_a_large_body_and_the_end(storage: Path) -> None:
+    with serving(storage) as (said, process):
+        assert set(said) == {"url", "index", "model", "chunks", "retriever"}
+        assert said["chunks"] == 2
+        with OpenAI(base_url=f"{said['url']}/v1", api_key="none", max_retries=0) as client:
+            embedded = client.embeddings.create(
+                input=[QUESTION], model="rag-app", extra_body={"input_type": "query"}
+            )
+            assert len(embedded.data[0].embedding) == 32
+            pieces = client.chat.completions.create(
+                model="rag-app", messages=[{"role": "user", "content": QUESTION}], stream=True
+            )
+            text = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+            assert HOSTILE in text
+            assert [one.id for one in client.models.list()] == ["rag-app", said["index"]]
+        large = httpx.post(
+            f"{said['url']}/retrieve",
+            content=b"a" * 10_000_000,
+            headers={"content-type": "application/json"},
+        )
+        assert (large.status_code, large.json()["error"]["type"]) == (413, "ContentTooLarge")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+        rest = process.stderr.read()
+        assert "Traceback" not in rest
+        assert said["url"] in rest
+
+
+@pytest.mark.slow
+def test_the_page_in_a_browser_shows_hostile_text_as_text(storage: Path, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    with serving(storage) as (said, _):
+        done = subprocess.run(
+            [
+                *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+                *("--virtual-time-budget=10000", f"--user-data-dir={tmp_path}"),
+                f"{said['url']}/?q={QUESTION.replace(' ', '+')}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+    page = done.stdout.partition("<script>\n")[0]
+    assert "<title>rag-app</title>" in page
+    assert "<script>" not in page
+    assert "<img" not in page
+    # Both passages, with the sentence that is nearest to the question marked.
+    assert page.count("<li>") == 2
+    assert "<mark>" in page
+    assert "&lt;script&gt;" in page
+    assert "document.title='owned'" in unescape(page)
+    assert "2 passages from" in page
+
+
+# What is refused, with what mends it
+
+
+def test_others_may_ask_only_with_a_token(storage: Path, tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "rag.example"):  # noqa: S104 - refused
+        done = run_app("serve", "--storage", storage, "--host", host)
+        assert done.exit_code == 2
+        assert "must know a token" in done.stderr
+        assert "--token-file" in done.stderr
+    short = tmp_path / "short"
+    short.write_text("secret", "utf-8")
+    short.chmod(0o600)
+    done = run_app("serve", "--storage", storage, "--token-file", short)
+    assert (done.exit_code, "shorter than 16 characters" in done.stderr) == (2, True)
+    assert "secret" not in done.stderr.replace("import secrets; print(secrets.", "")
+
+
+def test_a_token_file_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n", "utf-8")
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
+        read_token(path)
+    path.chmod(0o600)
+    assert read_token(path) == TOKEN
+    path.write_text("\n", "utf-8")
+    with pytest.raises(ConfigError, match="holds no token"):
+        read_token(path)
+    for missing in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(ConfigError, match="token"):
+            read_token(missing)
+
+
+@pytest.mark.slow
+def test_the_token_of_the_environment_is_asked_for(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_APP_TOKEN", TOKEN)
+    with serving(storage, "--host", "0.0.0.0") as (said, _):  # noqa: S104 - with a token
+        url = said["url"].replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        assert httpx.get(f"{url}/about").status_code == 401
+        sent = {"authorization": f"Bearer {TOKEN}"}
+        assert httpx.get(f"{url}/about", headers=sent).status_code == 200
+
+
+def test_a_port_that_is_taken_is_told(storage: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run_app("serve", "--storage", storage, "--port", str(taken.getsockname()[1]))
+    assert done.exit_code == 2
+    assert "name another port with --port" in done.stderr
+
+
+def test_a_retriever_that_cannot_be_read_is_told(storage: Path) -> None:
+    done = run_app("serve", "--storage", storage, "--retriever", "vektor", "--port", "0")
+    assert (done.exit_code, "did you mean vector?" in done.stderr) == (2, True)
+
+
+def test_a_missing_extra_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    for command in ("serve", "mcp"):
+        done = run_app(command)
+        assert done.exit_code == 2
+        assert f"pip install 'rag-app[{command}]'" in done.stderr
