@@ -14,6 +14,7 @@ scipy.stats takes longer to import than a gate may take.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ Floats = npt.NDArray[np.float64]
 RESAMPLES = 9999
 # Resamples times clusters that are held in memory at once, eight bytes each and a few times over.
 CELLS = 1_000_000
+# Draws of so many are kept for the next: 40 MB.
+KEPT_CELLS = 5_000_000
 # Of a 95 % interval, as SciPy rounds it.
 TAIL = (1 - 0.95) / 2
 # Sums of rounded numbers may differ by this share of what was added up, and be the same.
@@ -242,22 +245,31 @@ def _bootstrap(clusters: _Clusters, *, seed: int, lowest: float) -> tuple[Floats
     n_metrics, n_clusters = clusters.sums.shape
     if n_clusters == 1:
         return np.full(n_metrics, lowest), np.ones(n_metrics), np.full(n_metrics, np.inf)
-    rng = np.random.default_rng(seed)
     # The clusters' numbers are what is resampled, so that one draw of them serves every metric.
-    means = np.concatenate(
-        [_means_of_draws(clusters, rng, rows) for rows in _batches(n_clusters)], axis=-1
-    )
+    drawn = _drawn_once if n_clusters * RESAMPLES <= KEPT_CELLS else _drawn
+    means = np.concatenate([_means(clusters, times) for times in drawn(n_clusters, seed)], axis=-1)
     low, high = np.quantile(means, (TAIL, 1 - TAIL), axis=-1)
     return low, high, means.std(axis=-1, ddof=1)
 
 
-def _means_of_draws(clusters: _Clusters, rng: np.random.Generator, rows: int) -> Floats:
-    """Each metric's mean over as many clusters, drawn so many times: (n_metrics, rows)."""
-    n_clusters = len(clusters.questions)
-    times = _times_drawn(rng.integers(0, n_clusters, (rows, n_clusters)), n_clusters)
+def _means(clusters: _Clusters, times: Floats) -> Floats:
+    """Each metric's mean over clusters that count so many times: (n_metrics, rows)."""
     # einsum, unlike matrix products, adds up alike whatever the number of threads.
     sums = np.einsum("mc,rc->mr", clusters.sums, times)
     return np.asarray(sums / np.einsum("c,rc->r", clusters.questions, times))
+
+
+def _drawn(n_clusters: int, seed: int) -> Iterator[Floats]:
+    """How often each resample holds each cluster, (rows, n_clusters) at a time."""
+    rng = np.random.default_rng(seed)
+    for rows in _batches(n_clusters):
+        yield _times_drawn(rng.integers(0, n_clusters, (rows, n_clusters)), n_clusters)
+
+
+@lru_cache(maxsize=1)
+def _drawn_once(n_clusters: int, seed: int) -> list[Floats]:
+    """As `_drawn`; two runs and their difference are all counted by the same draws."""
+    return list(_drawn(n_clusters, seed))
 
 
 def _batches(n_clusters: int) -> list[int]:
