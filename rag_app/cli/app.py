@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from rag_app.cli import doctor, evaluate, finetune, index, ingest, query, questions, sweep
+from rag_app.cli import (
+    bundle,
+    doctor,
+    evaluate,
+    export,
+    finetune,
+    index,
+    ingest,
+    query,
+    questions,
+    sweep,
+)
 from rag_app.cli.usage import ReportingGroup
 
 STAGES = (ingest, questions, finetune, evaluate, sweep, query, doctor)
@@ -24,6 +35,8 @@ def build_app() -> typer.Typer:
         name = stage.__name__.rpartition(".")[2]
         app.command(epilog=examples(stage.EXAMPLES))(getattr(stage, name))
     app.add_typer(index.index_app, name="index")
+    app.add_typer(export.export_app, name="export")
+    app.add_typer(bundle.bundle_app, name="bundle")
     return app
 
 

@@ -40,7 +40,7 @@ def gate_table(gate: "Gate") -> Any:
 
 
 def _compared(comparison: "Comparison", metrics: Sequence[str]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in metrics:
         change = comparison.differences[name]
         rows.append(

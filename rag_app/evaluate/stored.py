@@ -91,14 +91,32 @@ def read_run(place: Path, *, like: RunSetting | None = None) -> StoredRun:
     return StoredRun(path, setting, _each_once(read_outcomes(path)))
 
 
+def read_runs(place: Path) -> list[StoredRun]:
+    """Every run at a place that `read_run` takes; of a tuning both sides.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+    """
+    return [
+        StoredRun(path, setting, _each_once(read_outcomes(path)))
+        for path, setting in _runs_at(place, every=True)
+    ]
+
+
 Listed = list[tuple[Path, RunSetting]]
 
 
-def _runs_at(place: Path) -> Listed:
+def _runs_at(place: Path, *, every: bool = False) -> Listed:
+    """Files of outcomes, with what they were asked of.
+
+    Arguments:
+        every: also the side of a tuning that did not go into service.
+    """
     if place.is_dir():
         summary = _summary_in(place)
         files = sorted(place.glob("*.jsonl"))
-        found = _listed(summary) if summary else [(path, RunSetting()) for path in files]
+        plain = [(path, RunSetting()) for path in files]
+        found = _listed(summary, every=every) if summary else plain
     elif not place.is_file():
         raise StorageError(f"{place} is no run: there is no such file or folder; {MEND}")
     elif place.suffix == ".jsonl":
@@ -106,7 +124,7 @@ def _runs_at(place: Path) -> Listed:
         beside = _listed(summary, every=True) if summary else []
         found = [one for one in beside if one[0].name == place.name] or [(place, RunSetting())]
     else:
-        found = _listed(place)
+        found = _listed(place, every=every)
     if not found:
         raise StorageError(f"{place} holds no outcomes of questions; {MEND}")
     return found
@@ -116,12 +134,8 @@ def _summary_in(folder: Path) -> Path | None:
     return next((folder / name for name in (EVALUATED, TUNED) if (folder / name).is_file()), None)
 
 
-def _listed(summary: Path, *, every: bool = False) -> Listed:
-    """Files of outcomes that a JSON file speaks of, with what they were asked of.
-
-    Arguments:
-        every: also the side of a tuning that did not go into service.
-    """
+def _listed(summary: Path, *, every: bool) -> Listed:
+    """Those that a JSON file speaks of."""
     try:
         values = json.loads(summary.read_text("utf-8"))
         names = _of_evaluate(values) if "runs" in values else _of_tuning(values, every=every)
