@@ -14,7 +14,7 @@ from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.changes import Change, changes
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
 from rag_app.evaluate.display import with_interval
-from rag_app.evaluate.scoring import Outcome
+from rag_app.evaluate.scoring import LARGEST_K, Outcome
 from rag_app.evaluate.statistics import Difference, holm
 from rag_app.evaluate.stored import StoredRun
 from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC, certainly_fell
@@ -184,9 +184,12 @@ def _decide(
 
 
 def _all_the_same(compared: Comparison) -> bool:
-    return [(one.retrieved, one.values) for one in compared.base_outcomes] == [
-        (one.retrieved, one.values) for one in compared.tuned_outcomes
-    ]
+    """Whether no ranking moved, as deep as metrics look."""
+    before, after = (
+        [(one.retrieved[:LARGEST_K], one.values) for one in side]
+        for side in (compared.base_outcomes, compared.tuned_outcomes)
+    )
+    return before == after
 
 
 def _more(change: Difference, n: int, smallest_loss: float) -> str:
