@@ -42,7 +42,8 @@ def commands() -> Iterator[str]:
     yield "## Commands\n"
     yield (
         "Defaults stand in brackets. "
-        "Exit codes: 0; 2 for an error that you can fix; 130 on Ctrl-C.\n"
+        "Exit codes: 0; 2 for an error that you can fix; 130 on Ctrl-C; of "
+        "`evaluate --fail-if-worse` also 1 and 3.\n"
     )
     for name, command in _each(typer.main.get_command(build_app())):
         yield f"### rag-app {name}\n"

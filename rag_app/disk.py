@@ -132,6 +132,18 @@ def write_whole(path: Path, text: str) -> None:
         StorageError: a folder, a device or a pipe is there.
         OSError: as the system says.
     """
+    with whole_file(path) as new:
+        new.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside this one, to be filled by the block; then it takes its place.
+
+    Raises:
+        StorageError: a folder, a device or a pipe is there.
+        OSError: as the system says.
+    """
     _refuse_other_kinds(path, is_folder=False)
     path = Path(os.path.realpath(path))
     sweep_partials(path.parent, of=path.name)
@@ -139,7 +151,7 @@ def write_whole(path: Path, text: str) -> None:
     os.close(handle)
     new = Path(name)
     try:
-        new.write_text(text, encoding="utf-8", newline="")
+        yield new
         new.chmod(0o644)
         new.replace(path)
     finally:

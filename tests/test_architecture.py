@@ -42,6 +42,7 @@ ORDER = (
     "answer",
     "query",
     "serve",
+    "bundle",
     "api",
     "cli",
 )
@@ -201,6 +202,13 @@ COMMANDS = (
     "index verify",
     "index repair",
     "index gc",
+    "export",
+    "export trec",
+    "export beir",
+    "export sentence-transformers",
+    "bundle",
+    "bundle pack",
+    "bundle open",
 )
 # Typer itself asks pydantic what an option may be.
 OURS = tuple(name for name in HEAVY if name != "pydantic")
@@ -217,7 +225,11 @@ finally:
 
 def test_all_commands_are_known_here() -> None:
     app: Any = get_command(build_app())
-    inner = [f"index {name}" for name in app.commands["index"].commands]
+    inner = [
+        f"{group} {name}"
+        for group, one in app.commands.items()
+        for name in getattr(one, "commands", ())
+    ]
     assert {"", *app.commands, *inner} == set(COMMANDS)
 
 

@@ -116,7 +116,7 @@ def test_retrievers_side_by_side(shop: Path, tmp_path: Path) -> None:
     assert [run["warnings"] for run in values["runs"]] == [{}, {}, {}]
 
     name = values["runs"][0]["name"]
-    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    written = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
     assert written == [
         f"{name}-hybrid0.5.jsonl",
         f"{name}-keyword+window1.jsonl",
@@ -225,7 +225,7 @@ def test_file_names_are_safe_and_no_two_runs_share_one(shop: Path, tmp_path: Pat
     options = [part for spec in specs for part in ("--retriever", spec)]
     values = evaluate_json(shop, *options, "--out", tmp_path / "out")
     assert [run["retriever"] for run in values["runs"]] == specs
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
     assert len(names) == 5
     name = values["runs"][0]["name"]
     assert {f"{name}-vector.jsonl", f"{name}-exact.jsonl", f"{name}-exact-2.jsonl"} < set(names)
@@ -263,7 +263,7 @@ def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path)
     assert f"tuned against base: no verdict: {judged['reason']}\n" in said
     assert "promote" not in said
     # Two models of one name: nothing is written over.
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
     assert names == ["tiny-exact-2.jsonl", "tiny-exact.jsonl"]
 
 
@@ -349,3 +349,29 @@ def test_what_cannot_be_scored(shop: Path, options: tuple[str, ...], says: str) 
     assert done.exit_code == 2
     assert json.loads(done.stdout) == {"error": says, "kind": "ConfigError"}
     assert done.stderr == f"error: {says}\n"
+
+
+# The gate
+
+
+def test_a_run_is_held_against_an_earlier_one(shop: Path, tmp_path: Path) -> None:
+    """The words of a question stand in the chunk before its answer, which a window takes along."""
+    before = evaluate_json(shop, "--retriever", "keyword+window:1", "--out", tmp_path / "before")
+    assert before["results"] == str(tmp_path / "before")
+    [run] = before["runs"]
+    assert (run["chunk_size"], run["chunk_overlap"]) == (48, 0)
+    assert json.loads((tmp_path / "before" / "evaluate.json").read_text()) == before
+    gate = ("--baseline", tmp_path / "before", "--fail-if-worse", "--json")
+    where = (shop / "q.jsonl", "--storage", shop / "storage", "--quiet")
+    same = run_app("evaluate", *where, "--retriever", "keyword+window:1", *gate)
+    assert same.exit_code == 0
+    values = json.loads(same.stdout)
+    assert len(values["runs"]) == 1
+    assert values["baseline"]["decision"] == "no loss"
+    assert values["baseline"]["apart"] == []
+    # All three fall from the first place. Of 8 sign patterns 2 are as far out: no certain loss.
+    worse = run_app("evaluate", *where, "--retriever", "keyword", *gate)
+    assert worse.exit_code == 3
+    found = json.loads(worse.stdout)["baseline"]
+    assert found["differences"]["mrr@10"]["p"] == 2 / 8
+    assert found["apart"] == ["retriever keyword, was keyword+window:1"]

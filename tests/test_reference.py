@@ -58,6 +58,13 @@ def documents() -> Iterator[tuple[str, str, str]]:
             )
 
 
+def gate_of(asked: Path, kept: Path, *where: str | Path) -> dict[str, Any]:
+    """Keyword search against exact search, of which it loses some."""
+    run_json("evaluate", asked, "--retriever", "exact", "--out", kept, *where)
+    run_json("evaluate", asked, "--retriever", "keyword", "--out", f"{kept}-2", *where)
+    return run_json("evaluate", "--outcomes", kept, "--baseline", f"{kept}-2")
+
+
 @pytest.fixture(scope="module")
 def printed(
     tmp_path_factory: pytest.TempPathFactory, single_thread: None
@@ -80,6 +87,7 @@ def printed(
     answered = [f"{question} today,{answer}" for _, question, answer in documents()]
     canary.write_text("\n".join(["question,answer", *answered]), "utf-8")
     where = ("--storage", folder / "storage")
+    kept, bundle = folder / "kept", folder / "bundle.tar.gz"
     few = ("--epochs", "1", "--batch-size", "8", "--canary", canary)
     sizes = ("--chunk-sizes", "16,32", "--chunk-overlaps", "0", "--no-promote")
     return {
@@ -106,6 +114,14 @@ def printed(
         "evaluate": run_json(
             "evaluate", asked, "--retriever", "exact", "--retriever", "keyword", *where
         ),
+        "evaluate --baseline": gate_of(asked, kept, *where),
+        "export trec": run_json("export", "trec", kept, folder / "trec"),
+        "export beir": run_json("export", "beir", asked, folder / "beir", *where),
+        "export sentence-transformers": run_json(
+            "export", "sentence-transformers", folder / "copy", *where
+        ),
+        "bundle pack": run_json("bundle", "pack", bundle, *where),
+        "bundle open": run_json("bundle", "open", bundle, "--storage", folder / "opened"),
         "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),
         "query": run_json("query", "-q", "where is the lamp", "--llm", "none", "--explain", *where),
         "finetune": run_json("finetune", "--pairs", asked, *few, *where),

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from rag_app.cli import (
+    bundle,
     doctor,
     evaluate,
+    export,
     finetune,
     index,
     ingest,
@@ -49,6 +51,8 @@ def build_app() -> typer.Typer:
         name = stage.__name__.rpartition(".")[2]
         app.command(epilog=examples(stage.EXAMPLES))(getattr(stage, name))
     app.add_typer(index.index_app, name="index")
+    app.add_typer(export.export_app, name="export")
+    app.add_typer(bundle.bundle_app, name="bundle")
     return app
 
 

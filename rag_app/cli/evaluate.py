@@ -18,17 +18,30 @@ from rag_app.cli.flags import (
     Today,
     Where,
 )
+from rag_app.cli.gate import (
+    Baseline,
+    FailIfWorse,
+    GateOptions,
+    Junit,
+    Markdown,
+    Outcomes,
+    SmallestLoss,
+    compare_stored,
+    finish,
+)
 from rag_app.cli.given import columns_of, retrieval_of, workspace_of
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
     from rag_app.evaluate.stage import EvaluatedRun
+    from rag_app.pairs import Unmatched
 
 EXAMPLES = (
     "rag-app evaluate questions.jsonl",
     "rag-app evaluate questions.jsonl --index base --index tuned",
     "rag-app evaluate faq.csv --retriever exact --retriever hybrid:0.7",
+    "rag-app evaluate questions.jsonl --baseline eval/main --fail-if-worse",
 )
 
 
@@ -36,11 +49,11 @@ EXAMPLES = (
 def evaluate(
     run: Run,
     questions: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="Questions with their answers: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder."
         ),
-    ],
+    ] = None,
     index: Annotated[
         list[str] | None,
         typer.Option(help="Index to score; repeat the option to compare several. [in service]"),
@@ -70,6 +83,12 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write every question's outcome to.")
     ] = None,
+    baseline: Baseline = None,
+    outcomes: Outcomes = None,
+    fail_if_worse: FailIfWorse = False,
+    smallest_loss: SmallestLoss = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
     where: Where = None,
     fetch_k: FetchK = None,
     today: Today = None,
@@ -85,7 +104,21 @@ def evaluate(
 
     A JSON dataset or a BEIR folder brings its own passages: if the index in service does not hold
     them, they are indexed by themselves, and the model in service is scored beside its base.
+
+    With --baseline the run is held against an earlier one: `--fail-if-worse` exits 1 on a certain
+    loss and 3 where the questions cannot tell.
     """
+    gate = GateOptions(
+        baseline=baseline,
+        fail_if_worse=fail_if_worse,
+        smallest_loss=smallest_loss,
+        junit=junit,
+        markdown=markdown,
+    )
+    gate.check(several=max(len([*(index or ()), *(model or ())]), len(retriever or ())) > 1)
+    if questions is None or outcomes is not None:
+        compare_stored(run, questions, outcomes, gate, seed=run.settings(seed=seed).seed)
+        return
     settings = run.settings(
         question_column=question_column,
         answer_column=answer_column,
@@ -98,7 +131,8 @@ def evaluate(
         llm_base_url=llm_base_url,
         llm_model=llm_model,
     )
-    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
+    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes, result_json
+    from rag_app.evaluate.stored import RunSetting, StoredRun
 
     request = EvaluateRequest(
         questions=questions,
@@ -116,6 +150,18 @@ def evaluate(
         runs, unmatched = evaluate_indexes(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
+    _warn(run, runs, unmatched)
+    _show(run, runs)
+    finish(
+        run,
+        gate,
+        StoredRun(questions, RunSetting.of_run(runs[-1].to_json()), runs[-1].outcomes),
+        seed=settings.seed,
+        result=result_json(runs, unmatched, results=out),
+    )
+
+
+def _warn(run: Run, runs: "Sequence[EvaluatedRun]", unmatched: "Unmatched") -> None:
     if unmatched:
         run.warn(str(unmatched))
     for one in {(one.name, one.model): one for one in runs}.values():
@@ -129,14 +175,6 @@ def evaluate(
     for one in runs:
         for warning, count in one.warnings.items():
             run.warn(f"{one.retriever}, {count} of {len(one.outcomes)} questions: {warning}")
-    _show(run, runs)
-    run.result(
-        {
-            "runs": [one.to_json() for one in runs],
-            "unmatched": unmatched.count,
-            "unmatched_example": unmatched.example,
-        }
-    )
 
 
 def _show(run: Run, runs: "Sequence[EvaluatedRun]") -> None:

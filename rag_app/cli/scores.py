@@ -7,6 +7,7 @@ from rag_app.cli.printing import table
 
 if TYPE_CHECKING:
     from rag_app.evaluate.comparison import Comparison
+    from rag_app.evaluate.gate import Gate
     from rag_app.evaluate.statistics import Estimate
 
 COMPARED = (
@@ -24,8 +25,23 @@ HEADS = {"hit_rate": "hit", "mrr": "MRR", "ndcg": "nDCG"}
 
 def comparison_table(comparison: "Comparison", *, title: str) -> Any:
     """One metric a row: base, tuned, difference with interval, p; 77 columns wide at most."""
-    rows = []
-    for name in COMPARED:
+    rows = _compared(comparison, COMPARED)
+    return table(("metric", "base", "tuned", "difference", "p"), rows, title=title)
+
+
+def gate_table(gate: "Gate") -> Any:
+    """The same of a gate: the metrics that it watches, before and now."""
+    from rag_app.evaluate.gate import WATCHED
+
+    n = gate.comparison.n
+    title = f"{n} questions asked before and now" if n > 1 else "1 question asked before and now"
+    rows = _compared(gate.comparison, WATCHED)
+    return table(("metric", "baseline", "now", "difference", "p"), rows, title=title)
+
+
+def _compared(comparison: "Comparison", metrics: Sequence[str]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name in metrics:
         change = comparison.differences[name]
         rows.append(
             (
@@ -36,7 +52,7 @@ def comparison_table(comparison: "Comparison", *, title: str) -> Any:
                 p_value(change.p),
             )
         )
-    return table(("metric", "base", "tuned", "difference", "p"), rows, title=title)
+    return rows
 
 
 def runs_table(runs: Sequence[tuple[str, Mapping[str, "Estimate"]]], *, title: str) -> Any:

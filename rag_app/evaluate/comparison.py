@@ -12,14 +12,13 @@ from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Difference, Estimate, differences, summarise
 from rag_app.evaluate.verdict import LEVEL, Verdict, decide
-from rag_app.pairs import Question
 from rag_app.progress import Progress, silent
-from rag_app.retrieve import ExactRetriever, VectorRetriever
 
 if TYPE_CHECKING:
     import pandas
 
     from rag_app.index import Passages, VectorCache, VectorIndex
+    from rag_app.pairs import Question
     from rag_app.vectors import Embedder
 
 # Questions on which the index's own search is held against the exact one.
@@ -138,18 +137,22 @@ def compare_outcomes(
 def exact_outcomes(
     passages: "Passages",
     model: "Embedder",
-    questions: Sequence[Question],
+    questions: "Sequence[Question]",
     *,
     cache: "VectorCache | None" = None,
     progress: Progress = silent,
 ) -> list[Outcome]:
     """Score a model by exact search over its passages; a cache keeps the questions' vectors."""
+    from rag_app.retrieve import ExactRetriever
+
     retriever = ExactRetriever(passages, model, top_k=LARGEST_K, cache=cache)
     return score_questions(retriever, questions, progress=progress)
 
 
 def search_loss(index: "VectorIndex", model: "Embedder", outcomes: Sequence[Outcome]) -> float:
     """Share of the exact ten nearest chunks that the index's own search does not return."""
+    from rag_app.retrieve import VectorRetriever
+
     sample = outcomes[:SEARCHED]
     found = VectorRetriever(index, model, top_k=LARGEST_K).retrieve_many(
         [outcome.question for outcome in sample]

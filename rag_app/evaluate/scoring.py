@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from rag_app.disk import write_whole
 from rag_app.errors import StorageError
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.context import covered
 
 if TYPE_CHECKING:
     from llama_index.core.base.base_retriever import BaseRetriever
@@ -120,6 +119,7 @@ def score_rankings(
 
 def _outcome(question: "Question", ranking: "list[NodeWithScore]") -> Outcome:
     from rag_app.evaluate.evaluator import score_ranking
+    from rag_app.retrieve.context import covered
 
     places = [covered(hit.node) for hit in ranking]
     names = [_answer_name(index) for index in range(len(question.gold))]

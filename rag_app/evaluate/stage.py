@@ -1,6 +1,7 @@
 """Stage: any indexes, models and retrievers side by side on one file of questions."""
 
 import itertools
+import json
 import re
 import time
 from collections import Counter
@@ -10,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag_app.chunks import passage_text
-from rag_app.disk import refuse_unwritable
+from rag_app.chunks import Chunking, passage_text
+from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
+from rag_app.evaluate.stored import EVALUATED
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
     Pair,
@@ -118,6 +120,8 @@ class EvaluatedRun:
         no_verdict: why that comparison gives no verdict; empty if it does.
         known: of a retriever with known questions, how many of those asked the index knows.
         verbatim: they were asked as they stand; else each was held out while it was asked.
+        fingerprint: of the model; None where it is not known, as is how the index was cut.
+        kept: name of the file of its outcomes, where they were written.
     """
 
     name: str
@@ -133,6 +137,9 @@ class EvaluatedRun:
     no_verdict: str = ""
     known: int | None = None
     verbatim: bool = False
+    fingerprint: str | None = None
+    chunking: Chunking | None = None
+    kept: str | None = None
 
     @property
     def known_label(self) -> str | None:
@@ -147,6 +154,10 @@ class EvaluatedRun:
             "name": self.name,
             "model": self.model,
             "retriever": self.retriever,
+            "fingerprint": self.fingerprint,
+            "chunk_size": self.chunking.chunk_size if self.chunking else None,
+            "chunk_overlap": self.chunking.chunk_overlap if self.chunking else None,
+            "outcomes": self.kept,
             "n": len(self.outcomes),
             **scores_json(self.scores),
             "seconds": round(self.seconds, 3),
@@ -251,12 +262,36 @@ def evaluate_indexes(
                     ),
                     known=subject.known_among(questions, tools) if each.questions else None,
                     verbatim=request.verbatim,
+                    fingerprint=subject.model.fingerprint,
+                    chunking=subject.index.info.chunking,
                 )
             )
-    if request.results:
-        for name, run in zip(_file_names(runs), runs, strict=True):
-            write_outcomes(request.results / f"{name}.jsonl", run.outcomes)
-    return runs, unmatched
+    return (_keep(request.results, runs, unmatched) if request.results else runs), unmatched
+
+
+def result_json(
+    runs: Sequence[EvaluatedRun], unmatched: Unmatched, *, results: Path | None
+) -> dict[str, Any]:
+    """What `--json` prints, and `evaluate.json` keeps."""
+    return {
+        "runs": [one.to_json() for one in runs],
+        "unmatched": unmatched.count,
+        "unmatched_example": unmatched.example,
+        "results": str(results) if results else None,
+    }
+
+
+def _keep(folder: Path, runs: Sequence[EvaluatedRun], unmatched: Unmatched) -> list[EvaluatedRun]:
+    """Write the outcomes of each run, and what they were asked of; the runs with their files."""
+    kept = [
+        replace(run, kept=f"{name}.jsonl")
+        for name, run in zip(_file_names(runs), runs, strict=True)
+    ]
+    for run in kept:
+        write_outcomes(folder / str(run.kept), run.outcomes)
+    values = result_json(kept, unmatched, results=folder)
+    write_whole(folder / EVALUATED, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    return kept
 
 
 def _of_reranker(options: RetrievalOptions, tools: Tools) -> frozenset[str]:

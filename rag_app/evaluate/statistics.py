@@ -5,11 +5,16 @@ single questions (Davison and Hinkley, Bootstrap Methods and their Application, 
 compared question by question with a randomization test (Smucker, Allan and Carterette, CIKM 2007).
 In cross-validation each fold has a model of its own: what these differ by, beyond what their
 questions do, widens the interval (a random effect of folds, by the method of moments).
+
+What is drawn, and what is made of it, is what `scipy.stats.bootstrap` (percentile) and
+`permutation_test` (samples) draw and make; a test holds them together. They are not called, since
+scipy.stats takes longer to import than a gate may take.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +28,12 @@ Floats = npt.NDArray[np.float64]
 RESAMPLES = 9999
 # Resamples times clusters that are held in memory at once, eight bytes each and a few times over.
 CELLS = 1_000_000
+# Draws of so many are kept for the next: 40 MB.
+KEPT_CELLS = 5_000_000
+# Of a 95 % interval, as SciPy rounds it.
+TAIL = (1 - 0.95) / 2
+# Sums of rounded numbers may differ by this share of what was added up, and be the same.
+SAME = 100 * np.finfo(np.float64).eps
 # Normal quantiles of a two-sided 5 % level and of 80 % power.
 POWER_FACTOR = 1.96 + 0.84
 
@@ -231,31 +242,40 @@ def _bootstrap(clusters: _Clusters, *, seed: int, lowest: float) -> tuple[Floats
     Arguments:
         lowest: the least value that a mean can have; the greatest is 1.
     """
-    from scipy.stats import bootstrap
-
     n_metrics, n_clusters = clusters.sums.shape
     if n_clusters == 1:
         return np.full(n_metrics, lowest), np.ones(n_metrics), np.full(n_metrics, np.inf)
-
-    def means(drawn: npt.NDArray[np.int64], axis: int) -> Any:
-        times = _times_drawn(np.moveaxis(drawn, axis, -1), n_clusters)
-        # einsum, unlike matrix products, adds up alike whatever the number of threads.
-        sums = np.einsum("mc,rc->mr", clusters.sums, times)
-        return sums / np.einsum("c,rc->r", clusters.questions, times)
-
     # The clusters' numbers are what is resampled, so that one draw of them serves every metric.
-    result = bootstrap(
-        (np.arange(n_clusters),),
-        means,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=max(1, CELLS // n_clusters),
-        confidence_level=0.95,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    interval = result.confidence_interval
-    return interval.low, interval.high, result.standard_error
+    drawn = _drawn_once if n_clusters * RESAMPLES <= KEPT_CELLS else _drawn
+    means = np.concatenate([_means(clusters, times) for times in drawn(n_clusters, seed)], axis=-1)
+    low, high = np.quantile(means, (TAIL, 1 - TAIL), axis=-1)
+    return low, high, means.std(axis=-1, ddof=1)
+
+
+def _means(clusters: _Clusters, times: Floats) -> Floats:
+    """Each metric's mean over clusters that count so many times: (n_metrics, rows)."""
+    # einsum, unlike matrix products, adds up alike whatever the number of threads.
+    sums = np.einsum("mc,rc->mr", clusters.sums, times)
+    return np.asarray(sums / np.einsum("c,rc->r", clusters.questions, times))
+
+
+def _drawn(n_clusters: int, seed: int) -> Iterator[Floats]:
+    """How often each resample holds each cluster, (rows, n_clusters) at a time."""
+    rng = np.random.default_rng(seed)
+    for rows in _batches(n_clusters):
+        yield _times_drawn(rng.integers(0, n_clusters, (rows, n_clusters)), n_clusters)
+
+
+@lru_cache(maxsize=1)
+def _drawn_once(n_clusters: int, seed: int) -> list[Floats]:
+    """As `_drawn`; two runs and their difference are all counted by the same draws."""
+    return list(_drawn(n_clusters, seed))
+
+
+def _batches(n_clusters: int) -> list[int]:
+    """RESAMPLES in parts that fit in memory."""
+    largest = max(1, CELLS // n_clusters)
+    return [min(largest, RESAMPLES - done) for done in range(0, RESAMPLES, largest)]
 
 
 def _times_drawn(drawn: npt.NDArray[np.int64], n_clusters: int) -> Floats:
@@ -271,23 +291,29 @@ def _randomization_p(clusters: _Clusters, *, seed: int) -> Floats:
     If base and tuned were the same, each cluster's difference could as well have the other sign.
     All sign patterns are tried where there are fewer than RESAMPLES.
     """
-    from scipy.stats import permutation_test
-
     n_metrics, n_clusters = clusters.sums.shape
     if n_clusters == 1:
         return np.ones(n_metrics)
+    observed = clusters.sums.sum(axis=1)
+    every = 2**n_clusters <= RESAMPLES
+    signs = _every_sign(n_clusters) if every else _drawn_signs(n_clusters, seed)
+    totals = np.concatenate([np.einsum("mc,rc->mr", clusters.sums, part) for part in signs], -1)
+    # Sums that are the same but for their rounding; what was observed counts as one of the drawn.
+    slack = SAME * np.abs(clusters.sums).sum(axis=1)
+    added = 0 if every else 1
+    below = (totals <= (observed + slack)[:, np.newaxis]).sum(axis=-1) + added
+    above = (totals >= (observed - slack)[:, np.newaxis]).sum(axis=-1) + added
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(below, above) / (totals.shape[1] + added)))
 
-    def total(signs: Floats, axis: int) -> Any:
-        return np.einsum("mc,...c->...m", clusters.sums, np.moveaxis(signs, axis, -1))
 
-    # Likewise the signs are what is permuted.
-    result = permutation_test(
-        (np.ones(n_clusters),),
-        total,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=max(1, CELLS // n_clusters),
-        rng=np.random.default_rng(seed),
-    )
-    return np.asarray(result.pvalue)
+def _every_sign(n_clusters: int) -> Iterator[Floats]:
+    yield np.array(list(itertools.product((1.0, -1.0), repeat=n_clusters)))
+
+
+def _drawn_signs(n_clusters: int, seed: int) -> Iterator[Floats]:
+    """Random signs, (rows, n_clusters) at a time, drawn as `scipy.stats.permutation_test` does."""
+    rng = np.random.default_rng(seed)
+    batches = _batches(n_clusters)
+    sides = np.tile(np.arange(2), (batches[0], n_clusters, 1))
+    for rows in batches:
+        yield np.where(rng.permuted(sides, axis=-1)[:rows, :, 0] == 0, 1.0, -1.0)

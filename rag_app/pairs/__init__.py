@@ -3,7 +3,7 @@
 from rag_app.pairs.corpus import corpus_documents, holds_corpus, read_corpus
 from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
 from rag_app.pairs.duplicates import cluster_documents
-from rag_app.pairs.export import WRITERS, refuse_output, write_pairs
+from rag_app.pairs.export import WRITERS, refuse_output, write_beir, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.held_out import (
     HELD_OUT,
@@ -71,6 +71,7 @@ __all__ = [
     "training_documents",
     "tuned_from",
     "without_self_answering",
+    "write_beir",
     "write_pairs",
     "write_training_documents",
 ]

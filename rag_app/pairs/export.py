@@ -40,7 +40,19 @@ def write_pairs(path: str | Path, pairs: Sequence[Pair], chunks: Sequence["TextN
         StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    kind = _kind(path)
+    _write(path, _kind(path), pairs, chunks)
+
+
+def write_beir(path: Path, pairs: Sequence[Pair], chunks: Sequence["TextNode"]) -> None:
+    """Write a BEIR folder, as `write_pairs` does, whatever its name.
+
+    Raises:
+        PairsError, StorageError: as `write_pairs`.
+    """
+    _write(path, _BEIR, pairs, chunks)
+
+
+def _write(path: Path, kind: str, pairs: Sequence[Pair], chunks: Sequence["TextNode"]) -> None:
     answers = _Answers(chunks)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,49 @@
+"""A model's folder for other programs: a plain copy that sentence-transformers loads."""
+
+import re
+import shutil
+from pathlib import Path
+
+from rag_app.disk import whole_folder, write_whole
+from rag_app.errors import ConfigError
+from rag_app.models.folders import MODULES
+
+CARD = "README.md"
+# Lines of the card that load the model from where it was when it was tuned.
+_LOADED = re.compile(r'\b(SentenceTransformer|Embedding)\("(?:[^"\\]|\\.)*"\)')
+
+
+def copy_for_others(model: Path, target: Path) -> bool:
+    """Copy a model's folder, whole or not at all; whether its card holds a measured verdict.
+
+    The card is the one that `finetune` wrote; the lines of code in it load the copy.
+
+    Raises:
+        ConfigError: something else than an earlier copy is there, or it is the model itself.
+        OSError: as the system says.
+    """
+    _refuse(model, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(target, hidden=True) as partial:
+        shutil.copytree(model, partial)
+        return _name_anew(partial / CARD, target)
+
+
+def _refuse(model: Path, target: Path) -> None:
+    if target.resolve() == model.resolve():
+        raise ConfigError(
+            f"{target} is the model's own folder, which sentence-transformers loads as it is; name "
+            "another folder for a copy"
+        )
+    if target.is_dir() and any(target.iterdir()) and not (target / MODULES).is_file():
+        raise ConfigError(f"{target} holds something else than a model; name a new folder")
+
+
+def _name_anew(card: Path, target: Path) -> bool:
+    """Let the card's code load the copy; whether there is a verdict in it."""
+    if not card.is_file():
+        return False
+    text = card.read_text("utf-8")
+    quoted = target.as_posix().replace("\\", "\\\\").replace('"', '\\"')
+    write_whole(card, _LOADED.sub(lambda found: f'{found[1]}("{quoted}")', text))
+    return "Verdict: " in text
