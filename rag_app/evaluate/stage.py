@@ -1,6 +1,7 @@
 """Stage: any indexes, models and retrievers side by side on one file of questions."""
 
 import itertools
+import json
 import re
 import time
 from collections import Counter
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.chunks import passage_text
-from rag_app.disk import refuse_unwritable
+from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
-from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
+from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
@@ -68,7 +70,7 @@ class Subject:
         )
 
     def retriever(
-        self, options: RetrievalOptions, tools: Tools, *, top_k: int = LARGEST_K
+        self, options: RetrievalOptions, tools: Tools, *, top_k: int = KEPT_RANKS
     ) -> TracedRetriever:
         """The retriever of these options; search is exact, save for "vector" itself."""
         approximate = options.retriever == APPROXIMATE
@@ -118,6 +120,7 @@ class EvaluatedRun:
         no_verdict: why that comparison gives no verdict; empty if it does.
         known: of a retriever with known questions, how many of those asked the index knows.
         verbatim: they were asked as they stand; else each was held out while it was asked.
+        file_name: of its outcomes, in the folder of the results; None where none was named.
     """
 
     name: str
@@ -133,6 +136,7 @@ class EvaluatedRun:
     no_verdict: str = ""
     known: int | None = None
     verbatim: bool = False
+    file_name: str | None = None
 
     @property
     def known_label(self) -> str | None:
@@ -154,6 +158,7 @@ class EvaluatedRun:
             "warnings": self.warnings,
             "known_questions": self.known_label,
             "known_asked": self.known,
+            "outcomes": self.file_name,
         }
         if self.against_first:
             compared = self.against_first.to_json()
@@ -230,7 +235,7 @@ def evaluate_indexes(
             trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
             retriever = Recorded(subject.retriever(each, tools))
             started = time.monotonic()
-            outcomes = score_questions(retriever, questions, progress=progress)
+            outcomes = score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
             seconds = time.monotonic() - started
             first = runs[0].outcomes if runs else None
             compared = compare_outcomes(first, outcomes, seed=request.seed) if first else None
@@ -254,9 +259,38 @@ def evaluate_indexes(
                 )
             )
     if request.results:
-        for name, run in zip(_file_names(runs), runs, strict=True):
-            write_outcomes(request.results / f"{name}.jsonl", run.outcomes)
+        runs = _keep(request.results, runs, subjects, unmatched)
     return runs, unmatched
+
+
+def results_json(runs: Sequence[EvaluatedRun], unmatched: Unmatched) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "runs": [one.to_json() for one in runs],
+        "unmatched": unmatched.count,
+        "unmatched_example": unmatched.example,
+    }
+
+
+def _keep(
+    folder: Path, runs: Sequence[EvaluatedRun], subjects: Sequence[Subject], unmatched: Unmatched
+) -> list[EvaluatedRun]:
+    """Write outcomes, what a report shows of them, and the summary; runs that know their files."""
+    kept = [
+        replace(run, file_name=f"{name}.jsonl")
+        for name, run in zip(_file_names(runs), runs, strict=True)
+    ]
+    for run in kept:
+        write_outcomes(folder / str(run.file_name), run.outcomes)
+    indexes = [
+        AskedIndex(one.name, one.model, one.index.info.chunking, one.passages.nodes)
+        for one in subjects
+    ]
+    others = [outcome for run in kept[:-1] for outcome in run.outcomes]
+    keep_evidence(folder, indexes, kept[-1].outcomes, others=others)
+    text = json.dumps(results_json(kept, unmatched), indent=2, ensure_ascii=False)
+    write_whole(folder / "evaluate.json", f"{text}\n")
+    return kept
 
 
 def _of_reranker(options: RetrievalOptions, tools: Tools) -> frozenset[str]:
