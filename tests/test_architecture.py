@@ -36,6 +36,7 @@ ORDER = (
     "evaluate",
     "finetune",
     "sweep",
+    "report",
     "ingest",
     "answer",
     "query",
@@ -185,8 +186,13 @@ COMMANDS = (
     "finetune",
     "evaluate",
     "sweep",
+    "report",
     "query",
     "doctor",
+    "runs",
+    "runs list",
+    "runs show",
+    "runs diff",
     "index",
     "index list",
     "index use",
@@ -212,7 +218,7 @@ finally:
 
 def test_all_commands_are_known_here() -> None:
     app: Any = get_command(build_app())
-    inner = [f"index {name}" for name in app.commands["index"].commands]
+    inner = [f"{one} {name}" for one in ("runs", "index") for name in app.commands[one].commands]
     assert {"", *app.commands, *inner} == set(COMMANDS)
 
 

@@ -5,10 +5,21 @@ from typing import Annotated
 
 import typer
 
-from rag_app.cli import doctor, evaluate, finetune, index, ingest, query, questions, sweep
+from rag_app.cli import (
+    doctor,
+    evaluate,
+    finetune,
+    index,
+    ingest,
+    query,
+    questions,
+    report,
+    runs,
+    sweep,
+)
 from rag_app.cli.usage import ReportingGroup
 
-STAGES = (ingest, questions, finetune, evaluate, sweep, query, doctor)
+STAGES = (ingest, questions, finetune, evaluate, sweep, report, query, doctor)
 
 
 def build_app() -> typer.Typer:
@@ -23,6 +34,7 @@ def build_app() -> typer.Typer:
     for stage in STAGES:
         name = stage.__name__.rpartition(".")[2]
         app.command(epilog=examples(stage.EXAMPLES))(getattr(stage, name))
+    app.add_typer(runs.runs_app, name="runs")
     app.add_typer(index.index_app, name="index")
     return app
 

@@ -19,6 +19,7 @@ from rag_app.cli.flags import (
     Where,
 )
 from rag_app.cli.given import columns_of, retrieval_of, workspace_of
+from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
 
@@ -98,7 +99,7 @@ def evaluate(
         llm_base_url=llm_base_url,
         llm_model=llm_model,
     )
-    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
+    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes, results_json
 
     request = EvaluateRequest(
         questions=questions,
@@ -130,13 +131,8 @@ def evaluate(
         for warning, count in one.warnings.items():
             run.warn(f"{one.retriever}, {count} of {len(one.outcomes)} questions: {warning}")
     _show(run, runs)
-    run.result(
-        {
-            "runs": [one.to_json() for one in runs],
-            "unmatched": unmatched.count,
-            "unmatched_example": unmatched.example,
-        }
-    )
+    written = report_on(run, out) if out else {"report": None}
+    run.result({**results_json(runs, unmatched), **written})
 
 
 def _show(run: Run, runs: "Sequence[EvaluatedRun]") -> None:

@@ -15,6 +15,7 @@ from rag_app.cli.flags import (
     Seed,
 )
 from rag_app.cli.given import columns_of, language_model_of, workspace_of
+from rag_app.cli.report import report_on
 from rag_app.cli.run import Run, command
 
 EXAMPLES = (
@@ -375,7 +376,7 @@ def finetune(
         return
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
-    run.result(result.to_json())
+    run.result({**result.to_json(), **report_on(run, result.results)})
 
 
 def _check_test_share(share: float) -> None:

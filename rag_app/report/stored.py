@@ -117,17 +117,17 @@ def find_run(results: Path, name: str | None) -> StoredRun:
                 "`rag-app evaluate FILE --out FOLDER` first"
             )
         return read_run(folders[0])
-    if Path(name).is_dir():
-        return read_run(Path(name))
-    names = [folder.name for folder in folders]
-    found = [one for one in folders if one.name == name or one.name.startswith(name)]
+    found = [one for one in folders if one.name.startswith(name)]
     exact = [one for one in found if one.name == name]
+    if not exact and Path(name).is_dir():
+        return read_run(Path(name))
     if len(exact or found) == 1:
         return read_run((exact or found)[0])
     if found:
         begin = ", ".join(one.name for one in found)
         raise RunError(f"{len(found)} runs begin with {name!r}: {begin}; write more of the name")
-    known = f"known runs: {', '.join(names)}" if names else "there is none yet"
+    names = ", ".join(one.name for one in folders)
+    known = f"known runs: {names}" if names else "there is none yet"
     raise RunError(f"there is no run {name!r} in {results}; {known}")
 
 
