@@ -115,8 +115,8 @@ def printed(
         "index list": run_json("index", "list", *where),
         "report": run_json("report", *where),
         "runs list": run_json("runs", "list", *where),
-        "runs show": run_json("runs", "show", "finetune-tiny-mnrl", *where),
-        "runs diff": run_json("runs", "diff", "finetune-tiny-mnrl", "sweep", *where),
+        "runs show": run_json("runs", "show", "finetune-tiny-adapter", *where),
+        "runs diff": run_json("runs", "diff", "finetune-tiny-adapter", "sweep", *where),
     }
 
 

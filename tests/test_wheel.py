@@ -17,13 +17,17 @@ from rag_app.cli.app import build_app
 pytestmark = pytest.mark.slow
 
 APP = get_command(build_app())
-ADMINISTRATIVE = ("index", "doctor")
+ADMINISTRATIVE = ("index", "runs", "doctor")
 STAGES = [name for name in APP.commands if name not in ADMINISTRATIVE]  # type: ignore[attr-defined]
-INDEX = APP.commands["index"].commands  # type: ignore[attr-defined]
+INNER = [
+    [group, name]
+    for group in ("index", "runs")
+    for name in APP.commands[group].commands  # type: ignore[attr-defined]
+]
 COMMANDS = [
     [],
     *([name] for name in [*STAGES, *ADMINISTRATIVE]),
-    *(["index", name] for name in INDEX),
+    *INNER,
 ]
 FAQ = {
     "how do i reset my zorb": "press the red button of the zorb for ten seconds and wait for it",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from rag_app.chunks import passage_text
 from rag_app.evaluate.scoring import Outcome
 from rag_app.pairs import cluster_documents, document_texts
 from rag_app.pairs.duplicates import NEAR_DUPLICATE, shingles
@@ -42,7 +41,7 @@ class SecondAnswer:
 def second_answers(outcomes: Iterable[Outcome], nodes: Sequence["TextNode"]) -> list[SecondAnswer]:
     """Missed questions whose first passage is nearly the right one."""
     by_id = {node.node_id: node for node in nodes}
-    words = cache(lambda chunk: shingles(passage_text(by_id[chunk])))
+    words = cache(lambda chunk: shingles(by_id[chunk].text))
 
     def likeness(found: str, right: str) -> Likeness | None:
         one, other = words(found), words(right)

@@ -83,17 +83,22 @@ def read_passages(folder: Path) -> dict[str, KeptPassage]:
 
 
 def _kept(node: "TextNode") -> KeptPassage:
-    text = " ".join(node.text.split())
     metadata = node.metadata
     return KeptPassage(
         id=node.node_id,
         document=str(node.ref_doc_id),
-        title=str(metadata.get("title", "")),
-        text=text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…",
+        title=shortened(str(metadata.get("title", "")), LONGEST),
+        text=shortened(node.text, LONGEST),
         category=str(metadata.get("category", "")),
         language=str(metadata.get("language", "")),
         date=str(metadata.get("date", "")),
     )
+
+
+def shortened(text: str, longest: int) -> str:
+    """The beginning of a text on one line, of so many characters at most."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _first_line(error: Exception) -> str:

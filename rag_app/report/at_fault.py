@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from rag_app.evaluate.collection import SecondAnswer
-from rag_app.evaluate.kept_passages import KeptPassage
+from rag_app.evaluate.kept_passages import KeptPassage, shortened
 from rag_app.report.blocks import Block, Paragraph, Section, Table
 from rag_app.report.figures import counted
+from rag_app.report.questions import LONGEST_QUESTION
 from rag_app.report.values import Collection
 
 SHOWN_QUESTIONS = 50
@@ -56,7 +57,7 @@ def _second_answers(
     )
     rows = [
         [
-            questions.get(one.question_id, one.question_id),
+            shortened(questions.get(one.question_id, one.question_id), LONGEST_QUESTION),
             _named(one.right, passages),
             _named(one.found, passages),
             why_as_well(one, passages),

@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from rag_app.report.at_fault import at_fault_section
 from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import counted, metric_name, seconds, with_interval
+from rag_app.report.figures import (
+    counted,
+    left_out_of_index,
+    metric_name,
+    seconds,
+    with_interval,
+)
 from rag_app.report.groups import groups_section
 from rag_app.report.origin import origin_section
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section
@@ -105,13 +111,8 @@ def _asked(values: EvaluateValues) -> Section:
     ]
     blocks: list[Block] = [Table(["run", "questions", "retrieving", "known questions"], rows)]
     if values.unmatched:
-        example = f" (such as {values.unmatched_example!r})" if values.unmatched_example else ""
-        blocks.append(
-            Paragraph(
-                f"{counted(values.unmatched, 'question')} left out: the answer is not in the "
-                f"index{example}."
-            )
-        )
+        said = left_out_of_index(values.unmatched, values.unmatched_example)
+        blocks.append(Paragraph(said))
     for one in values.runs:
         blocks += [
             Paragraph(f"{one.retriever}, {counted(count, 'question')}: {warning}")

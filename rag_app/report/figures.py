@@ -1,9 +1,11 @@
 """How a report writes numbers: scores as .573, changes as +.012, times in fitting units."""
 
+from rag_app.evaluate.kept_passages import shortened
 from rag_app.evaluate.statistics import Difference, Estimate
 
 HEADS = {"hit_rate": "hit", "mrr": "MRR", "ndcg": "nDCG"}
 NOT_FOUND = "not found"
+LONGEST_EXAMPLE = 200
 
 
 def score(value: float) -> str:
@@ -53,3 +55,9 @@ def seconds(value: float) -> str:
 def counted(count: int, noun: str) -> str:
     """1 question, 1,200 questions."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def left_out_of_index(count: int, example: str | None) -> str:
+    """How many questions have no answer in the index, with one of them."""
+    such = f" (such as {shortened(example, LONGEST_EXAMPLE)!r})" if example else ""
+    return f"{counted(count, 'question')} left out: the answer is not in the index{such}."

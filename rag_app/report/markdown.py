@@ -12,6 +12,8 @@ from rag_app.report.questions import STATES, QuestionList, QuestionRow
 # Questions of each state, and rows of the figures' tables: a comment is read, not searched.
 LISTED = 10
 ROWS = 40
+# Not in mrr@10.
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#!])")
 
 
@@ -98,4 +100,4 @@ def _plain(text: str) -> str:
     """Text that means nothing to Markdown, HTML, or who is mentioned with @."""
     line = " ".join(text.split())
     escaped = html.escape(_SPECIAL.sub(r"\\\1", line), quote=False)
-    return escaped.replace("@", "&#64;")
+    return _MENTION.sub("&#64;", escaped)

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Literal
 
 from rag_app.evaluate.changes import took_its_place
-from rag_app.evaluate.kept_passages import KeptPassage
+from rag_app.evaluate.kept_passages import KeptPassage, shortened
 from rag_app.evaluate.ranks import reciprocal
 from rag_app.evaluate.scoring import Outcome
 from rag_app.report.compared import Compared
@@ -15,8 +16,8 @@ from rag_app.report.compared import Compared
 # missed by its reader.
 SHOWN_PASSAGES = 5
 LISTED = 1_000
-# UTF-8 bytes of all texts of the list: a page of 1,000 questions stays below 2 MB.
-LISTED_BYTES = 900_000
+# Bytes of all texts of the list as a page has them: it stays below 2 MB, whatever they hold.
+LISTED_BYTES = 1_200_000
 LONGEST_QUESTION = 300
 LONGEST_PASSAGE = 150
 
@@ -58,11 +59,11 @@ class QuestionRow:
 
     @property
     def size(self) -> int:
-        """UTF-8 bytes of its texts."""
+        """Bytes of its texts, escaped, in UTF-8."""
         texts = [self.question, self.right.title, self.right.text, self.also_right]
         if self.instead:
             texts += [self.instead.title, self.instead.text]
-        return sum(len(text.encode("utf-8", "replace")) for text in texts)
+        return sum(len(escape(text).encode("utf-8", "replace")) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,3 @@ def _shown(passages: dict[str, KeptPassage], chunk: str, outcome: Outcome) -> Sh
     return Shown(
         shortened(kept.name, LONGEST_PASSAGE), shortened(kept.text, LONGEST_PASSAGE), score
     )
-
-
-def shortened(text: str, longest: int) -> str:
-    """The beginning of a text on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -10,6 +10,7 @@ from rag_app.report.compared import Compared, Side
 from rag_app.report.figures import (
     change_with_interval,
     counted,
+    left_out_of_index,
     metric_name,
     p_value,
     score,
@@ -128,11 +129,8 @@ def _questions(values: SweepValues) -> Section:
     ]
     blocks: list[Block] = [Table(["questions", "how many"], rows)]
     if values.unmatched:
-        blocks.append(
-            Paragraph(
-                f"{counted(values.unmatched, 'question')} left out: the answer is not in the index."
-            )
-        )
+        said = left_out_of_index(values.unmatched, values.unmatched_example)
+        blocks.append(Paragraph(said))
     if values.trained_on:
         blocks.append(
             Paragraph(

@@ -6,6 +6,7 @@ from rag_app.report.figures import (
     change,
     change_with_interval,
     counted,
+    left_out_of_index,
     metric_name,
     score,
     seconds,
@@ -65,11 +66,7 @@ def data_section(values: FinetuneValues) -> Section:
     blocks: list[Block] = [Table(["pairs", "how many"], rows, how)]
     dropped = []
     if values.unmatched:
-        example = f" (such as {values.unmatched_example!r})" if values.unmatched_example else ""
-        dropped.append(
-            f"{counted(values.unmatched, 'question')} left out: the answer is not in the "
-            f"index{example}."
-        )
+        dropped.append(left_out_of_index(values.unmatched, values.unmatched_example))
     if values.self_answering:
         dropped.append(
             f"{counted(values.self_answering, 'question')} left out: they repeat the passage that "
