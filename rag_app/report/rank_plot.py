@@ -26,7 +26,10 @@ def rank_plot(
         deepest: how deep rankings were kept.
     """
     names = group_names(deepest)
-    counts = Counter((_group(one.rank, deepest), _group(two.rank, deepest)) for one, two in pairs)
+    counts: Counter[tuple[int, int]] = Counter()
+    # Of many questions there are few pairs of ranks.
+    for (one, two), count in Counter((one.rank, two.rank) for one, two in pairs).items():
+        counts[_group(one, deepest), _group(two, deepest)] += count
     most = max(counts.values(), default=1)
     before, after = labels
     width, height = LEFT + CELL_WIDTH * len(names), TOP + CELL_HEIGHT * len(names) + 8
