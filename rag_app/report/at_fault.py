@@ -52,8 +52,8 @@ def _second_answers(
 ) -> list[Block]:
     said = (
         f"Of {counted(len(second), 'question')} the first passage is not the labelled one but "
-        "nearly repeats it, or is another version of it. Label it as a second right passage, or "
-        "take the document out."
+        "nearly repeats it, or is another version of it. Where it answers as well, label it as a "
+        "second right passage; where it is out of date, take it out, or ask with `+latest`."
     )
     rows = [
         [

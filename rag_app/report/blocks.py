@@ -28,12 +28,12 @@ class Figure:
 
     Fields:
         svg: made here, with all texts escaped.
-        table: the same figures, for who cannot see the picture.
+        table: the same figures, for who cannot see the picture; None where they stand beside it.
     """
 
     title: str
     svg: str
-    table: Table
+    table: Table | None
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,12 @@ def _block(block: Block) -> str:
 
 
 def _figure(figure: Figure) -> str:
+    table = figure.table
+    below = f"<details><summary>as a table</summary>{_table(table)}</details>" if table else ""
     return (
         f'<figure><div class="wide" role="region" tabindex="0" aria-label="{escape(figure.title)}">'
         f"{figure.svg}</div><figcaption>{escape(figure.title)}</figcaption>"
-        f"<details><summary>as a table</summary>{_table(figure.table)}</details></figure>"
+        f"{below}</figure>"
     )
 
 

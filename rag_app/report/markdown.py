@@ -42,7 +42,7 @@ def _block(block: Block) -> Iterator[str]:
         yield from _table(block)
     elif isinstance(block, QuestionList):
         yield from _questions(block)
-    else:
+    elif block.table is not None:
         shown = Table(block.table.heads, block.table.rows[:ROWS])
         yield from ["<details>", f"<summary>{html.escape(block.title)}</summary>", ""]
         yield from [*_table(shown), "", "</details>"]

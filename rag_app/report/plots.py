@@ -38,7 +38,7 @@ def hit_plot(curves: Mapping[str, Sequence[Estimate]]) -> Figure:
 
 
 def interval_plot(title: str, sides: Mapping[str, Mapping[str, Estimate]]) -> Figure:
-    """Scores with their intervals: one row a metric, one mark a ranking."""
+    """Scores with their intervals, as a table beside it has them: one row a metric."""
     metrics = list(next(iter(sides.values())))
     step = 16 * len(sides) + 14
     frame = Frame((0, 1), (0, 1), height=step * len(metrics) + 60 + 18 * len(sides), left=84)
@@ -62,11 +62,7 @@ def interval_plot(title: str, sides: Mapping[str, Mapping[str, Estimate]]) -> Fi
         [metric, *(with_interval(each[metric]) for each in sides.values())] for metric in metrics
     ]
     label = _says("scores", rows)
-    return Figure(
-        title,
-        picture(frame.width, int(bottom + 30), label, parts),
-        Table(["metric", *sides], rows),
-    )
+    return Figure(title, picture(frame.width, int(bottom + 30), label, parts), None)
 
 
 def epoch_plot(title: str, values: Sequence[float], *, is_score: bool) -> Figure:

@@ -75,7 +75,7 @@ def _tuned_label(values: FinetuneValues) -> str:
 
 
 def _promises(values: FinetuneValues) -> list[str]:
-    said = [f"It promises something for {_listed(values)}, and for no others."]
+    said = [f"What that promises: it holds for {_listed(values)}, and for no others."]
     if values.folds > 1:
         said.append(
             f"It is the recipe that was judged, by {values.folds} trainings that each held out "
