@@ -264,8 +264,8 @@ def test_a_sweep_has_a_curve_for_each_retriever(tmp_path: Path) -> None:
     settings = {
         (128, "vector"): [6, 6, 1, 1],
         (256, "vector"): [1, 1, 1, 6],
-        (128, "keyword"): [1, 6, 6, 6],
-        (256, "keyword"): [1, 1, 1, 1],
+        (128, "hybrid:0.3"): [1, 6, 6, 6],
+        (256, "hybrid:0.7"): [1, 1, 1, 1],
     }
     report = report_of(make_sweep(tmp_path / "run", settings))
     assert report.verdict == "promote"
@@ -273,8 +273,8 @@ def test_a_sweep_has_a_curve_for_each_retriever(tmp_path: Path) -> None:
     assert figure.table.heads == ["retriever", "tokens", "hit@1024 tokens"]
     # hit@5, of four questions.
     assert [(name, size, cell[:4]) for name, size, cell in figure.table.rows] == [
-        ("keyword", "128", ".250"),
-        ("keyword", "256", "1.00"),
+        ("hybrid", "128", ".250"),
+        ("hybrid", "256", "1.00"),
         ("vector", "128", ".500"),
         ("vector", "256", ".750"),
     ]

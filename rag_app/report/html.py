@@ -84,7 +84,7 @@ def _figure(figure: Figure) -> str:
     table = figure.table
     below = f"<details><summary>as a table</summary>{_table(table)}</details>" if table else ""
     return (
-        f'<figure><div class="wide" role="region" tabindex="0" aria-label="{escape(figure.title)}">'
+        f'<figure><div class="wide" role="group" tabindex="0" aria-label="{escape(figure.title)}">'
         f"{figure.svg}</div><figcaption>{escape(figure.title)}</figcaption>"
         f"{below}</figure>"
     )
@@ -102,6 +102,6 @@ def _table(table: Table) -> str:
     )
     label = escape(table.caption or table.heads[0] or "figures")
     return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{label}">'
+        f'<div class="wide" role="group" tabindex="0" aria-label="{label}">'
         f"<table>{caption}{shown}<tbody>{body}</tbody></table></div>"
     )

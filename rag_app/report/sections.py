@@ -100,15 +100,16 @@ def _asked(one: Compared, every: Sequence[Compared]) -> list[Paragraph]:
 
 
 def _scores_table(one: Compared, caption: str) -> Table:
-    heads = ["metric", *(side.label for side in _sides(one))]
+    sides = _sides(one)
+    # A sweep also has a metric of its own: a hit within a budget of tokens.
+    own = [name for name in one.differences if name.endswith("t")]
+    shown = [name for name in (*METRICS, *own) if name in one.after.scores]
     rows = [
-        [metric_name(name), *(with_interval(side.scores[name]) for side in _sides(one))]
-        for name in METRICS
-        if name in one.after.scores
+        [metric_name(name), *(with_interval(side.scores[name]) for side in sides)] for name in shown
     ]
+    heads = ["metric", *(side.label for side in sides)]
     if one.is_alone or not one.differences:
         return Table(heads, rows, caption)
-    shown = [name for name in METRICS if name in one.after.scores]
     for name, row in zip(shown, rows, strict=True):
         found = one.differences.get(name)
         row += [change_with_interval(found), p_value(found.p)] if found else ["", ""]

@@ -1,5 +1,6 @@
 """The report of a sweep: settings compared on the same questions, the best beside the present."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -24,6 +25,8 @@ from rag_app.report.sections import curve_section, question_section, rank_sectio
 from rag_app.report.stored import StoredRun
 from rag_app.report.values import SweepValues, SweptValues
 
+# Of hybrid:0.7, not of hybrid:learned.
+_WEIGHT = re.compile(r":[0-9.]+")
 PROMISE = (
     "Settings were chosen on one part of the questions and scored on the other: expect this of new "
     "questions about these documents."
@@ -118,8 +121,8 @@ def _sizes(values: SweepValues) -> Section | None:
 
 
 def _family(retriever: str) -> str:
-    """The retriever without its weights, which each chunk size may have of its own."""
-    return retriever.partition(":")[0]
+    """The retriever without a weight, of which each chunk size may have its own."""
+    return _WEIGHT.sub("", retriever)
 
 
 def _questions(values: SweepValues) -> Section:

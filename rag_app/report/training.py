@@ -52,7 +52,7 @@ def _seen_beside_held_out(values: FinetuneValues) -> list[Block]:
         )
     ]
     caption = "scores on training questions are no measure of quality; they show what was learned"
-    return [Table(["", "base", "tuned"], rows, caption)]
+    return [Table(["score on", "base", "tuned"], rows, caption)]
 
 
 def data_section(values: FinetuneValues) -> Section:
