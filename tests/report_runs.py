@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def _summary(found: Comparison) -> dict[str, Any]:
     }
 
 
-def make_evaluate(folder: Path, runs: dict[str, Sequence[Rank]]) -> Path:
+def make_evaluate(folder: Path, runs: Mapping[str, Sequence[Rank]]) -> Path:
     """An evaluation of retrievers by name, each with these ranks."""
     folder.mkdir(parents=True)
     first: list[Outcome] = []
@@ -134,7 +134,7 @@ def make_evaluate(folder: Path, runs: dict[str, Sequence[Rank]]) -> Path:
     return folder
 
 
-def make_sweep(folder: Path, settings: dict[tuple[int, str], Sequence[Rank]]) -> Path:
+def make_sweep(folder: Path, settings: Mapping[tuple[int, str], Sequence[Rank]]) -> Path:
     """A sweep of chunk sizes and retrievers; the first is the present one, the last the best."""
     folder.mkdir(parents=True)
     rows: list[dict[str, Any]] = []

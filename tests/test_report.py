@@ -130,6 +130,7 @@ def test_the_grid_of_ranks_counts_who_moved_from_where_to_where() -> None:
     # 15 and 12 are in one group, so nothing moved there.
     assert figure.title == "rank before against rank after: 1 questions better, 1 worse"
     assert list(group_names(20)) == ["1", "2", "3", "4", "5", "6-10", "11-20", "not found"]
+    assert figure.table is not None
     rows = {row[0]: row[1:] for row in figure.table.rows}
     assert rows["base 3"] == ["1", "0", "0", "0", "0", "0", "0", "0"]
     assert rows["base 2"][-1] == "1"
@@ -169,8 +170,8 @@ def test_parts_without_data_are_left_out(tmp_path: Path) -> None:
         "Cost",
         "Settings, and how to repeat it",
     ]
-    bare = {"training": {**read_raw(run)["training"], "losses": [], "dev_mrr": []}}
-    other = make_finetune(tmp_path / "bare", [2, 1], [1, 1], **bare)
+    bare = {**read_raw(run)["training"], "losses": [], "dev_mrr": []}
+    other = make_finetune(tmp_path / "bare", [2, 1], [1, 1], training=bare)
     assert "Training" not in titles(report_of(other))
 
 
@@ -270,6 +271,7 @@ def test_a_sweep_has_a_curve_for_each_retriever(tmp_path: Path) -> None:
     report = report_of(make_sweep(tmp_path / "run", settings))
     assert report.verdict == "promote"
     [figure] = [b for b in section(report, "By chunk size").blocks if isinstance(b, Figure)]
+    assert figure.table is not None
     assert figure.table.heads == ["retriever", "tokens", "hit@1024 tokens"]
     # hit@5, of four questions.
     assert [(name, size, cell[:4]) for name, size, cell in figure.table.rows] == [
