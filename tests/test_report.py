@@ -285,6 +285,19 @@ def test_a_sweep_has_a_curve_for_each_retriever(tmp_path: Path) -> None:
     assert "By chunk size" not in titles(report_of(alike))
 
 
+def test_a_sweep_with_tuning_has_a_row_for_each_model(tmp_path: Path) -> None:
+    run = make_sweep(tmp_path / "run", {(128, "vector"): [1, 2], (256, "vector"): [1, 1]})
+    values = json.loads((run / "sweep.json").read_text("utf-8"))
+    untuned, tuned = ({"mrr@10": {"mean": m, "low": 0, "high": 1}} for m in (1 / 2, 3 / 4))
+    change = {"mean": 1 / 4, "low": 0, "high": 1 / 2, "p": 0.01, "smallest_detectable": 0.1}
+    row = {"model": "maker/tiny", "untuned": untuned, "tuned": tuned, "change": change}
+    values["bases"] = {"runs": [{**row, "embed_seconds_per_1000": 2}], "reasons": ["it is first"]}
+    (run / "sweep.json").write_text(json.dumps(values), "utf-8")
+    [models] = tables(section(report_of(run), "Models, untuned and tuned"))
+    scores = (".500 [.000, 1.000]", ".750 [.000, 1.000]", "+.250 [+.000, +.500]")
+    assert models.rows == [["tiny", *scores, "2.0", ""]]
+
+
 def test_two_runs_are_compared_question_by_question(tmp_path: Path) -> None:
     first = make_finetune(tmp_path / "first", [2, 2], [1, 2, 4, 1][:2])
     second = make_evaluate(tmp_path / "second", {"exact": [4, 1]})

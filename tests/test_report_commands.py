@@ -107,6 +107,8 @@ def test_without_a_run_it_is_said_what_makes_one(
         ("finetune.json", "{}", "finetune.json is damaged or of another version (model: Field"),
         ("base.jsonl", "{", "base.jsonl line 1 is not an outcome"),
         ("base.jsonl", None, "has no base.jsonl, which a report needs; run `rag-app finetune`"),
+        ("base.jsonl", "", "base.jsonl is damaged (it holds no question); run again what wrote it"),
+        ("tuned.jsonl", "FIRST", "the outcomes of base and tuned do not belong together: only"),
         ("passages.jsonl", "{}", "passages.jsonl is damaged ("),
         ("collection.json", "\xff", "collection.json is damaged or of another version ("),
     ],
@@ -117,6 +119,8 @@ def test_a_damaged_run_is_one_message(
     path = results / "finetune-a" / file
     if text is None:
         path.unlink()
+    elif text == "FIRST":
+        path.write_text(path.read_text("utf-8").split("\n")[0], "utf-8")
     else:
         path.write_text(text, "latin-1")
     done = run_app("report", "finetune-a")

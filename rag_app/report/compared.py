@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from rag_app.errors import RunError
 from rag_app.evaluate.kept_passages import KeptPassage
 from rag_app.evaluate.scoring import Outcome, pair_outcomes
 from rag_app.evaluate.statistics import Difference, Estimate
@@ -43,9 +44,15 @@ class Compared:
         """Each question's outcomes, before and after.
 
         Raises:
-            ValueError: the two runs did not ask the same questions.
+            RunError: their files are not of the same questions.
         """
-        return pair_outcomes(self.before.outcomes, self.after.outcomes)
+        try:
+            return pair_outcomes(self.before.outcomes, self.after.outcomes)
+        except ValueError as error:
+            raise RunError(
+                f"the outcomes of {self.before.label} and {self.after.label} do not belong "
+                f"together: {error}; run again what wrote them"
+            ) from error
 
     @property
     def n(self) -> int:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rag_app.errors import RunError
 from rag_app.evaluate.evidence import COLLECTION_FILE
 from rag_app.evaluate.kept_passages import KeptPassage, read_passages
-from rag_app.evaluate.scoring import Outcome, read_outcomes
+from rag_app.evaluate.scoring import METRICS, Outcome, read_outcomes
 from rag_app.report.values import Collection, EvaluateValues, FinetuneValues, SweepValues, Values
 
 # The summary of each kind of run.
@@ -72,8 +72,8 @@ class StoredRun:
         """What became of each question.
 
         Raises:
-            RunError: the file is not there.
-            StorageError: it is damaged.
+            RunError: the file is not there, or holds nothing that can be shown.
+            StorageError: a line of it is damaged.
         """
         path = self.folder / file_name
         if not path.is_file():
@@ -81,7 +81,12 @@ class StoredRun:
                 f"{self.folder} has no {file_name}, which a report needs; run "
                 f"{self.command or f'`rag-app {self.kind}`'} again"
             )
-        return read_outcomes(path)
+        found = read_outcomes(path)
+        whole = all(one.values.keys() >= set(METRICS) for one in found)
+        if not found or not whole:
+            reason = "a question lacks a metric" if found else "it holds no question"
+            raise RunError(f"{path} is damaged ({reason}); run again what wrote it")
+        return found
 
 
 def read_run(folder: Path) -> StoredRun:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rag_app.evaluate.statistics import Difference, Estimate
 from rag_app.report.at_fault import at_fault_section
+from rag_app.report.bases import bases_section
 from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
 from rag_app.report.figures import (
@@ -46,6 +47,7 @@ def report_of_sweep(run: StoredRun, values: SweepValues) -> Report:
         question_section([compared], run.collection.second_answers),
         groups_section(compared),
         at_fault_section(run.collection, questions, run.passages),
+        bases_section(values.bases) if values.bases else None,
         _questions(values),
         _cost(values),
         origin_section(run, {}),

@@ -1,13 +1,29 @@
 """What a report reads of the summaries that runs wrote; keys that it does not know may be there."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from rag_app.evaluate.collection import SecondAnswer
+from rag_app.evaluate.scoring import METRICS
 from rag_app.evaluate.statistics import Difference, Estimate
 
+T = TypeVar("T", bound=Mapping[str, Any])
+
 Scores = dict[str, Estimate]
+
+
+def _whole(scores: T) -> T:
+    """Refuse scores or differences that lack a metric, which all runs have."""
+    lacking = [metric for metric in METRICS if metric not in scores]
+    if lacking:
+        raise ValueError(f"{', '.join(lacking)} is missing")
+    return scores
+
+
+AllScores = Annotated[Scores, AfterValidator(_whole)]
+Differences = Annotated[dict[str, Difference], AfterValidator(_whole)]
 
 
 class Values(BaseModel):
@@ -25,16 +41,16 @@ class ComparedValues(Values):
     """Base against tuned."""
 
     n: int = 0
-    base: Scores
-    tuned: Scores
-    differences: dict[str, Difference]
+    base: AllScores
+    tuned: AllScores
+    differences: Differences
 
 
 class BothScores(Values):
     """Base and tuned without a comparison."""
 
-    base: Scores
-    tuned: Scores
+    base: AllScores
+    tuned: AllScores
 
 
 class Cut(Values):
@@ -111,12 +127,13 @@ class FinetuneValues(Values):
 
 
 class ScoredValues(Values):
-    """A run of evaluate or sweep; its metrics stand beside its other keys."""
+    """A run of evaluate or sweep; in the file its metrics stand beside its other keys."""
 
     name: str
     model: str
     retriever: str
     n: int
+    scores: AllScores
     outcomes: str | None = None
 
     @property
@@ -124,21 +141,18 @@ class ScoredValues(Values):
         """Of its outcomes."""
         return self.outcomes or f"{self.name}.jsonl"
 
-    @property
-    def scores(self) -> Scores:
-        """Metric -> mean with its interval."""
-        extra = self.model_extra or {}
-        return {
-            key: Estimate(**value)
-            for key, value in extra.items()
-            if "@" in key and isinstance(value, dict)
-        }
+    @model_validator(mode="before")
+    @classmethod
+    def _metrics_together(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {**values, "scores": {key: one for key, one in values.items() if "@" in key}}
 
 
 class AgainstFirst(Values):
     """A run of evaluate against the first."""
 
-    differences: dict[str, Difference]
+    differences: Differences
     verdict: str | None = None
     reason: str
 
@@ -189,6 +203,30 @@ class Recommended(Values):
     reason: str
 
 
+class Primary(Values):
+    """The metric that models are compared by."""
+
+    mrr: Estimate = Field(alias="mrr@10")
+
+
+class BaseValues(Values):
+    """A model of `sweep --tune`, untuned and tuned."""
+
+    model: str
+    untuned: Primary
+    tuned: Primary
+    change: Difference
+    embed_seconds_per_1000: float
+    milliseconds: float | None = None
+
+
+class BasesValues(Values):
+    """What `sweep --tune` found."""
+
+    runs: list[BaseValues]
+    reasons: list[str] = []
+
+
 class SweepValues(Values):
     """sweep.json."""
 
@@ -201,7 +239,7 @@ class SweepValues(Values):
     dropped: list[dict[str, Any]] = []
     recommended: Recommended
     best_on_dev: str
-    bases: dict[str, Any] | None = None
+    bases: BasesValues | None = None
     promoted: bool = False
     seconds: float
 
