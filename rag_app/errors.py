@@ -13,6 +13,7 @@
     ├── PairsError           question/passage pairs that cannot be used
     │   └── LeakError        the same text on both sides of the split
     ├── TrainingError        training that cannot start or go on
+    ├── RunError             a finished run that is missing, or whose files are
     ├── StorageError         disk full, folder not writable
     └── RequestError         a request to `serve` or `mcp` for what is not there, or not allowed
 
@@ -78,6 +79,10 @@ class LeakError(PairsError):
 
 class TrainingError(RagAppError):
     """Training that cannot start or cannot go on."""
+
+
+class RunError(RagAppError):
+    """A finished run that is not there, or whose files are missing or damaged."""
 
 
 class StorageError(RagAppError):

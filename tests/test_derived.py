@@ -9,7 +9,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 from test_cli import check_error, run_json
-from test_finetune import DEV, OPTIONS, ROWS, WORDS, make_engine, row_of
+from test_finetune import OPTIONS, ROWS, WORDS, make_engine, row_of
 from tiny import WIDTH, make_tiny_model, one_thread
 
 from rag_app.chunks import Chunking

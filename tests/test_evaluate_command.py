@@ -80,6 +80,17 @@ def evaluate_json(shop: Path, *options: str | Path) -> dict[str, Any]:
     return values
 
 
+def outcome_files(folder: Path) -> list[str]:
+    """Names of the files that hold every question's outcome, one for each run."""
+    names = sorted(path.name for path in folder.iterdir())
+    others = {
+        *("collection.json", "evaluate.json", "passages.jsonl"),
+        *("command.txt", "report.html", "report.md"),
+    }
+    assert others <= set(names)
+    return [name for name in names if name not in others]
+
+
 def means(values: dict[str, Any], metric: str) -> dict[str, float]:
     """Mean of a metric by retriever."""
     return {run["retriever"]: run[metric]["mean"] for run in values["runs"]}
@@ -116,7 +127,7 @@ def test_retrievers_side_by_side(shop: Path, tmp_path: Path) -> None:
     assert [run["warnings"] for run in values["runs"]] == [{}, {}, {}]
 
     name = values["runs"][0]["name"]
-    written = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
+    written = outcome_files(tmp_path / "out")
     assert written == [
         f"{name}-hybrid0.5.jsonl",
         f"{name}-keyword+window1.jsonl",
@@ -225,7 +236,7 @@ def test_file_names_are_safe_and_no_two_runs_share_one(shop: Path, tmp_path: Pat
     options = [part for spec in specs for part in ("--retriever", spec)]
     values = evaluate_json(shop, *options, "--out", tmp_path / "out")
     assert [run["retriever"] for run in values["runs"]] == specs
-    names = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
+    names = outcome_files(tmp_path / "out")
     assert len(names) == 5
     name = values["runs"][0]["name"]
     assert {f"{name}-vector.jsonl", f"{name}-exact.jsonl", f"{name}-exact-2.jsonl"} < set(names)
@@ -263,7 +274,7 @@ def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path)
     assert f"tuned against base: no verdict: {judged['reason']}\n" in said
     assert "promote" not in said
     # Two models of one name: nothing is written over.
-    names = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
+    names = outcome_files(tmp_path / "out")
     assert names == ["tiny-exact-2.jsonl", "tiny-exact.jsonl"]
 
 

@@ -172,6 +172,8 @@ def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
         "tuned.jsonl",
         "comparison.json",
         "finetune.json",
+        "passages.jsonl",
+        "collection.json",
     }
     assert measured.results == shop.results / f"finetune-{measured.model.name}"
     for name in ("base.jsonl", "tuned.jsonl"):

@@ -129,6 +129,10 @@ def printed(
             "finetune", "--pairs", asked, "--what", "reranker", "--epochs", "1", *where
         ),
         "index list": run_json("index", "list", *where),
+        "report": run_json("report", *where),
+        "runs list": run_json("runs", "list", *where),
+        "runs show": run_json("runs", "show", "finetune-tiny-adapter", *where),
+        "runs diff": run_json("runs", "diff", "finetune-tiny-adapter", "sweep", *where),
     }
 
 

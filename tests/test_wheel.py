@@ -17,7 +17,7 @@ from rag_app.cli.app import build_app
 pytestmark = pytest.mark.slow
 
 APP = get_command(build_app())
-ADMINISTRATIVE = ("index", "export", "bundle", "doctor", "mcp", "status", "init")
+ADMINISTRATIVE = ("index", "runs", "export", "bundle", "doctor", "mcp", "status", "init")
 STAGES = [name for name in APP.commands if name not in ADMINISTRATIVE]  # type: ignore[attr-defined]
 INNER = [
     [group, name]

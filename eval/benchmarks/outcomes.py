@@ -42,14 +42,14 @@ class KeptOutcomes:
             ValueError: a metric that does not follow from the first rank.
         """
         for outcome in outcomes:
-            told = outcome_of_rank(outcome.question_id, outcome.cluster, outcome.rank).values
+            told = outcome_of_rank(outcome.question_id, outcome.cluster, _rank(outcome)).values
             if any(abs(told[metric] - outcome.values[metric]) > 1e-9 for metric in SHOWN):
                 raise ValueError(f"{outcome.question_id}: {outcome.rank}, {outcome.values}")
         ids = "\n".join(outcome.question_id for outcome in outcomes)
         asked = hashlib.sha256(ids.encode()).hexdigest()[:8]
         # Clusters are called by where documents stood; those of the same questions are the same.
         self._kept["asked"].setdefault(asked, [outcome.cluster for outcome in outcomes])
-        ranks = "".join(_RANKS[outcome.rank or 0] for outcome in outcomes)
+        ranks = "".join(_RANKS[_rank(outcome) or 0] for outcome in outcomes)
         self._kept["ranks"][name] = [asked, ranks]
         partial = self.path.with_suffix(".partial")
         lines = (
@@ -90,6 +90,11 @@ class KeptOutcomes:
             for seed, name in names.items()
             for outcome in self.get(name)
         ]
+
+
+def _rank(outcome: Outcome) -> int | None:
+    """The first right passage's rank, as far as metrics look."""
+    return outcome.rank if outcome.rank and outcome.rank <= LARGEST_K else None
 
 
 def outcome_of_rank(question_id: str, cluster: str, rank: int | None) -> Outcome:

@@ -17,6 +17,8 @@ from rag_app.cli import (
     mcp,
     query,
     questions,
+    report,
+    runs,
     serve,
     status,
     sweep,
@@ -29,6 +31,7 @@ STAGES = (
     finetune,
     evaluate,
     sweep,
+    report,
     query,
     serve,
     mcp,
@@ -51,6 +54,7 @@ def build_app() -> typer.Typer:
         name = stage.__name__.rpartition(".")[2]
         app.command(epilog=examples(stage.EXAMPLES))(getattr(stage, name))
     app.add_typer(index.index_app, name="index")
+    app.add_typer(runs.runs_app, name="runs")
     app.add_typer(export.export_app, name="export")
     app.add_typer(bundle.bundle_app, name="bundle")
     return app

@@ -49,4 +49,6 @@ def _show(run: Run, title: str, pairs: "Pairs", result: "FinetuneResult") -> Non
 
 
 def _place(outcome: "Outcome") -> int:
-    return outcome.rank or 11
+    from rag_app.evaluate.scoring import KEPT_RANKS
+
+    return outcome.rank or KEPT_RANKS + 1

@@ -30,6 +30,7 @@ from rag_app.cli.gate import (
     finish,
 )
 from rag_app.cli.given import columns_of, retrieval_of, workspace_of
+from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
 
@@ -152,12 +153,13 @@ def evaluate(
         )
     _warn(run, runs, unmatched)
     _show(run, runs)
+    written = report_on(run, out) if out else {"report": None}
     finish(
         run,
         gate,
         StoredRun(questions, RunSetting.of_run(runs[-1].to_json()), runs[-1].outcomes),
         seed=settings.seed,
-        result=result_json(runs, unmatched, results=out),
+        result={**result_json(runs, unmatched, results=out), **written},
     )
 
 

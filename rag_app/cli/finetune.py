@@ -15,6 +15,7 @@ from rag_app.cli.flags import (
     Seed,
 )
 from rag_app.cli.given import columns_of, language_model_of, workspace_of
+from rag_app.cli.report import report_on
 from rag_app.cli.run import Run, command
 
 EXAMPLES = (
@@ -152,7 +153,7 @@ def finetune(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Largest share of whitening that the query adapter may start from; dev chooses. [1]",
+            help="Largest share of whitening that the query adapter may start from. [1]",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -375,7 +376,7 @@ def finetune(
         return
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
-    run.result(result.to_json())
+    run.result({**result.to_json(), **report_on(run, result.results)})
 
 
 def _check_test_share(share: float) -> None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rag_app.cli.report import report_on
 from rag_app.cli.run import Run
 from rag_app.cli.scores import comparison_table
 from rag_app.cli.tuning import best_epoch, show_left_out
@@ -27,7 +28,7 @@ def tune(
     options = RerankerOptions(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     result = tune_reranker(workspace, request, options, progress=run.progress, tell=run.note)
     show_reranker(run, result)
-    run.result(result.to_json())
+    run.result({**result.to_json(), **report_on(run, result.results)})
 
 
 def show_reranker(run: Run, result: "RerankerResult") -> None:

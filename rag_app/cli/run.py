@@ -3,8 +3,10 @@
 import functools
 import inspect
 import re
+import shlex
 import traceback
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.progress import Progress
 
+# The arguments after `rag-app`, as they were typed.
+TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
+# They change what is shown, not what is done.
+_SHOWING = {"--json", "--quiet", "--debug"}
 USER_ERROR = 2
 PIPE_WIDTH = 220
 INTERRUPTED = 130
@@ -105,6 +111,12 @@ class Run:
         from rag_app.config import DEFAULT_CONFIG_FILE
 
         return self._config or Path(DEFAULT_CONFIG_FILE)
+
+    @property
+    def command_line(self) -> str:
+        """The command line that does the same again, without secrets; empty from a program."""
+        typed = [argument for argument in TYPED.get() if argument not in _SHOWING]
+        return self.masked(shlex.join(["rag-app", *typed])) if typed else ""
 
     @functools.cached_property
     def out(self) -> "Console":

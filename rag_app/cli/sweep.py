@@ -20,6 +20,7 @@ from rag_app.cli.flags import (
 )
 from rag_app.cli.given import columns_of, language_model_of, retrieval_of, workspace_of
 from rag_app.cli.printing import shown, table
+from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
 from rag_app.cli.scores import figure, head, p_value, signed
@@ -197,7 +198,7 @@ def sweep(
             f"has the setting; to go back: `rag-app index use {result.before}`, and take "
             f"{', '.join(result.settings)} out of {run.settings_file}"
         )
-    run.result(result.to_json())
+    run.result({**result.to_json(), **report_on(run, result.results)})
 
 
 def _grid(

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from rag_app.cli.printing import print_json, print_wrapped, shortened
-from rag_app.cli.run import USER_ERROR
+from rag_app.cli.run import TYPED, USER_ERROR
 
 # Typer exports the error of a bad value alone, not what it shares with the others.
 UsageError: Any = typer.BadParameter.__base__
@@ -24,6 +24,7 @@ class ReportingGroup(TyperGroup):
     ) -> Any:
         """Read the arguments before the command's name."""
         self.as_json = "--json" in args
+        TYPED.set(tuple(args))
         with _reported(as_json=self.as_json):
             return super().make_context(info_name, args, parent, **extra)
 

@@ -69,10 +69,20 @@ def flips(
     return counted
 
 
-def _change(before: Outcome, after: Outcome) -> Change:
+def took_its_place(before: Outcome, after: Outcome) -> str | None:
+    """Chunk id that stands where the right passage should; None where it stands first in both.
+
+    Where the right passage moved: as `Change.instead`. Where it did not: what is first after.
+    """
+    if before.rank == after.rank:
+        return after.retrieved[0] if after.rank != 1 and after.retrieved else None
     better, worse = sorted((before, after), key=lambda run: -reciprocal(run.rank))
     place = better.rank or 0
-    instead = worse.retrieved[place - 1] if 0 < place <= len(worse.retrieved) else None
+    return worse.retrieved[place - 1] if 0 < place <= len(worse.retrieved) else None
+
+
+def _change(before: Outcome, after: Outcome) -> Change:
+    instead = took_its_place(before, after)
     return Change(before.question_id, before.question, before.rank, after.rank, instead)
 
 

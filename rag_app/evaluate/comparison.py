@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rag_app.disk import write_whole
 from rag_app.evaluate.changes import changes, flips
 from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with_interval
-from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
+from rag_app.evaluate.scoring import (
+    KEPT_RANKS,
+    LARGEST_K,
+    Outcome,
+    score_questions,
+    write_outcomes,
+)
 from rag_app.evaluate.statistics import Difference, Estimate, differences, summarise
 from rag_app.evaluate.verdict import LEVEL, Verdict, decide
 from rag_app.progress import Progress, silent
@@ -145,8 +151,8 @@ def exact_outcomes(
     """Score a model by exact search over its passages; a cache keeps the questions' vectors."""
     from rag_app.retrieve import ExactRetriever
 
-    retriever = ExactRetriever(passages, model, top_k=LARGEST_K, cache=cache)
-    return score_questions(retriever, questions, progress=progress)
+    retriever = ExactRetriever(passages, model, top_k=KEPT_RANKS, cache=cache)
+    return score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
 
 
 def search_loss(index: "VectorIndex", model: "Embedder", outcomes: Sequence[Outcome]) -> float:
@@ -157,10 +163,11 @@ def search_loss(index: "VectorIndex", model: "Embedder", outcomes: Sequence[Outc
     found = VectorRetriever(index, model, top_k=LARGEST_K).retrieve_many(
         [outcome.question for outcome in sample]
     )
-    wanted = sum(len(outcome.retrieved) for outcome in sample)
+    nearest = [set(outcome.retrieved[:LARGEST_K]) for outcome in sample]
+    wanted = sum(map(len, nearest))
     got = sum(
-        len({hit.node.node_id for hit in hits} & set(outcome.retrieved))
-        for hits, outcome in zip(found, sample, strict=True)
+        len({hit.node.node_id for hit in hits} & exact)
+        for hits, exact in zip(found, nearest, strict=True)
     )
     return 1 - got / wanted if wanted else 0.0
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rag_app.pairs import Question
 
 LARGEST_K = 10
+# Places of a ranking that a run keeps: curves of the hit rate go on where metrics end.
+KEPT_RANKS = 20
 METRICS: tuple[str, ...] = (
     *(f"hit_rate@{k}" for k in range(1, LARGEST_K + 1)),
     f"mrr@{LARGEST_K}",

@@ -16,7 +16,8 @@ from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
-from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions, write_outcomes
+from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.stored import EVALUATED
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
@@ -70,7 +71,7 @@ class Subject:
         )
 
     def retriever(
-        self, options: RetrievalOptions, tools: Tools, *, top_k: int = LARGEST_K
+        self, options: RetrievalOptions, tools: Tools, *, top_k: int = KEPT_RANKS
     ) -> TracedRetriever:
         """The retriever of these options; search is exact, save for "vector" itself."""
         approximate = options.retriever == APPROXIMATE
@@ -241,7 +242,7 @@ def evaluate_indexes(
             trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
             retriever = Recorded(subject.retriever(each, tools))
             started = time.monotonic()
-            outcomes = score_questions(retriever, questions, progress=progress)
+            outcomes = score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
             seconds = time.monotonic() - started
             first = runs[0].outcomes if runs else None
             compared = compare_outcomes(first, outcomes, seed=request.seed) if first else None
@@ -266,7 +267,9 @@ def evaluate_indexes(
                     chunking=subject.index.info.chunking,
                 )
             )
-    return (_keep(request.results, runs, unmatched) if request.results else runs), unmatched
+    if request.results:
+        runs = _keep(request.results, runs, subjects, unmatched)
+    return runs, unmatched
 
 
 def result_json(
@@ -281,14 +284,22 @@ def result_json(
     }
 
 
-def _keep(folder: Path, runs: Sequence[EvaluatedRun], unmatched: Unmatched) -> list[EvaluatedRun]:
-    """Write the outcomes of each run, and what they were asked of; the runs with their files."""
+def _keep(
+    folder: Path, runs: Sequence[EvaluatedRun], subjects: Sequence[Subject], unmatched: Unmatched
+) -> list[EvaluatedRun]:
+    """Write outcomes, what a report shows of them, and the summary; runs that know their files."""
     kept = [
         replace(run, kept=f"{name}.jsonl")
         for name, run in zip(_file_names(runs), runs, strict=True)
     ]
     for run in kept:
         write_outcomes(folder / str(run.kept), run.outcomes)
+    indexes = [
+        AskedIndex(one.name, one.model, one.index.info.chunking, one.passages.nodes)
+        for one in subjects
+    ]
+    others = [outcome for run in kept[:-1] for outcome in run.outcomes]
+    keep_evidence(folder, indexes, kept[-1].outcomes, others=others)
     values = result_json(kept, unmatched, results=folder)
     write_whole(folder / EVALUATED, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
     return kept

@@ -144,10 +144,26 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _estimates(
     outcomes: Sequence[Outcome], metrics: Sequence[str], seed: int
 ) -> dict[str, Estimate]:
-    clusters = _add_up([outcome.cluster for outcome in outcomes], _values(outcomes, metrics))
-    low, high, _ = _bootstrap(clusters, seed=seed, lowest=0.0)
+    names = [outcome.cluster for outcome in outcomes]
+    found = mean_intervals(names, _values(outcomes, metrics), seed=seed)
+    return dict(zip(metrics, found, strict=True))
+
+
+def mean_intervals(
+    names: Sequence[str], values: Floats, *, seed: int, lowest: float = 0.0
+) -> list[Estimate]:
+    """Mean and 95 % cluster bootstrap interval of any values of questions.
+
+    Arguments:
+        names: cluster of each question.
+        values: (n_rows, n_questions), each row between `lowest` and 1.
+    Returns:
+        one for each row, from one draw of the clusters.
+    """
+    clusters = _add_up(names, values)
+    low, high, _ = _bootstrap(clusters, seed=seed, lowest=lowest)
     columns = zip(clusters.means.tolist(), low.tolist(), high.tolist(), strict=True)
-    return {metric: Estimate(*column) for metric, column in zip(metrics, columns, strict=True)}
+    return [Estimate(*column) for column in columns]
 
 
 def _differences(

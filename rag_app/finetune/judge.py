@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
-from rag_app.evaluate.scoring import Outcome
+from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.scoring import Outcome, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.verdict import LEVEL, Verdict, guard, of_both
 from rag_app.finetune.trial import BaseAndTuned, Trial
@@ -109,6 +111,31 @@ def judge_held_out(
     }
     verdicts = [comparison.verdict for comparison in held_out.values()]
     return held_out, of_both(*verdicts) if len(verdicts) > 1 else verdicts[0]
+
+
+def keep_held_out(
+    folder: Path, held_out: Mapping[HeldOut, Comparison], indexes: Sequence[AskedIndex]
+) -> None:
+    """Write every held-out question's outcomes, and what a report shows of them.
+
+    Those that `Judgement.comparison` is about are base.jsonl and tuned.jsonl; those of another kind
+    have its name in theirs, as in base-questions.jsonl.
+
+    Arguments:
+        indexes: of the base and of the tuned model.
+    """
+    first, *others = held_out
+    held_out[first].write(folder)
+    for what in others:
+        write_outcomes(folder / f"base-{what}.jsonl", held_out[what].base_outcomes)
+        write_outcomes(folder / f"tuned-{what}.jsonl", held_out[what].tuned_outcomes)
+    every = list(held_out.values())
+    keep_evidence(
+        folder,
+        indexes,
+        [outcome for one in every for outcome in one.tuned_outcomes],
+        others=[outcome for one in every for outcome in one.base_outcomes],
+    )
 
 
 def _all_fell(trials: Sequence[Trial]) -> list[str]:

@@ -15,9 +15,10 @@ from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.errors import ConfigError
 from rag_app.evaluate.canary import CanaryOptions
 from rag_app.evaluate.comparison import exact_outcomes
-from rag_app.evaluate.scoring import LARGEST_K, score_questions
+from rag_app.evaluate.evidence import AskedIndex
+from rag_app.evaluate.scoring import KEPT_RANKS, LARGEST_K, score_questions
 from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.judge import judge_held_out
+from rag_app.finetune.judge import judge_held_out, keep_held_out
 from rag_app.finetune.options import TrainingReport, training_key
 from rag_app.finetune.phases import folder_name, mined_rows
 from rag_app.finetune.prepare import Prepared, prepare
@@ -116,6 +117,8 @@ def tune_reranker(
         seconds=time.monotonic() - started,
         results=request.results / f"finetune-{target.name}",
     )
+    opened = AskedIndex.of(prepared.base, prepared.passages.nodes)
+    keep_held_out(result.results, held_out, [opened])
     _keep(result)
     return result
 
@@ -208,7 +211,7 @@ def _score(
         # First, so that the questions' vectors are there when the reranker is timed.
         before = exact_outcomes(passages, base, questions, cache=context.cache, progress=progress)
         started = time.monotonic()
-        after = score_questions(retriever, questions, progress=progress)
+        after = score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
         seconds += time.monotonic() - started
         outcomes[what] = BaseAndTuned(before, after)
     asked = sum(map(len, material.tests.values()))
@@ -216,7 +219,6 @@ def _score(
 
 
 def _keep(result: RerankerResult) -> None:
-    """Write outcomes and summary."""
-    result.comparison.write(result.results)
+    """Write the summary."""
     text: str = json.dumps(result.to_json(), indent=2, ensure_ascii=False)
     write_whole(result.results / "finetune.json", text + "\n")

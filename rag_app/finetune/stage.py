@@ -8,11 +8,12 @@ from dataclasses import replace
 from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import exact_outcomes, search_loss
+from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.card import write_card
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.rows import cut_passages
-from rag_app.finetune.judge import judge
+from rag_app.finetune.judge import judge, keep_held_out
 from rag_app.finetune.phases import plan_phases
 from rag_app.finetune.prepare import Prepared, prepare
 from rag_app.finetune.promotion import Lineage, make_tuned, promote
@@ -104,7 +105,8 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
         seconds=time.monotonic() - started,
         results=request.results / f"finetune-{taken.model.name}",
     )
-    _keep(result, request)
+    nodes = prepared.passages.nodes
+    _keep(result, request, [AskedIndex.of(one, nodes) for one in (prepared.base, lineage.tuned)])
     if result.promoted:
         promote(context, lineage)
         _hand_over(lineage.tuned.index, request, trials)
@@ -190,9 +192,9 @@ def _titles(passages: Passages, outcomes: Sequence[Outcome]) -> dict[str, str]:
     }
 
 
-def _keep(result: FinetuneResult, request: FinetuneRequest) -> None:
-    """Write outcomes, summary and model card."""
-    result.judgement.comparison.write(result.results)
+def _keep(result: FinetuneResult, request: FinetuneRequest, indexes: Sequence[AskedIndex]) -> None:
+    """Write outcomes, what a report shows of them, summary and model card."""
+    keep_held_out(result.results, result.judgement.held_out, indexes)
     write_whole(
         result.results / "finetune.json",
         json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",

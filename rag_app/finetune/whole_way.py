@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.errors import ConfigError
 from rag_app.evaluate.learning import learn_weights
-from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_questions
+from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions
 from rag_app.finetune.context import TrainingContext
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
@@ -89,7 +89,7 @@ def way_outcomes(
     """
     retrieval, questions = asked
     retriever = way_retriever(context, prepared, passages, model, retrieval)
-    return score_questions(retriever, questions, progress=context.progress)
+    return score_questions(retriever, questions, depth=KEPT_RANKS, progress=context.progress)
 
 
 def way_retriever(
@@ -103,7 +103,7 @@ def way_retriever(
     searched = _searched(context, prepared, passages, model)
     tools = Tools.of(context.workspace)
     return build_retriever(
-        searched, replace(retrieval, questions=False), top_k=LARGEST_K, tools=tools
+        searched, replace(retrieval, questions=False), top_k=KEPT_RANKS, tools=tools
     )
 
 

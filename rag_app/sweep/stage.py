@@ -12,6 +12,7 @@ from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import scores_json
+from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.scoring import write_outcomes
 from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
@@ -77,6 +78,12 @@ class Row:
     candidate: Candidate
     scores: dict[str, Estimate]
 
+    @property
+    def file_name(self) -> str:
+        """Of the outcomes of its questions, in the folder of the results."""
+        name = self.candidate.setting.name
+        return name.replace("/", "-").replace(" ", "_").replace(":", "") + ".jsonl"
+
     def to_json(self, choice: Choice, metric: str) -> dict[str, Any]:
         """What `--json` prints for a run."""
         one, setting = self.candidate, self.candidate.setting
@@ -94,6 +101,7 @@ class Row:
             "dev": one.mean(metric),
             "n": len(one.test or []),
             **scores_json(self.scores),
+            "outcomes": self.file_name,
         }
         if setting.name in choice.changes:
             values["change"] = asdict(choice.changes[setting.name])
@@ -330,9 +338,19 @@ def _keep(result: SweepResult) -> None:
     for stale in result.results.glob("*.jsonl"):
         stale.unlink()
     for row in result.rows:
-        name = row.candidate.setting.name.replace("/", "-").replace(" ", "_").replace(":", "")
-        write_outcomes(result.results / f"{name}.jsonl", row.candidate.test or [])
+        write_outcomes(result.results / row.file_name, row.candidate.test or [])
+    _keep_evidence(result)
     write_whole(
         result.results / "sweep.json",
         json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
     )
+
+
+def _keep_evidence(result: SweepResult) -> None:
+    """What a report shows of the present setting and the best: those that it compares."""
+    present, best = result.rows[0].candidate, result.choice.best
+    indexes = [
+        AskedIndex(built.index.name, built.model, built.index.info.chunking, built.passages.nodes)
+        for built in (present.built, best.built)
+    ]
+    keep_evidence(result.results, indexes, best.test or [], others=present.test or [])

@@ -1,0 +1,77 @@
+"""What a report shows beside scores, kept in a run's folder while indexes are open."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.disk import write_whole
+from rag_app.evaluate.collection import near_duplicates, second_answers
+from rag_app.evaluate.kept_passages import keep_passages
+from rag_app.evaluate.scoring import Outcome
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
+    from rag_app.chunks import Chunking
+    from rag_app.index import OpenIndex
+    from rag_app.vectors import Embedder
+
+COLLECTION_FILE = "collection.json"
+# Groups of near-duplicate documents that are named; all are counted.
+NAMED = 200
+
+
+@dataclass(frozen=True)
+class AskedIndex:
+    """An index that questions were put to: its chunks, and what made it."""
+
+    name: str
+    model: "Embedder"
+    chunking: "Chunking"
+    nodes: "Sequence[TextNode]"
+
+    @classmethod
+    def of(cls, opened: "OpenIndex[Any]", nodes: "Sequence[TextNode]") -> "AskedIndex":
+        """An open index with its chunks."""
+        return cls(opened.index.name, opened.model, opened.index.info.chunking, nodes)
+
+    def to_json(self) -> dict[str, Any]:
+        """What made it, and its size, as plain values."""
+        return {
+            "name": self.name,
+            "model": self.model.name,
+            "fingerprint": self.model.fingerprint,
+            "dimension": self.model.dimension,
+            **asdict(self.chunking),
+            "documents": len({node.ref_doc_id for node in self.nodes}),
+            "chunks": len(self.nodes),
+        }
+
+
+def keep_evidence(
+    folder: Path,
+    indexes: Sequence[AskedIndex],
+    judged: Sequence[Outcome],
+    *,
+    others: Iterable[Outcome] = (),
+) -> None:
+    """Write passages.jsonl and collection.json.
+
+    Arguments:
+        indexes: that were asked; the last is the one that `judged` is about.
+        judged: outcomes of the run that the report is about.
+        others: outcomes that it is compared with.
+    """
+    nodes = indexes[-1].nodes
+    every = {node.node_id: node for index in indexes for node in index.nodes}
+    keep_passages(folder, every.values(), [*judged, *others])
+    groups = near_duplicates(nodes)
+    values: dict[str, Any] = {
+        "indexes": [index.to_json() for index in indexes],
+        "near_duplicates": {"groups": len(groups), "named": groups[:NAMED]},
+        "second_answers": [asdict(one) for one in second_answers(judged, nodes)],
+    }
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    write_whole(folder / COLLECTION_FILE, f"{text}\n")

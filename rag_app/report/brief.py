@@ -1,0 +1,88 @@
+"""What a run comes to in one line, its settings in a flat table, and what two of them differ in."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rag_app.evaluate.statistics import Estimate
+from rag_app.report.origin import flattened
+from rag_app.report.stored import StoredRun
+from rag_app.report.values import EvaluateValues, FinetuneValues, SweepValues, Values
+
+
+@dataclass(frozen=True)
+class Brief:
+    """A run in one line.
+
+    Fields:
+        verdict: promote, hold or reject; empty where nothing was judged.
+        sentence: why.
+        n: questions that gave the scores.
+        scores: of the tuned model, the best setting, or the last that was asked.
+        settings: by whole name: options.epochs.
+    """
+
+    verdict: str
+    sentence: str
+    n: int
+    scores: dict[str, Estimate]
+    settings: dict[str, str]
+
+
+def brief(run: StoredRun) -> Brief:
+    """What a run comes to."""
+    verdict, sentence, n, scores = _judged(run.values)
+    return Brief(verdict, sentence, n, scores, _settings(run))
+
+
+def made_at(run: StoredRun) -> str:
+    """When its summary was written: 2026-11-29 06:07."""
+    return dt.datetime.fromtimestamp(run.made, tz=dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def settings_apart(first: StoredRun, second: StoredRun) -> list[tuple[str, str, str]]:
+    """Name, first and second value of each setting that two runs do not share."""
+    one, other = brief(first).settings, brief(second).settings
+    names = list(dict.fromkeys([*one, *other]))
+    pairs = ((name, one.get(name, ""), other.get(name, "")) for name in names)
+    return [(name, before, after) for name, before, after in pairs if before != after]
+
+
+def _judged(values: Values) -> tuple[str, str, int, dict[str, Estimate]]:
+    if isinstance(values, FinetuneValues):
+        first = next(iter(values.held_out.values()))
+        return values.verdict, values.reason, first.n, first.tuned
+    if isinstance(values, SweepValues):
+        best = values.best
+        verdict = "promote" if values.recommended.wins else "hold"
+        return verdict, values.recommended.reason, best.n, best.scores
+    if isinstance(values, EvaluateValues):
+        last = values.runs[-1]
+        against = last.against_first
+        said = (against.verdict or "", against.reason) if against else ("", "")
+        return *said, last.n, last.scores
+    return "", "", 0, {}
+
+
+def _settings(run: StoredRun) -> dict[str, str]:
+    values = run.values
+    given: dict[str, Any] = {"kind": run.kind}
+    if isinstance(values, FinetuneValues):
+        given |= {
+            "base_model": values.base_model,
+            "retriever": values.retriever,
+            "folds": values.folds,
+            "split": values.split,
+            "training_pairs": values.training_pairs,
+            "options": values.options,
+        }
+    elif isinstance(values, SweepValues):
+        given |= {"metric": values.metric, "split": values.split, "best": values.best.name}
+    elif isinstance(values, EvaluateValues):
+        last = values.runs[-1]
+        given |= {"index": last.name, "model": last.model, "retriever": last.retriever}
+    indexes: list[Mapping[str, Any]] = list(run.collection.indexes)
+    if indexes:
+        given["asked"] = indexes[-1]
+    return {name: str(value) for name, value in flattened(given) if value is not None}
