@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
+from rag_app.errors import ConfigError
 from rag_app.index import IndexInfo, VectorIndex
 from rag_app.index.catalog import Catalog
 from rag_app.index.summary import summaries
@@ -72,3 +73,19 @@ def test_neither_chroma_nor_llama_index_is_imported(index: VectorIndex, tmp_path
     assert done.stderr.splitlines()[-1] == "[]"
     [row] = json.loads(done.stdout)["indexes"]
     assert (row["name"], row["chunks"], row["mrr@10"]) == ("some-index", 3, None)
+
+
+def test_an_index_in_service_that_cannot_be_opened_can_be_removed(
+    index: VectorIndex, tmp_path: Path
+) -> None:
+    catalog = Catalog(tmp_path)
+    catalog.put_into_service(index.name)
+    with pytest.raises(ConfigError, match="is in service"):
+        catalog.remove(index.name)
+    for connection in (index.connection, *catalog._connections.values()):
+        connection.close()  # type: ignore[attr-defined]
+    database = index.folder / "chroma" / "chroma.sqlite3"
+    database.write_bytes(database.read_bytes()[:4096])
+    fresh = Catalog(tmp_path)
+    assert fresh.remove(index.name) == index.name
+    assert (fresh.names(), fresh.in_service()) == ([], None)

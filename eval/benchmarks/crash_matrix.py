@@ -3,10 +3,10 @@
     python eval/benchmarks/crash_matrix.py [--rounds 20] [--seconds 600] [--publish]
 
 A round copies a storage folder, starts a command in a process of its own and kills that at a random
-moment of the time that the command takes. Then a question is asked (it must be answered from texts
-of before or after, or be refused with exit 2), the command is run again, and ids, texts, metadata
-and vectors are compared with those of a run that nobody killed. `--publish` writes
-docs/reliability.md. Processes are forked from one that has imported the libraries, so that the
+moment of the time that the command takes. Then a question is asked (it must end
+with exit 0, or with 2 and a message; what it answers is not compared), the command is run again,
+and ids, texts, metadata and vectors are compared with those of a run that nobody killed.
+`--publish` writes docs/reliability.md. Processes are forked from one that has imported the libraries, so that the
 moments fall into the work and not into imports. Needs a system that forks.
 """
 
@@ -75,9 +75,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--finetune", action="store_true", help="also kill a finetune")
     parser.add_argument("--publish", action="store_true")
     arguments = parser.parse_args()
-    rows = run_matrix(arguments.rounds, seconds=arguments.seconds, seed=arguments.seed)
+    rows = run_matrix(
+        arguments.rounds,
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        tuned=arguments.finetune,
+    )
     values = {"seed": arguments.seed, "rows": [vars(row) for row in rows]}
     write_results("crash_matrix", values)
     if arguments.publish:
@@ -160,6 +166,16 @@ class Place:
             text = f"Refunds of order {number} take {word} days. " * 4
             (self.docs / f"f{number}.txt").write_text(f"{text}\n\nWrite to office {number}.\n")
 
+    def _pairs(self) -> Path:
+        """Questions about the documents as they are before, with the passages that answer them."""
+        lines = ["question,answer"]
+        for number in range(DOCUMENTS):
+            passage = f"Refunds of order {number} take five days."
+            lines.append(f"how long do refunds of order {number} take,{passage}")
+        path = self.folder / "pairs.csv"
+        path.write_text("\n".join(lines))
+        return path
+
     def cases(self, *, tuned: bool) -> list[Case]:
         """The rows."""
         other = next(n for n in names(self.two) if n not in names(self.base))
@@ -188,7 +204,8 @@ class Place:
             Case("questions --llm none", self.base, questions, written, self.before),
         ]
         if tuned:
-            adapter = ("finetune", "--llm", "none", "--method", "adapter", "--epochs", "1")
+            pairs = ("--pairs", str(self._pairs()))
+            adapter = ("finetune", "--method", "adapter", "--epochs", "1", *pairs)
             what = "finetune --method adapter"
             found.append(Case(what, self.base, adapter, contents, self.before, weight=0.1))
         return found
@@ -266,14 +283,21 @@ def damage(kind: str, place: Place) -> Row:
     if asked not in (0, 2):
         row.failures.append(f"a question ended with {asked}: {said(place.work)}")
     if asked == 2:
-        # As the message says, whichever of these it names.
-        run(("index", "repair", name), place.work)
-        run(("index", "use", name), place.work)
+        mend(name, place.work)
     if (again := run(place.ingest, place.work)) != 0:
         row.failures.append(f"the next ingest ended with {again}: {said(place.work)}")
     elif not same(contents(place.work), expected):
         row.failures.append("another result than that of an undamaged storage")
     return row
+
+
+def mend(name: str, storage: Path) -> None:
+    """Do what the message of a damaged storage says, and what the next message says."""
+    if "active.json is damaged" in said(storage):
+        (storage / "active.json").unlink()
+        run(("index", "use", name), storage)
+    elif run(("index", "repair", name), storage):
+        run(("index", "remove", name), storage)
 
 
 def names(storage: Path) -> list[str]:
@@ -432,8 +456,8 @@ def page(values: dict[str, Any]) -> str:
         lines += ["", "What failed:", "", *failures]
     lines += [
         "",
-        "After each round a question is asked (it must be answered, or be refused with one",
-        "message), the command is run again, and ids, texts, metadata and vectors of the index in",
+        "After each round a question is asked (exit 0, or 2 with a message; what it answers is",
+        "not compared), the command is run again, and ids, texts, metadata and vectors of the index in",
         "service are compared. Of damaged files the mend that the message names is followed first.",
     ]
     return "\n".join(lines) + "\n"

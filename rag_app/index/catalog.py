@@ -164,6 +164,8 @@ class Catalog:
     def remove(self, name: str) -> str:
         """Delete an index that is not in service, finished or not; returns its whole name.
 
+        One in service that cannot be opened answers nothing, and goes too.
+
         Raises:
             IndexMissing: there is none by that name.
             IndexLocked: another process is writing it.
@@ -172,7 +174,7 @@ class Catalog:
         check_not_empty(name)
         if name not in dict(self._states()):
             name = self._resolve(name)
-        if name == self.in_service():
+        if name == self.in_service() and self._listed(name, State.READY).index is not None:
             raise ConfigError(
                 f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
             )
