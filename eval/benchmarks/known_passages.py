@@ -51,7 +51,7 @@ def measure(corpus: Corpus, seed: int, method: str, kept: KeptOutcomes) -> dict[
         batch_size=options.batch_size,
         seed=seed,
     )
-    corpora = {"held out": material.pool.texts, "known": material.corpus}
+    corpora = {"held out": list(material.pool.texts), "known": material.corpus}
     row = f"{corpus.name} {method} {seed}"
     asked = partial(exact_outcomes, cache=context.cache)
     kept.put(f"{row} base", asked(passages, base, material.test))
