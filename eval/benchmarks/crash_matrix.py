@@ -6,8 +6,8 @@ A round copies a storage folder, starts a command in a process of its own and ki
 moment of the time that the command takes. Then a question is asked (it must end
 with exit 0, or with 2 and a message; what it answers is not compared), the command is run again,
 and ids, texts, metadata and vectors are compared with those of a run that nobody killed.
-`--publish` writes docs/reliability.md. Processes are forked from one that has imported the libraries, so that the
-moments fall into the work and not into imports. Needs a system that forks.
+`--publish` writes docs/reliability.md. Processes are forked from one that has imported the
+libraries, so that the moments fall into the work and not into imports. Needs a system that forks.
 """
 
 import argparse
@@ -457,8 +457,8 @@ def page(values: dict[str, Any]) -> str:
     lines += [
         "",
         "After each round a question is asked (exit 0, or 2 with a message; what it answers is",
-        "not compared), the command is run again, and ids, texts, metadata and vectors of the index in",
-        "service are compared. Of damaged files the mend that the message names is followed first.",
+        "not compared), the command is run again, and ids, texts, metadata and vectors of the",
+        "index in service are compared. Of damaged files the mend that the message names is followed first.",
     ]
     return "\n".join(lines) + "\n"
 
