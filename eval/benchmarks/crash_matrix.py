@@ -457,8 +457,9 @@ def page(values: dict[str, Any]) -> str:
     lines += [
         "",
         "After each round a question is asked (exit 0, or 2 with a message; what it answers is",
-        "not compared), the command is run again, and ids, texts, metadata and vectors of the index",
-        "in service are compared. Of damaged files the mend that the message names is followed first.",
+        "not compared), the command is run again, and ids, texts, metadata and vectors of the",
+        "index in service are compared. Of damaged files the mend that the message names is",
+        "followed first.",
     ]
     return "\n".join(lines) + "\n"
 

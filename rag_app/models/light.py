@@ -168,8 +168,8 @@ def _threads() -> ThreadpoolController:
 def _one_thread() -> AbstractContextManager[object]:
     """One thread: two wait for each other where the machine is busy.
 
-    On a busy machine of two cores a question took 148 ms with one and 817 with two
-    (eval/results/query_speed.json).
+    Seen once, before this limit, on two cores at a load of some ten: 148 ms a question with one
+    thread, 817 with two. On an idle machine they take the same.
     """
     limited: AbstractContextManager[object] = _threads().limit(limits=1, user_api="blas")
     return limited
