@@ -371,6 +371,9 @@ def test_a_run_is_held_against_an_earlier_one(shop: Path, tmp_path: Path) -> Non
     assert before["results"] == str(tmp_path / "before")
     [run] = before["runs"]
     assert (run["chunk_size"], run["chunk_overlap"]) == (48, 0)
+    # The report is written from this file.
+    report = before.pop("report")
+    assert report == str(tmp_path / "before" / "report.html")
     assert json.loads((tmp_path / "before" / "evaluate.json").read_text()) == before
     gate = ("--baseline", tmp_path / "before", "--fail-if-worse", "--json")
     where = (shop / "q.jsonl", "--storage", shop / "storage", "--quiet")
