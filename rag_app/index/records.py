@@ -5,6 +5,7 @@ written under (see `connection`), and counts for nothing under another.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -23,6 +24,26 @@ class ChunkRecord:
     chunk_index: int
     chunk_count: int
     path: str
+
+
+def by_document(records: Iterable[ChunkRecord]) -> dict[str, list[ChunkRecord]]:
+    """The chunks of each document, by its id."""
+    documents: dict[str, list[ChunkRecord]] = defaultdict(list)
+    for record in records:
+        documents[record.document_id].append(record)
+    return dict(documents)
+
+
+def whole_hash(records: Sequence[ChunkRecord]) -> str | None:
+    """The hash that a document is indexed under; None where a chunk is missing, or of another hash.
+
+    Arguments:
+        records: of its chunks, one or more.
+    """
+    first = records[0]
+    whole = len(records) == first.chunk_count
+    same = all(record.document_hash == first.document_hash for record in records)
+    return first.document_hash if whole and same else None
 
 
 class KeptRecords:

@@ -8,7 +8,6 @@ answer are compared by themselves: an edited one is written, and no chunk is emb
 """
 
 import os
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from rag_app.chunks import PassageModel, SentenceChunker, document_hash, overlay
 from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
 from rag_app.index.known import KnownOf, copy_known, moved, read_known, renewed, write_known
-from rag_app.index.records import ChunkRecord
+from rag_app.index.records import ChunkRecord, by_document, whole_hash
 from rag_app.index.store import VectorIndex
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.progress import Progress, silent
@@ -86,7 +85,7 @@ def sync_documents(
         cache.embed_queries(model, texts, progress=progress)
 
     with index.writing():
-        indexed = _by_document(index.records())
+        indexed = by_document(index.records())
         _check_claims(documents, indexed)
         stale = _sort_out(documents, indexed, report)
         report.unchanged += _up_to_date_of(kept, indexed)
@@ -151,13 +150,6 @@ def copy_chunks(
         copy_known(source, target)
 
 
-def _by_document(records: Sequence[ChunkRecord]) -> dict[str, list[ChunkRecord]]:
-    documents: dict[str, list[ChunkRecord]] = defaultdict(list)
-    for record in records:
-        documents[record.document_id].append(record)
-    return dict(documents)
-
-
 def _check_claims(documents: Sequence["Document"], indexed: dict[str, list[ChunkRecord]]) -> None:
     for document in documents:
         path = document.metadata.get("path", "")
@@ -178,7 +170,7 @@ def _sort_out(
     stale = []
     for document in documents:
         records = indexed.get(document.node_id)
-        if records and _up_to_date(records, document_hash(document)):
+        if records and whole_hash(records) == document_hash(document):
             report.unchanged.append(document.node_id)
             continue
         (report.changed if records else report.added).append(document.node_id)
@@ -191,14 +183,8 @@ def _up_to_date_of(kept: Mapping[str, str], indexed: dict[str, list[ChunkRecord]
     return [
         name
         for name, digest in kept.items()
-        if name in indexed and _up_to_date(indexed[name], digest)
+        if name in indexed and whole_hash(indexed[name]) == digest
     ]
-
-
-def _up_to_date(records: Sequence[ChunkRecord], digest: str) -> bool:
-    return len(records) == records[0].chunk_count and all(
-        record.document_hash == digest for record in records
-    )
 
 
 def _replace_chunks(
@@ -301,7 +287,7 @@ def is_in_step(
     kept: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
     """Whether `sync_documents` would neither write nor remove a chunk."""
-    indexed = _by_document(index.records())
+    indexed = by_document(index.records())
     stale = _sort_out(documents, indexed, SyncReport())
     present = {document.node_id for document in documents} | kept.keys()
     return not stale and not _gone(indexed, present, roots, failed)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.disk import write_whole
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.states import FileState, KeptFile
+from rag_app.index.records import by_document, whole_hash
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
@@ -85,18 +86,9 @@ class KeptFiles:
 
 def whole_documents(index: "VectorIndex") -> dict[str, str]:
     """Document id -> hash, of those whose chunks are all there and of one hash."""
-    counts: dict[str, int] = defaultdict(int)
-    hashes: dict[str, set[str]] = defaultdict(set)
-    wanted: dict[str, int] = {}
-    for record in index.records():
-        counts[record.document_id] += 1
-        hashes[record.document_id].add(record.document_hash)
-        wanted[record.document_id] = record.chunk_count
-    return {
-        name: next(iter(found))
-        for name, found in hashes.items()
-        if len(found) == 1 and counts[name] == wanted[name]
-    }
+    documents = by_document(index.records())
+    hashes = {name: whole_hash(records) for name, records in documents.items()}
+    return {name: digest for name, digest in hashes.items() if digest is not None}
 
 
 def _path(document: "Document") -> str:
