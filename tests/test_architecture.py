@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "rag_app"
 # A module imports only from those above it, type hints included.
 ORDER = (
     "callable_stage",
+    "lazy_names",
     "errors",
     "masking",
     "disk",

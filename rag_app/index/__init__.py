@@ -1,7 +1,8 @@
 """Indexes: what made them, how they are kept true to the documents, and which one is in service."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rag_app.lazy_names import loads
 
 if TYPE_CHECKING:
     from rag_app.index.active import ActivePointer, FilePointer
@@ -75,11 +76,4 @@ _HOMES = {
     "sync_documents": "sync",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'rag_app.index' has no attribute {name!r}")
-    value = getattr(import_module(f"rag_app.index.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loads(__name__, _HOMES)

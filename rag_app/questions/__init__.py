@@ -3,8 +3,9 @@
 The names are loaded when they are used, so that `python -m rag_app.questions --help` is quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rag_app.lazy_names import loads
 
 if TYPE_CHECKING:
     from rag_app.questions.filters import Filtered, filter_questions
@@ -45,8 +46,4 @@ __all__ = [
     "write_questions",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loads(__name__, _HOMES)
