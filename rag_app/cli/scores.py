@@ -4,28 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rag_app.cli.printing import table
+from rag_app.evaluate.display import COMPARED_METRICS, HEADS
 
 if TYPE_CHECKING:
     from rag_app.evaluate.comparison import Comparison
     from rag_app.evaluate.gate import Gate
     from rag_app.evaluate.statistics import Estimate
 
-COMPARED = (
-    "hit_rate@1",
-    "hit_rate@2",
-    "hit_rate@3",
-    "hit_rate@5",
-    "hit_rate@10",
-    "mrr@10",
-    "ndcg@10",
-)
 SHOWN = ("hit_rate@1", "hit_rate@5", "mrr@10", "ndcg@10")
-HEADS = {"hit_rate": "hit", "mrr": "MRR", "ndcg": "nDCG"}
 
 
 def comparison_table(comparison: "Comparison", *, title: str) -> Any:
     """One metric a row: base, tuned, difference with interval, p; 77 columns wide at most."""
-    rows = _compared(comparison, COMPARED)
+    rows = _compared(comparison, COMPARED_METRICS)
     return table(("metric", "base", "tuned", "difference", "p"), rows, title=title)
 
 

@@ -11,15 +11,24 @@ if TYPE_CHECKING:
 
     from rag_app.evaluate.statistics import Difference, Estimate
 
-# Of all metrics, those that a table shows.
+# Of all metrics, those that a table of two runs shows, and a narrower one.
+COMPARED_METRICS = (
+    "hit_rate@1",
+    "hit_rate@2",
+    "hit_rate@3",
+    "hit_rate@5",
+    "hit_rate@10",
+    "mrr@10",
+    "ndcg@10",
+)
 SHOWN_METRICS = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
+# As the field writes them.
+HEADS = {"hit_rate": "hit", "mrr": "MRR", "ndcg": "nDCG"}
 
 
 def with_interval(score: "Estimate | Difference", *, signed: bool = False) -> str:
     """A mean and its 95 % interval: ".561 [.520, .602]", or "+.042 [.014, .070]" if signed."""
-    mean, low, high = (
-        _short(value, signed=signed) for value in (score.mean, score.low, score.high)
-    )
+    mean, low, high = (short(value, signed=signed) for value in (score.mean, score.low, score.high))
     return f"{mean} [{low}, {high}]"
 
 
@@ -60,7 +69,8 @@ def data_frame(rows: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
     return pandas.DataFrame(list(rows))
 
 
-def _short(value: float, *, signed: bool) -> str:
+def short(value: float, *, signed: bool = False) -> str:
+    """.573 for 0.573, 1.000 for 1; +.083 or -.012 if signed."""
     number = f"{abs(value):.3f}".removeprefix("0")
     sign = "-" if round(value, 3) < 0 else "+" if signed else ""
     return f"{sign}{number}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from rag_app.evaluate.collection import SecondAnswer
+from rag_app.evaluate.display import COMPARED_METRICS
 from rag_app.evaluate.statistics import Estimate
 from rag_app.report.at_fault import why_as_well
 from rag_app.report.blocks import Block, Paragraph, Section, Table
@@ -19,15 +20,6 @@ from rag_app.report.plots import hit_plot, interval_plot
 from rag_app.report.questions import STATES, question_list, state_of
 from rag_app.report.rank_plot import rank_plot
 
-METRICS = (
-    "hit_rate@1",
-    "hit_rate@2",
-    "hit_rate@3",
-    "hit_rate@5",
-    "hit_rate@10",
-    "mrr@10",
-    "ndcg@10",
-)
 PLOTTED = ("hit_rate@1", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
 DEPTHS = (1, 3, 5, 10)
 
@@ -103,7 +95,7 @@ def _scores_table(one: Compared, caption: str) -> Table:
     sides = _sides(one)
     # A sweep also has a metric of its own: a hit within a budget of tokens.
     own = [name for name in one.differences if name.endswith("t")]
-    shown = [name for name in (*METRICS, *own) if name in one.after.scores]
+    shown = [name for name in (*COMPARED_METRICS, *own) if name in one.after.scores]
     rows = [
         [metric_name(name), *(with_interval(side.scores[name]) for side in sides)] for name in shown
     ]
