@@ -144,8 +144,8 @@ def ingest(
             progress=progress,
         )
 
-    material = _Material(workspace, read, columns)
-    material.read_for(_meant_index(workspace, options, index_name))
+    index = _meant_index(workspace, options, index_name)
+    material = _Material(workspace, read, columns=columns, index=index)
     report = _ingest(
         workspace,
         material,
@@ -179,7 +179,6 @@ def ingest_reading(
             the documents is removed.
     """
     material = _Material(workspace, lambda _: reading)
-    material.read_for(None)
     return _ingest(
         workspace,
         material,
@@ -193,55 +192,60 @@ def ingest_reading(
     )
 
 
-@dataclass
 class _Material:
     """What is to be ingested, as it was read for one index.
 
     Fields:
-        read: reads the documents of all files but those that are kept.
-        columns: of tables; None where nothing can be kept.
+        reading: what was read.
         kept: what is known of the files; None until there is an index.
     """
 
-    workspace: "Workspace"
-    read: "Callable[[Keep], ReadResult]"
-    columns: Columns | None = None
-    kept: KeptFiles | None = None
-    _reading: "ReadResult | None" = None
+    def __init__(
+        self,
+        workspace: "Workspace",
+        read: "Callable[[Keep], ReadResult]",
+        *,
+        columns: Columns | None = None,
+        index: "VectorIndex | None" = None,
+    ) -> None:
+        """Read what the index does not hold already.
 
-    @property
-    def reading(self) -> "ReadResult":
-        """What was read."""
-        assert self._reading is not None  # noqa: S101 - read_for was called
-        return self._reading
+        Arguments:
+            read: reads the documents of all files but those that are kept.
+            columns: of tables; None where nothing can be kept.
+        """
+        self._workspace, self._read, self._columns = workspace, read, columns
+        self.kept = self._kept_in(index)
+        self.reading = self._read_anew()
 
-    def read_for(self, index: "VectorIndex | None") -> None:
-        """Read what this index does not hold already; nothing where that was done."""
-        if self._reading is not None and self._is_for(index):
+    def read_for(self, index: "VectorIndex") -> None:
+        """Read again what was left out since another index holds it."""
+        if self._is_for(index):
             return
         before, self.kept = self.kept, self._kept_in(index)
-        if self._reading is None or before is not None:
-            # Of a new index nothing is kept.
-            keep = self.kept.keeps if self.kept else lambda _: None
-            self._reading = _without_overloaded(self.read(keep))
+        if before is not None:
+            self.reading = self._read_anew()
+
+    def _read_anew(self) -> "ReadResult":
+        # Of a new index nothing is kept.
+        return _without_overloaded(self._read(self.kept.keeps if self.kept else lambda _: None))
 
     def save(self, roots: Sequence[Path]) -> None:
         """Remember what was read."""
         if self.kept is not None:
             self.kept.save(self.reading, roots)
 
-    def _is_for(self, index: "VectorIndex | None") -> bool:
-        name = index.name if index else None
-        return self.columns is None or (self.kept is not None and self.kept.index == name)
+    def _is_for(self, index: "VectorIndex") -> bool:
+        return self._columns is None or (self.kept is not None and self.kept.index == index.name)
 
     def _kept_in(self, index: "VectorIndex | None") -> KeptFiles | None:
         from rag_app.documents.states import reading_key
 
-        if index is None or self.columns is None:
+        if index is None or self._columns is None:
             return None
         # What is kept must be in the base, too, which is kept in step.
-        base = base_of(self.workspace.catalog, index)
-        return KeptFiles([index, base] if base else [index], reading_key(self.columns))
+        base = base_of(self._workspace.catalog, index)
+        return KeptFiles([index, base] if base else [index], reading_key(self._columns))
 
 
 def _ingest(
