@@ -135,16 +135,11 @@ class Place:
     @property
     def ingest(self) -> tuple[str, ...]:
         """The command that most rows are about."""
-        return (
-            "ingest",
-            str(self.docs),
-            "--model",
-            str(self.model),
-            "--chunk-size",
-            "32",
-            "--chunk-overlap",
-            "0",
-        )
+        return self._ingest_of(self.docs)
+
+    def _ingest_of(self, path: Path) -> tuple[str, ...]:
+        size = ("--chunk-size", "32", "--chunk-overlap", "0")
+        return ("ingest", str(path), "--model", str(self.model), *size)
 
     def before(self) -> None:
         """The documents as they are indexed at the beginning."""
@@ -179,18 +174,7 @@ class Place:
     def cases(self, *, tuned: bool) -> list[Case]:
         """The rows."""
         other = next(n for n in names(self.two) if n not in names(self.base))
-        last = str(self.docs / "f0.txt")
-        prune = (
-            "ingest",
-            last,
-            "--model",
-            str(self.model),
-            "--chunk-size",
-            "32",
-            "--chunk-overlap",
-            "0",
-            "--prune",
-        )
+        prune = (*self._ingest_of(self.docs / "f0.txt"), "--prune")
         questions = ("questions", "--llm", "none", "--per-chunk", "1")
         switched = self.folder / "switched"
         shutil.copytree(self.two, switched)
