@@ -43,7 +43,7 @@ def mapped(tiny: Path) -> Path:
 
 def assert_same(name: str, folder: Path) -> None:
     """Questions, passages, sizes and tokens are those of sentence-transformers."""
-    light = EmbeddingModel(name, folder)
+    light = EmbeddingModel(name, folder, without_torch=True)
     found = [light.embed_queries(TEXTS), light.embed_passages(TEXTS)]
     assert light._light is not None, "the folder is known"
     assert "transformer" not in light.__dict__, "and was not loaded otherwise"
@@ -79,7 +79,7 @@ def test_vectors_cut_to_their_first_dimensions(tiny: Path, tmp_path: Path) -> No
 def test_who_loaded_the_weights_sees_them_change(tiny: Path) -> None:
     import torch
 
-    model = EmbeddingModel("tiny", tiny)
+    model = EmbeddingModel("tiny", tiny, without_torch=True)
     before = model.embed_queries(["refund"])
     with torch.no_grad():
         for weights in model.transformer.parameters():
@@ -132,7 +132,7 @@ def test_gelu_is_the_exact_one() -> None:
 def test_a_question_imports_no_torch(tiny: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from rag_app.models import load_model\n"
-        f"model = load_model({str(tiny)!r}, storage=Path('storage'))\n"
+        f"model = load_model({str(tiny)!r}, storage=Path('storage'), without_torch=True)\n"
         "model.embed_queries(['how long do refunds take']); model.fingerprint\n"
         "print([name for name in ('torch', 'transformers', 'scipy') if name in sys.modules])"
     )

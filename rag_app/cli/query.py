@@ -130,7 +130,7 @@ def query(
     steps = [step for step in (rewrite, rerank, recency) if step]
     retrieval = retrieval_of(settings)
     retrieval = retrieval.with_spec("+".join([retrieval.spec, *steps]))
-    workspace = workspace_of(settings)
+    workspace = replace(workspace_of(settings), without_torch=True)
     opened = workspace.open(index, model=settings.model)
     writer = language_model_of(settings)
     # One that has nothing to do would take longer to load than the question takes.

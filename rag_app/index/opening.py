@@ -52,6 +52,7 @@ class Workspace:
         offline: never ask the Hugging Face hub for weights.
         device: "auto", "cpu", "cuda" or "mps".
         embedder: a model of the user's own, for indexes that were made with it.
+        without_torch: questions are embedded sooner, see `EmbeddingModel`.
 
     >>> Workspace(Path("storage")).models.as_posix()
     'storage/models'
@@ -63,6 +64,7 @@ class Workspace:
     device: str = "auto"
     embedder: Embedder | None = None
     project: str | None = None
+    without_torch: bool = False
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -105,7 +107,13 @@ class Workspace:
                 f"{name} was brought as an embedder, whose weights are not here to be tuned; name "
                 "a sentence-transformers model instead"
             )
-        return load_model(name, storage=self.storage, offline=self.offline, device=self.device)
+        return load_model(
+            name,
+            storage=self.storage,
+            offline=self.offline,
+            device=self.device,
+            without_torch=self.without_torch,
+        )
 
     def load_cross_encoder(self, name: str) -> CrossEncoder:
         """Load a cross-encoder by name or folder.

@@ -50,14 +50,19 @@ class EmbeddingModel:
         name: what the user calls it.
         folder: the sentence-transformers folder it is loaded from.
         device: "auto", "cpu", "cuda" or "mps".
+        without_torch: a few texts are embedded sooner, with vectors that are the same but for
+            rounding: for who asks questions, not for who trains, measures or writes an index.
     Raises:
         ModelError: the folder cannot be loaded or has no fast tokenizer.
     """
 
-    def __init__(self, name: str, folder: Path, *, device: str = "auto") -> None:
+    def __init__(
+        self, name: str, folder: Path, *, device: str = "auto", without_torch: bool = False
+    ) -> None:
         self.name = name
         self.folder = folder
         self.device = device
+        self._without_torch = without_torch
         family = find_family(name)
         # A device that was named is to be there, and to be used.
         self._light = read_light(folder) if device in ("auto", "cpu") else None
@@ -209,11 +214,9 @@ class EmbeddingModel:
         return vectors
 
     def _light_for(self, texts: Sequence[str]) -> LightModel | None:
-        """What embeds so few texts before torch is imported; None where it is, or has more to do.
-
-        Training changes the weights of `transformer`, so who has loaded it sees these.
-        """
-        return self._light if len(texts) <= FEW and "transformer" not in self.__dict__ else None
+        """What embeds so few texts, if that was asked for and the model itself is not loaded."""
+        wanted = self._without_torch and len(texts) <= FEW and "transformer" not in self.__dict__
+        return self._light if wanted else None
 
     def _embed_lightly(
         self,
@@ -239,15 +242,22 @@ class EmbeddingModel:
 
 
 def load_model(
-    name: str, *, storage: Path, offline: bool = True, device: str = "auto"
+    name: str,
+    *,
+    storage: Path,
+    offline: bool = True,
+    device: str = "auto",
+    without_torch: bool = False,
 ) -> EmbeddingModel:
     """Find a model's weights and load them; its name is that of the weights (see `find_model`).
 
+    Arguments:
+        without_torch: see `EmbeddingModel`.
     Raises:
         ModelError: not found, or not loadable.
     """
     found, folder = find_model(name, storage=storage, offline=offline)
-    return EmbeddingModel(found, folder, device=device)
+    return EmbeddingModel(found, folder, device=device, without_torch=without_torch)
 
 
 def as_embedder(model: str | Path | Embedder, **place: Any) -> Embedder:
