@@ -2,13 +2,13 @@
 
     python eval/benchmarks/ablations.py --corpus jhu --corpus sample-ko [--kinds labelled]
 
-"quick" is half of the tuned weights and a map on questions that leaves those from elsewhere alone.
-Each other way changes one thing of it: "map on all questions" is its map without the gate, "no map
-on questions" its weights alone, "all of the tuned weights" takes them instead of their average with
-the base's (and makes a map for them), "tuned weights alone" leaves the map out besides, and "map on
-questions alone" is made for the base's weights. Weights are trained once a split.
+"quick" is the tuned weights and a query adapter whose gate leaves out-of-domain questions alone.
+Each other way changes one thing of it: "adapter without gate" applies its adapter to every
+question, "no query adapter" is its weights alone, "half of the tuned weights" takes their average
+with the base's (and makes an adapter for it), "half, no query adapter" leaves that out besides, and
+"query adapter alone" is made for the base's weights. Weights are trained once a split.
 
-Questions from elsewhere are those of tuning_quality.py (XQuAD), and "sample" those that
+Out-of-domain questions are those of tuning_quality.py (XQuAD), and "sample" those that
 `rag-app finetune` takes unless told otherwise: the sample data, where the model reads it and is not
 tuned on it. What is done is kept in eval/results/ablations.json, and every question's rank beside
 it; a run that was stopped goes on. `--markdown` prints the table.
@@ -28,30 +28,27 @@ from outcomes import KeptOutcomes, changes, interval, scores
 from tuning_quality import LABELLED, Bench, Way, harmless, open_bench
 
 from rag_app.chunks import passage_text
-from rag_app.cli.given import workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.canary import Canary, find_canary, watch_canary
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
-from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.back_off import blended
 from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.phases import train_phases
+from rag_app.finetune.phases import TrainedModel, train_phases, with_map
 from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
-from rag_app.finetune.train.blend import set_blend
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
-from rag_app.models.embedding import load_transformer
 from rag_app.models.query_map import QueryMap, add_query_map
 
 NAME = "ablations"
-NO_MAP = "no map on questions"
-EVERYWHERE = "map on all questions"
-ALL_WITH_MAP = "all of the tuned weights"
-ALL_WITHOUT_MAP = "tuned weights alone"
-MAP_ALONE = "map on questions alone"
-WAYS = (QUICK, NO_MAP, EVERYWHERE, ALL_WITH_MAP, ALL_WITHOUT_MAP, MAP_ALONE)
+NO_MAP = "no query adapter"
+EVERYWHERE = "adapter without gate"
+HALF = "half of the tuned weights"
+HALF_WITHOUT_MAP = "half, no query adapter"
+MAP_ALONE = "query adapter alone"
+WAYS = (QUICK, NO_MAP, EVERYWHERE, HALF, HALF_WITHOUT_MAP, MAP_ALONE)
 CANARIES = ("canary", "sample")
 
 
@@ -63,46 +60,35 @@ class Trainings:
 
     def __post_init__(self) -> None:
         bench = self.bench
-        self.context = TrainingContext(workspace_of(bench.settings), show)
-        given = TrainingOptions(**DEFAULT, seed=bench.seed, scale=round(1 / bench.base.temperature))
+        self.context = bench.context
+        given = TrainingOptions(**DEFAULT, seed=bench.seed)
         self.options = as_quick(given, bench.material.rows, bench.base)
 
     def model(self, way: str) -> EmbeddingModel:
         """The way's model."""
-        if way == QUICK:
-            return self._train(self.bench.base, guarded=True)
-        if way == NO_MAP:
-            return self._train(self.bench.base, method="full")
         if way == EVERYWHERE:
-            return self._without_gate(self._train(self.bench.base))
-        if way == ALL_WITHOUT_MAP:
-            return self._all_of_the_tuned()
-        if way == ALL_WITH_MAP:
-            return self._train(self._all_of_the_tuned(), method=ADAPTER)
-        return self._train(self.bench.base, method=ADAPTER)
+            return self._without_gate(self._train().model)
+        if way == MAP_ALONE:
+            return self._train(ADAPTER).model
+        if way == NO_MAP:
+            return self._train("full").model
+        if way == HALF_WITHOUT_MAP:
+            return self._half().model
+        if way == HALF:
+            bench = self.bench
+            return with_map(self.context, bench.base, bench.material, self._half()).model
+        return harmless(self.bench, self._train()).model
 
-    def _train(
-        self, base: EmbeddingModel, *, method: str = DEFAULT["method"], guarded: bool = False
-    ) -> EmbeddingModel:
-        bench, options = self.bench, replace(self.options, method=method)
-        trained = train_phases(self.context, base, bench.material, options)
-        return (harmless(bench, self.context, trained) if guarded else trained).model
+    def _train(self, method: str = DEFAULT["method"]) -> TrainedModel:
+        options = replace(self.options, method=method)
+        return train_phases(self.context, self.bench.base, self.bench.material, options)
 
-    def _all_of_the_tuned(self) -> EmbeddingModel:
-        """The weights as they were before they were averaged with the base's."""
-        half = self._train(self.bench.base, method="full")
-        target = self._folder("all")
-        model = load_transformer(half.folder, "cpu")
-        into = dict(model.named_parameters())
-        tuned = {name: weights.detach().clone() for name, weights in into.items()}
-        base = dict(load_transformer(self.bench.base.folder, "cpu").named_parameters())
-        set_blend(into, base, tuned, 1 / self.options.blend)
-        model.save_pretrained(str(target), create_model_card=False)
-        return EmbeddingModel(target.name, target, device=half.device)
+    def _half(self) -> TrainedModel:
+        return blended(self.context, self.bench.base, self._train("full"), 0.5)
 
     def _without_gate(self, model: EmbeddingModel) -> EmbeddingModel:
         """The model with the map that it has, on every question."""
-        weights = self._train(self.bench.base, method="full")
+        weights = self._train("full").model
         dim = model.dimension
         first = model.transformer[-1].sub_modules["query"][0]
         change = first.linear.weight[dim : 2 * dim].detach().numpy()
@@ -236,7 +222,7 @@ def main() -> None:
                     continue
                 bench = open_bench(corpus, kind, seed, Way())
                 nodes = bench.passages.nodes
-                sample = find_canary(bench.base, bench.chunking, nodes)
+                sample = find_canary(bench.base, bench.prepared.source.info.chunking, nodes)
                 for way in ways:
                     print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
                     rows.append(measure(bench, way, sample, kept))

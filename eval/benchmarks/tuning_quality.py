@@ -6,8 +6,10 @@ Every way gets the same pairs and is asked the same questions. Each seed splits 
 are of all seeds together, resampled by document, so that a question which several seeds held out
 counts as one. "llama_index" is that library's engine with its defaults; "sentence_transformers"
 that library's trainer, with the prompts, temperature, batch size, learning rate and epochs of
-"quick". The last ways are "three epochs of 128 tokens" but for what their names say, "passages
-apart" two epochs of whole texts, like "quick"; what the parts of "quick" bring is in ablations.py.
+"quick". With "quick" two more are measured: hybrid:learned over vector search of the untuned
+model, without and with tuning. The last ways are "three epochs of 128 tokens" but for what their
+names say, "passages apart" two epochs of whole texts, like "quick"; what the parts of "quick"
+bring is in ablations.py.
 What is done is kept in
 eval/results/tuning_quality.json (with --device cuda in tuning_quality_cuda.json), and every
 question's rank beside it; a run that was stopped goes on. `--markdown` and `--pool WAY` print the
@@ -30,11 +32,10 @@ from outcomes import KeptOutcomes, changes, interval, scores
 from stock_engine import train_llama_index
 from stock_trainer import train_stock
 
-from rag_app.chunks import Chunking, passage_text
 from rag_app.cli.given import language_model_of, workspace_of
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
-from rag_app.evaluate.canary import Canary, changes_on, read_canary, watch_canary
+from rag_app.evaluate.canary import Canary, canary_outcomes, changes_on, read_canary
 from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes, scores_json
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
@@ -49,16 +50,23 @@ from rag_app.finetune.data.material import (
 )
 from rag_app.finetune.options import NegativeOptions, TrainingOptions
 from rag_app.finetune.phases import TrainedModel, train_phases
+from rag_app.finetune.prepare import Prepared
 from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
-from rag_app.index import Passages, VectorCache
+from rag_app.finetune.trial import BaseAndTuned, embedded
+from rag_app.finetune.whole_way import learn_way, way_outcomes
+from rag_app.index import OpenIndex, Passages, VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.models.device import has_bf16
 from rag_app.pairs import Pair, SplitOptions
 from rag_app.questions.own_examples import MOST
+from rag_app.retrieve import RetrievalOptions
 
 NAME = "tuning_quality"
 STOCK = "llama_index"
 TRAINER = "sentence_transformers"
+# Both against vector search of the untuned model; the second over the vectors of "quick".
+UNTUNED_LEARNED = "hybrid:learned, untuned"
+QUICK_LEARNED = "quick, hybrid:learned"
 # What one thing is changed of at a time.
 PLAIN = "three epochs of 128 tokens"
 LABELLED: TrainOn = "labelled"
@@ -112,9 +120,13 @@ TITLES = {
     TRAINER: "sentence-transformers",
     "default": "`rag-app finetune`",
     QUICK: "`--preset quick`",
+    UNTUNED_LEARNED: "`hybrid:learned`, untuned",
+    QUICK_LEARNED: "`--preset quick --retriever hybrid:learned`",
 }
 # What other ways are held against, question by question.
-AGAINST = (STOCK, TRAINER, PLAIN, QUICK)
+AGAINST = (STOCK, TRAINER, PLAIN, QUICK, UNTUNED_LEARNED)
+# What the tables show, in their order.
+SHOWN_WAYS = (*WAYS, UNTUNED_LEARNED, QUICK_LEARNED)
 
 
 @dataclass
@@ -125,12 +137,29 @@ class Bench:
     kind: TrainOn
     seed: int
     settings: Settings
-    base: EmbeddingModel
-    chunking: Chunking
-    passages: Passages
-    cache: VectorCache
-    material: Material
+    context: TrainingContext
+    prepared: Prepared
     canary: Canary
+
+    @property
+    def base(self) -> EmbeddingModel:
+        """The untuned model."""
+        return self.prepared.base.model
+
+    @property
+    def passages(self) -> Passages:
+        """All chunks, with the untuned model's vectors."""
+        return self.prepared.passages
+
+    @property
+    def material(self) -> Material:
+        """Training rows, dev and test questions."""
+        return self.prepared.materials[0]
+
+    @property
+    def cache(self) -> VectorCache:
+        """Vectors that were computed before."""
+        return self.context.cache
 
 
 def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str = "cpu") -> Bench:
@@ -164,10 +193,10 @@ def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str =
         batch_size=TrainingOptions().batch_size,
         seed=seed,
     )
-    cache = VectorCache(settings.storage)
-    chunking = index.info.chunking
-    canary = read_canary(canary_folder(), base, chunking)
-    return Bench(corpus, kind, seed, settings, base, chunking, passages, cache, material, canary)
+    canary = read_canary(canary_folder(), base, index.info.chunking)
+    prepared = Prepared(index, OpenIndex(index, base), passages, [material], canary)
+    context = TrainingContext(workspace_of(settings), show)
+    return Bench(corpus, kind, seed, settings, context, prepared, canary)
 
 
 def _examples(bench: Bench) -> Path:
@@ -211,16 +240,16 @@ def train(bench: Bench, name: str) -> EmbeddingModel:
             for place, row in enumerate(material.rows)
         ]
         material = replace(material, rows=rows)
-    context = TrainingContext(workspace_of(bench.settings), show)
-    trained = train_phases(context, bench.base, material, options)
-    return harmless(bench, context, trained).model
+    trained = train_phases(bench.context, bench.base, material, options)
+    return harmless(bench, trained).model
 
 
-def harmless(bench: Bench, context: TrainingContext, trained: TrainedModel) -> TrainedModel:
+def harmless(bench: Bench, trained: TrainedModel) -> TrainedModel:
     """Weakened as `rag-app finetune` does, by the bench's out-of-domain questions."""
     changes_of = changes_on(bench.canary, bench.base, cache=bench.cache, seed=bench.seed)
     material = bench.material
-    return back_off(context, bench.base, trained, material=material, changes_of=changes_of)[0]
+    context, base = bench.context, bench.base
+    return back_off(context, base, trained, material=material, changes_of=changes_of)[0]
 
 
 def _train_llama_index(bench: Bench) -> EmbeddingModel:
@@ -254,32 +283,68 @@ def _train_stock(bench: Bench) -> EmbeddingModel:
     return EmbeddingModel(target.name, target, device=device)
 
 
-def measure(bench: Bench, name: str, kept: KeptOutcomes) -> dict[str, Any]:
-    """Train one way and score it at home and elsewhere."""
+def measure(bench: Bench, name: str, kept: KeptOutcomes) -> list[dict[str, Any]]:
+    """Train one way and score it at home and elsewhere; with "quick" also hybrid:learned."""
     started = time.perf_counter()
     model = train(bench, name)
-    seconds = time.perf_counter() - started
-    texts = [passage_text(node) for node in bench.passages.nodes]
-    tuned_passages = Passages(
-        bench.passages.nodes, bench.cache.embed_passages(model, texts, progress=show)
+    seconds = round(time.perf_counter() - started, 1)
+    test, cache = bench.material.test, bench.cache
+    passages = embedded(bench.context, bench.passages, model)
+    base = exact_outcomes(bench.passages, bench.base, test, cache=cache)
+    tuned = exact_outcomes(passages, model, test, cache=cache)
+    before, after = (canary_outcomes(bench.canary, m, cache=cache) for m in (bench.base, model))
+    rows = [score(bench, name, kept, BaseAndTuned(base, tuned), BaseAndTuned(before, after))]
+    if name == QUICK:
+        untuned, learned = learned_outcomes(bench, passages, model)
+        rows += [
+            score(
+                bench,
+                UNTUNED_LEARNED,
+                kept,
+                BaseAndTuned(base, untuned),
+                BaseAndTuned(before, before),
+            ),
+            score(
+                bench,
+                QUICK_LEARNED,
+                kept,
+                BaseAndTuned(base, learned),
+                BaseAndTuned(before, after),
+            ),
+        ]
+    return [{**row, "seconds": seconds} for row in rows]
+
+
+def learned_outcomes(
+    bench: Bench, passages: Passages, model: EmbeddingModel
+) -> tuple[list[Outcome], list[Outcome]]:
+    """hybrid:learned over the untuned model and over the tuned one, weights as in `finetune`."""
+    context, prepared, material = bench.context, bench.prepared, bench.material
+    asked = RetrievalOptions.parse("hybrid:learned")
+    way = learn_way(context, prepared, asked, material.train, seed=bench.seed)
+    print(f"  {way.learned}", flush=True)
+    searched = (way.retrieval, material.test)
+    return (
+        way_outcomes(context, prepared, bench.passages, bench.base, searched),
+        way_outcomes(context, prepared, passages, model, searched),
     )
-    compared = compare_outcomes(
-        exact_outcomes(bench.passages, bench.base, bench.material.test, cache=bench.cache),
-        exact_outcomes(tuned_passages, model, bench.material.test, cache=bench.cache),
-        seed=bench.seed,
-    )
-    canary = watch_canary(
-        bench.canary,
-        bench.base,
-        model,
-        cache=bench.cache,
-        seed=bench.seed,
-    )
+
+
+def score(
+    bench: Bench, name: str, kept: KeptOutcomes, home: BaseAndTuned, canary: BaseAndTuned
+) -> dict[str, Any]:
+    """A row of the results, and its questions' ranks kept.
+
+    Arguments:
+        canary: with vector search, whatever is searched with at home.
+    """
+    compared = compare_outcomes(home.base, home.tuned, seed=bench.seed)
+    elsewhere = compare_outcomes(canary.base, canary.tuned, seed=bench.seed).differences
     for part, outcomes in (
-        ("base", compared.base_outcomes),
-        (name, compared.tuned_outcomes),
-        ("base canary", canary.base_outcomes),
-        (f"{name} canary", canary.tuned_outcomes),
+        ("base", home.base),
+        (name, home.tuned),
+        ("base canary", canary.base),
+        (f"{name} canary", canary.tuned),
     ):
         row = _name(bench.corpus.name, bench.kind, bench.seed, part)
         # One base for all ways: from one version of torch to another a few ranks change by one.
@@ -295,9 +360,8 @@ def measure(bench: Bench, name: str, kept: KeptOutcomes) -> dict[str, Any]:
         "base": scores_json(compared.base),
         "tuned": scores_json(compared.tuned),
         "differences": {key: asdict(value) for key, value in compared.differences.items()},
-        "canary": asdict(canary.differences["mrr@10"]),
-        "verdict": guard(compared.verdict, canary.differences).decision,
-        "seconds": round(seconds, 1),
+        "canary": asdict(elsewhere["mrr@10"]),
+        "verdict": guard(compared.verdict, elsewhere).decision,
     }
 
 
@@ -393,15 +457,14 @@ def _read(name: str, part: str) -> list[dict[str, Any]]:
 
 def print_markdown(rows: list[dict[str, Any]]) -> None:
     """The table of docs/measured.md: a line for each seed; ways that are gone are left out."""
-    rows = [row for row in rows if row["way"] in WAYS]
+    rows = [row for row in rows if row["way"] in SHOWN_WAYS]
     shown = ("hit_rate@1", "hit_rate@5", "mrr@10")
     heads = ["documents", "trained on", "way", "seed", "questions", *shown]
     heads += ["change of mrr@10", "canary", "verdict"]
     _print_heads(heads)
-    ways = list(WAYS)
     places = {place: n for n, place in enumerate(dict.fromkeys(r["corpus"] for r in rows))}
     for row in sorted(
-        rows, key=lambda r: (places[r["corpus"]], r["kind"], ways.index(r["way"]), r["seed"])
+        rows, key=lambda r: (places[r["corpus"]], r["kind"], SHOWN_WAYS.index(r["way"]), r["seed"])
     ):
         cells = [
             _title(row["corpus"]),
@@ -472,7 +535,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="13,14,15")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--markdown", action="store_true", help="print what is there, by seed")
-    parser.add_argument("--pool", choices=list(WAYS), help="print a way over all devices' splits")
+    parser.add_argument("--pool", choices=SHOWN_WAYS, help="print a way over all devices' splits")
     arguments = parser.parse_args()
     prepare_environment()
     name = NAME if arguments.device == "cpu" else f"{NAME}_{arguments.device}"
@@ -494,7 +557,7 @@ def main() -> None:
                         continue
                     print(f"{corpus.name} {kind} {way}, seed {seed} ...", flush=True)
                     bench = open_bench(corpus, kind, seed, WAYS[way], arguments.device)
-                    rows.append(measure(bench, way, kept))
+                    rows += measure(bench, way, kept)
                     found = summed_anew(found, rows, kept)
                     write_results(name, {"summary": found, "rows": rows})
     print_table(found)
