@@ -19,7 +19,7 @@ from rag_app.cli.app import build_app
 from rag_app.errors import PairsError
 from rag_app.evaluate.scoring import Outcome, write_outcomes
 from rag_app.evaluate.statistics import summarise
-from rag_app.evaluate.stored import RunSetting, StoredRun, read_runs
+from rag_app.evaluate.stored import RetrievalRun, RunSetting, read_runs
 from rag_app.evaluate.trec import write_trec
 from rag_app.finetune.loading import sentence_transformers_code
 from rag_app.models import load_model
@@ -69,7 +69,7 @@ def test_a_question_that_nothing_answers_counts_as_a_miss(tmp_path: Path) -> Non
         Outcome("q 3", "asked\twith\na tab", "d3", [[]], ["a b", "c"], [2.0, 1.0], None, values),
         Outcome("q4", "asked", "d4", [["right"]], [], [], None, values),
     ]
-    write_trec(tmp_path, [StoredRun(Path("some.jsonl"), RunSetting(), outcomes)])
+    write_trec(tmp_path, [RetrievalRun(Path("some.jsonl"), RunSetting(), outcomes)])
     found = trec_figures(tmp_path, "some", [Success @ 1, Success @ 5, RR @ 10, nDCG @ 10])
     assert found[Success @ 1] == pytest.approx(1 / 5)
     assert found[Success @ 5] == pytest.approx(2 / 5)
@@ -87,7 +87,7 @@ def test_larger_pieces_are_refused(tmp_path: Path) -> None:
     found = outcome(0, 2)
     found.retrieved[1] = "a piece around it"
     with pytest.raises(PairsError, match=r"larger than a chunk .window or parent."):
-        write_trec(tmp_path, [StoredRun(Path("some.jsonl"), RunSetting(), [found])])
+        write_trec(tmp_path, [RetrievalRun(Path("some.jsonl"), RunSetting(), [found])])
     assert list(tmp_path.iterdir()) == []
 
 

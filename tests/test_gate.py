@@ -19,7 +19,7 @@ from rag_app.evaluate.comment import markdown_comment
 from rag_app.evaluate.gate import Gate, judge_run
 from rag_app.evaluate.junit import junit_xml
 from rag_app.evaluate.scoring import Outcome, write_outcomes
-from rag_app.evaluate.stored import RunSetting, StoredRun, read_run
+from rag_app.evaluate.stored import RetrievalRun, RunSetting, read_run
 
 Ranks = Sequence[int | None]
 DEMO = ROOT / "data" / "ci"
@@ -37,9 +37,9 @@ def outcome(number: int, rank: int | None, *, text: str = "") -> Outcome:
     return Outcome(f"q{number}", name, f"d{number}", [["right"]], retrieved, scores, rank, values)
 
 
-def stored(ranks: Ranks, *, first: int = 0, **setting: Any) -> StoredRun:
+def stored(ranks: Ranks, *, first: int = 0, **setting: Any) -> RetrievalRun:
     outcomes = [outcome(number, rank) for number, rank in enumerate(ranks, first)]
-    return StoredRun(Path("run.jsonl"), RunSetting(**setting), outcomes)
+    return RetrievalRun(Path("run.jsonl"), RunSetting(**setting), outcomes)
 
 
 def judged(before: Ranks, now: Ranks, *, smallest_loss: float = 0.02) -> Gate:

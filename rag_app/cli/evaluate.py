@@ -133,7 +133,7 @@ def evaluate(
         llm_model=llm_model,
     )
     from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes, result_json
-    from rag_app.evaluate.stored import RunSetting, StoredRun
+    from rag_app.evaluate.stored import RetrievalRun, RunSetting
 
     request = EvaluateRequest(
         questions=questions,
@@ -157,7 +157,7 @@ def evaluate(
     finish(
         run,
         gate,
-        StoredRun(questions, RunSetting.of_run(runs[-1].to_json()), runs[-1].outcomes),
+        RetrievalRun(questions, RunSetting.of_run(runs[-1].to_json()), runs[-1].outcomes),
         seed=settings.seed,
         result={**result_json(runs, unmatched, results=out), **written},
     )

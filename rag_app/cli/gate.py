@@ -11,7 +11,7 @@ from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
     from rag_app.evaluate.gate import Gate
-    from rag_app.evaluate.stored import StoredRun
+    from rag_app.evaluate.stored import RetrievalRun
 
 GATE = "Gate"
 # Questions that fell, of which the first are printed.
@@ -127,7 +127,7 @@ def compare_stored(
 
 
 def finish(
-    run: Run, options: GateOptions, now: "StoredRun", *, seed: int, result: dict[str, Any]
+    run: Run, options: GateOptions, now: "RetrievalRun", *, seed: int, result: dict[str, Any]
 ) -> None:
     """End `evaluate`: compare with the baseline if there is one, print, write, exit.
 

@@ -16,7 +16,7 @@ from rag_app.evaluate.comparison import Comparison, compare_outcomes
 from rag_app.evaluate.display import with_interval
 from rag_app.evaluate.scoring import LARGEST_K, Outcome
 from rag_app.evaluate.statistics import Difference, holm
-from rag_app.evaluate.stored import StoredRun
+from rag_app.evaluate.stored import RetrievalRun
 from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC, certainly_fell
 
 SMALLEST_LOSS = 0.02
@@ -86,7 +86,7 @@ def check_smallest_loss(value: float) -> None:
 
 
 def judge_run(
-    now: StoredRun, baseline: StoredRun, *, smallest_loss: float = SMALLEST_LOSS, seed: int
+    now: RetrievalRun, baseline: RetrievalRun, *, smallest_loss: float = SMALLEST_LOSS, seed: int
 ) -> Gate:
     """Compare a run with an earlier one on their common questions, and decide.
 
@@ -131,7 +131,7 @@ def fewest_clusters(smallest_loss: float) -> int:
     return math.ceil(math.log(LEVEL) / math.log(1 - smallest_loss))
 
 
-def _common(now: StoredRun, baseline: StoredRun) -> tuple[list[Outcome], list[Outcome]]:
+def _common(now: RetrievalRun, baseline: RetrievalRun) -> tuple[list[Outcome], list[Outcome]]:
     asked = {outcome.question_id: outcome for outcome in now.outcomes}
     before = [outcome for outcome in baseline.outcomes if outcome.question_id in asked]
     if not before:
@@ -202,7 +202,7 @@ def _more(change: Difference, n: int, smallest_loss: float) -> str:
     return f"; about {max(more, 1)} more questions would tell, or {excluded}"
 
 
-def _unfair(decision: Decision, now: StoredRun, baseline: StoredRun) -> str:
+def _unfair(decision: Decision, now: RetrievalRun, baseline: RetrievalRun) -> str:
     """Why training speaks against the decision; empty if it does not."""
     mine, its = now.setting.trained_on, baseline.setting.trained_on
     if decision == "no loss" and mine and not its:

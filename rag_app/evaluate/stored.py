@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rag_app.errors import ConfigError, StorageError
+from rag_app.evaluate.folds import each_once
 from rag_app.evaluate.scoring import Outcome, read_outcomes
 
 EVALUATED, TUNED = "evaluate.json", "finetune.json"
@@ -61,7 +62,7 @@ class RunSetting:
 
 
 @dataclass(frozen=True)
-class StoredRun:
+class RetrievalRun:
     """One retriever on one list of questions.
 
     Fields:
@@ -74,7 +75,7 @@ class StoredRun:
     outcomes: list[Outcome]
 
 
-def read_run(place: Path, *, like: RunSetting | None = None) -> StoredRun:
+def read_run(place: Path, *, like: RunSetting | None = None) -> RetrievalRun:
     """Read a run that `evaluate --out` or `finetune` wrote.
 
     Of a tuning it is the model that went into service: the tuned one if it was promoted.
@@ -88,17 +89,17 @@ def read_run(place: Path, *, like: RunSetting | None = None) -> StoredRun:
         ConfigError: there are several, and none is meant.
     """
     path, setting = _meant(_runs_at(place), like, place)
-    return StoredRun(path, setting, _each_once(read_outcomes(path)))
+    return RetrievalRun(path, setting, each_once(read_outcomes(path)))
 
 
-def read_runs(place: Path) -> list[StoredRun]:
+def read_runs(place: Path) -> list[RetrievalRun]:
     """Every run at a place that `read_run` takes; of a tuning both sides.
 
     Raises:
         StorageError: there is none, or it cannot be read.
     """
     return [
-        StoredRun(path, setting, _each_once(read_outcomes(path)))
+        RetrievalRun(path, setting, each_once(read_outcomes(path)))
         for path, setting in _runs_at(place, every=True)
     ]
 
@@ -177,15 +178,6 @@ def _meant(runs: Listed, like: RunSetting | None, place: Path) -> tuple[Path, Ru
             return found[0]
     files = ", ".join(path.name for path, _ in runs)
     raise ConfigError(f"{place} holds {len(runs)} runs ({files}); name the file of one of them")
-
-
-def _each_once(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Of a question that several folds asked, its first outcome under its own id."""
-    first: dict[str, Outcome] = {}
-    for outcome in outcomes:
-        own = outcome.question_id.rpartition(" ")[2]
-        first.setdefault(own, replace(outcome, question_id=own))
-    return list(first.values())
 
 
 def _last(model: str | None) -> str | None:

@@ -8,13 +8,13 @@ from rag_app.disk import write_whole
 from rag_app.errors import PairsError
 from rag_app.evaluate.ranks import first_rank
 from rag_app.evaluate.scoring import Outcome
-from rag_app.evaluate.stored import StoredRun
+from rag_app.evaluate.stored import RetrievalRun
 
 # Stands for an answer that no chunk holds: it counts, and cannot be found.
 NOWHERE = "answer-in-no-chunk"
 
 
-def write_trec(folder: Path, runs: Sequence[StoredRun]) -> list[Path]:
+def write_trec(folder: Path, runs: Sequence[RetrievalRun]) -> list[Path]:
     """Write `NAME.run`, `NAME.qrels` and `NAME.queries.tsv` for each run; returns their paths.
 
     Each run has judgements of its own, since the chunks that answer a question are others in
@@ -62,7 +62,7 @@ def _queries(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"{_word(outcome.question_id)}\t{' '.join(outcome.question.split())}"
 
 
-def _check(run: StoredRun) -> None:
+def _check(run: RetrievalRun) -> None:
     for outcome in run.outcomes:
         right = {chunk for answer in outcome.gold for chunk in answer}
         if first_rank(outcome.retrieved, right) != outcome.rank:

@@ -1,11 +1,12 @@
 """Third step: what the held-out questions of all splits say together, and the decision."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.folds import of_fold
 from rag_app.evaluate.scoring import Outcome, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.verdict import LEVEL, Verdict, guard, of_both
@@ -177,7 +178,4 @@ def _named_apart(splits: Sequence[list[Outcome] | None]) -> list[list[Outcome]]:
     """Outcomes by split; a question that several splits asked is told apart by their numbers."""
     if len(splits) == 1:
         return [list(splits[0] or ())]
-    return [
-        [replace(outcome, question_id=f"{number} {outcome.question_id}") for outcome in split or ()]
-        for number, split in enumerate(splits, 1)
-    ]
+    return [of_fold(split or (), number) for number, split in enumerate(splits, 1)]
