@@ -153,6 +153,7 @@ def test_a_beir_folder_holds_corpus_queries_and_judgements(shop: Path, tmp_path:
 # Models
 
 
+@pytest.mark.usefixtures("float32")
 def test_a_copied_model_embeds_as_it_was_judged(shop: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
