@@ -55,7 +55,8 @@ def client_of(
     **serving: Any,
 ) -> Iterator[TestClient]:
     """A client of a site over this workspace."""
-    site = build_site(Service(workspace, Serving(**serving), llm=llm), token=token, limits=limits)
+    service = Service(workspace, Serving(**serving), llm=llm)
+    site = build_site(service, workspace.storage / "results", token=token, limits=limits)
     with TestClient(
         site, base_url="http://127.0.0.1:8000", raise_server_exceptions=False
     ) as client:

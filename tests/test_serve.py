@@ -14,9 +14,10 @@ from fakes import WordModel
 
 pytest.importorskip("starlette")
 
+from report_runs import make_evaluate
 from served import PASSAGES, REFUND, client_of, fill, problem
 from starlette.testclient import TestClient
-from tiny import make_tiny_model
+from tiny import make_tiny_cross_encoder, make_tiny_model
 
 from rag_app import ingest, read_questions
 from rag_app.index import Workspace
@@ -25,6 +26,7 @@ from rag_app.llm.endpoint import Endpoint
 from rag_app.models import EmbeddingModel
 from rag_app.models.query_map import QueryMap, add_query_map
 from rag_app.pairs.matching import match_questions
+from rag_app.report.write import write_report
 from rag_app.serve.service import MOST_OPEN
 
 QUESTION = "when are refunds paid"
@@ -57,6 +59,53 @@ def events(text: str) -> list[tuple[str, Any]]:
             )
         )
     return found
+
+
+# Rerank, runs
+
+
+def test_texts_are_ordered_by_the_servers_cross_encoder(tmp_path: Path) -> None:
+    workspace = fill(tmp_path / "storage")
+    make_tiny_cross_encoder(workspace.storage / "models" / "judge", words=["refunds", "open"])
+    texts = ["Refunds are paid.", "The shop is open.", "open refunds open"]
+    asked = {"query": "open", "documents": texts, "model": "rerank-v3", "top_n": 2}
+    with client_of(workspace) as plain:
+        status, kind, said = problem(plain.post("/v1/rerank", json=asked))
+    assert (status, kind) == (404, "RequestError")
+    assert "+rerank:NAME" in said
+    with client_of(workspace, retriever="vector+rerank:judge") as client:
+        found = client.post("/v1/rerank", json=asked).json()
+        whole = client.post("/v1/rerank", json={**asked, "top_n": 9, "return_documents": True})
+    scores = workspace.load_cross_encoder("judge").score("open", texts)
+    order = sorted(range(3), key=lambda place: -scores[place])
+    assert found["model"] == "judge"
+    assert [row["index"] for row in found["results"]] == order[:2]
+    assert [row["document"] for row in found["results"]] == [None, None]
+    for row in whole.json()["results"]:
+        assert row["relevance_score"] == pytest.approx(float(scores[row["index"]]))
+        assert row["document"] == {"text": texts[row["index"]]}
+
+
+def test_runs_are_listed_and_their_reports_shown(workspace: Workspace, client: TestClient) -> None:
+    assert client.get("/runs").json() == {"runs": []}
+    results = workspace.storage / "results"
+    make_evaluate(results / "before", {"vector": [1, 2]})
+    damaged = results / "damaged"
+    damaged.mkdir()
+    (damaged / "evaluate.json").write_text("{", "utf-8")
+    [listed] = client.get("/runs").json()["runs"]
+    assert (listed["name"], listed["kind"], listed["has_report"]) == ("before", "evaluate", False)
+    # Ranks 1 and 2: the mean of 1 and a half.
+    assert (listed["n"], listed["mrr"]) == (2, 0.75)
+    assert problem(client.get("/runs/before"))[:2] == (404, "RequestError")
+    write_report(results / "before")
+    shown = client.get("/runs/before")
+    assert shown.text == (results / "before" / "report.html").read_text("utf-8")
+    policy = shown.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert client.get("/runs").json()["runs"][0]["has_report"] is True
+    for name in ("befor", "%2e%2e%2fbefore", "nowhere"):
+        assert client.get(f"/runs/{name}").status_code == 404
 
 
 # Passages

@@ -35,7 +35,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, token: str | None) -> None:
     pytest.importorskip("schemathesis")
     (tmp_path / "schemathesis.toml").write_text(CONFIG, "utf-8")
     service = Service(fill(tmp_path / "storage"), Serving())
-    site = build_site(service, token=token, limits=Limits(per_minute=10**9))
+    site = build_site(service, tmp_path / "results", token=token, limits=Limits(per_minute=10**9))
     headers = ["--header", f"Authorization: Bearer {token}"] if token else []
     with running(site) as url:
         done = subprocess.run(

@@ -26,13 +26,14 @@ METRIC = "mrr@10"
 def list_runs(run: Run) -> None:
     """Show every finished run, the newest first: what it was, its score, its verdict."""
     from rag_app.errors import RunError
+    from rag_app.report.brief import summary_line
     from rag_app.report.stored import read_run, run_folders
 
     results = run.settings().results
     rows: list[dict[str, Any]] = []
     for folder in run_folders(results):
         try:
-            rows.append(_line(read_run(folder)))
+            rows.append(summary_line(read_run(folder)))
         except RunError as error:
             rows.append({"name": folder.name, "problem": str(error)})
     whole = [row for row in rows if "problem" not in row]
@@ -47,21 +48,6 @@ def list_runs(run: Run) -> None:
             "`rag-app evaluate FILE --out FOLDER` make some"
         )
     run.result({"runs": rows})
-
-
-def _line(one: "StoredRun") -> dict[str, Any]:
-    from rag_app.report.brief import brief, made_at
-
-    said = brief(one)
-    score = said.scores.get(METRIC)
-    return {
-        "name": one.name,
-        "kind": one.kind,
-        "made": made_at(one),
-        "n": said.n,
-        METRIC: score.mean if score else None,
-        "verdict": said.verdict or None,
-    }
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
@@ -87,7 +73,7 @@ def show_run(run: Run, name: Name) -> None:
     """Show what a run came to, its scores and its settings."""
     from dataclasses import asdict
 
-    from rag_app.report.brief import brief, made_at
+    from rag_app.report.brief import brief, made_at, summary_line
 
     one = _found(run, name)
     said = brief(one)
@@ -102,7 +88,7 @@ def show_run(run: Run, name: Name) -> None:
     run.say(f"files: {one.folder}")
     run.result(
         {
-            **_line(one),
+            **summary_line(one),
             "sentence": said.sentence or None,
             "scores": {metric: asdict(score) for metric, score in said.scores.items()},
             "settings": said.settings,

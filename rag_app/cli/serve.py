@@ -65,5 +65,7 @@ def serve(
 
         limits = Limits(per_minute=rate)
         run_server(
-            build_site(service, token=place.token, limits=limits), listening, started=started
+            build_site(service, settings.results, token=place.token, limits=limits),
+            listening,
+            started=started,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_app.evaluate.statistics import Estimate
+from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.origin import flattened
 from rag_app.report.stored import StoredRun
 from rag_app.report.values import EvaluateValues, FinetuneValues, SweepValues, Values
@@ -39,6 +40,20 @@ def brief(run: StoredRun) -> Brief:
 def made_at(run: StoredRun) -> str:
     """When its summary was written: 2026-11-29 06:07."""
     return dt.datetime.fromtimestamp(run.made, tz=dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def summary_line(run: StoredRun) -> dict[str, Any]:
+    """A run as lists show it: name, kind, made, n, mrr@10 and verdict."""
+    said = brief(run)
+    score = said.scores.get(PRIMARY_METRIC)
+    return {
+        "name": run.name,
+        "kind": run.kind,
+        "made": made_at(run),
+        "n": said.n,
+        PRIMARY_METRIC: score.mean if score else None,
+        "verdict": said.verdict or None,
+    }
 
 
 def settings_apart(first: StoredRun, second: StoredRun) -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""OpenAI's paths: embeddings, chat completions, models."""
+"""Paths of public interfaces: OpenAI's embeddings, chat completions and models; rerank."""
 
 import base64
 import time
@@ -71,6 +71,17 @@ def chat(site: "Site", request: schemas.ChatRequest) -> dict[str, Any] | Respons
         emit(event("[DONE]"))
 
     return server_sent(tell, site.answering)
+
+
+def rerank(site: "Site", request: schemas.RerankRequest) -> dict[str, Any]:
+    """Texts ordered by the cross-encoder that the server was started with."""
+    name, scores = site.service.rerank(request.query, request.documents)
+    best_first = sorted(range(len(scores)), key=lambda place: -scores[place])
+    results = []
+    for place in best_first[: request.top_n]:
+        document = {"text": request.documents[place]} if request.return_documents else None
+        results.append({"index": place, "relevance_score": scores[place], "document": document})
+    return {"model": name, "results": results}
 
 
 def models(site: "Site", _: None) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def openapi(*, with_token: bool) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    requests = [(one.request, "validation") for one in ROUTES if one.request]
+    requests = [(one.request, "validation") for one in ROUTES if one.method == "POST"]
     answers = [
         (one.response, "serialization") for one in ROUTES if not isinstance(one.response, str)
     ]
@@ -74,13 +74,18 @@ def _operation(route: Route, *, with_token: bool) -> dict[str, Any]:
         "responses": {"200": {"description": "Done.", "content": _content(route)}},
     }
     for status, meaning in _PROBLEMS.items():
-        if status in _WITH_BODY and route.request is None:
+        if status in _WITH_BODY and route.method == "GET":
             continue
         operation["responses"][str(status)] = {
             "description": meaning,
             "content": {"application/json": {"schema": _reference(ProblemResponse)}},
         }
-    if route.request is not None:
+    if route.request is not None and route.method == "GET":
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": schema}
+            for name, schema in route.request.model_json_schema()["properties"].items()
+        ]
+    elif route.request is not None:
         content = {"application/json": {"schema": _reference(route.request)}}
         operation["requestBody"] = {"required": True, "content": content}
     if with_token and not route.public:

@@ -1,12 +1,19 @@
-"""Our own paths: retrieve, answer, feedback, open, about, health."""
+"""Our own paths: retrieve, answer, feedback, open, runs and reports, about, health."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
+from rag_app.errors import RequestError, RunError
+from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.pairs.feedback import pairs_file
+from rag_app.report.brief import summary_line
+from rag_app.report.stored import read_run, run_folders
+from rag_app.report.write import HTML_FILE
 from rag_app.serve import schemas
 from rag_app.serve.asked import Asked, Found
+from rag_app.serve.page import page_response
 from rag_app.serve.problems import refusal
 from rag_app.serve.streaming import Emit, event, server_sent
 
@@ -52,6 +59,28 @@ def open_passage(site: "Site", request: schemas.OpenRequest) -> dict[str, Any]:
 def about(site: "Site", _: None) -> dict[str, Any]:
     """The index that is asked, its metadata keys, and the others."""
     return site.service.about()
+
+
+def runs(site: "Site", _: None) -> dict[str, Any]:
+    """Finished runs of the results folder, the newest first; damaged ones are left out."""
+    found = []
+    for folder in run_folders(site.results):
+        with suppress(RunError):
+            line = summary_line(read_run(folder))
+            mrr = line.pop(PRIMARY_METRIC)
+            found.append({**line, "mrr": mrr, "has_report": (folder / HTML_FILE).is_file()})
+    return {"runs": found}
+
+
+def report(site: "Site", request: schemas.RunRequest) -> Response:
+    """The report of a run: a page that needs nothing else."""
+    for folder in run_folders(site.results):
+        if folder.name == request.name and (folder / HTML_FILE).is_file():
+            return page_response((folder / HTML_FILE).read_text("utf-8"))
+    raise RequestError(
+        f"there is no report of a run {request.name!r}; /runs lists them, and `rag-app report RUN` "
+        "writes one"
+    )
 
 
 def health(site: "Site", _: None) -> dict[str, Any] | Response:

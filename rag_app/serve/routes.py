@@ -14,8 +14,9 @@ class Route:
     """One method of one path.
 
     Fields:
-        answer: called in a thread with the site and the request, which is None for GET.
-        request, response: what is sent and what comes back; a text is a media type.
+        answer: called in a thread with the site and the request, or None where nothing is sent.
+        request, response: what is sent and what comes back; a text is a media type. What GET takes
+            stands in braces in its path.
         streams: whether it may come back as server-sent events.
         slow: whether a language model may take part.
         public: whether it needs no token.
@@ -67,7 +68,10 @@ ROUTES = (
         streams=True,
         slow=True,
     ),
+    _post("/v1/rerank", openai_routes.rerank, schemas.RerankRequest, schemas.RerankResponse),
     Route("GET", "/v1/models", openai_routes.models, schemas.ModelsResponse),
+    Route("GET", "/runs", own_routes.runs, schemas.RunsResponse),
+    Route("GET", "/runs/{name}", own_routes.report, "text/html", schemas.RunRequest),
     Route("GET", "/about", own_routes.about, schemas.AboutResponse),
     Route("GET", "/health", own_routes.health, schemas.HealthResponse, public=True),
     Route("GET", "/metrics", own_routes.metrics, "text/plain"),

@@ -138,6 +138,22 @@ class ChatRequest(OpenAIRequest):
     stream: bool | None = None
 
 
+class RerankRequest(OpenAIRequest):
+    """A question and texts to order, as Cohere's and Jina's clients send them."""
+
+    query: QuestionText
+    documents: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+    model: Annotated[Name | None, Field(description="Passed over: there is one.")] = None
+    top_n: Annotated[int, Field(ge=1, le=100_000), _WHOLE] | None = None
+    return_documents: bool = False
+
+
+class RunRequest(Request):
+    """A run by its folder's name."""
+
+    name: Name
+
+
 class Passage(Response):
     """Where a passage stands: `start` and `end` are characters of the document's text."""
 
@@ -297,6 +313,45 @@ class ModelsResponse(Response):
 
     object: Literal["list"]
     data: list[Model]
+
+
+class RerankedDocument(Response):
+    """A text as it was sent."""
+
+    text: str
+
+
+class RerankRow(Response):
+    """A text by its place in the request, and the cross-encoder's score, unbounded."""
+
+    index: int
+    relevance_score: float
+    document: RerankedDocument | None
+
+
+class RerankResponse(Response):
+    """Texts, the most relevant first."""
+
+    model: str
+    results: list[RerankRow]
+
+
+class RunRow(Response):
+    """A finished run: what it was, its MRR@10, its verdict; `made` is a local time."""
+
+    name: str
+    kind: Literal["finetune", "sweep", "evaluate"]
+    made: str
+    n: int
+    mrr: float | None
+    verdict: str | None
+    has_report: bool
+
+
+class RunsResponse(Response):
+    """Finished runs, the newest first."""
+
+    runs: list[RunRow]
 
 
 class HealthResponse(Response):

@@ -182,6 +182,25 @@ class Service:
         with self._guard:
             return keep_feedback(self.workspace.storage, feedback)
 
+    def rerank(self, question: str, texts: Sequence[str]) -> tuple[str, list[float]]:
+        """The name of the cross-encoder that the server was started with, and its scores.
+
+        Raises:
+            RequestError: there is none.
+            ModelError: it cannot be loaded.
+        """
+        name = self._own.rerank
+        if name is None:
+            raise RequestError(
+                "this server has no cross-encoder; start it with +rerank:NAME in --retriever"
+            )
+
+        def score() -> list[float]:
+            encoder = self.workspace.load_cross_encoder(name)
+            return [float(score) for score in encoder.score(question, texts)]
+
+        return name, self._worker.submit(score).result()
+
     def open(self, chunk: str, *, around: int = 2, index: str | None = None) -> OpenedPassage:
         """A passage with the chunks around it.
 

@@ -1,9 +1,6 @@
 """The application: routes over a service, behind the guard."""
 
 import asyncio
-import base64
-import hashlib
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,12 +11,13 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 
-from rag_app.serve.guard import POLICY, Access, Guard
+from rag_app.serve.guard import Access, Guard
 from rag_app.serve.limits import Limits
 from rag_app.serve.metrics import Metrics
+from rag_app.serve.page import page_response
 from rag_app.serve.problems import refusal
 from rag_app.serve.routes import ROUTES, Route
 
@@ -38,11 +36,13 @@ class Site:
     """What the routes share.
 
     Fields:
+        results: folder of finished runs.
         asking, answering: threads for what an index does, and for what a language model does.
         with_token: whether requests need a token.
     """
 
     service: "Service"
+    results: Path
     metrics: Metrics = field(default_factory=Metrics)
     with_token: bool = False
     asking: Executor = field(default_factory=lambda: ThreadPoolExecutor(ASKING, "asking"))
@@ -55,15 +55,20 @@ class Site:
 
 
 def build_site(
-    service: "Service", *, token: str | None = None, limits: Limits | None = None
+    service: "Service", results: Path, *, token: str | None = None, limits: Limits | None = None
 ) -> Guard:
     """The whole application, as an ASGI server runs it.
 
     Arguments:
+        results: folder of finished runs, whose reports are shown.
         token: what every request but those for the page, /health and /openapi.json must send.
     """
-    site = Site(service, with_token=token is not None)
-    page = _page_route()
+    site = Site(service, results, with_token=token is not None)
+    text = PAGE.read_text("utf-8")
+
+    async def page(_: Request) -> Response:
+        return page_response(text)
+
     routes = [
         StarletteRoute(one.path, _endpoint(one, site), methods=[one.method]) for one in ROUTES
     ]
@@ -74,7 +79,7 @@ def build_site(
         site.close()
 
     app = Starlette(
-        routes=[page, *routes],
+        routes=[StarletteRoute("/", page, methods=["GET"]), *routes],
         exception_handlers={HTTPException: _told, Exception: _told},
         lifespan=lifespan,
     )
@@ -82,7 +87,7 @@ def build_site(
     access = Access(
         token,
         open_paths=frozenset({"/", *(one.path for one in ROUTES if one.public)}),
-        json_paths=frozenset(one.path for one in ROUTES if one.request is not None),
+        json_paths=frozenset(one.path for one in ROUTES if one.method == "POST"),
         known_paths=frozenset({"/", *(one.path for one in ROUTES)}),
     )
     return Guard(app, access, limits=limits, metrics=site.metrics)
@@ -96,7 +101,12 @@ def _endpoint(route: Route, site: Site) -> Callable[[Request], Awaitable[Respons
 
         def respond() -> Response:
             model = route.request
-            asked = None if model is None else model.model_validate_json(body)
+            if model is None:
+                asked = None
+            elif route.method == "POST":
+                asked = model.model_validate_json(body)
+            else:
+                asked = model.model_validate(request.path_params)
             answered = route.answer(site, asked)
             return answered if isinstance(answered, Response) else JSONResponse(answered)
 
@@ -110,28 +120,3 @@ def _endpoint(route: Route, site: Site) -> Callable[[Request], Awaitable[Respons
 
 async def _told(_: Request, error: Exception) -> Response:
     return refusal(error).response()
-
-
-def _page_route() -> StarletteRoute:
-    text = PAGE.read_text("utf-8")
-    headers = {POLICY: page_policy(text)}
-
-    async def page(_: Request) -> Response:
-        return HTMLResponse(text, headers=headers)
-
-    return StarletteRoute("/", page, methods=["GET"])
-
-
-def page_policy(page: str) -> str:
-    """A Content-Security-Policy that lets only this page's own script and style work."""
-    script, style = _hashes("script", page), _hashes("style", page)
-    return (
-        f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-def _hashes(tag: str, page: str) -> str:
-    inner = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in inner)
-    return " ".join(f"'sha256-{digest.decode()}'" for digest in digests)
