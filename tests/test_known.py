@@ -23,6 +23,7 @@ from rag_app.index import (
     read_known,
     sync_documents,
 )
+from rag_app.ingest.kept import FILES
 from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.query.opened import Index
@@ -152,6 +153,8 @@ def test_an_index_of_before_gets_its_questions_at_the_next_ingest(
         rows.update(
             ids=ids, metadatas=[{"_known_questions": None, "_known_count": None} for _ in ids]
         )
+    # Such an index has no record of the files that were read for it.
+    (index.folder / FILES).unlink()
     assert known_texts(index) == {}
     hits, trace = retrieve(workspace, "when are you open", "vector+questions")
     assert (len(hits), [step.name for step in trace.steps]) == (3, ["vector"])

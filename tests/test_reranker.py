@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from rag_app.chunks import passage_text
 from rag_app.cli.app import build_app
 from rag_app.errors import ConfigError, ModelError, TrainingError
+from rag_app.evaluate.scoring import KEPT_RANKS
 from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
 from rag_app.finetune.options import NegativeOptions, TrainingOptions, TrainingReport, TrainingRow
 from rag_app.finetune.presets import RERANKER_DEFAULT
@@ -194,7 +195,7 @@ def test_it_is_judged_against_vector_search_and_kept(shop: Shop) -> None:
     first, passages = result.comparison.tuned_outcomes[0], shop.workspace.open().index.passages()
     encoder = shop.workspace.load_cross_encoder(result.model.name)
     scores = encoder.score(first.question, [passage_text(node) for node in passages.nodes])
-    best = [passages.nodes[row].node_id for row in np.argsort(-scores)[:10]]
+    best = [passages.nodes[row].node_id for row in np.argsort(-scores)[:KEPT_RANKS]]
     assert first.retrieved == best
     assert first.retrieved != result.comparison.base_outcomes[0].retrieved
     assert list(result.held_out) == ["documents"]
