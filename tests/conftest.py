@@ -1,7 +1,10 @@
 """What every test needs: no network, no telemetry, small real models."""
 
+import asyncio
 import os
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,16 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared/data is not there")
     return SHARED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_event_loop_left() -> Iterator[None]:
+    """LlamaIndex makes a loop that it never closes; dropped later, it warns in another test."""
+    yield
+    with warnings.catch_warnings(), suppress(RuntimeError):
+        warnings.simplefilter("ignore")
+        asyncio.get_event_loop().close()
+        asyncio.set_event_loop(None)
 
 
 @pytest.fixture(scope="module")
