@@ -5,7 +5,8 @@
 Each graph is held against the model it was made of: cosines of 200 passages and 200 questions,
 MRR@10 on all labelled questions with the interval of the difference. Then all passages of the
 corpus, and one question at a time, pass through model and graphs in turns, three times; the least
-time of each counts. The model embeds passages in bfloat16 where the processor multiplies it. Written
+time of each counts. The model embeds passages in bfloat16 where the processor multiplies it.
+Written
 to eval/results/onnx_export.json; what is done is kept.
 """
 
