@@ -120,6 +120,7 @@ def printed(
         "export sentence-transformers": run_json(
             "export", "sentence-transformers", folder / "copy", *where
         ),
+        "export onnx": run_json("export", "onnx", folder / "onnx", "--questions", asked, *where),
         "bundle pack": run_json("bundle", "pack", bundle, *where),
         "bundle open": run_json("bundle", "open", bundle, "--storage", folder / "opened"),
         "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),

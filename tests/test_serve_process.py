@@ -23,9 +23,9 @@ from openai import OpenAI
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
+from rag_app import extras
 from rag_app.cli.app import build_app
 from rag_app.errors import ConfigError
-from rag_app.serve import extras
 from rag_app.serve.server import read_token
 
 HOSTILE = (

@@ -27,6 +27,7 @@ EXTRAS = {
     "office": ("mammoth", "Word documents and slides"),
     "serve": ("uvicorn", "a page and HTTP for other programs"),
     "mcp": ("mcp", "an MCP server"),
+    "onnx": ("onnxruntime", "models as ONNX"),
     "langchain": ("langchain_core", "embeddings and a retriever for LangChain"),
 }
 LIBRARIES = ("chromadb", "llama-index-core", "sentence-transformers", "torch", "transformers")

@@ -10,7 +10,7 @@ from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import Run, command
 
 export_app = typer.Typer(
-    help="Write runs, pairs and models for other programs: TREC, BEIR, sentence-transformers.",
+    help="Write runs, pairs and models for other programs.",
     no_args_is_help=True,
 )
 
@@ -19,6 +19,12 @@ Kept = Annotated[
     typer.Argument(help="A run: what `evaluate --out` or `finetune` wrote, as a folder or a file."),
 ]
 Target = Annotated[Path, typer.Argument(help="Folder to write.")]
+ExportedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Embedding model, by name or folder. [that of the index in service]"
+    ),
+]
 
 
 @export_app.command("trec", epilog="Example:\n\nrag-app export trec data/ci trec")
@@ -92,15 +98,12 @@ def export_beir(
 def export_model(
     run: Run,
     folder: Target,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Embedding model, by name or folder. [that of the index in service]"),
-    ] = None,
+    model: ExportedModel = None,
 ) -> None:
     """Copy a model, as sentence-transformers loads it, with the card that holds its verdict."""
     settings = run.settings()
     from rag_app.disk import refuse_unwritable
-    from rag_app.finetune.export import copy_for_others
+    from rag_app.export.folder import copy_for_others
     from rag_app.finetune.loading import sentence_transformers_code
     from rag_app.models.weights import find_model
 
@@ -114,3 +117,77 @@ def export_model(
     if not has_verdict:
         run.note("its card holds no verdict: `rag-app finetune` did not tune it")
     run.result({"folder": str(folder), "model": name, "verdict_in_card": has_verdict})
+
+
+@export_app.command(
+    "onnx",
+    epilog="Examples:\n\nrag-app export onnx my-model-onnx\n\n"
+    "rag-app export onnx my-model-int8 --int8 --questions questions.jsonl",
+)
+@command
+def export_onnx_model(
+    run: Run,
+    folder: Target,
+    model: ExportedModel = None,
+    index: Annotated[
+        str | None, typer.Option(help="Index whose chunks the graph is compared on. [in service]")
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="8-bit weights: a quarter of the size, less exact.")
+    ] = False,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Labelled questions, which --int8 needs: a certain loss is refused."),
+    ] = None,
+    question_column: QuestionColumn = None,
+    answer_column: AnswerColumn = None,
+) -> None:
+    """Write a model as one ONNX graph, query adapter included, for onnxruntime or OpenVINO.
+
+    Its vectors are held against the model's on the index's chunks first.
+    """
+    settings = run.settings(question_column=question_column, answer_column=answer_column)
+    from rag_app.extras import require
+
+    require("onnx", "onnxscript", "onnxruntime", extra="onnx")
+    from rag_app.disk import refuse_unwritable
+    from rag_app.evaluate.stage import find_labelled
+    from rag_app.export.onnx import export_onnx, onnx_code
+    from rag_app.models import load_model
+    from rag_app.pairs import build_questions, cluster_documents, document_texts
+
+    refuse_unwritable(folder, is_folder=True, make_parents=True)
+    workspace = workspace_of(settings)
+    searched = workspace.catalog.open(index)
+    passages = searched.passages()
+    asked = model or searched.info.model
+    loaded = load_model(asked, storage=settings.storage, offline=settings.offline, device="cpu")
+    labelled = []
+    if questions:
+        pairs, unmatched = find_labelled(questions, passages, columns=columns_of(settings))
+        if unmatched:
+            run.warn(str(unmatched))
+        clusters = cluster_documents(document_texts(passages.nodes))
+        labelled = build_questions(pairs, passages.nodes, clusters)
+    exported = export_onnx(
+        loaded,
+        folder,
+        passages,
+        labelled,
+        int8=int8,
+        cache=workspace.cache,
+        seed=settings.seed,
+        progress=run.progress,
+    )
+    run.say(
+        f"{loaded.name} is written to {folder} ({exported.bytes / 1e6:.0f} MB); cosine to its own "
+        f"vectors {exported.cosine_mean:.4f} on average, {exported.cosine_min:.4f} at least"
+    )
+    if (compared := exported.comparison) is not None:
+        from rag_app.cli.scores import comparison_table
+
+        title = f"{compared.n} questions, the model (base) and what is exported (tuned)"
+        run.out.print(comparison_table(compared, title=title), "")
+    for line in onnx_code(loaded, folder):
+        run.say(f"    {line}".rstrip())
+    run.result({"model": loaded.name, "int8": int8, **exported.to_json()})

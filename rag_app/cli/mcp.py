@@ -54,7 +54,7 @@ def mcp(
         retriever=retriever,
         where=where,
     )
-    from rag_app.serve.extras import require
+    from rag_app.extras import require
 
     require("mcp", extra="mcp")
     from dataclasses import replace

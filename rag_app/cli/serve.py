@@ -44,7 +44,7 @@ def serve(
         retriever=retriever,
         where=where,
     )
-    from rag_app.serve.extras import require
+    from rag_app.extras import require
 
     require("starlette", "uvicorn", extra="serve")
     from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Libraries that only `serve` and `mcp` need."""
+"""Libraries of extras: what is missing is named with the command that installs it."""
 
 from importlib.util import find_spec
 

@@ -1,0 +1,1 @@
+"""Models for other programs: folders of sentence-transformers, ONNX graphs."""

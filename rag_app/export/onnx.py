@@ -1,0 +1,193 @@
+"""A model as an ONNX graph, held against the model itself before anybody gets it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag_app.chunks import passage_text
+from rag_app.disk import whole_folder, write_whole
+from rag_app.errors import ConfigError, ModelError
+from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
+from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
+from rag_app.export.folder import CARD
+from rag_app.index import Passages
+from rag_app.models import EmbeddingModel
+from rag_app.models.onnx import (
+    GRAPH,
+    PASSAGE,
+    QUERY,
+    SETTINGS_FILE,
+    TOKENIZER,
+    OnnxModel,
+    write_onnx,
+)
+from rag_app.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rag_app.index import VectorCache
+    from rag_app.pairs import Question
+
+# Rounding, that of bfloat16 included, moves vectors by less; below, it is another model.
+LEAST_COSINE = 0.999
+MOST_COMPARED = 200
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A graph, and how near its vectors are to the model's.
+
+    Fields:
+        cosine_mean, cosine_min: over up to 200 passages and, where there are questions, as many of
+            these.
+        comparison: the model against the graph on the questions; None without questions.
+    """
+
+    folder: Path
+    bytes: int
+    cosine_mean: float
+    cosine_min: float
+    comparison: Comparison | None
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        compared = self.comparison
+        return {
+            "folder": str(self.folder),
+            "bytes": self.bytes,
+            "cosine_mean": self.cosine_mean,
+            "cosine_min": self.cosine_min,
+            "n": compared.n if compared else None,
+            "differences": compared
+            and {metric: asdict(one) for metric, one in compared.differences.items()},
+        }
+
+
+def export_onnx(
+    model: EmbeddingModel,
+    target: Path,
+    passages: Passages,
+    questions: "Sequence[Question]",
+    *,
+    int8: bool = False,
+    cache: "VectorCache",
+    seed: int = 13,
+    progress: Progress = silent,
+) -> Exported:
+    """Write a model as ONNX into a folder, whole or not at all.
+
+    Arguments:
+        passages: that the graph is compared on, with any model's vectors.
+        questions: labelled ones, which 8-bit weights are judged by.
+    Raises:
+        ConfigError: something else than an earlier export is there; 8-bit weights without
+            questions.
+        ModelError: the model begins with no transformer; the graph gives other vectors, or with
+            8-bit weights certainly finds less.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / GRAPH).is_file():
+        raise ConfigError(f"{target} holds something else than an ONNX model; name a new folder")
+    if int8 and not questions:
+        raise ConfigError("--int8 needs --questions FILE, to measure what 8-bit weights lose")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(target, hidden=True) as partial:
+        partial.mkdir(exist_ok=True)
+        progress("export", 0, 0)
+        write_onnx(model, partial, int8=int8)
+        graph = OnnxModel(partial)
+        cosines = _cosines(model, graph, passages, questions)
+        compared = None
+        if not int8 and cosines.min() < LEAST_COSINE:
+            raise ModelError(
+                f"the exported graph gives other vectors than {model.name} (cosine "
+                f"{cosines.min():.4f}); nothing was written"
+            )
+        if questions:
+            compared = _compared(model, graph, passages, questions, cache, seed, progress)
+            if certainly_fell(compared.differences):
+                change = compared.differences[PRIMARY_METRIC]
+                raise ModelError(
+                    f"with 8-bit weights {PRIMARY_METRIC} certainly falls, by {-change.mean:.3f} "
+                    f"[{-change.high:.3f}, {-change.low:.3f}] on {compared.n} questions; nothing "
+                    "was written, export without --int8"
+                )
+        write_whole(partial / CARD, card(model, target, int8=int8))
+        size = (partial / GRAPH).stat().st_size
+    return Exported(target, size, float(cosines.mean()), float(cosines.min()), compared)
+
+
+def onnx_code(model: EmbeddingModel, folder: Path) -> list[str]:
+    """Lines that embed a question and a passage with onnxruntime and tokenizers alone."""
+    query = QUERY if model.has_query_map else PASSAGE
+    texts = [
+        json.dumps(prompt + text, ensure_ascii=False)
+        for prompt, text in (
+            (model.prompts.query, "your question"),
+            (model.prompts.passage, "your passage"),
+        )
+    ]
+    return [
+        "import numpy as np",
+        "import onnxruntime",
+        "from tokenizers import Tokenizer",
+        "",
+        f'session = onnxruntime.InferenceSession("{(folder / GRAPH).as_posix()}")',
+        f'tokenizer = Tokenizer.from_file("{(folder / TOKENIZER).as_posix()}")',
+        "",
+        "def embed(texts, output):",
+        "    encoded = tokenizer.encode_batch(texts)",
+        "    ids = np.array([one.ids for one in encoded])",
+        "    mask = np.array([one.attention_mask for one in encoded])",
+        '    return session.run([output], {"input_ids": ids, "attention_mask": mask})[0]',
+        "",
+        f'queries = embed([{texts[0]}], "{query}")',
+        f'passages = embed([{texts[1]}], "{PASSAGE}")',
+    ]
+
+
+def card(model: EmbeddingModel, folder: Path, *, int8: bool) -> str:
+    """The README of an exported folder, with what the model's own card says below."""
+    kind = "with 8-bit weights" if int8 else "in float32"
+    code = "\n".join(onnx_code(model, folder))
+    own = model.folder / CARD
+    said = own.read_text("utf-8") if own.is_file() else ""
+    # The front matter names a library that does not load this folder.
+    _, _, said = said.rpartition("\n---\n") if said.startswith("---\n") else ("", "", said)
+    return (
+        f"# {model.name} as ONNX, {kind}\n\n`{GRAPH}` takes token ids and gives unit vectors of "
+        f"{model.dimension} numbers; prompts and limits stand in `{SETTINGS_FILE}`.\n\n"
+        f"```python\n{code}\n```\n\n{said.strip()}\n"
+    )
+
+
+def _cosines(
+    model: EmbeddingModel, graph: OnnxModel, passages: Passages, questions: "Sequence[Question]"
+) -> Any:
+    texts = [passage_text(node) for node in passages.nodes[:MOST_COMPARED]]
+    asked = [question.text for question in questions[:MOST_COMPARED]]
+    pairs = [(model.embed_passages(texts), graph.embed_passages(texts))]
+    if asked:
+        pairs.append((model.embed_queries(asked), graph.embed_queries(asked)))
+    return np.concatenate([(ours * theirs).sum(axis=1) for ours, theirs in pairs])
+
+
+def _compared(
+    model: EmbeddingModel,
+    graph: OnnxModel,
+    passages: Passages,
+    questions: "Sequence[Question]",
+    cache: "VectorCache",
+    seed: int,
+    progress: Progress,
+) -> Comparison:
+    texts = [passage_text(node) for node in passages.nodes]
+    before = Passages(passages.nodes, cache.embed_passages(model, texts, progress=progress))
+    after = Passages(passages.nodes, graph.embed_passages(texts, progress=progress))
+    return compare_outcomes(
+        exact_outcomes(before, model, questions, cache=cache),
+        exact_outcomes(after, graph, questions),
+        seed=seed,
+    )
