@@ -7,12 +7,15 @@ passage was last called right or good, as `finetune --pairs` reads them.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
 
 from rag_app.disk import write_whole
 from rag_app.text.asked import question_key
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
 
 FEEDBACK = "feedback"
 PAIRS = "pairs.jsonl"
@@ -38,6 +41,18 @@ class Feedback:
     end: int
     evidence: str
     verdict: Verdict
+
+    @classmethod
+    def of(cls, question: str, chunk: "TextNode", verdict: Verdict) -> "Feedback":
+        """What somebody says of a chunk that was found for a question."""
+        return cls(
+            question=question,
+            document=str(chunk.ref_doc_id),
+            start=chunk.start_char_idx,
+            end=chunk.end_char_idx,
+            evidence=chunk.text,
+            verdict=verdict,
+        )
 
     @property
     def key(self) -> _Key:
