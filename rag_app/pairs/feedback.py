@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from filelock import FileLock
 
 from rag_app.disk import write_whole
+from rag_app.errors import PairsError
 from rag_app.text.asked import question_key
 
 if TYPE_CHECKING:
@@ -69,6 +70,21 @@ class Feedback:
 def pairs_file(storage: Path) -> Path:
     """Where the labelled pairs are."""
     return storage / FEEDBACK / PAIRS
+
+
+def feedback_pairs(storage: Path) -> Path:
+    """The file of labelled pairs that `finetune --pairs feedback` reads.
+
+    Raises:
+        PairsError: no passage was called right or good yet.
+    """
+    path = pairs_file(storage)
+    if not path.is_file() or not path.stat().st_size:
+        raise PairsError(
+            f"no passage was called right or good yet ({path}); ask with `rag-app query` and type "
+            "/good or /right 2, or judge answers on the page of `rag-app serve`"
+        )
+    return path
 
 
 def keep_feedback(storage: Path, feedback: Feedback) -> int:
