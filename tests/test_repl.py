@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, completion
 from fakes import WordModel
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from rich.cells import cell_len
 from rich.console import Console
 from test_cli import check_error, name_of, read_until, run_app, with_endpoint
@@ -112,8 +113,8 @@ def test_judgements_become_pairs(shop: Path) -> None:
 
 def test_good_is_about_the_passages_that_an_answer_cites(shop: Path) -> None:
     with FakeEndpoint(lambda _: completion("Parcels go by freight.")) as fake:
-        asked = ("query", "--storage", shop, "--k", "20", *with_endpoint(fake))
-        done = run_app(*asked, typed="when are refunds paid\n/good\n")
+        asked = ("query", "--k", "20", *with_endpoint(fake), "--storage")
+        done = run_app(*asked, shop, typed="when are refunds paid\n/good\n")
     assert done.exit_code == 0, done.stderr
     assert "kept: docs/parcels.md answers 'when are refunds paid'\n" in done.stdout
     assert len(read_feedback(shop)) == 1
@@ -146,9 +147,7 @@ def test_a_passage_in_its_document(shop: Path) -> None:
     assert len(marked) + len(beside) == len(shown) - 2
 
 
-def node(start: int, text: str) -> "object":
-    from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
-
+def node(start: int, text: str) -> TextNode:
     made = TextNode(text=text, start_char_idx=start, end_char_idx=start + len(text))
     made.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id="a.md")
     made.metadata = {"title": "A", "path": "/docs/a.md"}
@@ -158,7 +157,7 @@ def node(start: int, text: str) -> "object":
 def test_what_stands_around_a_passage() -> None:
     # "aaaa.bbbb..cccc.dddd", with blanks where the dots are; the second and third overlap.
     chunks = [node(0, "aaaa"), node(5, "bbbb"), node(8, "b  cccc"), node(16, "dddd")]
-    opened = open_passage(chunks, 8, 15, around=1)  # type: ignore[arg-type]
+    opened = open_passage(chunks, 8, 15, around=1)
     assert (opened.before, opened.passage, opened.after) == ("bbb", "b  cccc", " dddd")
     assert (opened.document, opened.path, opened.begins, opened.ends) == (
         "a.md",
@@ -167,10 +166,10 @@ def test_what_stands_around_a_passage() -> None:
         True,
     )
     # A larger passage, as +window:1 finds it.
-    opened = open_passage(chunks, 0, 15, around=1)  # type: ignore[arg-type]
+    opened = open_passage(chunks, 0, 15, around=1)
     assert (opened.before, opened.passage, opened.after) == ("", "aaaa bbbb  cccc", " dddd")
     with pytest.raises(RequestError, match="ask again"):
-        open_passage(chunks, 40, 50)  # type: ignore[arg-type]
+        open_passage(chunks, 40, 50)
 
 
 # Base and tuned
@@ -357,9 +356,7 @@ def on_terminal(width: int, height: int) -> tuple[Run, io.StringIO]:
     run = Run(storage=None, config=None, as_json=False, quiet=False)
     out = io.StringIO()
     # As a real one counts: what it would break anew is wider than it.
-    run.out = Console(  # type: ignore[misc]
-        file=out, force_terminal=True, color_system=None, width=width, height=height
-    )
+    run.out = Console(file=out, force_terminal=True, color_system=None, width=width, height=height)
     return run, out
 
 
