@@ -28,12 +28,14 @@ from rag_app.chunks import Chunking
 from rag_app.cli.answers import Shown, show_answer
 from rag_app.cli.excerpt import evidence, excerpt
 from rag_app.cli.repl.comparison import Found, show_both
+from rag_app.cli.repl.opened import show_opened
 from rag_app.cli.run import Run
+from rag_app.disk import make_private
 from rag_app.errors import RequestError
 from rag_app.index import IndexInfo, Workspace, copy_chunks
 from rag_app.pairs import read_questions
 from rag_app.pairs.feedback import pairs_file, read_feedback
-from rag_app.query.opened_passage import open_passage
+from rag_app.query.opened_passage import OpenedPassage, open_passage
 from rag_app.query.transcript import Exchange, as_markdown
 from rag_app.retrieve.filters.completing import complete_where
 
@@ -446,6 +448,21 @@ def test_two_answers_fit_beside_each_other_or_below(width: int) -> None:
         assert cell_len(row[: row.rindex("[1]")]) == place
 
 
+def test_a_document_cannot_speak_to_the_terminal() -> None:
+    evil = "\x1b]0;pwned\x07\x1b[31mRefunds [bold]"
+    run, out = on_terminal(120, 40)
+    citation = cited(1, evil, title=evil, document=evil)
+    show_both(
+        run,
+        found_by("base", "base", [citation]),
+        found_by("tuned", "base", [citation]),
+        lines_used=0,
+    )
+    show_opened(run, citation, OpenedPassage(evil, evil, evil, evil, 0, 5))
+    assert not set("\x1b\x07") & set(out.getvalue())
+    assert out.getvalue().count("[bold]") > 4
+
+
 # Tab
 
 FILTERS = {"category": ["delivery", "money back"], "date": [], "제품": ["공기 청정기"]}
@@ -536,6 +553,25 @@ def test_a_history_that_cannot_be_written_is_told_once(shop: Path) -> None:
         # In this run it is.
         os.write(terminal, b"\x1b[A\r")
         read_until(terminal, "3 passages from now on", "ask>")
+
+
+def test_a_private_file_keeps_what_it_holds_and_a_device_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "history"
+    file.write_text("+what\n", "utf-8")
+    file.chmod(0o644)
+    make_private(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text("utf-8") == "+what\n"
+    terminal, child = pty.openpty()
+    device = Path(os.ttyname(child))
+    mode = device.stat().st_mode
+    (tmp_path / "link").symlink_to(device)
+    make_private(tmp_path / "link")
+    assert device.stat().st_mode == mode
+    os.close(child)
+    os.close(terminal)
+    make_private(tmp_path / "new" / "history")
+    assert stat.S_IMODE((tmp_path / "new" / "history").stat().st_mode) == 0o600
 
 
 def test_json_has_one_object_for_each_question(shop: Path) -> None:

@@ -9,7 +9,6 @@ from rag_app.cli.answers import show_head
 from rag_app.cli.asking import Asking
 from rag_app.cli.explain import show_trace
 from rag_app.errors import ConfigError
-from rag_app.report.figures import counted
 
 if TYPE_CHECKING:
     from rag_app.pairs.feedback import Verdict
@@ -144,6 +143,7 @@ def _judged(asking: Asking, command: str, value: str) -> list[int]:
 
 def _judge(asking: Asking, numbers: Iterable[int], verdict: "Verdict") -> None:
     from rag_app.pairs.feedback import pairs_file
+    from rag_app.report.figures import counted
 
     session, pairs = asking.session, 0
     for number in numbers:
@@ -162,6 +162,7 @@ def _save(asking: Asking, value: str) -> None:
     """/save talk.md writes questions, answers and citations as Markdown."""
     from rag_app.disk import refuse_unwritable, write_whole
     from rag_app.query.transcript import as_markdown
+    from rag_app.report.figures import counted
 
     session = asking.session
     if not value:
