@@ -136,6 +136,22 @@ def write_whole(path: Path, text: str) -> None:
         new.write_text(text, encoding="utf-8", newline="")
 
 
+def make_private(path: Path) -> None:
+    """Make an empty file that only its owner may read; one that is there keeps what it holds.
+
+    Raises:
+        OSError: as the system says.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    try:
+        # A link to a device, such as /dev/null, is others' as well.
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            path.chmod(0o600)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A file beside this one, to be filled by the block; then it takes its place.

@@ -15,7 +15,8 @@
     ├── TrainingError        training that cannot start or go on
     ├── RunError             a finished run that is missing, or whose files are
     ├── StorageError         disk full, folder not writable
-    └── RequestError         a request to `serve` or `mcp` for what is not there, or not allowed
+    └── RequestError         a request to `serve`, `mcp` or the REPL for what is not there, or not
+                             allowed
 
 A message says what was found, what was expected, and the command or setting that mends it.
 Anything else that is raised is a bug and keeps its traceback.
@@ -90,4 +91,4 @@ class StorageError(RagAppError):
 
 
 class RequestError(RagAppError):
-    """A request to `serve` or `mcp` that names what is not there, or what a request may not."""
+    """A request to `serve`, `mcp` or the REPL that names what is not there, or what it may not."""

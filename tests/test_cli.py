@@ -712,8 +712,7 @@ def test_a_conversation(shop: Path) -> None:
     assert told[0] == (f"index {index}, 3 chunks, tiny; language model: none; /help shows commands")
     assert told[1:] == [
         "error: /k takes a number from 1 to 100, not 'many'",
-        "error: there is no command /nonsense; known: /k, /model, /sources, "
-        "/why, /retriever, /where, /forget, /help, /quit",
+        "error: unknown command /nonsense; /help shows the commands",
     ]
     lines = done.stdout.splitlines()
     assert lines[0] == "2 passages from now on"
@@ -738,11 +737,16 @@ def test_a_conversation(shop: Path) -> None:
     assert lines[model + 1] == "2 passages; /k N shows another number"
     assert [line.split()[0] for line in lines[model + 2 :]] == [
         "/k",
-        "/model",
+        "/open",
         "/sources",
-        "/why",
+        "/good",
+        "/bad",
+        "/right",
+        "/model",
         "/retriever",
         "/where",
+        "/why",
+        "/save",
         "/forget",
         "/help",
         "/quit",

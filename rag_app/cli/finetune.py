@@ -14,7 +14,7 @@ from rag_app.cli.flags import (
     QuestionColumn,
     Seed,
 )
-from rag_app.cli.given import columns_of, language_model_of, workspace_of
+from rag_app.cli.given import columns_of, language_model_of, pairs_of, workspace_of
 from rag_app.cli.report import report_on
 from rag_app.cli.run import Run, command
 
@@ -36,8 +36,8 @@ def finetune(
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled question/passage pairs: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder. "
-            "[generated questions]"
+            help="Labelled question/passage pairs: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder; "
+            "feedback: judgements kept by query and serve. [generated questions]"
         ),
     ] = None,
     train_on: Annotated[
@@ -338,7 +338,7 @@ def finetune(
         own = model or workspace.base_model(index) or settings.model
         model = workspace.cut_model(own, dimensions)
     request = FinetuneRequest(
-        pairs=pairs,
+        pairs=pairs_of(settings, pairs),
         train_on=kind,  # type: ignore[arg-type]
         index=index,
         model=model,

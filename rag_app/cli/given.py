@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rag_app.config import Settings
     from rag_app.documents import Columns
     from rag_app.index import ChromaServer, Workspace
@@ -92,3 +94,22 @@ def columns_of(settings: "Settings") -> "Columns":
     from rag_app.documents import Columns
 
     return Columns(settings.question_column, settings.answer_column)
+
+
+def pairs_of(settings: "Settings", pairs: "Path | None") -> "Path | None":
+    """The file that --pairs means: "feedback" is what people said of passages.
+
+    Raises:
+        ConfigError: a file or folder of that name is here as well.
+        PairsError: nothing was said yet.
+    """
+    from rag_app.pairs.feedback import FEEDBACK, feedback_pairs
+
+    if pairs is None or str(pairs) != FEEDBACK:
+        return pairs
+    found = feedback_pairs(settings.storage)
+    if pairs.exists() and not pairs.samefile(found.parent):
+        raise ConfigError(
+            f"--pairs feedback could be {found} or {pairs.absolute()}; write one of these paths"
+        )
+    return found

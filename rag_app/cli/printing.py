@@ -26,7 +26,8 @@ def print_wrapped(
     style: str = "",
     marked: Span = (0, 0),
     hang: int = 0,
-) -> None:
+    most: int | None = None,
+) -> int:
     """Print text by someone else: the one place that breaks lines.
 
     On a terminal lines are broken between words and go on under their own indent; a word that is
@@ -37,6 +38,9 @@ def print_wrapped(
         style: of the text, as Rich names it.
         marked: characters of the text that are bold.
         hang: blanks before each further piece of a line that is broken.
+        most: lines on a terminal; what is left out shows as an ellipsis. One line is not broken.
+    Returns:
+        how many lines were printed.
     """
     from rich.text import Text
 
@@ -47,14 +51,35 @@ def print_wrapped(
         whole.append(f"{label} ", style=color)
     whole.append(visible(text), style=style)
     whole.stylize("bold", *marked)
-    for line in whole.split("\n", allow_blank=True) or [whole]:
-        lines = _broken(line, console.width, hang) if console.is_terminal else [line]
-        for part in lines:
-            part.rstrip()
-            console.print(part, soft_wrap=True)
+    given = whole.split("\n", allow_blank=True) or [whole]
+    if console.is_terminal and most == 1:
+        given[0].truncate(console.width, overflow="ellipsis")
+        given = given[:1]
+    elif console.is_terminal:
+        given = [part for line in given for part in broken(line, console.width, hang)]
+        given = cut_lines(given, most, console.width)
+    for line in given:
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+    return len(given)
 
 
-def _broken(line: "Text", width: int, hang: int) -> "list[Text]":
+def cut_lines(lines: "Sequence[Text]", most: int | None, width: int) -> "list[Text]":
+    """The first of these lines; the last of them ends with an ellipsis where more follow."""
+    from rich.text import Text
+
+    if most is None or len(lines) <= most:
+        return list(lines)
+    *kept, last = lines[:most]
+    last = last.copy()
+    last.rstrip()
+    if not last.plain.endswith("…"):
+        last.truncate(width - 2)
+        last.append_text(Text(" …"))
+    return [*kept, last]
+
+
+def broken(line: "Text", width: int, hang: int = 0) -> "list[Text]":
     """A line in pieces that fit, broken at blanks; each begins with the line's indent and hang."""
     from rich.cells import cell_len
     from rich.text import Text

@@ -88,6 +88,8 @@ class Run:
         self._server = server
         # What no message may hold.
         self._secrets: list[str] = []
+        # So far, on standard output.
+        self.lines_said = 0
         self.as_json = as_json
         self.quiet = quiet
 
@@ -149,13 +151,31 @@ class Run:
         if not self.quiet:
             print_wrapped(self.err, self.masked(text))
 
-    def say(self, text: str, *, style: str = "", label: str = "", hang: int = 0) -> None:
+    def say(
+        self,
+        text: str,
+        *,
+        style: str = "",
+        label: str = "",
+        hang: int = 0,
+        most: int | None = None,
+    ) -> None:
         """A line of the result, on standard output; a label before it is yellow."""
-        print_wrapped(self.out, text, style=style, label=label, color="yellow", hang=hang)
+        self.lines_said += print_wrapped(
+            self.out, text, style=style, label=label, color="yellow", hang=hang, most=most
+        )
 
-    def say_marked(self, text: str, *, marked: Span) -> None:
+    def say_marked(self, text: str, *, marked: Span, most: int | None = None) -> None:
         """As `say`, with a part of the text in bold."""
-        print_wrapped(self.out, text, marked=marked)
+        self.lines_said += print_wrapped(self.out, text, marked=marked, most=most)
+
+    def screen_lines(self, taken: int) -> int | None:
+        """Lines of the terminal that are left for a result; None where it goes to a file or pipe.
+
+        Arguments:
+            taken: lines that something else needs.
+        """
+        return max(self.out.height - taken, 1) if self.out.is_terminal else None
 
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error."""

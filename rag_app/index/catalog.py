@@ -23,7 +23,7 @@ from rag_app.index.connection import (
     embedded,
 )
 from rag_app.index.info import DISTANCE, IndexInfo
-from rag_app.index.names import meant
+from rag_app.index.names import TUNED, meant
 from rag_app.index.project import ProjectServer, default_project
 from rag_app.index.server import ChromaServer
 from rag_app.index.store import VectorIndex, index_lock
@@ -204,6 +204,10 @@ class Catalog:
                 f"{text!r} could be any of the indexes {', '.join(found)}; write more of the name"
             )
         known = ", ".join(names) or "none"
+        if text == TUNED:
+            raise IndexMissing(
+                f"no index {self.place} is tuned (known: {known}); `rag-app finetune` makes one"
+            )
         raise IndexMissing(
             f"there is no index {text!r} {self.place} (known: {known}); "
             "run `rag-app ingest PATH`, or pick one with `rag-app index use NAME`"

@@ -7,12 +7,16 @@ passage was last called right or good, as `finetune --pairs` reads them.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
 
 from rag_app.disk import write_whole
+from rag_app.errors import PairsError
 from rag_app.text.asked import question_key
+
+if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
 
 FEEDBACK = "feedback"
 PAIRS = "pairs.jsonl"
@@ -39,6 +43,18 @@ class Feedback:
     evidence: str
     verdict: Verdict
 
+    @classmethod
+    def of(cls, question: str, chunk: "TextNode", verdict: Verdict) -> "Feedback":
+        """What somebody says of a chunk that was found for a question."""
+        return cls(
+            question=question,
+            document=str(chunk.ref_doc_id),
+            start=chunk.start_char_idx,
+            end=chunk.end_char_idx,
+            evidence=chunk.text,
+            verdict=verdict,
+        )
+
     @property
     def key(self) -> _Key:
         """The same for two judgements of one passage for one question."""
@@ -54,6 +70,21 @@ class Feedback:
 def pairs_file(storage: Path) -> Path:
     """Where the labelled pairs are."""
     return storage / FEEDBACK / PAIRS
+
+
+def feedback_pairs(storage: Path) -> Path:
+    """The file of labelled pairs that `finetune --pairs feedback` reads.
+
+    Raises:
+        PairsError: no passage was called right or good yet.
+    """
+    path = pairs_file(storage)
+    if not path.is_file() or not path.stat().st_size:
+        raise PairsError(
+            f"no passage was called right or good yet ({path}); ask with `rag-app query` and type "
+            "/good or /right 2, or judge answers on the page of `rag-app serve`"
+        )
+    return path
 
 
 def keep_feedback(storage: Path, feedback: Feedback) -> int:

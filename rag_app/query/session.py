@@ -1,17 +1,21 @@
 """Asking an index: what the REPL and `query -q` share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rag_app.answer.answer import Answer, answer
 from rag_app.answer.conversation import REMEMBERED, Turn, standalone, with_last_question
-from rag_app.errors import LanguageModelError, RagAppError
+from rag_app.errors import LanguageModelError, RagAppError, RequestError
+from rag_app.query.transcript import Exchange
 from rag_app.text.asked import plain_question
 
 if TYPE_CHECKING:
+    from rag_app.answer.answer import Citation
     from rag_app.index import IndexModel, VectorIndex, Workspace
     from rag_app.llm.chat import ChatModel
+    from rag_app.pairs.feedback import Verdict
+    from rag_app.query.opened_passage import OpenedPassage
     from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace
     from rag_app.retrieve.pipeline import Pipeline
 
@@ -24,7 +28,10 @@ class Session:
         retrieval: how passages are found.
         last, trace: the last answer, and how its passages were found.
         turns: what a conversation remembers; None where each question stands alone.
+        exchanges: every answer, and what was asked for it.
         draft: let a model answer that only continues text.
+        open_llm: opens the language model once a retrieval asks it; None: it is open, or there is
+            none.
     """
 
     workspace: "Workspace"
@@ -37,10 +44,13 @@ class Session:
     last: Answer | None = None
     trace: "Trace | None" = None
     turns: list[Turn] | None = None
+    exchanges: list[Exchange] = field(default_factory=list)
     draft: bool = False
+    open_llm: "Callable[[], ChatModel | None] | None" = None
     _built: "tuple[object, Pipeline] | None" = None
     _searched: "Searched | None" = None
     _unrelated: "tuple[VectorIndex, float | None] | None" = None
+    _filters: "tuple[tuple[str, int], dict[str, list[str]]] | None" = None
 
     def ask(
         self,
@@ -58,10 +68,36 @@ class Session:
             ConfigError: an empty or endless question.
             LanguageModelError: the language model cannot be reached.
         """
-        from rag_app.retrieve import Trace
-
         question = plain_question(question)
         understood = self._understood(question, tell)
+        found = self._answer(question, understood, on_text, tell)
+        self._remember(found)
+        return found
+
+    def ask_again(
+        self,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Answer:
+        """Ask the last question once more, as it was understood, of the index that is asked now.
+
+        Raises:
+            RequestError: nothing was asked yet.
+            LanguageModelError: the language model cannot be reached.
+        """
+        last = self._asked()
+        return self._answer(last.question, last.asked, on_text, tell)
+
+    def _answer(
+        self,
+        question: str,
+        understood: str,
+        on_text: Callable[[str], None] | None,
+        tell: Callable[[str], None],
+    ) -> Answer:
+        from rag_app.retrieve import Trace
+
         trace = Trace(understood)
         [hits] = self.retriever().rank([trace])
         for text in trace.rewrites:
@@ -72,7 +108,9 @@ class Session:
         found = answer(understood, hits, self.writer, on_text=on_text)
         changed = understood if understood != question else None
         self.last = replace(found, question=question, understood_as=changed)
-        self._remember(self.last)
+        self.exchanges.append(
+            Exchange(self.last, self.index.name, self.model.name, self.retrieval.spec)
+        )
         return self.last
 
     @property
@@ -107,6 +145,61 @@ class Session:
         titles = "; ".join(dict.fromkeys(citation.title for citation in found.citations))
         self.turns.append(Turn(found.understood_as or found.question, found.text or titles))
         del self.turns[:-REMEMBERED]
+
+    def passage(self, number: int) -> "Citation":
+        """A passage of the last answer by its number, from 1.
+
+        Raises:
+            RequestError: the last answer has none by this number, or nothing was asked yet.
+        """
+        citations = self._asked().citations
+        if not 1 <= number <= len(citations):
+            shown = f"passages 1 to {len(citations)}" if citations else "no passage"
+            raise RequestError(f"there is no passage {number}; the last answer has {shown}")
+        return citations[number - 1]
+
+    def open(self, number: int) -> "OpenedPassage":
+        """A passage of the last answer in its document.
+
+        Raises:
+            RequestError: there is none, or it is not in the index any more.
+        """
+        from rag_app.query.opened_passage import open_passage
+
+        found = self.passage(number)
+        return open_passage(self.index.chunks_of(found.document), found.start, found.end)
+
+    def judge(self, number: int, verdict: "Verdict") -> int:
+        """Keep what somebody says of a passage of the last answer; how many labelled pairs now.
+
+        The question is kept as it was understood: "and on Sundays?" alone asks nothing.
+
+        Raises:
+            RequestError: there is no such passage, or it is not in the index any more.
+            OSError: the storage cannot be written.
+        """
+        from rag_app.pairs.feedback import Feedback, keep_feedback
+
+        chunks = self.index.get_nodes([self.passage(number).chunk])
+        if not chunks:
+            raise RequestError(f"passage {number} is not in the index any more; ask again")
+        feedback = Feedback.of(self._asked().asked, chunks[0], verdict)
+        return keep_feedback(self.workspace.storage, feedback)
+
+    def _asked(self) -> Answer:
+        if self.last is None:
+            raise RequestError("nothing was asked yet; ask a question first")
+        return self.last
+
+    def filters(self) -> dict[str, list[str]]:
+        """Metadata keys that a filter may name, each with its values where they are few."""
+        from rag_app.retrieve.filters.offered import offered_filters
+
+        self.index.refresh()
+        now = (self.index.name, self.index.generation)
+        if self._filters is None or self._filters[0] != now:
+            self._filters = (now, offered_filters(self.index, self.index.metadata_keys()))
+        return self._filters[1]
 
     def retriever(self) -> "Pipeline":
         """What finds passages now; made anew when a setting of it changed.
@@ -149,6 +242,9 @@ class Session:
         """
         before, self.retrieval = self.retrieval, retrieval
         try:
+            if retrieval.asks_model and self.open_llm is not None:
+                self.llm, self.open_llm = self.open_llm(), None
+                self.tools = replace(self.tools, llm=self.llm)
             self.retriever()
         except RagAppError:
             self.retrieval = before
@@ -167,6 +263,13 @@ class Session:
 
         Raises:
             IndexMissing: there is none by that name.
+            ConfigError: it cannot be asked in the present way; the index asked before stays.
         """
         opened = self.workspace.open(name)
+        before = self.index, self.model
         self.index, self.model = opened.index, opened.model
+        try:
+            self.retriever()
+        except RagAppError:
+            self.index, self.model = before
+            raise

@@ -5,15 +5,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from rag_app.chunks import TABLE_HEADER
-from rag_app.documents.content import NUMBER_SUFFIX
 from rag_app.errors import RequestError
+from rag_app.query.opened_passage import OpenedPassage, open_passage
 from rag_app.retrieve import Searched, Trace, build_retriever
-from rag_app.retrieve.context import LargerContext
-from rag_app.retrieve.filters.where import INTERNAL
+from rag_app.retrieve.filters.offered import offered_filters
 from rag_app.retrieve.weak import nearest_cosine, unrelated_cosine
 from rag_app.serve.together import Together
 
@@ -30,11 +28,6 @@ T = TypeVar("T")
 
 # Retrievers that are kept, by their options: a cross-encoder is not loaded for each question.
 MOST_RETRIEVERS = 16
-# Values of a metadata key that are offered, and chunks that are read for them.
-MOST_VALUES = 30
-MOST_CHUNKS_READ = 20_000
-# Of the metadata, what filters are not offered for: each document or chunk has its own.
-_UNOFFERED = INTERNAL | {"document_id", "path", "title", TABLE_HEADER}
 
 
 @dataclass(frozen=True)
@@ -125,19 +118,15 @@ class ServedIndex:
             )
         return found[0]
 
-    def around(self, chunk: str, size: int) -> "TextNode":
+    def open(self, chunk: str, *, around: int) -> OpenedPassage:
         """A passage with so many chunks of its document before and after it.
 
         Raises:
             RequestError: the index has none by this id.
         """
-        from llama_index.core.schema import NodeWithScore
-
         node = self.passage(chunk)
-        larger = LargerContext("window", size=size, top_k=1, chunks_of=self.index.chunks_of)
-        hits = [NodeWithScore(node=node, score=1.0)]
-        [hit] = self._alone(lambda: larger.postprocess_nodes(hits))
-        return cast("TextNode", hit.node)
+        chunks = self._alone(lambda: self.index.chunks_of(node.ref_doc_id))
+        return open_passage(chunks, node.start_char_idx, node.end_char_idx, around=around)
 
     def count(self) -> int:
         """Chunks now."""
@@ -153,27 +142,13 @@ class ServedIndex:
 
         def read() -> dict[str, list[str]]:
             self.index.refresh()
-            return self._now("filters", self._filters)
+            return self._now("filters", lambda: offered_filters(self.index, self._searched.known))
 
         return self._alone(read)
 
     def _alone(self, do: Callable[[], T]) -> T:
         """Do something in the one thread that asks."""
         return self._worker.submit(do).result()
-
-    def _filters(self) -> dict[str, list[str]]:
-        known = sorted(self._searched.known)
-        keys = [k for k in known if k not in _UNOFFERED and not k.endswith(NUMBER_SUFFIX)]
-        found: dict[str, set[str]] = {key: set() for key in keys}
-        for node in islice(self.index.nodes(), MOST_CHUNKS_READ):
-            for key in keys:
-                value = node.metadata.get(key)
-                if isinstance(value, str) and len(found[key]) <= MOST_VALUES:
-                    found[key].add(value)
-        return {
-            key: sorted(values) if len(values) <= MOST_VALUES else []
-            for key, values in found.items()
-        }
 
     def _find(self, way: "_Way", asked: "Sequence[tuple[str, Tools]]") -> list[Hits]:
         """Passages for questions that are to be found in one way."""

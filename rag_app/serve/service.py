@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from rag_app.errors import (
     RequestError,
 )
 from rag_app.pairs.feedback import Feedback, Verdict, keep_feedback
+from rag_app.query.opened_passage import AROUND, OpenedPassage
 from rag_app.retrieve import RetrievalOptions, Tools
 from rag_app.retrieve.filters.syntax import parse_expression
 from rag_app.retrieve.options import NO_REWRITE
@@ -40,22 +41,6 @@ MOST_OPEN = 3
 ANY = "rag-app"
 ROLES = ("base", "tuned")
 GONE = (IndexMissing, IndexMismatch, IndexBroken)
-
-
-@dataclass(frozen=True)
-class OpenedPassage:
-    """A passage in its document: the text around it, and where the passage stands in that."""
-
-    document: str
-    title: str
-    path: str
-    text: str
-    start: int
-    end: int
-
-    def to_json(self) -> dict[str, Any]:
-        """As `/open` sends it."""
-        return asdict(self)
 
 
 class Service:
@@ -171,14 +156,7 @@ class Service:
             StorageError, OSError: the storage cannot be written.
         """
         node = self.with_index(index, lambda served: served.passage(chunk))
-        feedback = Feedback(
-            question=plain_question(question),
-            document=node.ref_doc_id,
-            start=node.start_char_idx,
-            end=node.end_char_idx,
-            evidence=node.text,
-            verdict=verdict,
-        )
+        feedback = Feedback.of(plain_question(question), node, verdict)
         with self._guard:
             return keep_feedback(self.workspace.storage, feedback)
 
@@ -201,25 +179,13 @@ class Service:
 
         return name, self._worker.submit(score).result()
 
-    def open(self, chunk: str, *, around: int = 2, index: str | None = None) -> OpenedPassage:
+    def open(self, chunk: str, *, around: int = AROUND, index: str | None = None) -> OpenedPassage:
         """A passage with the chunks around it.
 
         Raises:
             RequestError: no such passage.
         """
-
-        def read(served: ServedIndex) -> OpenedPassage:
-            node, piece = served.passage(chunk), served.around(chunk, around)
-            return OpenedPassage(
-                document=node.ref_doc_id,
-                title=str(node.metadata.get("title", "")),
-                path=str(node.metadata.get("path", "")),
-                text=piece.text,
-                start=node.start_char_idx - piece.start_char_idx,
-                end=node.end_char_idx - piece.start_char_idx,
-            )
-
-        return self.with_index(index, read)
+        return self.with_index(index, lambda served: served.open(chunk, around=around))
 
     def index_of(self, model: str | None) -> str | None:
         """The index that a client of OpenAI's means by `model`; None: the one that is asked.

@@ -11,7 +11,7 @@ Words are known in any case; a key or a value with blanks or signs stands in quo
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,17 +25,20 @@ DEEPEST = 20
 # Characters of a filter on each side of the place where it cannot be read.
 SHOWN = 100
 
+# Of a word that needs no quotes.
+LETTERS = r"[\w\-./:@]"
+_WORD = re.compile(f"{LETTERS}+")
 _TOKEN = re.compile(
     r"""(?P<quoted>"[^"]*"|'[^']*'|“[^”]*”|‘[^’]*’)"""
     r"|(?P<sign><=|>=|<>|!=|==|[=<>(),])"
-    r"|(?P<word>[\w\-./:@]+)"
+    rf"|(?P<word>{LETTERS}+)"
     r"|(?P<other>\S)"
 )
-_QUOTES = "\"'“‘"
+QUOTES = "\"'“‘"
 _RESERVED = {"and", "or", "not", "in"}
 _EQUAL: dict[str, Operator] = {"=": "in", "==": "in", "!=": "not in", "<>": "not in"}
 _ORDER: dict[str, Operator] = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
-_SIGNS = _EQUAL | _ORDER
+SIGNS = _EQUAL | _ORDER
 _PAIRS: tuple[tuple[Operator, Operator], ...] = (("in", "not in"), ("<", ">="), (">", "<="))
 _OPPOSITE = dict(_PAIRS) | {second: first for first, second in _PAIRS}
 
@@ -61,7 +64,9 @@ Expression = Comparison | Junction
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class Token:
+    """A word, a quotation, a sign, or what is none of these."""
+
     kind: str
     text: str
     at: int
@@ -72,6 +77,24 @@ class _Token:
         if self.kind == "word" and self.text.lower() in _RESERVED:
             return self.text.lower()
         return self.text if self.kind == "sign" else ""
+
+    @property
+    def name(self) -> str:
+        """What it names, without its quotes."""
+        return self.text[1:-1] if self.kind == "quoted" else self.text
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of a filter, in their order."""
+    for match in _TOKEN.finditer(text):
+        yield Token(str(match.lastgroup), match[0], match.start())
+
+
+def in_quotes(name: str) -> str:
+    """A key or value as a filter takes it: in quotes where it is not one plain word."""
+    if _WORD.fullmatch(name) and name.lower() not in _RESERVED:
+        return name
+    return f"'{name}'" if '"' in name else f'"{name}"'
 
 
 def parse_expression(text: str) -> Expression:
@@ -86,11 +109,7 @@ def parse_expression(text: str) -> Expression:
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = re.sub(r"\s", " ", normalise(text))
-        self._tokens = [
-            _Token(str(match.lastgroup), match[0], match.start())
-            for match in _TOKEN.finditer(self._text)
-        ]
-        self._tokens.append(_Token("end", "", len(self._text)))
+        self._tokens = [*tokens(self._text), Token("end", "", len(self._text))]
         self._index = 0
         self._depth = 0
 
@@ -103,10 +122,10 @@ class _Parser:
         return found
 
     @property
-    def _next(self) -> _Token:
+    def _next(self) -> Token:
         return self._tokens[self._index]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         self._index += 1
         return self._tokens[self._index - 1]
 
@@ -155,9 +174,9 @@ class _Parser:
         key = self._name("a key")
         sign = self._next.reserved
         values: tuple[str, ...]
-        if sign in _SIGNS:
+        if sign in SIGNS:
             self._take()
-            operator, values = _SIGNS[sign], (self._value(),)
+            operator, values = SIGNS[sign], (self._value(),)
         else:
             operator = "not in" if self._took("not") else "in"
             if not self._took("in"):
@@ -192,11 +211,11 @@ class _Parser:
         if token.reserved:
             raise self._error(f"{what}; to use the word {token.text}, put it in quotes")
         self._take()
-        return token.text if token.kind == "word" else token.text[1:-1]
+        return token.name
 
     def _error(self, expected: str) -> ConfigError:
         token = self._next
-        if token.kind == "other" and token.text in _QUOTES:
+        if token.kind == "other" and token.text in QUOTES:
             expected = "a closing quote for this one"
         first = max(token.at - SHOWN, 0)
         before, after = self._text[first : token.at], self._text[token.at : token.at + SHOWN]
