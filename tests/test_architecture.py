@@ -21,6 +21,7 @@ ORDER = (
     "masking",
     "disk",
     "progress",
+    "duration",
     "environment",
     "lazy_packages",
     "config",
@@ -41,6 +42,7 @@ ORDER = (
     "sweep",
     "report",
     "ingest",
+    "tune",
     "answer",
     "query",
     "serve",
@@ -186,6 +188,7 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 COMMANDS = (
     "",
+    "tune",
     "ingest",
     "questions",
     "finetune",
