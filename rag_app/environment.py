@@ -33,6 +33,10 @@ def prepare_environment(*, offline: bool = True) -> None:
         os.environ[name] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["DO_NOT_TRACK"] = "1"
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["WANDB_ERROR_REPORTING"] = "false"
+    # Its folders, which it would rather see in a database, are all that its client can write alone.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -50,6 +54,7 @@ def prepare_environment(*, offline: bool = True) -> None:
     logging.getLogger("bm25s").addFilter(_is_warning)
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("WANDB_MODE", "offline")
 
 
 def _is_warning(record: logging.LogRecord) -> bool:

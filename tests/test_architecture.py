@@ -22,6 +22,7 @@ ORDER = (
     "masking",
     "disk",
     "progress",
+    "duration",
     "environment",
     "lazy_packages",
     "config",
@@ -43,6 +44,7 @@ ORDER = (
     "export",
     "report",
     "ingest",
+    "tune",
     "answer",
     "query",
     "serve",
@@ -188,6 +190,7 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 COMMANDS = (
     "",
+    "tune",
     "ingest",
     "questions",
     "finetune",

@@ -18,7 +18,7 @@ from rag_app.cli.tuning import _query_adapter, best_epoch
 from rag_app.finetune.options import TrainingReport
 from rag_app.progress import announce, renamed
 
-STAGES = ("ingest", "questions", "finetune", "evaluate", "query", "sweep")
+STAGES = ("tune", "ingest", "questions", "finetune", "evaluate", "query", "sweep")
 LONG = "all-minilm-l6-v2-of-a-name-that-is-longer-than-the-terminal-is-wide"
 
 
@@ -115,7 +115,7 @@ def test_version_and_short_help() -> None:
 
 def test_a_seed_is_taken_only_where_it_does_something() -> None:
     taken = {stage for stage in STAGES if "--seed" in run_app(stage, "-h").stdout}
-    assert taken == {"questions", "finetune", "evaluate", "sweep"}
+    assert taken == {"tune", "questions", "finetune", "evaluate", "sweep"}
     assert "--seed" not in run_app("index", "remove", "-h").stdout
 
 

@@ -1,7 +1,12 @@
 """What the libraries underneath are kept from."""
 
+import os
 import subprocess
 import sys
+
+import pytest
+
+from rag_app.environment import prepare_environment
 
 
 def test_finetune_leaves_everybodys_logging_alone() -> None:
@@ -15,3 +20,19 @@ def test_finetune_leaves_everybodys_logging_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize(("offline", "mode"), [(True, "offline"), (False, None)])
+def test_curves_stay_here_unless_the_network_is_allowed(
+    offline: bool, mode: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Set to be taken back afterwards, then as with a user who has set nothing.
+    monkeypatch.setenv("WANDB_MODE", "")
+    monkeypatch.delenv("WANDB_MODE")
+    prepare_environment(offline=offline)
+    assert os.environ.get("WANDB_MODE") == mode
+    monkeypatch.setenv("WANDB_MODE", "online")
+    prepare_environment(offline=True)
+    assert os.environ["WANDB_MODE"] == "online"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert os.environ["WANDB_ERROR_REPORTING"] == "false"

@@ -104,6 +104,10 @@ def printed(
                 *where,
             )
         ),
+        "tune": run_json(
+            *("tune", sources, "--pairs", asked, "--model", model, "--preset", "quick"),
+            *("--no-promote", "--storage", folder / "tuned"),
+        ),
         "doctor": run_json("doctor", *where),
         "index info": run_json("index", "info", *where),
         "index verify": run_json("index", "verify", *where),

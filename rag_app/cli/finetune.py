@@ -1,8 +1,9 @@
 """`finetune`: tune the embedding model and say whether it helped."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,9 @@ from rag_app.cli.flags import (
 from rag_app.cli.given import columns_of, language_model_of, pairs_of, workspace_of
 from rag_app.cli.report import report_on
 from rag_app.cli.run import Run, command
+
+if TYPE_CHECKING:
+    from rag_app.finetune.request import FinetuneRequest
 
 EXAMPLES = (
     "rag-app finetune --pairs faq.csv",
@@ -238,6 +242,13 @@ def finetune(
             rich_help_panel=DATA,
         ),
     ] = None,
+    report_to: Annotated[
+        str | None,
+        typer.Option(
+            help="Tracker of training curves: tensorboard, mlflow or wandb.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     dimensions: Dimensions = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
@@ -289,9 +300,7 @@ def finetune(
         ("--negatives", negatives, KINDS),
         ("--held-out", held_out, HELD_OUT),
     ):
-        if value not in known:
-            names = ", ".join(filter(None, known))
-            raise ConfigError(f"{flag} is {value!r}; it takes one of: {names}")
+        refuse_unknown(flag, value, known)
     _refuse_no_number(dev_share=dev_share, test_share=test_share, scale=scale)
     _refuse_no_number(blend=blend, whitening=whitening, learning_rate=learning_rate)
     if learning_rate is not None and learning_rate > HIGHEST_LEARNING_RATE:
@@ -367,16 +376,41 @@ def finetune(
         refit=not no_refit,
         columns=columns_of(settings),
         llm=language_model_of(settings),
+        report_to=report_to,
         results=settings.results,
     )
     if reranker:
         from rag_app.cli.reranker import tune
 
         tune(run, workspace, request, base=base, fetch_k=fetch_k)
+        _show_curves(run, request, settings.storage)
         return
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
+    _show_curves(run, request, settings.storage)
     run.result({**result.to_json(), **report_on(run, result.results)})
+
+
+def refuse_unknown(flag: str, value: str | None, known: Sequence[str | None]) -> None:
+    """Refuse a value that a flag does not take.
+
+    Raises:
+        ConfigError: it is not among those that are known.
+    """
+    from rag_app.errors import ConfigError
+
+    if value not in known:
+        names = ", ".join(filter(None, known))
+        raise ConfigError(f"{flag} is {value!r}; it takes one of: {names}")
+
+
+def _show_curves(run: Run, request: "FinetuneRequest", storage: Path) -> None:
+    """Where training curves are, if they were asked for."""
+    from rag_app.finetune.curves import TRACKERS
+
+    if request.report_to is not None:
+        look = TRACKERS[request.report_to].look.format(folder=storage / "curves")
+        run.say(f"training curves: `{look}`")
 
 
 def _check_test_share(share: float) -> None:

@@ -98,13 +98,7 @@ def ingest(
     from rag_app.ingest.stage import IndexOptions
     from rag_app.ingest.stage import ingest as ingest_stage
 
-    told: list[str] = []
-
-    def tell(warning: str) -> None:
-        if warning not in told:
-            told.append(warning)
-            run.warn(warning)
-
+    tell = WarnedOnce(run)
     options = IndexOptions(
         settings.model,
         settings.chunk_size,
@@ -125,10 +119,8 @@ def ingest(
             progress=run.progress,
             tell=tell,
         )
-        for warning in report.warnings:
-            tell(warning)
-        _show(run, report)
-        run.result(_to_json(report))
+        show_ingest(run, report, tell)
+        run.result(ingest_json(report))
         return report
 
     report = once()
@@ -156,7 +148,24 @@ def _watch(
     run.note("no longer waiting for changes")
 
 
-def _show(run: Run, report: "IngestReport") -> None:
+class WarnedOnce:
+    """Warns of what it is called with, of nothing twice."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._warned: list[str] = []
+
+    def __call__(self, warning: str) -> None:
+        """Warn, unless that was done before."""
+        if warning not in self._warned:
+            self._warned.append(warning)
+            self._run.warn(warning)
+
+
+def show_ingest(run: Run, report: "IngestReport", tell: WarnedOnce) -> None:
+    """All that `ingest` prints of what it did."""
+    for warning in report.warnings:
+        tell(warning)
     sync = report.sync
     for failure in report.failures[:SHOWN_FAILURES]:
         run.warn(f"{failure.path} {failure.reason}")
@@ -179,7 +188,8 @@ def _show(run: Run, report: "IngestReport") -> None:
         run.note(f"it is not in service; `rag-app index use {report.index}` puts it there")
 
 
-def _to_json(report: "IngestReport") -> dict[str, Any]:
+def ingest_json(report: "IngestReport") -> dict[str, Any]:
+    """What `--json` prints."""
     from rag_app.documents import why_skipped
 
     sync = report.sync

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -128,30 +128,37 @@ def questions(
             query_log=read_query_log(query_log) if query_log else (),
             styles=read_shares(styles) if styles is not None else None,
             judge=judge,
-            announce=lambda cost: run.say(_cost(cost, price)),
+            announce=lambda cost: run.say(cost_in_words(cost, price)),
         ),
         seed=settings.seed,
         progress=run.progress,
     )
     if out:
         write_pairs(out, to_pairs(report.questions), report.nodes)
-    _show(run, report, out)
-    run.result(
-        {
-            "generator": report.generator,
-            "index": report.index,
-            "chunks": report.chunks,
-            "asked": report.asked,
-            "resumed": report.resumed,
-            "kept": report.kept,
-            "dropped": report.dropped,
-            "seconds": round(report.seconds, 2),
-            "questions_per_second": round(report.questions_per_second, 2),
-        }
-    )
+    show_questions(run, report)
+    if out:
+        run.say(f"{report.kept} pairs written to {out}")
+    run.say("`rag-app questions --show` lists them; `rag-app finetune` trains on them")
+    run.result(questions_json(report))
 
 
-def _show(run: Run, report: "QuestionsReport", out: Path | None) -> None:
+def questions_json(report: "QuestionsReport") -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "generator": report.generator,
+        "index": report.index,
+        "chunks": report.chunks,
+        "asked": report.asked,
+        "resumed": report.resumed,
+        "kept": report.kept,
+        "dropped": report.dropped,
+        "seconds": round(report.seconds, 2),
+        "questions_per_second": round(report.questions_per_second, 2),
+    }
+
+
+def show_questions(run: Run, report: "QuestionsReport") -> None:
+    """What was written, kept and dropped."""
     if not report.by_language_model:
         run.warn(
             "no language model wrote these questions: they are headings, FAQ lines and key words "
@@ -161,12 +168,10 @@ def _show(run: Run, report: "QuestionsReport", out: Path | None) -> None:
     rows = [("kept", str(report.kept)), *((why, str(n)) for why, n in report.dropped.items())]
     run.out.print(table((f"by {report.generator}", "questions"), rows))
     run.say(f"index {report.index}: {_asked(report)}")
-    if out:
-        run.say(f"{report.kept} pairs written to {out}")
-    run.say("`rag-app questions --show` lists them; `rag-app finetune` trains on them")
 
 
-def _cost(cost: "Cost", price: "Price | None") -> str:
+def cost_in_words(cost: "Cost", price: "Price | None" = None) -> str:
+    """What an endpoint will be asked for, said before it is asked."""
     said = (
         f"{cost.passages} passages lack questions: {cost.requests} requests, about "
         f"{cost.tokens_read} tokens read, at most {cost.tokens_written} written"

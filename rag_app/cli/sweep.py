@@ -188,16 +188,7 @@ def sweep(
         result = sweep_stage(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
-    _show(run, result)
-    if result.promoted:
-        from rag_app.sweep.settings_file import write_settings
-
-        write_settings(run.settings_file, result.settings)
-        run.say(
-            f"index {result.choice.best.built.index.name} is in service and {run.settings_file} "
-            f"has the setting; to go back: `rag-app index use {result.before}`, and take "
-            f"{', '.join(result.settings)} out of {run.settings_file}"
-        )
+    show_sweep(run, result)
     run.result({**result.to_json(), **report_on(run, result.results)})
 
 
@@ -246,7 +237,8 @@ def _metric(name: str | None, budget: int) -> str | None:
     return name
 
 
-def _show(run: Run, result: "SweepResult") -> None:
+def show_sweep(run: Run, result: "SweepResult") -> None:
+    """All that `sweep` prints of what it found; what goes into service is written as settings."""
     if result.unmatched:
         run.warn(str(result.unmatched))
     for refit, judged in result.refits.items():
@@ -279,6 +271,19 @@ def _show(run: Run, result: "SweepResult") -> None:
     if result.bases is not None:
         show_bases(run, result.bases)
     run.say(f"every question: {result.results}")
+    if result.promoted:
+        _keep_settings(run, result)
+
+
+def _keep_settings(run: Run, result: "SweepResult") -> None:
+    from rag_app.sweep.settings_file import write_settings
+
+    write_settings(run.settings_file, result.settings)
+    run.say(
+        f"index {result.choice.best.built.index.name} is in service and {run.settings_file} "
+        f"has the setting; to go back: `rag-app index use {result.before}`, and take "
+        f"{', '.join(result.settings)} out of {run.settings_file}"
+    )
 
 
 def _warn_of_long_chunks(run: Run, result: "SweepResult") -> None:

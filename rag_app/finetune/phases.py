@@ -3,11 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from rag_app.duration import foretold
 from rag_app.errors import TrainingError
 from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.curves import UNLOGGED
+from rag_app.finetune.data.dev import DEV_CURVE
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.data.negatives import (
     as_many_each,
@@ -23,6 +27,7 @@ from rag_app.finetune.options import (
     training_key,
 )
 from rag_app.finetune.query_map.training import train_adapter
+from rag_app.finetune.train.callbacks import StepLog
 from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.train.losses import LOSSES, find_loss
 from rag_app.finetune.train.methods import ADAPTER, find_method
@@ -33,6 +38,8 @@ from rag_app.pairs import training_documents, write_training_documents
 from rag_app.progress import renamed
 
 ADAPTER_LOSS = "mnrl"
+# Steps that tell how long a training will take.
+TIMED_STEPS = 3
 # Characters of a folder's name.
 LONGEST_NAME = 30
 # Beside losses and the adapter, what a folder's name says of how its weights were made.
@@ -234,17 +241,33 @@ def _train_phase(
 ) -> tuple[EmbeddingModel, TrainingReport]:
     adapter = phase.method == ADAPTER
     rows = _rows(context, phase, model, material, options)
-    chosen = replace(
-        options,
-        method=phase.method,
-        loss=phase.loss,
-        # What says nothing to weights must not train them anew.
-        whitening=options.whitening if adapter else None,
-    )
+    chosen = _of_phase(phase, options)
     name = "train query adapter" if adapter else f"train weights, {phase.loss}"
     watched = replace(context, progress=renamed(context.progress, "train", name))
     kind = ADAPTER if adapter else phase.loss
     return _train_one(watched, model, rows, material, chosen, f"refit-{kind}" if refit else kind)
+
+
+def is_trained(
+    context: TrainingContext, base: EmbeddingModel, material: Material, options: TrainingOptions
+) -> bool:
+    """Whether the first of these trainings was done before, so that its result is taken."""
+    first = plan_phases(options)[0]
+    scaled = _scaled(options, base)
+    rows = _rows(context, first, base, material, scaled)
+    kind = ADAPTER if first.method == ADAPTER else first.loss
+    target = _target(context, base, rows, material, _of_phase(first, scaled), kind)
+    return (target / REPORT_FILE).is_file()
+
+
+def _of_phase(phase: Phase, options: TrainingOptions) -> TrainingOptions:
+    return replace(
+        options,
+        method=phase.method,
+        loss=phase.loss,
+        # What says nothing to weights must not train them anew.
+        whitening=options.whitening if phase.method == ADAPTER else None,
+    )
 
 
 def _together(reports: Sequence[TrainingReport]) -> TrainingReport:
@@ -317,19 +340,45 @@ def _train_one(
     options: TrainingOptions,
     kind: str,
 ) -> tuple[EmbeddingModel, TrainingReport]:
-    read = material.corpus if options.method == ADAPTER else []
-    key = training_key(base.fingerprint, rows, [*_texts(material), *read], options)
-    target = context.models / folder_name(base.name, kind, key)
+    work = f"{len(rows)} pairs, {options.epochs} epochs, without the scores on dev between them"
+    context = replace(
+        context, progress=foretold(context.progress, "train", work, after=TIMED_STEPS)
+    )
+    target = _target(context, base, rows, material, options, kind)
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
+        if context.curves is not UNLOGGED:
+            context.tell(f"{target.name} was trained before, so it has no steps to log")
     else:
         # Another command may begin with the same phase.
         with training_lock(context.models, f".{target.name}"):
-            report = _train_into(context, target, base, rows, material=material, options=options)
+            report = _train_into(
+                context,
+                target,
+                base,
+                rows,
+                material=material,
+                options=options,
+                log=partial(context.curves.log, kind),
+            )
     # Also of what was trained before: it may have been killed before this line.
     before = training_documents(base)
     write_training_documents(target, {*material.training_documents, *before})
     return EmbeddingModel(target.name, target, device=context.device), report
+
+
+def _target(
+    context: TrainingContext,
+    base: EmbeddingModel,
+    rows: Sequence[TrainingRow],
+    material: Material,
+    options: TrainingOptions,
+    kind: str,
+) -> Path:
+    """The folder that a training writes."""
+    read = material.corpus if options.method == ADAPTER else []
+    key = training_key(base.fingerprint, rows, [*_texts(material), *read], options)
+    return context.models / folder_name(base.name, kind, key)
 
 
 def _texts(material: Material) -> list[str]:
@@ -344,9 +393,10 @@ def _train_into(
     *,
     material: Material,
     options: TrainingOptions,
+    log: StepLog,
 ) -> TrainingReport:
     if options.method == ADAPTER:
-        return train_adapter(
+        report = train_adapter(
             base,
             rows,
             corpus=material.corpus,
@@ -356,6 +406,8 @@ def _train_into(
             cache=context.cache,
             progress=context.progress,
         )
+        _log_epochs(report, options, log)
+        return report
     engine = EmbeddingFinetuneEngine(
         base,
         rows,
@@ -364,9 +416,18 @@ def _train_into(
         options=options,
         device=context.device,
         progress=context.progress,
+        log=log,
     )
     engine.finetune()
     return engine.finished_report()
+
+
+def _log_epochs(report: TrainingReport, options: TrainingOptions, log: StepLog) -> None:
+    """The epochs of a query adapter, which are over in milliseconds."""
+    for epoch, loss in enumerate(report.losses, 1):
+        log({"loss": loss, "learning_rate": options.learning_rate}, epoch)
+    for epoch, value in enumerate(report.dev_mrr, 1):
+        log({DEV_CURVE: value}, epoch)
 
 
 def folder_name(base: str, kind: str, key: str) -> str:

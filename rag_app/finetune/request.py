@@ -27,6 +27,7 @@ class FinetuneRequest:
         refit: what is promoted is trained again on all pairs.
         columns: of a table of pairs.
         llm: writes questions where there are no pairs.
+        report_to: tracker of training curves, of `rag_app.finetune.curves.TRACKERS`; None: none.
         results: folder for what is measured.
     """
 
@@ -44,4 +45,5 @@ class FinetuneRequest:
     refit: bool = True
     columns: Columns = Columns()
     llm: LanguageModelOptions = LanguageModelOptions()
+    report_to: str | None = None
     results: Path = Path("storage/results")

@@ -9,18 +9,21 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rag_app.disk import refuse_unwritable, write_whole
+from rag_app.duration import foretold
 from rag_app.errors import ConfigError
 from rag_app.evaluate.canary import CanaryOptions
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import KEPT_RANKS, LARGEST_K, score_questions
 from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.curves import check_tracker, open_curves, run_name, summarise_held_out
 from rag_app.finetune.judge import judge_held_out, keep_held_out
 from rag_app.finetune.options import TrainingReport, training_key
-from rag_app.finetune.phases import folder_name, mined_rows
+from rag_app.finetune.phases import TIMED_STEPS, folder_name, mined_rows
 from rag_app.finetune.prepare import Prepared, prepare
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.reranker_result import RerankerResult
@@ -97,12 +100,17 @@ def tune_reranker(
     prepared = prepare(context, replace(request, canary=CanaryOptions.of("none")))
     [material] = prepared.materials
     base = _base(context, prepared, options.base)
-    announce(progress, 2, STEPS, "training")
-    target, report = _train(context, request, prepared, base, options.candidates)
-    announce(progress, 3, STEPS, "scoring vector search and reranker on held-out questions")
-    retrieval = RetrievalOptions.parse(f"vector+rerank:{target.name}", fetch_k=options.candidates)
-    outcomes, ms = _score(context, prepared, retrieval)
-    held_out, verdict = judge_held_out([outcomes], seed=request.options.seed)
+    name = run_name(KIND, prepared.base.model, material.rows)
+    with open_curves(request.report_to, context.curves_folder, name) as curves:
+        announce(progress, 2, STEPS, "training")
+        watched = replace(context, curves=curves)
+        target, report = _train(watched, request, prepared, base, options.candidates)
+        announce(progress, 3, STEPS, "scoring vector search and reranker on held-out questions")
+        spec = f"vector+rerank:{target.name}"
+        retrieval = RetrievalOptions.parse(spec, fetch_k=options.candidates)
+        outcomes, ms = _score(context, prepared, retrieval)
+        held_out, verdict = judge_held_out([outcomes], seed=request.options.seed)
+        summarise_held_out(curves, held_out)
     result = RerankerResult(
         model=target,
         base_model=base.name,
@@ -125,6 +133,7 @@ def tune_reranker(
 
 def _check(request: FinetuneRequest, options: RerankerOptions) -> None:
     """Refuse what could not end well before anything is read."""
+    check_tracker(request.report_to)
     if request.split.folds:
         raise ConfigError("a reranker is judged on one split; leave out --folds")
     if options.candidates < LEAST_CANDIDATES:
@@ -174,7 +183,13 @@ def _train(
             target=target,
             options=options,
             device=context.device,
-            progress=context.progress,
+            progress=foretold(
+                context.progress,
+                "train",
+                f"{len(rows)} pairs, {options.epochs} epochs",
+                after=TIMED_STEPS,
+            ),
+            log=partial(context.curves.log, KIND),
         )
     write_training_documents(target, material.training_documents)
     return target, report

@@ -12,6 +12,14 @@ from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.card import write_card
 from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.curves import (
+    Within,
+    check_tracker,
+    open_curves,
+    run_name,
+    scores_of,
+    summarise_held_out,
+)
 from rag_app.finetune.data.rows import cut_passages
 from rag_app.finetune.judge import judge, keep_held_out
 from rag_app.finetune.phases import plan_phases
@@ -63,7 +71,25 @@ def finetune(
 def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneResult:
     started = time.monotonic()
     _check(request)
-    prepared, trials = _try_out(context, request)
+    announce(context.progress, 1, STEPS, "reading and splitting the pairs")
+    prepared = prepare(context, request)
+    name = run_name("finetune", prepared.base.model, prepared.materials[0].rows)
+    with open_curves(request.report_to, context.curves_folder, name) as curves:
+        result = _tune(replace(context, curves=curves), request, prepared, started)
+        summarise_held_out(curves, result.judgement.held_out)
+        curves.summarise(scores_of(result.judgement.training_scores, "on_training_questions"))
+    return result
+
+
+def _tune(
+    context: TrainingContext, request: FinetuneRequest, prepared: Prepared, started: float
+) -> FinetuneResult:
+    """Train, judge, train again on all pairs and promote, if it won.
+
+    Arguments:
+        started: when the tuning began, by `time.monotonic`.
+    """
+    trials = _try_out(context, request, prepared)
     judgement = judge(
         trials,
         seed=request.options.seed,
@@ -129,6 +155,7 @@ def _hand_over(index: VectorIndex, request: FinetuneRequest, trials: Sequence[Tr
 
 def _check(request: FinetuneRequest) -> None:
     """Refuse what could not end well before anything is read."""
+    check_tracker(request.report_to)
     plan_phases(request.options)
     check_retrieval(request.retrieval)
     if request.split.folds and not request.refit:
@@ -139,20 +166,21 @@ def _check(request: FinetuneRequest) -> None:
     refuse_unwritable(request.results, is_folder=True, make_parents=True)
 
 
-def _try_out(context: TrainingContext, request: FinetuneRequest) -> tuple[Prepared, list[Trial]]:
-    """Read and split the pairs; train and score on each split."""
-    announce(context.progress, 1, STEPS, "reading and splitting the pairs")
-    prepared = prepare(context, request)
+def _try_out(context: TrainingContext, request: FinetuneRequest, prepared: Prepared) -> list[Trial]:
+    """Train and score on each split."""
     trials = []
+    whole = context.curves
     for number, material in enumerate(prepared.materials, 1):
         folds = len(prepared.materials)
         fold = f", fold {number} of {folds}" if folds > 1 else ""
+        if folds > 1:
+            context = replace(context, curves=Within(whole, f"fold-{number}"))
         announce(context.progress, 2, STEPS, f"training{fold}")
         trained, frontier = train_one(context, request, prepared, material)
         announce(context.progress, 3, STEPS, f"scoring base and tuned on held-out questions{fold}")
         trial = score_trial(context, prepared, material, trained, retrieval=request.retrieval)
         trials.append(replace(trial, frontier=frontier))
-    return prepared, trials
+    return trials
 
 
 def _answered(context: TrainingContext, prepared: Prepared, model: EmbeddingModel) -> list[Outcome]:

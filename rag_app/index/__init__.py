@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rag_app.index.server import ChromaServer
     from rag_app.index.store import Passages, VectorIndex
     from rag_app.index.sync import SyncReport, copy_chunks, is_in_step, sync_documents
+    from rag_app.index.workload import Workload, embedding_seconds, foresee
 
 __all__ = [
     "ActivePointer",
@@ -33,11 +34,14 @@ __all__ = [
     "SyncReport",
     "VectorCache",
     "VectorIndex",
+    "Workload",
     "Workspace",
     "add_known",
     "check_not_empty",
     "copy_chunks",
+    "embedding_seconds",
     "find_corpus",
+    "foresee",
     "index_corpus",
     "index_name",
     "is_in_step",
@@ -62,11 +66,14 @@ _HOMES = {
     "SyncReport": "sync",
     "VectorCache": "cache",
     "VectorIndex": "store",
+    "Workload": "workload",
     "Workspace": "opening",
     "add_known": "known",
     "check_not_empty": "catalog",
     "copy_chunks": "sync",
+    "embedding_seconds": "workload",
     "find_corpus": "corpus",
+    "foresee": "workload",
     "index_corpus": "corpus",
     "index_name": "names",
     "is_in_step": "sync",

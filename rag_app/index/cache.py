@@ -54,6 +54,12 @@ class VectorCache:
         key = f"{model.fingerprint}/query"
         return self._embed(key, model.embed_queries, texts, model, progress)
 
+    def missing_passages(self, model: "Embedder", texts: Sequence[str]) -> list[str]:
+        """The passages whose vectors are not here, each once."""
+        by_hash = {_hash(text): text for text in texts}
+        known = self._known(passage_fingerprint(model), [*by_hash], model.dimension)
+        return [text for key, text in by_hash.items() if key not in known]
+
     def _embed(
         self,
         key: str,
@@ -70,7 +76,7 @@ class VectorCache:
         """
         if not texts:
             return np.empty((0, model.dimension), np.float32)
-        hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
+        hashes = [_hash(text) for text in texts]
         known = self._known(key, hashes, model.dimension)
         missing = {h: t for h, t in zip(hashes, texts, strict=True) if h not in known}
         # Longest first, so that texts of one slab are alike in length.
@@ -128,6 +134,10 @@ class VectorCache:
             connection.close()
             raise
         return connection
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _read(

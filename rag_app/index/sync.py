@@ -15,11 +15,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import PassageModel, SentenceChunker, document_hash, overlay, passage_text
+from rag_app.duration import say_duration
 from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
 from rag_app.index.known import KnownOf, copy_known, moved, read_known, renewed, write_known
 from rag_app.index.records import ChunkRecord, by_document, whole_hash
 from rag_app.index.store import VectorIndex
+from rag_app.index.workload import foresee
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
@@ -91,6 +93,8 @@ def sync_documents(
         report.unchanged += _up_to_date_of(kept, indexed)
         known = read_known(index)
         chunker = SentenceChunker.for_model(model, index.info.chunking)
+        if stale and (work := foresee(stale, chunker, model, cache)):
+            say_duration(progress, str(work), work.seconds)
         for start in range(0, len(stale), GROUP):
             group = stale[start : start + GROUP]
             progress("index", start, len(stale))

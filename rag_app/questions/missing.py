@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
+from rag_app.duration import foretold
 from rag_app.progress import Progress, silent
 from rag_app.questions.cost import Cost, count_tokens
 from rag_app.questions.extract import Worded
@@ -18,6 +19,9 @@ from rag_app.text.language import guess_language
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
+WRITE, JUDGE = "write questions", "judge questions"
+# Pieces of work that tell how long all will take.
+TIMED = 8
 # Chunks whose prompts are held in memory at once.
 SLAB = 512
 # What stands for a question in the estimate of what judging costs.
@@ -65,11 +69,13 @@ def write_missing(
         orders = _orders(known, writer, wanted)
         done = 0
 
+        told = foretold(progress, WRITE, f"questions for {len(orders)} chunks", after=TIMED)
+
         def save(order: Order, questions: list[Worded]) -> None:
             nonlocal done
             append(_record(order, questions, known.get(order[0].node_id), writer, seed))
             done += 1
-            progress("write questions", done, len(orders))
+            told(WRITE, done, len(orders))
 
         for slab in _slabs(orders):
             writer.write(slab, seed=seed, on_written=lambda i, q, slab=slab: save(slab[i], q))  # type: ignore[misc]
@@ -123,6 +129,7 @@ def judge_missing(
             if question.question not in known[question.chunk_id].judged
         ]
         came: list[int] = []
+        told = foretold(progress, JUDGE, f"{len(waiting)} questions to judge", after=TIMED)
 
         def save(place: int, verdict: bool) -> None:
             question = waiting[place]
@@ -131,7 +138,7 @@ def judge_missing(
             known[question.chunk_id] = replace(record, judged=judged)
             append(known[question.chunk_id])
             came.append(place)
-            progress("judge questions", len(came), len(waiting))
+            told(JUDGE, len(came), len(waiting))
 
         judge_questions(
             model,

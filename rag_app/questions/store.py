@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,6 +66,15 @@ class QuestionStore:
         *lines, _torn = self.path.read_bytes().split(b"\n")
         records = (self._read(number, line) for number, line in enumerate(lines, start=1))
         return {record.chunk_id: record for record in records if record.generator == self.generator}
+
+    def lacking(self, chunk_ids: Iterable[str], per_chunk: int) -> list[str]:
+        """Those of the chunks that were asked for fewer questions.
+
+        Raises:
+            StorageError: a line is damaged that is not the last.
+        """
+        known = self.load()
+        return [one for one in chunk_ids if one not in known or known[one].asked < per_chunk]
 
     @contextmanager
     def writing(self) -> Iterator[Callable[[ChunkQuestions], None]]:

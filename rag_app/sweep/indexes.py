@@ -96,6 +96,18 @@ class IndexBuilder:
             self._built[key] = self._build(self.model(model_name), chunking)
         return self._built[key]
 
+    @property
+    def documents(self) -> "Sequence[Document]":
+        """Those of the source, as they were read again."""
+        return self._documents
+
+    def is_there(self, model_name: str, chunking: "Chunking") -> bool:
+        """Whether `build` finds an index that is made so."""
+        model = self.model(model_name)
+        return (
+            self._found(IndexInfo.of(model, chunking, base_model=self._base_of(model))) is not None
+        )
+
     def _build(self, model: IndexModel, chunking: "Chunking") -> Built:
         started = time.monotonic()
         index = self._target(IndexInfo.of(model, chunking, base_model=self._base_of(model)))
@@ -118,13 +130,18 @@ class IndexBuilder:
 
     def _target(self, info: IndexInfo) -> "VectorIndex":
         """The index to fill: the source, one made so that holds nothing else, or a new one."""
-        for index in (self._source, *self._catalog.indexes()):
-            if _made_alike(index.info, info) and not self._holds_others(index):
-                return index
+        if found := self._found(info):
+            return found
         first = index_name(info)
         names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
         taken = self._catalog.names()
         return self._catalog.make(next(name for name in names if name not in taken), info)
+
+    def _found(self, info: IndexInfo) -> "VectorIndex | None":
+        for index in (self._source, *self._catalog.indexes()):
+            if _made_alike(index.info, info) and not self._holds_others(index):
+                return index
+        return None
 
     def _holds_others(self, index: "VectorIndex") -> bool:
         return any(not other.path or Path(other.path).exists() for other in self._others(index))

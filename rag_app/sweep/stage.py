@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import refuse_unwritable, write_whole
 from rag_app.documents import Columns
+from rag_app.duration import say_duration
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
@@ -30,6 +31,7 @@ from rag_app.sweep.grid import Grid, Setting, settings_of
 from rag_app.sweep.indexes import IndexBuilder
 from rag_app.sweep.questions import asked, find_pairs, split_questions, unseen
 from rag_app.sweep.scoring import Candidate, Scorer, all_on_dev, halving_on_dev
+from rag_app.sweep.workload import SweepWorkload, sweep_workload
 
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
@@ -197,6 +199,7 @@ def sweep(
     tools: Tools,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
+    announce: Callable[[SweepWorkload], None] = lambda _: None,
 ) -> SweepResult:
     """Build what is missing, choose on one part of the questions, report on the other.
 
@@ -204,6 +207,8 @@ def sweep(
 
     Arguments:
         tell: called with a sentence for the user.
+        announce: called with what it will take before anything is made; what it raises ends the
+            sweep.
     Raises:
         ConfigError: a grid that cannot be tried.
         DocumentError: a document of the index is gone.
@@ -217,6 +222,9 @@ def sweep(
     _check_labels(every)
     builder = IndexBuilder(workspace, source, columns=request.columns, progress=progress)
     source.check_model(builder.model(source.info.model))
+    work = sweep_workload(builder, every, workspace.cache)
+    say_duration(progress, str(work), work.seconds)
+    announce(work)
     judged = {setting.model: builder.judged(setting.model) for setting in every}
     here = builder.build(judged[every[0].model], every[0].chunking)
     pairs, unmatched = find_pairs(

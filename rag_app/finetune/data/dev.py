@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Ranks = npt.NDArray[np.float64]
 
 DEV_METRIC = "dev_mrr@10"
+# The same as trackers of curves take it: MLflow allows no @.
+DEV_CURVE = "dev_mrr_at_10"
 DEPTH = 10
 
 

@@ -1,14 +1,22 @@
 """What is looked at while a model trains: progress, divergence, memory."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from transformers import TrainerCallback
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.data.dev import DEV_METRIC
+from rag_app.finetune.data.dev import DEV_CURVE, DEV_METRIC
 from rag_app.finetune.train.memory import resident_memory, trim_heap
 from rag_app.progress import Progress
+
+# Called with values and the step that they are of.
+StepLog: TypeAlias = Callable[[Mapping[str, float], int], None]
+
+
+def unlogged(values: Mapping[str, float], step: int) -> None:
+    """Nobody wants curves."""
 
 
 class Diverged(TrainingError):
@@ -67,6 +75,27 @@ class Watch(TrainerCallback):
     ) -> None:
         """Keep the latest dev MRR."""
         self.dev_mrr = float((metrics or {}).get(f"eval_{DEV_METRIC}", math.nan))
+
+
+class LogSteps(TrainerCallback):
+    """Passes loss, learning rate and dev MRR on to where curves are kept."""
+
+    def __init__(self, log: StepLog) -> None:
+        self.log = log
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Log a loss with its learning rate."""
+        if "loss" in (logs or {}) and state.is_world_process_zero:
+            named = {key: float(logs[key]) for key in ("loss", "learning_rate") if key in logs}
+            self.log(named, state.global_step)
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
+    ) -> None:
+        """Log the MRR@10 on dev."""
+        value = (metrics or {}).get(f"eval_{DEV_METRIC}")
+        if value is not None and state.is_world_process_zero:
+            self.log({DEV_CURVE: float(value)}, state.global_step)
 
 
 class Trim(TrainerCallback):

@@ -22,7 +22,7 @@ from rag_app.finetune.options import (
     read_report,
     write_report,
 )
-from rag_app.finetune.train.callbacks import Diverged, Watch
+from rag_app.finetune.train.callbacks import Diverged, LogSteps, StepLog, Watch, unlogged
 from rag_app.finetune.train.memory import peak_memory_mb, ran_out_of_memory
 from rag_app.finetune.train.run import last_whole_checkpoint, switch_off_dropout
 from rag_app.finetune.train.trainer import BestCheckpoint
@@ -33,6 +33,7 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
+    from transformers import TrainerCallback
 
 LOG_STEPS = 5
 
@@ -82,6 +83,7 @@ def train_cross_encoder(
     options: TrainingOptions,
     device: str = "auto",
     progress: Progress = silent,
+    log: StepLog = unlogged,
 ) -> TrainingReport:
     """Train on each question's right passage against its negatives, and save the best epoch.
 
@@ -93,6 +95,7 @@ def train_cross_encoder(
         base: folder of any transformer; its last layer is made new unless it is a cross-encoder.
         rows: each with one negative or more.
         dev: chooses the epoch; without it the last is taken.
+        log: called with loss, learning rate and dev MRR@10 as they are known.
         target: the folder to write, a sentence-transformers CrossEncoder.
     Raises:
         ModelError: the base cannot be made a cross-encoder.
@@ -108,7 +111,9 @@ def train_cross_encoder(
     )
     started = time.monotonic()
     try:
-        history = _train(model, rows, dev, _arguments(work, options, device, bool(dev)), progress)
+        arguments = _arguments(work, options, device, bool(dev))
+        watching = [Watch(progress), LogSteps(log), BestCheckpoint()]
+        history = _train(model, rows, dev, arguments, watching)
     except Diverged:
         shutil.rmtree(work, ignore_errors=True)  # Nothing in it is worth going on from.
         raise
@@ -132,7 +137,7 @@ def _train(
     rows: Sequence[TrainingRow],
     dev: Sequence[DevCandidates],
     arguments: Any,
-    progress: Progress,
+    watching: Sequence["TrainerCallback"],
 ) -> list[dict[str, Any]]:
     """Train in place; returns what the trainer logged."""
     from sentence_transformers.cross_encoder import CrossEncoderTrainer
@@ -147,7 +152,7 @@ def _train(
         train_dataset=_lists(rows),
         loss=loss,
         evaluator=RerankEvaluator(dev) if dev else None,
-        callbacks=[Watch(progress), BestCheckpoint()],
+        callbacks=list(watching),
     )
     # Its own reports would be printed over ours.
     trainer.remove_callback(PrinterCallback)

@@ -19,7 +19,7 @@ from rag_app.finetune.options import (
     write_report,
 )
 from rag_app.finetune.train.blend import set_blend
-from rag_app.finetune.train.callbacks import Diverged
+from rag_app.finetune.train.callbacks import Diverged, StepLog, unlogged
 from rag_app.finetune.train.memory import free_memory, peak_memory_mb
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.train.run import Trained, TrainingJob, train
@@ -48,6 +48,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         rows: positive pairs.
         dev: questions by which the best epoch is chosen; without them the last epoch is taken.
         target: the folder to write; checkpoints stand in `<target>.training` until it is whole.
+        log: called with loss, learning rate and dev MRR@10 as they are known.
         padded: train on padded batches, also where packed texts are faster; see fast_path.py.
     """
 
@@ -62,6 +63,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         device: str = "auto",
         padded: bool = False,
         progress: Progress = silent,
+        log: StepLog = unlogged,
     ) -> None:
         self.base = base
         self.rows = rows
@@ -71,6 +73,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         self.device = choose_device(device)
         self.padded = padded
         self.progress = progress
+        self.log = log
         self.report: TrainingReport | None = None
 
     def finetune(self, **_: Any) -> None:
@@ -100,7 +103,7 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         self.base.unload()
         free_memory()
         try:
-            trained = train(job, progress=self.progress)
+            trained = train(job, progress=self.progress, log=self.log)
             if trained.diverged:
                 self._keep_what_is_good(trained)
         except Diverged:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.finetune.data.batches import batch_count, clean_batches, groups_against
 from rag_app.finetune.data.dev import DEV_METRIC, DevEvaluator, DevSet
 from rag_app.finetune.options import TrainingOptions, TrainingRow, tokens_read
-from rag_app.finetune.train.callbacks import Diverged, Trim, Watch
+from rag_app.finetune.train.callbacks import Diverged, LogSteps, StepLog, Trim, Watch, unlogged
 from rag_app.finetune.train.fast_path import pack_where_faster
 from rag_app.finetune.train.losses import LossEntry, at_cut, find_loss, training_dataset
 from rag_app.finetune.train.memory import explain, free_memory, ran_out_of_memory
@@ -78,9 +78,11 @@ def follow() -> None:
         train(job)
 
 
-def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
+def train(job: TrainingJob, *, progress: Progress = silent, log: StepLog = unlogged) -> Trained:
     """Train; if memory is short, again with smaller pieces of a batch, which only cost time.
 
+    Arguments:
+        log: called with loss and learning rate every few steps, and with the MRR@10 on dev.
     Raises:
         TrainingError: a loss or method is unknown or does not fit the model; the memory does not
             hold the smallest pieces; training diverges before the first checkpoint.
@@ -92,7 +94,7 @@ def train(job: TrainingJob, *, progress: Progress = silent) -> Trained:
         # Steps of a smaller batch are others: its checkpoints must not be taken for these.
         work = job.work if batch == job.options.batch_size else job.work / f"batch-{batch}"
         try:
-            trained = _train(replace(job, options=options, work=work), progress)
+            trained = _train(replace(job, options=options, work=work), progress, log)
             # The trainer refers to itself, so its optimizer would stay for a while.
             trained.model.zero_grad()
             free_memory()
@@ -132,7 +134,7 @@ def _smaller(options: TrainingOptions) -> TrainingOptions | None:
     return None
 
 
-def _train(job: TrainingJob, progress: Progress) -> Trained:
+def _train(job: TrainingJob, progress: Progress, log: StepLog) -> Trained:
     from transformers import set_seed
     from transformers.trainer_callback import PrinterCallback
 
@@ -154,7 +156,10 @@ def _train(job: TrainingJob, progress: Progress) -> Trained:
         train_dataset=dataset,
         loss=criterion,
         evaluator=dev_evaluator(job.dev, job.prompts, job.device) if job.dev else None,
-        callbacks=[Watch(progress), Trim(), BestCheckpoint(), *([damage] if damage else [])],
+        callbacks=[
+            *(Watch(progress), LogSteps(log), Trim(), BestCheckpoint()),
+            *([damage] if damage else []),
+        ],
     )
     trainer.progress = progress
     # Its own reports would be printed over ours.

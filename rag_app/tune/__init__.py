@@ -1,0 +1,1 @@
+"""Stage: ingest, questions, finetune and sweep in one go."""

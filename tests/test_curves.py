@@ -1,0 +1,184 @@
+"""Training curves: what TensorBoard, MLflow and Weights & Biases hold after a tuning."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cli import check_error, run_app
+from test_finetune_stage import WORDS, write_documents, write_questions
+from tiny import make_tiny_model
+
+from rag_app.evaluate.comparison import compare_outcomes
+from rag_app.evaluate.scoring import METRICS, Outcome
+from rag_app.finetune.curves import TRACKERS, Within, check_tracker, open_curves, scores_of
+
+pytestmark = pytest.mark.usefixtures("single_thread")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents that are ingested, with questions about them."""
+    folder = tmp_path_factory.mktemp("shop")
+    make_tiny_model(folder / "storage" / "models" / "tiny", words=WORDS)
+    write_documents(folder / "docs")
+    write_questions(folder / "questions.jsonl")
+    where = ("--storage", folder / "storage", "--quiet")
+    done = run_app("ingest", folder / "docs", "--model", "tiny", *where)
+    assert done.exit_code == 0, done.stderr
+    return folder
+
+
+def finetune(shop: Path, *options: str) -> str:
+    """Train for two epochs; returns what was said."""
+    pairs = ("--pairs", shop / "questions.jsonl", "--storage", shop / "storage")
+    few = ("--epochs", "2", "--batch-size", "8", "--canary", "none", "--quiet")
+    done = run_app("finetune", *pairs, *few, *options)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_tensorboard_has_losses_dev_scores_and_the_verdicts_numbers(shop: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    said = finetune(shop, "--report-to", "tensorboard")
+    folder = shop / "storage" / "curves" / "tensorboard"
+    assert f"training curves: `tensorboard --logdir {folder}`" in said
+    [run] = folder.iterdir()
+    assert run.name.startswith("finetune-tiny-")
+    events: Any = EventAccumulator(str(run))
+    events.Reload()
+    scalars = {name: events.Scalars(name) for name in events.Tags()["scalars"]}
+    for part in ("mnrl", "adapter"):
+        assert all(one.value > 0 for one in scalars[f"{part}/loss"])
+        assert [one.step for one in scalars[f"{part}/loss"]] == sorted(
+            {one.step for one in scalars[f"{part}/learning_rate"]}
+        )
+        assert all(0 <= one.value <= 1 for one in scalars[f"{part}/dev_mrr_at_10"])
+    # Once for each of two epochs.
+    assert len(scalars["mnrl/dev_mrr_at_10"]) == 2
+    for part in ("held_out_documents", "on_training_questions"):
+        for side in ("base", "tuned"):
+            low, mean, high = (
+                scalars[f"{part}/{side}/mrr_at_10{end}"][0].value for end in ("_low", "", "_high")
+            )
+            assert 0 <= low <= mean <= high <= 1
+    change = scalars["held_out_documents/change/mrr_at_10"][0].value
+    tuned, base = (
+        scalars[f"held_out_documents/{side}/mrr_at_10"][0].value for side in ("tuned", "base")
+    )
+    assert change == pytest.approx(tuned - base, abs=1e-6)
+    # Trained before: there are no steps, and that is said.
+    pairs = ("--pairs", shop / "questions.jsonl", "--storage", shop / "storage")
+    few = ("--epochs", "2", "--batch-size", "8", "--canary", "none")
+    again = run_app("finetune", *pairs, *few, "--report-to", "tensorboard")
+    assert "was trained before, so it has no steps to log" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_rerankers_curves_are_kept_as_well(shop: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    pairs = ("--pairs", shop / "questions.jsonl", "--storage", shop / "storage", "--quiet")
+    done = run_app(
+        *("finetune", *pairs, "--what", "reranker"),
+        *("--epochs", "1", "--max-tokens", "32", "--report-to", "tensorboard"),
+    )
+    assert done.exit_code == 0, done.stderr
+    [run] = (shop / "storage" / "curves" / "tensorboard").glob("reranker-tiny-*")
+    events: Any = EventAccumulator(str(run))
+    events.Reload()
+    names = set(events.Tags()["scalars"])
+    assert {"reranker/loss", "reranker/learning_rate", "reranker/dev_mrr_at_10"} <= names
+    assert "held_out_documents/tuned/mrr_at_10_low" in names
+
+
+def log_two_parts(tracker: str, folder: Path) -> None:
+    with open_curves(tracker, folder, "a-run") as curves:
+        curves.log("mnrl", {"loss": 3.0, "learning_rate": 1e-5}, 5)
+        curves.log("mnrl", {"loss": 2.0, "learning_rate": 2e-5}, 10)
+        # A part counts its steps from the beginning.
+        Within(curves, "fold-2").log("adapter", {"loss": 1.0}, 1)
+        curves.summarise({"held_out_documents/tuned/mrr_at_10": 0.5})
+
+
+def test_mlflow_writes_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    log_two_parts("mlflow", tmp_path)
+    log_two_parts("mlflow", tmp_path)
+    client = mlflow.MlflowClient(tracking_uri=(tmp_path / "mlflow").as_uri())
+    experiment = client.get_experiment_by_name("rag-app")
+    runs = client.search_runs([experiment.experiment_id])
+    assert [(run.info.run_name, run.info.status) for run in runs] == [("a-run", "FINISHED")] * 2
+    history = client.get_metric_history(runs[0].info.run_id, "mnrl/loss")
+    assert [(one.step, one.value) for one in history] == [(5, 3.0), (10, 2.0)]
+    assert runs[0].data.metrics["fold-2-adapter/loss"] == 1.0
+    assert runs[0].data.metrics["held_out_documents/tuned/mrr_at_10"] == 0.5
+
+
+def records(path: Path) -> Iterator[Any]:
+    """What an offline run of Weights & Biases wrote."""
+    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.sdk.internal.datastore import DataStore
+
+    store = DataStore()
+    store.open_for_scan(str(path))
+    while (data := store.scan_data()) is not None:
+        record = Record()
+        record.ParseFromString(data)
+        yield record
+
+
+def test_wandb_stays_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    log_two_parts("wandb", tmp_path)
+    [path] = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    rows, summary = [], {}
+    for record in records(path):
+        items = {"/".join(i.nested_key) or i.key: i.value_json for i in record.history.item}
+        rows.append({key: value for key, value in items.items() if key.startswith(("mn", "fo"))})
+        summary |= {"/".join(i.nested_key) or i.key: i.value_json for i in record.summary.update}
+    assert [row for row in rows if row] == [
+        {"mnrl/step": "5", "mnrl/loss": "3", "mnrl/learning_rate": "0.00001"},
+        {"mnrl/step": "10", "mnrl/loss": "2", "mnrl/learning_rate": "0.00002"},
+        {"fold-2-adapter/step": "1", "fold-2-adapter/loss": "1"},
+    ]
+    assert summary["held_out_documents/tuned/mrr_at_10"] == "0.5"
+
+
+def test_an_unknown_tracker_and_one_that_is_not_installed_are_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ("--pairs", tmp_path / "none.csv", "--storage", tmp_path / "storage")
+    says = "--report-to is 'comet'; it takes one of: tensorboard, mlflow, wandb"
+    check_error("finetune", *where, "--report-to", "comet", kind="ConfigError", says=says)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "rag_app.finetune.curves.find_spec",
+        lambda name: None if name == "wandb" else found(name),
+    )
+    says = "run `pip install 'rag-app[wandb]'`"
+    check_error("finetune", *where, "--report-to", "wandb", kind="ConfigError", says=says)
+    check_tracker(None)
+    assert set(TRACKERS) == {"tensorboard", "mlflow", "wandb"}
+
+
+def test_scores_have_their_interval_and_names_that_every_tracker_takes() -> None:
+    base, tuned = (
+        [
+            Outcome(f"q{n}", "", f"d{n}", [["c"]], ["c"], [1.0], 1, dict.fromkeys(METRICS, value))
+            for n in range(4)
+        ]
+        for value in (0.25, 0.5)
+    )
+    values = scores_of(compare_outcomes(base, tuned, seed=1), "held_out_documents")
+    assert values["held_out_documents/base/mrr_at_10"] == 0.25
+    assert values["held_out_documents/tuned/mrr_at_10_low"] == 0.5
+    assert values["held_out_documents/change/mrr_at_10_high"] == 0.25
+    assert not any("@" in name for name in values)
