@@ -76,6 +76,7 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "question": None,
                 "page_end": None,
                 "table_header": None,
+                "uri": "file:///docs/shop.md",
             },
             {
                 "n": 2,
@@ -92,6 +93,7 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "question": None,
                 "page_end": None,
                 "table_header": None,
+                "uri": "file:///docs/shop.md",
             },
         ],
         "cited": [1],

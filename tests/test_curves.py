@@ -139,7 +139,8 @@ def test_wandb_stays_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("WANDB_MODE", "offline")
     log_two_parts("wandb", tmp_path)
     [path] = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
-    rows, summary = [], {}
+    rows: list[dict[str, str]] = []
+    summary: dict[str, str] = {}
     for record in records(path):
         items = {"/".join(i.nested_key) or i.key: i.value_json for i in record.history.item}
         rows.append({key: value for key, value in items.items() if key.startswith(("mn", "fo"))})

@@ -204,7 +204,9 @@ def test_pickled_weights_are_refused(minilm: EmbeddingModel, tmp_path: Path) -> 
 def test_a_broken_folder_is_named(minilm: EmbeddingModel, tmp_path: Path, name: str) -> None:
     folder = copy_of(minilm, tmp_path / "copy")
     (folder / name).write_bytes(b"{ broken")
-    with pytest.raises(ModelError, match=r"copy is no sentence-transformers model .*--model"):
+    with pytest.raises(
+        ModelError, match=rf"copy/{name} is damaged .*; write it again with .*or name"
+    ):
         load_model(str(folder), storage=tmp_path, device="cpu")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from rag_app.errors import ConfigError, LeakError, PairsError
 from rag_app.pairs import Pair, Split, check_leaks, cluster_documents, make_pair, split_pairs
-from rag_app.pairs.duplicates import shingles
+from rag_app.text.near_duplicates import shingles
 
 WORDS = [f"w{number}" for number in range(500)]
 
@@ -55,7 +55,7 @@ def test_documents_with_half_their_shingles_in_common_are_one_cluster() -> None:
 
 def test_shingles_are_the_same_in_every_process() -> None:
     text = "Die Rücksendung kostet 2.500원, sagt der Händler.\ud800"
-    code = f"from rag_app.pairs.duplicates import shingles; print(sorted(shingles({text!a})))"
+    code = f"from rag_app.text.near_duplicates import shingles; print(sorted(shingles({text!a})))"
     found = [
         subprocess.run(
             [sys.executable, "-c", code],
@@ -91,7 +91,7 @@ def test_clusters_are_those_of_comparing_every_two_documents(
 ) -> None:
     for seed in range(60):
         chance = random.Random(seed)  # noqa: S311
-        monkeypatch.setattr("rag_app.pairs.duplicates._SLAB", chance.choice([1, 20, 10_000]))
+        monkeypatch.setattr("rag_app.text.near_duplicates._SLAB", chance.choice([1, 20, 10_000]))
         letters = "abcdefgh"[: chance.randint(2, 8)]
         texts = {
             str(number): " ".join(chance.choices(letters, k=chance.randint(0, 12)))

@@ -170,6 +170,6 @@ def test_a_broken_folder_is_named(folder: Path, tmp_path: Path, name: str) -> No
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / name).write_bytes(b"{ broken")
     said = refusal(copy, tmp_path)
-    assert said.startswith(f"{copy} is no cross-encoder that can be loaded (")
-    assert said.endswith("); name another")
+    assert said.startswith(f"{copy / name} is damaged (")
+    assert said.endswith("`CrossEncoder(...).save_pretrained(folder)`, or name another model")
     assert "\n" not in said

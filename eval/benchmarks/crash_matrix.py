@@ -420,6 +420,25 @@ def preload() -> None:
     import rag_app.questions.generate  # noqa: F401
 
 
+# Below the table: what tests/test_one_state.py holds.
+ONE_STATE = """
+## Asked while documents are ingested
+
+A question that is asked while another process ingests finds each document as it was before its
+change, or as it is after it, never both: its new chunks are written and its old ones deleted
+under one lock, and a retriever searches again where the index was written meanwhile. The first
+question after the end of an ingest finds all of it. Documents are replaced together up to 250
+chunks, a larger document at once; a question waits for the replacement that is being written.
+`tests/test_one_state.py` asks without a pause while another process changes 30 documents five
+times.
+
+Not promised: that all documents are of one ingest before that ends; one state of a document
+whose writer was killed between the two steps (`rag-app index verify` names it, the next ingest
+completes it); one state on a Chroma server, which has no lock that readers heed: there old and
+new chunks of a document are both found until the old ones are deleted.
+"""
+
+
 def page(values: dict[str, Any]) -> str:
     """docs/reliability.md."""
     lines = [
@@ -444,6 +463,7 @@ def page(values: dict[str, Any]) -> str:
         "not compared), the command is run again, and ids, texts, metadata and vectors of the",
         "index in service are compared. Of damaged files the mend that the message names is",
         "followed first.",
+        *ONE_STATE.rstrip().split("\n"),
     ]
     return "\n".join(lines) + "\n"
 

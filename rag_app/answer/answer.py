@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.answer.citations import Checked, best_sentence, check_citations
 from rag_app.chunks import TABLE_HEADER
+from rag_app.documents.links import source_uri
 from rag_app.llm.fence import fence
 from rag_app.retrieve.known import KNOWN_QUESTION
 from rag_app.text.normalise import visible
@@ -60,9 +61,14 @@ class Citation:
             return ""
         return f"pages {self.page}-{self.page_end}" if self.page_end else f"page {self.page}"
 
+    @property
+    def uri(self) -> str:
+        """The file, at the page of a PDF: "file:///docs/lease.pdf#page=3"; empty without a file."""
+        return source_uri(self.path, self.page)
+
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "uri": self.uri}
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,8 +165,9 @@ def place(citation: "Citation", document: str = "", *, characters: bool = True) 
 
 
 def show_head(run: Run, citation: "Citation") -> None:
-    """Print a passage's head, and the nearest question that it is known to answer."""
-    run.say(head(citation), style="bold", hang=4)
+    """Print a passage's head, on a terminal a link to its file, and its nearest known question."""
+    link = f" link {citation.uri}" if citation.uri else ""
+    run.say(head(citation), style=f"bold{link}", hang=4)
     if citation.question is not None:
         run.say(f"{INDENT}{known_question(citation.question)}", hang=4)
 

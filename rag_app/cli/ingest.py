@@ -12,10 +12,9 @@ from rag_app.cli.run import USER_ERROR, Run, command
 from rag_app.errors import RagAppError
 
 if TYPE_CHECKING:
-    from rag_app.ingest.stage import IngestReport
-
-if TYPE_CHECKING:
     from rag_app.documents import LeftOut
+    from rag_app.ingest.duplicates import Duplicates
+    from rag_app.ingest.stage import IngestReport
 
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
 SHOWN_FAILURES = 20
@@ -57,6 +56,14 @@ def ingest(
         typer.Option(
             "--prune",
             help="Remove also documents whose file is gone from places that are not named.",
+            rich_help_panel=DATA,
+        ),
+    ] = False,
+    dedupe: Annotated[
+        bool,
+        typer.Option(
+            "--dedupe",
+            help="Leave out documents that say what another one says; the first by path is kept.",
             rich_help_panel=DATA,
         ),
     ] = False,
@@ -116,6 +123,7 @@ def ingest(
             columns=columns_of(settings),
             use=use,
             prune=prune,
+            dedupe=dedupe,
             progress=run.progress,
             tell=tell,
         )
@@ -179,6 +187,7 @@ def show_ingest(run: Run, report: "IngestReport", tell: WarnedOnce) -> None:
         run.say(f"{len(sync.requestioned)} unchanged documents with other known questions")
     if report.merged:
         run.say(_merged(report.merged))
+    _say_duplicates(run, report.duplicates)
     known = f"{sync.known_questions} known questions, " if sync.known_questions else ""
     run.say(
         f"index {report.index}: {report.chunks} chunks, {known}{report.model}, "
@@ -208,6 +217,14 @@ def ingest_json(report: "IngestReport") -> dict[str, Any]:
             for one in left
         ],
         "merged": report.merged,
+        "near_duplicates": {
+            "count": len(report.duplicates.originals),
+            "left_out": report.duplicates.left_out,
+            "documents": [
+                {"document": name, "original": first}
+                for name, first in report.duplicates.originals.items()
+            ],
+        },
         "chunks": report.chunks,
         "known_questions": sync.known_questions,
         "requestioned": len(sync.requestioned),
@@ -234,6 +251,25 @@ def _say_skipped(run: Run, skipped: Sequence[Path]) -> None:
         run.note(f"skipped: {path} {why_skipped(path)}")
     if len(skipped) > SHOWN_SKIPPED:
         run.note(f"skipped: {len(skipped) - SHOWN_SKIPPED} more (all of them are in --json)")
+
+
+def _say_duplicates(run: Run, duplicates: "Duplicates") -> None:
+    """Say how many documents are near-duplicates and name one; where they are left out, each."""
+    found = list(duplicates.originals.items())
+    if not found:
+        return
+    many = (
+        "1 document nearly repeats" if len(found) == 1 else f"{len(found)} documents nearly repeat"
+    )
+    if not duplicates.left_out:
+        document, first = found[0]
+        run.say(f"{many} an earlier one, e.g. {document} as {first}; --dedupe leaves them out")
+        return
+    run.say(f"{many} an earlier one, and {'is' if len(found) == 1 else 'are'} left out")
+    for document, first in found[:SHOWN_LEFT_OUT]:
+        run.say(f"    {document}: as {first}", hang=4)
+    if len(found) > SHOWN_LEFT_OUT:
+        run.say(f"    {len(found) - SHOWN_LEFT_OUT} more (all of them are in --json)")
 
 
 def _merged(count: int) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from rag_app.evaluate.scoring import Outcome
 from rag_app.pairs import cluster_documents, document_texts
-from rag_app.pairs.duplicates import NEAR_DUPLICATE, shingles
 from rag_app.retrieve.versions import Wording
+from rag_app.text.near_duplicates import NEAR_DUPLICATE, shingles
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode

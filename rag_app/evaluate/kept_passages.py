@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from rag_app.disk import write_whole
+from rag_app.documents.links import source_uri
 from rag_app.errors import RunError
 from rag_app.evaluate.scoring import Outcome
 
@@ -28,6 +29,7 @@ class KeptPassage:
         id: of the chunk.
         document: id of its document.
         category, language, date: the document's metadata; empty where it has none.
+        uri: the file, at the page of a PDF; empty where it is none's, or not known.
     """
 
     id: str
@@ -37,6 +39,7 @@ class KeptPassage:
     category: str = ""
     language: str = ""
     date: str = ""
+    uri: str = ""
 
     @property
     def name(self) -> str:
@@ -92,6 +95,7 @@ def _kept(node: "TextNode") -> KeptPassage:
         category=str(metadata.get("category", "")),
         language=str(metadata.get("language", "")),
         date=str(metadata.get("date", "")),
+        uri=source_uri(str(metadata.get("path", "")), metadata.get("page")),
     )
 
 

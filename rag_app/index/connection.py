@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import RLock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary, finalize
 
@@ -73,6 +73,9 @@ class Connection(Protocol):
 
     def steady(self) -> AbstractContextManager[None]:
         """A context in which no other process writes, where that can be had."""
+
+    def give_way(self) -> None:
+        """Let other processes have their turn, where they wait for this one."""
 
     def batch(self) -> AbstractContextManager[Any]:
         """A context in which one batch is written; yields the collection."""
@@ -200,6 +203,10 @@ class EmbeddedConnection:
                     held.enter_context(self._store_lock.acquire(poll_interval=POLL_SECONDS))
             yield
 
+    def give_way(self) -> None:
+        """Wait for so long that whoever polls the store's lock gets it."""
+        sleep(2 * POLL_SECONDS)
+
     def collection_names(self) -> list[str]:
         """Names of the collections in the store."""
         return [collection.name for collection in self.client().list_collections()]
@@ -285,6 +292,9 @@ class ServerConnection:
     def steady(self) -> AbstractContextManager[None]:
         """Nothing: a server's writers are anywhere."""
         return nullcontext()
+
+    def give_way(self) -> None:
+        """Nothing: nobody waits."""
 
     @contextmanager
     def batch(self) -> Iterator[Any]:

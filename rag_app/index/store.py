@@ -146,6 +146,10 @@ class VectorIndex:
         with self.connection.steady():
             yield
 
+    def give_way(self) -> None:
+        """Let those read who wait for a batch to end; they may not between two that follow."""
+        self.connection.give_way()
+
     @contextmanager
     def writing(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
         """Hold the index's lock.

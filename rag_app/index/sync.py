@@ -8,7 +8,7 @@ answer are compared by themselves: an edited one is written, and no chunk is emb
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from rag_app.errors import DocumentError
 from rag_app.index.cache import VectorCache
 from rag_app.index.known import KnownOf, copy_known, moved, read_known, renewed, write_known
 from rag_app.index.records import ChunkRecord, by_document, whole_hash
-from rag_app.index.store import VectorIndex
+from rag_app.index.store import WRITE_BATCH, VectorIndex
 from rag_app.index.workload import foresee
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.progress import Progress, silent
@@ -101,7 +101,7 @@ def sync_documents(
             nodes = list(chunker.get_nodes_from_documents(group))
             texts = [passage_text(node) for node in nodes]
             vectors = cache.embed_passages(model, texts, progress=progress)
-            former = [indexed.get(document.node_id, []) for document in group]
+            former = {document.node_id: indexed.get(document.node_id, []) for document in group}
             questions = {
                 document.node_id: renewed(
                     _own_questions(document),
@@ -193,24 +193,52 @@ def _up_to_date_of(kept: Mapping[str, str], indexed: dict[str, list[ChunkRecord]
 
 def _replace_chunks(
     index: VectorIndex,
-    former: Sequence[Sequence[ChunkRecord]],
+    former: Mapping[str, Sequence[ChunkRecord]],
     nodes: Sequence["TextNode"],
     vectors: Vectors,
     questions: Mapping[str, Sequence[KnownQuestion]],
 ) -> None:
     """Write the new chunks of documents with their questions, then delete what they had before.
 
+    Nobody reads a document between the two: a reader finds its old chunks or its new ones.
+
     Arguments:
-        former: of each document, the chunks that are indexed.
+        former: document id -> its chunks that are indexed, for each of the documents.
         nodes, vectors: the new chunks of all of them, and their vectors, (n_chunks, dim).
         questions: of each document.
     """
-    index.write(nodes, vectors)
-    first = [node for node in nodes if node.metadata["chunk_index"] == 0]
-    write_known(index, {node.node_id: questions[node.ref_doc_id] for node in first})
-    new = {node.node_id for node in nodes}
-    old = [record.chunk_id for records in former for record in records]
-    index.delete([chunk_id for chunk_id in old if chunk_id not in new])
+    rows: dict[str, list[int]] = {name: [] for name in former}
+    for row, node in enumerate(nodes):
+        rows[node.ref_doc_id or ""].append(row)
+    for names in _batches({name: len(some) for name, some in rows.items()}):
+        chosen = [row for name in names for row in rows[name]]
+        written = [nodes[row] for row in chosen]
+        first = {node.node_id: node.ref_doc_id for node in written if _is_first(node)}
+        new = {node.node_id for node in written}
+        old = [record.chunk_id for name in names for record in former[name]]
+        with index.steady():
+            index.write(written, vectors[chosen])
+            write_known(index, {chunk: questions[name or ""] for chunk, name in first.items()})
+            index.delete([chunk_id for chunk_id in old if chunk_id not in new])
+        index.give_way()
+
+
+def _batches(chunks: Mapping[str, int]) -> Iterator[list[str]]:
+    """Documents that are replaced at once: few chunks together, for readers wait meanwhile."""
+    names: list[str] = []
+    count = 0
+    for name, more in chunks.items():
+        if names and count + more > WRITE_BATCH:
+            yield names
+            names, count = [], 0
+        names.append(name)
+        count += more
+    if names:
+        yield names
+
+
+def _is_first(node: "TextNode") -> bool:
+    return bool(node.metadata["chunk_index"] == 0)
 
 
 def _own_questions(document: "Document") -> list[KnownQuestion]:

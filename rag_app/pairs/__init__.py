@@ -2,7 +2,6 @@
 
 from rag_app.pairs.corpus import corpus_documents, holds_corpus, read_corpus
 from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
-from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.export import WRITERS, refuse_output, write_beir, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.held_out import (
@@ -29,6 +28,7 @@ from rag_app.pairs.training_documents import (
     write_training_documents,
 )
 from rag_app.text.asked import question_key
+from rag_app.text.near_duplicates import cluster_documents
 
 __all__ = [
     "HELD_OUT",

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag_app.errors import ConfigError, PairsError
-from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.pair import Pair
 from rag_app.pairs.split import (
     Split,
@@ -23,6 +22,7 @@ from rag_app.pairs.split import (
     split_pairs,
 )
 from rag_app.text.asked import question_key
+from rag_app.text.near_duplicates import cluster_documents
 
 HeldOut = Literal["documents", "questions"]
 # What `--held-out` takes. "auto" is "both" where enough passages have several questions.

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_app.errors import LeakError
-from rag_app.pairs.duplicates import NEAR_DUPLICATE, SHINGLE_WORDS, shingles
 from rag_app.pairs.pair import Pair
 from rag_app.pairs.split import Split
 from rag_app.text.asked import question_key
+from rag_app.text.near_duplicates import NEAR_DUPLICATE, SHINGLE_WORDS, shingles
 
 # A shorter text may stand in a document by chance: it must be like the whole of it.
 MIN_SHINGLES = 25

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rag_app.errors import ConfigError, PairsError
-from rag_app.pairs.duplicates import cluster_documents
 from rag_app.pairs.pair import Pair
 from rag_app.text.asked import question_key
+from rag_app.text.near_duplicates import cluster_documents
 
 MIN_PAIRS = 20
 # Ways to place the clusters in the parts that are tried.

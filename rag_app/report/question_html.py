@@ -89,7 +89,16 @@ def _rank(rank: int | None) -> str:
 
 def _passage(label: str, shown: Shown, css: str) -> str:
     told = "" if shown.score is None else f' <span class="score">score {score(shown.score)}</span>'
-    title = f"<cite>{escape(shown.title)}</cite> " if shown.title else ""
+    title = f"<cite>{_linked(shown)}</cite> " if shown.title else ""
     return (
         f'<p class="{css}"><span class="label">{label}</span> {title}{escape(shown.text)}{told}</p>'
     )
+
+
+def _linked(shown: Shown) -> str:
+    """The title, a link to the file where that is known."""
+    title = escape(shown.title)
+    # Another scheme could run a script; a run's file may come from anywhere.
+    if not shown.uri.startswith("file:///"):
+        return title
+    return f'<a href="{escape(shown.uri)}">{title}</a>'

@@ -27,11 +27,16 @@ STATES: tuple[State, ...] = ("broken", "fixed", "still missed", "found in both")
 
 @dataclass(frozen=True)
 class Shown:
-    """The beginning of a passage, with its score in the ranking that it is shown from."""
+    """The beginning of a passage, with its score in the ranking that it is shown from.
+
+    Fields:
+        uri: of its file, at the page of a PDF; empty where it is not known.
+    """
 
     title: str
     text: str
     score: float | None = None
+    uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,9 @@ class QuestionRow:
     @property
     def size(self) -> int:
         """Bytes of its texts, escaped, in UTF-8."""
-        texts = [self.question, self.right.title, self.right.text, self.also_right]
+        texts = [self.question, self.right.title, self.right.text, self.right.uri, self.also_right]
         if self.instead:
-            texts += [self.instead.title, self.instead.text]
+            texts += [self.instead.title, self.instead.text, self.instead.uri]
         return sum(len(escape(text).encode("utf-8", "replace")) for text in texts)
 
 
@@ -159,5 +164,8 @@ def _shown(passages: dict[str, KeptPassage], chunk: str, outcome: Outcome) -> Sh
     if kept is None:
         return Shown("", f"passage {chunk}" if chunk else "no passage of the index", score)
     return Shown(
-        shortened(kept.name, LONGEST_PASSAGE), shortened(kept.text, LONGEST_PASSAGE), score
+        shortened(kept.name, LONGEST_PASSAGE),
+        shortened(kept.text, LONGEST_PASSAGE),
+        score,
+        kept.uri,
     )

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from rag_app.text.months import ENGLISH_MONTH, month_number
 from rag_app.text.scripts import HANGUL
+from rag_app.text.words import bare_words
 
 _DIGITS = r"(?:\d+(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _NUMBER = re.compile(_DIGITS)
@@ -23,6 +24,8 @@ _TENS = {
     for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)  # noqa: SIM905
 }
 _WORDS = {**_ONES, **_TEENS, **_TENS}
+_SPELLED = {*_WORDS, *_TENS} - {"one"}
+_DIGIT = frozenset("0123456789")
 _WORD = re.compile(rf"\b(?:({'|'.join(_TENS)})[- ])?({'|'.join(_WORDS)})\b")
 
 _NATIVE = dict(zip("한 두 세 네 다섯 여섯 일곱 여덟 아홉 열".split(), range(1, 11), strict=True))  # noqa: SIM905
@@ -43,6 +46,15 @@ def missing_numbers(sentence: str, passage: str) -> set[Decimal]:
     """
     stated = _numbers(passage) | _in_words(passage)
     return (_numbers(sentence) | (_in_words(sentence) - {Decimal(1)})) - stated
+
+
+def number_words(text: str) -> set[str]:
+    """The words of a text that are numbers or hold a digit, as they are written, in lower case.
+
+    >>> sorted(number_words("Within 14 days, at most five. Form B2."))
+    ['14', 'b2', 'five']
+    """
+    return {word for word in bare_words(text) if word in _SPELLED or not _DIGIT.isdisjoint(word)}
 
 
 def _numbers(text: str) -> set[Decimal]:
