@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -446,6 +447,18 @@ def test_two_answers_fit_beside_each_other_or_below(width: int) -> None:
         place = cell_len(beside[0][: beside[0].index("  tuned:")])
         [row] = [line for line in lines if "배송 안내" in line]
         assert cell_len(row[: row.rindex("[1]")]) == place
+
+
+def test_neighbours_that_share_a_little_are_two_passages() -> None:
+    """Characters 10-110 in base; in tuned its neighbour, 90-190, and its larger half, 10-70."""
+    whole = cited(1, "x" * 100)
+    neighbour = replace(cited(1, "y" * 100), start=90, end=190)
+    half = cited(2, "z" * 60)
+    run, out = on_terminal(120, 40)
+    base, tuned = found_by("base", "base", [whole]), found_by("tuned", "base", [neighbour, half])
+    show_both(run, base, tuned, lines_used=0)
+    ranks = re.findall(r"\((rank \d|not) in (base|tuned)\)", out.getvalue())
+    assert ranks == [("rank 2", "tuned"), ("not", "base"), ("rank 1", "base")]
 
 
 def test_a_document_cannot_speak_to_the_terminal() -> None:

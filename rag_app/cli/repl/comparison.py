@@ -144,8 +144,13 @@ def _name(citation: "Citation") -> str:
 
 
 def _same(one: "Citation", other: "Citation") -> bool:
-    """Whether two passages share text: chunks of two sizes do not begin alike."""
-    return one.document == other.document and one.start < other.end and other.start < one.end
+    """Whether two passages share half of the shorter one.
+
+    Chunks of two sizes do not begin alike, and neighbours of one size share a little.
+    """
+    shared = min(one.end, other.end) - max(one.start, other.start)
+    shorter = min(one.end - one.start, other.end - other.start)
+    return one.document == other.document and 2 * shared >= shorter
 
 
 def _fitting(
