@@ -139,11 +139,11 @@ def write_titled_documents(folder: Path) -> None:
     """Forty, no two of which have a word in common, so that most titles find their own."""
     words = ["".join(parts) for parts in product("bdgkmr", "aou", "bdgkmr", "aou", "k")]
     make_tiny_model(folder / "storage" / "models" / "titled", words=words)
-    (folder / "titled").mkdir()
+    (folder / "pages").mkdir()
     for number in range(40):
         own = words[8 * number : 8 * number + 8]
         text = f"# {' '.join(own[:3])}\n\n{' '.join(own[3:])}.\n"
-        (folder / "titled" / f"d{number}.md").write_text(text, "utf-8")
+        (folder / "pages" / f"d{number}.md").write_text(text, "utf-8")
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_without_pairs_questions_are_written_and_a_stopped_run_goes_on(shop: Sho
     write_titled_documents(shop.folder)
     request = replace(
         shop.request(pairs=False),
-        paths=[shop.folder / "titled"],
+        paths=[shop.folder / "pages"],
         index=IndexOptions(model="titled"),
     )
     with pytest.raises(KeyboardInterrupt):
