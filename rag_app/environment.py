@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Their older word for offline: at that one transformers prints a line among a command's results.
+_WANDB_OFFLINE = "dryrun"
+
 
 @contextmanager
 def root_logger_kept() -> Iterator[None]:
@@ -35,6 +38,9 @@ def prepare_environment(*, offline: bool = True) -> None:
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["WANDB_ERROR_REPORTING"] = "false"
+    os.environ.setdefault("WANDB_SILENT", "true")
+    if os.environ.get("WANDB_MODE") == "offline":
+        os.environ["WANDB_MODE"] = _WANDB_OFFLINE
     # Its folders, which it would rather see in a database, are all that its client can write alone.
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -54,7 +60,7 @@ def prepare_environment(*, offline: bool = True) -> None:
     logging.getLogger("bm25s").addFilter(_is_warning)
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        os.environ.setdefault("WANDB_MODE", "offline")
+        os.environ.setdefault("WANDB_MODE", _WANDB_OFFLINE)
 
 
 def _is_warning(record: logging.LogRecord) -> bool:

@@ -1,6 +1,8 @@
 """Training curves: what TensorBoard, MLflow and Weights & Biases hold after a tuning."""
 
 import importlib.util
+import math
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from test_cli import check_error, run_app
 from test_finetune_stage import WORDS, write_documents, write_questions
 from tiny import make_tiny_model
 
+from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import compare_outcomes
 from rag_app.evaluate.scoring import METRICS, Outcome
 from rag_app.finetune.curves import TRACKERS, Within, check_tracker, open_curves, scores_of
@@ -124,33 +127,42 @@ def test_mlflow_writes_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.M
 def records(path: Path) -> Iterator[Any]:
     """What an offline run of Weights & Biases wrote."""
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
-    store = DataStore()
-    store.open_for_scan(str(path))
-    while (data := store.scan_data()) is not None:
+    # Seven bytes say what it is; before each record stand checksum, length and kind.
+    data, start = path.read_bytes(), 7
+    while start < len(data):
+        _, length, _ = struct.unpack_from("<IHB", data, start)
         record = Record()
-        record.ParseFromString(data)
+        record.ParseFromString(data[start + 7 : start + 7 + length])
         yield record
+        start += 7 + length
 
 
 def test_wandb_stays_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_MODE")
+    prepare_environment(offline=True)
     log_two_parts("wandb", tmp_path)
+    # Its own process writes what is left.
+    wandb.teardown()
     [path] = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
-    rows: list[dict[str, str]] = []
-    summary: dict[str, str] = {}
+    rows: list[dict[str, float]] = []
+    summary: dict[str, float] = {}
     for record in records(path):
-        items = {"/".join(i.nested_key) or i.key: i.value_json for i in record.history.item}
-        rows.append({key: value for key, value in items.items() if key.startswith(("mn", "fo"))})
-        summary |= {"/".join(i.nested_key) or i.key: i.value_json for i in record.summary.update}
+        rows.append(logged(record.history.item))
+        summary |= logged(record.summary.update)
     assert [row for row in rows if row] == [
-        {"mnrl/step": "5", "mnrl/loss": "3", "mnrl/learning_rate": "0.00001"},
-        {"mnrl/step": "10", "mnrl/loss": "2", "mnrl/learning_rate": "0.00002"},
-        {"fold-2-adapter/step": "1", "fold-2-adapter/loss": "1"},
+        {"mnrl/step": 5, "mnrl/loss": 3, "mnrl/learning_rate": 1e-5},
+        {"mnrl/step": 10, "mnrl/loss": 2, "mnrl/learning_rate": 2e-5},
+        {"fold-2-adapter/step": 1, "fold-2-adapter/loss": 1},
     ]
-    assert summary["held_out_documents/tuned/mrr_at_10"] == "0.5"
+    assert summary["held_out_documents/tuned/mrr_at_10"] == 0.5
+
+
+def logged(items: Any) -> dict[str, float]:
+    """What we logged, among the tracker's own values, whose names begin with _."""
+    values = {"/".join(one.nested_key) or one.key: one.value_json for one in items}
+    return {key: float(value) for key, value in values.items() if not key.startswith("_")}
 
 
 def test_an_unknown_tracker_and_one_that_is_not_installed_are_refused_at_once(
@@ -170,16 +182,20 @@ def test_an_unknown_tracker_and_one_that_is_not_installed_are_refused_at_once(
     assert set(TRACKERS) == {"tensorboard", "mlflow", "wandb"}
 
 
+def found_at(rank: int, number: int) -> Outcome:
+    """A question whose answer is at this rank."""
+    hits = {name: float(int(name.partition("@")[2]) >= rank) for name in METRICS if "hit" in name}
+    values = {**hits, "mrr@10": 1 / rank, "ndcg@10": 1 / math.log2(rank + 1)}
+    found = ["other"] * (rank - 1) + ["right"]
+    scores = [1.0] * rank
+    return Outcome(f"q{number}", "", f"d{number}", [["right"]], found, scores, rank, values)
+
+
 def test_scores_have_their_interval_and_names_that_every_tracker_takes() -> None:
-    base, tuned = (
-        [
-            Outcome(f"q{n}", "", f"d{n}", [["c"]], ["c"], [1.0], 1, dict.fromkeys(METRICS, value))
-            for n in range(4)
-        ]
-        for value in (0.25, 0.5)
-    )
+    base, tuned = ([found_at(rank, n) for n in range(4)] for rank in (2, 1))
     values = scores_of(compare_outcomes(base, tuned, seed=1), "held_out_documents")
-    assert values["held_out_documents/base/mrr_at_10"] == 0.25
-    assert values["held_out_documents/tuned/mrr_at_10_low"] == 0.5
-    assert values["held_out_documents/change/mrr_at_10_high"] == 0.25
+    assert values["held_out_documents/base/mrr_at_10"] == 1 / 2
+    assert values["held_out_documents/tuned/mrr_at_10_low"] == 1
+    assert values["held_out_documents/change/mrr_at_10_high"] == 1 / 2
+    assert values["held_out_documents/base/hit_rate_at_1"] == 0
     assert not any("@" in name for name in values)

@@ -22,7 +22,7 @@ def test_finetune_leaves_everybodys_logging_alone() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-@pytest.mark.parametrize(("offline", "mode"), [(True, "offline"), (False, None)])
+@pytest.mark.parametrize(("offline", "mode"), [(True, "dryrun"), (False, None)])
 def test_curves_stay_here_unless_the_network_is_allowed(
     offline: bool, mode: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,6 +31,10 @@ def test_curves_stay_here_unless_the_network_is_allowed(
     monkeypatch.delenv("WANDB_MODE")
     prepare_environment(offline=offline)
     assert os.environ.get("WANDB_MODE") == mode
+    # At "offline" transformers prints a line on standard output.
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    prepare_environment(offline=offline)
+    assert os.environ["WANDB_MODE"] == "dryrun"
     monkeypatch.setenv("WANDB_MODE", "online")
     prepare_environment(offline=True)
     assert os.environ["WANDB_MODE"] == "online"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,17 @@ def test_all_stages_and_again(shop: Shop) -> None:
     assert headings == ["ingest", "finetune", "sweep"]
 
 
+def write_titled_documents(folder: Path) -> None:
+    """Forty, no two of which have a word in common, so that most titles find their own."""
+    words = ["".join(parts) for parts in product("bdgkmr", "aou", "bdgkmr", "aou", "k")]
+    make_tiny_model(folder / "storage" / "models" / "titled", words=words)
+    (folder / "pages").mkdir()
+    for number in range(40):
+        own = words[8 * number : 8 * number + 8]
+        text = f"# {' '.join(own[:3])}\n\n{' '.join(own[3:])}.\n"
+        (folder / "pages" / f"d{number}.md").write_text(text, "utf-8")
+
+
 @pytest.mark.slow
 def test_without_pairs_questions_are_written_and_a_stopped_run_goes_on(shop: Shop) -> None:
     ended: list[StageResult] = []
@@ -147,7 +159,12 @@ def test_without_pairs_questions_are_written_and_a_stopped_run_goes_on(shop: Sho
     def tools() -> Iterator[Tools]:
         yield Tools.of(shop.workspace)
 
-    request = shop.request(pairs=False)
+    write_titled_documents(shop.folder)
+    request = replace(
+        shop.request(pairs=False),
+        paths=[shop.folder / "pages"],
+        index=IndexOptions(model="titled"),
+    )
     with pytest.raises(KeyboardInterrupt):
         tune(shop.workspace, request, tools=tools, ended=stop)
     plan, written = ended[1:]
@@ -156,7 +173,7 @@ def test_without_pairs_questions_are_written_and_a_stopped_run_goes_on(shop: Sho
     # Eight chunks were tried for the plan, and their questions are kept.
     assert (plan.lacking, plan.questions) == (32, 32)
     assert (written.resumed, written.asked) == (8, 32)
-    result = shop.tune(pairs=False)
+    result = tune(shop.workspace, request, tools=tools)
     assert result.ingest.sync.unchanged
     assert not result.ingest.sync.added
     assert result.plan.questions == 0
