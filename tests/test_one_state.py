@@ -53,7 +53,8 @@ def test_a_reader_meets_no_mix_of_old_and_new(
         top_k=500,
         tools=Tools(tmp_path, dt.date(2026, 1, 1), None, lambda name: pytest.fail(name)),
     )
-    asked, seen = 0, set()
+    asked = 0
+    seen: set[str] = set()
     with process(INGEST, tmp_path) as other:
         assert other.stdin is not None
         other.stdin.write("begin\n")
