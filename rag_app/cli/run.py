@@ -178,9 +178,10 @@ class Run:
         return max(self.out.height - taken, 1) if self.out.is_terminal else None
 
     def fail(self, error: RagAppError) -> None:
-        """What went wrong and what mends it, on standard error."""
+        """What went wrong and what mends it, on standard error; with --json also as an object."""
         text = shortened(self.masked(str(error)))
         print_wrapped(self.err, text, label="error:", color="red")
+        self.result({"error": text, "kind": type(error).__name__})
 
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
@@ -296,5 +297,4 @@ def _fail(run: Run, error: RagAppError, *, debug: bool) -> None:
         text = run.masked("".join(traceback.format_exception(error)))
         run.err.print(shown(text), soft_wrap=True)
     run.fail(error)
-    run.result({"error": shortened(run.masked(str(error))), "kind": type(error).__name__})
     raise typer.Exit(USER_ERROR) from None

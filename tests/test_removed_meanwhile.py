@@ -1,0 +1,113 @@
+"""An index that is removed, or a server that dies, under a command: one message, and no traceback.
+
+Cases T11 and I8 of the list that the project keeps of what people did to it.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_chroma_server import chroma_server
+from test_cli import run_app
+from test_other_processes import Repl
+from tiny import make_tiny_model
+
+from rag_app.errors import IndexLocked
+from rag_app.index import Catalog, Workspace
+from rag_app.ingest.stage import IndexOptions, ingest
+
+OPTIONS = IndexOptions(model="tiny", chunk_size=16, chunk_overlap=0)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """A storage with the index "other", which is not in service."""
+    made = tmp_path / "storage"
+    make_tiny_model(made / "models" / "tiny")
+    write(tmp_path / "docs", range(3))
+    workspace = Workspace(made, device="cpu")
+    ingest(workspace, [tmp_path / "docs"], options=OPTIONS)
+    ingest(workspace, [tmp_path / "docs"], options=OPTIONS, index_name="other")
+    return made
+
+
+def write(folder: Path, numbers: range) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        (folder / f"{number}.txt").write_text(f"Rule {number} about refunds.", "utf-8")
+
+
+def started(storage: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "rag_app", *arguments, "--storage", str(storage), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=storage.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+
+
+def removed(storage: Path) -> bool:
+    """Whether the index could be removed now."""
+    try:
+        Catalog(storage).remove("other")
+    except IndexLocked:
+        return False
+    return True
+
+
+def test_an_index_is_not_removed_while_an_ingest_writes_it(storage: Path) -> None:
+    write(storage.parent / "docs", range(400))
+    command = ("ingest", "docs", "--index", "other", "--chunk-size", "16", "--chunk-overlap", "0")
+    with started(storage, *command) as running:
+        index = Catalog(storage).open("other")
+        before = index.count()
+        while running.poll() is None and index.count() == before:
+            time.sleep(0.005)
+        # It has written, and goes on.
+        assert running.poll() is None
+        done = run_app("index", "remove", "other", "--storage", storage)
+        told, errors = running.communicate(timeout=300)
+    assert done.exit_code == 2
+    assert "error: index 'other' is being written by another process" in done.stderr
+    assert running.returncode == 0, errors
+    assert '"added": 397' in told
+    assert removed(storage)
+    assert not (storage / "indexes" / "other").exists()
+
+
+def test_a_conversation_outlives_its_server(tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    make_tiny_model(storage / "models" / "tiny")
+    write(tmp_path / "docs", range(3))
+    with chroma_server(tmp_path / "data") as url:
+        workspace = Workspace(storage, chroma_url=url, project="shop", device="cpu")
+        ingest(workspace, [tmp_path / "docs"], options=OPTIONS)
+        port = int(url.rpartition(":")[2])
+        repl = Repl(storage, "--chroma-url", url, "--project", "shop", "--k", "50")
+        try:
+            before = repl.ask("refunds")
+            assert before
+            # From here on nobody answers.
+        except BaseException:
+            repl.process.kill()
+            raise
+    try:
+        assert repl.process.stdin is not None
+        repl.process.stdin.write("refunds\n")
+        repl.process.stdin.flush()
+        assert repl.process.stdout is not None
+        said = repl.process.stdout.readline()
+        assert "no Chroma server answers at" in said
+        with chroma_server(tmp_path / "data", port=port):
+            assert repl.ask("refunds") == before
+            told = repl.end()
+    finally:
+        repl.process.kill()
+    assert "Traceback" not in told
