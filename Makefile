@@ -9,7 +9,7 @@ RUN = $(BIN)/rag-app
 # A held-out question that tuning on the labelled pairs moved from the second place to the first.
 QUESTION ?= Something in my Air 2 goes click a few times a day, is that broken?
 
-.PHONY: help demo test check format constraints newest clean
+.PHONY: help demo test check docs format constraints newest clean
 
 help:  ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -22,7 +22,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[local-llm,multilingual,korean,langchain,serve,mcp,onnx,tensorboard,mlflow,wandb,dev]'
+	$(PIP) --editable '.[local-llm,multilingual,korean,langchain,serve,mcp,onnx,tensorboard,mlflow,wandb,docs,dev]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, ask: about ten minutes
@@ -51,6 +51,9 @@ check: $(VENV)/.dev  ## Lint, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev  ## The documents as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.dev  ## Put the code into shape
 	$(BIN)/ruff check --fix

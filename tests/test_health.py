@@ -188,4 +188,5 @@ def test_doctor_says_what_is_wrong_and_what_mends_it(shop: Path, tmp_path: Path)
 
 def test_doctor_looks_for_every_extra_that_can_be_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev"}
+    # What developers install.
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs"}
