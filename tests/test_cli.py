@@ -443,6 +443,7 @@ def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
         "skipped": [],
         "left_out": [],
         "merged": 0,
+        "near_duplicates": {"count": 0, "documents": [], "left_out": False},
         "chunks": 3,
         "known_questions": 0,
         "requestioned": 0,
