@@ -1,0 +1,188 @@
+"""The commands of the tutorial, of the how-tos and of the skill are run as they stand.
+
+Of a page the blocks marked `sh` and `python` are run in order, in a folder that looks like a clone
+to a user. Where a page needs a server of the reader's, the test starts one and puts its address in
+the place of the page's. What is not about scores runs with a tiny model.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+from fake_endpoint import FakeEndpoint, completion
+from test_chroma_server import chroma_server
+from tiny import make_tiny_model
+from typer.testing import CliRunner
+
+from rag_app.cli.app import build_app
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("single_thread")]
+
+BLOCK = re.compile(r"^( *)```(sh|python)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+HOWTO = ROOT / "docs" / "howto"
+TUTORIAL, SKILL = ROOT / "docs" / "tutorial.md", ROOT / "skills" / "tune-retrieval" / "SKILL.md"
+
+
+class Reader:
+    """Who follows a page by its letter, in a folder with the sample data."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.printed = ""
+        shutil.copytree(ROOT / "data", folder / "data")
+        monkeypatch.chdir(folder)
+
+    def follow(self, page: Path, *, places: Mapping[str, str] | None = None) -> str:
+        """Do what the blocks say; `places` has what stands for a word of the page."""
+        text = page.read_text("utf-8")
+        for word, place in (places or {}).items():
+            assert word in text
+            text = text.replace(word, place)
+        for indent, language, block in BLOCK.findall(text):
+            code = re.sub(f"^{indent}", "", block, flags=re.MULTILINE)
+            if language == "python":
+                exec(compile(code, page.name, "exec"), {"__name__": "__main__"})  # noqa: S102
+            else:
+                for line in code.splitlines():
+                    self._type(line)
+        return self.printed
+
+    def _type(self, line: str) -> None:
+        """A line of a shell; rag-app runs in this process, which has loaded its libraries."""
+        word, *arguments = shlex.split(line) or [""]
+        if word == "rag-app":
+            done = CliRunner().invoke(build_app(), arguments)
+            assert done.exit_code == 0, f"{line}\n{done.output}"
+            self.printed += done.stdout
+        elif word == "export":
+            self.monkeypatch.setenv(*arguments[0].split("=", 1))
+        elif word == "cd":
+            self.monkeypatch.chdir(arguments[0])
+        else:
+            subprocess.run(["bash", "-euc", line], check=True)
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    return Reader(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def tiny(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that embeds in no time, where scores do not matter."""
+    model = make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+    monkeypatch.setenv("RAG_APP_MODEL", str(model))
+    monkeypatch.setenv("RAG_APP_CHUNK_SIZE", "64")
+    monkeypatch.setenv("RAG_APP_CHUNK_OVERLAP", "0")
+
+
+def test_the_tutorial(reader: Reader) -> None:
+    printed = reader.follow(TUTORIAL)
+    assert re.search(r"^(promote|hold|reject): ", printed, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_endpoint(reader: Reader) -> None:
+    with FakeEndpoint(lambda _: completion("How long may a parcel take?")) as endpoint:
+        places = {"http://localhost:11434/v1": endpoint.url}
+        reader.follow(HOWTO / "endpoint.md", places=places)
+    # Questions for five chunks, and an answer.
+    assert len(endpoint.requests) >= 6
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_chroma_server(reader: Reader, tmp_path: Path) -> None:
+    with chroma_server(tmp_path / "server") as url:
+        printed = reader.follow(HOWTO / "chroma.md", places={"http://localhost:8000": url})
+    assert "support" in printed
+    assert list((tmp_path / "storage").rglob("chroma.sqlite3")) == []
+
+
+def dataset_of(folders: Collection[str]) -> dict[str, Any]:
+    """Questions of the English sample about these folders, as LlamaIndex's dataset has them."""
+    sample = ROOT / "data" / "en"
+    lines = (sample / "questions.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["document"].split("/")[0] in folders]
+    names = sorted({row["document"] for row in rows})
+    return {
+        "queries": {f"q{number}": row["question"] for number, row in enumerate(rows)},
+        "corpus": {name: (sample / name).read_text("utf-8").split("---\n", 2)[2] for name in names},
+        "relevant_docs": {f"q{number}": [row["document"]] for number, row in enumerate(rows)},
+        "mode": "text",
+    }
+
+
+@pytest.mark.usefixtures("tiny")
+def test_from_llamaindex(
+    reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, held_out = ("returns", "billing", "orders", "hub"), ("account", "care")
+    for name, folders in (("train", train), ("val", held_out)):
+        text = json.dumps(dataset_of(folders))
+        (tmp_path / f"{name}_dataset.json").write_text(text, "utf-8")
+    tuned = {'"storage/models/NAME"': "__import__('glob').glob('storage/models/*')[0]"}
+    printed = reader.follow(HOWTO / "from-llamaindex.md", places=tuned)
+    assert re.search(r"^(promote|hold|reject): ", printed, re.MULTILINE)
+    assert capsys.readouterr().out.endswith("Refunds take five days.\n")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_from_autorag(reader: Reader, tmp_path: Path) -> None:
+    dataset = dataset_of(("returns", "billing", "orders", "hub"))
+    passages = [{"doc_id": key, "contents": text} for key, text in dataset["corpus"].items()]
+    pd.DataFrame(passages).to_parquet(tmp_path / "corpus.parquet")
+    asked = [
+        {"qid": key, "query": query, "retrieval_gt": [dataset["relevant_docs"][key]]}
+        for key, query in dataset["queries"].items()
+    ]
+    pd.DataFrame(asked).to_parquet(tmp_path / "qa.parquet")
+    printed = reader.follow(HOWTO / "from-autorag.md")
+    assert json.loads((tmp_path / "pairs.json").read_text("utf-8")) == dataset
+    assert re.search(r"^(promote|hold|reject): ", printed, re.MULTILINE)
+
+
+def test_pages_without_a_test_have_no_commands() -> None:
+    """Those that need what no test has say so, and mark nothing as run."""
+    for name in ("gpu.md", "docker.md", "korean.md"):
+        page = (HOWTO / name).read_text("utf-8")
+        assert BLOCK.findall(page) == []
+        assert "not run by the tests" in " ".join(page.split())
+    tested = {"chroma", "docker", "endpoint", "from-autorag", "from-llamaindex", "gpu", "korean"}
+    assert {path.stem for path in HOWTO.glob("*.md")} == tested
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_skill(reader: Reader) -> None:
+    printed = reader.follow(SKILL)
+    # Each command prints one object.
+    [ingested, evaluated, tuned, *others] = map(json.loads, printed.splitlines())
+    assert ingested["failed"] == []
+    assert isinstance(ingested["left_out"], list)
+    assert [run["retriever"] for run in evaluated["runs"]] == ["exact", "hybrid:0.7"]
+    assert {"verdict", "differences"} <= set(evaluated["runs"][1]["against_first"])
+    assert tuned["verdict"] in {"promote", "hold", "reject"}
+    assert len(others) == 4
+    # What the skill says to read is there.
+    text = SKILL.read_text("utf-8")
+    named = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+    assert {"verdict", "n", "held_out", "unmatched", "canary", "promoted"} <= named <= set(tuned)
+    assert {"mean", "low", "high", "smallest_detectable"} <= set(tuned["differences"]["mrr@10"])
+
+
+def test_the_skill_has_its_front_matter() -> None:
+    _, head, body = SKILL.read_text("utf-8").split("---\n", 2)
+    front = yaml.safe_load(head)
+    assert set(front) == {"name", "description"}
+    assert front["name"] == SKILL.parent.name
+    assert re.fullmatch(r"[a-z0-9-]{1,64}", front["name"])
+    assert 0 < len(front["description"]) <= 1024
+    assert len(body.splitlines()) < 500
