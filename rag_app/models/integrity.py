@@ -25,6 +25,8 @@ _TOKENIZERS = frozenset(
         *("sentencepiece.bpe.model", "spiece.model", "tokenizer.model"),
     }
 )
+# Tokenizers of bytes or characters have no vocabulary, so no file of their own.
+_WITHOUT_FILE = frozenset({"ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer"})
 # The length of the header, before it (https://huggingface.co/docs/safetensors).
 _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 100_000_000
@@ -43,8 +45,16 @@ def _damages(folder: Path, files: list[Path]) -> Iterator[str]:
     for path in files:
         if why := _damage_of(path):
             yield f"{path} is damaged ({why})"
-    if not any(path.name in _TOKENIZERS for path in files):
+    if not any(path.name in _TOKENIZERS or _needs_no_file(path) for path in files):
         yield f"{folder} is incomplete (tokenizer.json is missing)"
+
+
+def _needs_no_file(path: Path) -> bool:
+    """Whether these are the settings of a tokenizer without a vocabulary; they are whole."""
+    if path.name != "tokenizer_config.json":
+        return False
+    settings = json.loads(path.read_bytes())
+    return isinstance(settings, dict) and settings.get("tokenizer_class") in _WITHOUT_FILE
 
 
 def _damage_of(path: Path) -> str | None:
