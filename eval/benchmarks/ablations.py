@@ -5,7 +5,7 @@
 "quick" is the tuned weights and a query adapter whose gate leaves out-of-domain questions alone.
 Each other way changes one thing of it: "adapter without gate" applies its adapter to every
 question, "no query adapter" is its weights alone, "half of the tuned weights" takes their average
-with the base's (and makes an adapter for it), "half, no query adapter" leaves that out besides, and
+with the base's (and makes an adapter for it), "half without query adapter" leaves that out besides, and
 "query adapter alone" is made for the base's weights. Weights are trained once a split.
 
 Out-of-domain questions are those of tuning_quality.py (XQuAD), and "sample" those that
@@ -46,7 +46,7 @@ NAME = "ablations"
 NO_MAP = "no query adapter"
 EVERYWHERE = "adapter without gate"
 HALF = "half of the tuned weights"
-HALF_WITHOUT_MAP = "half, no query adapter"
+HALF_WITHOUT_MAP = "half without query adapter"
 MAP_ALONE = "query adapter alone"
 WAYS = (QUICK, NO_MAP, EVERYWHERE, HALF, HALF_WITHOUT_MAP, MAP_ALONE)
 CANARIES = ("canary", "sample")
