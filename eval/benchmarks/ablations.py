@@ -5,8 +5,8 @@
 "quick" is the tuned weights and a query adapter whose gate leaves out-of-domain questions alone.
 Each other way changes one thing of it: "adapter without gate" applies its adapter to every
 question, "no query adapter" is its weights alone, "half of the tuned weights" takes their average
-with the base's (and makes an adapter for it), "half without query adapter" leaves that out besides, and
-"query adapter alone" is made for the base's weights. Weights are trained once a split.
+with the base's (and makes an adapter for it), "half without query adapter" leaves that out
+besides, and "query adapter alone" is made for the base's weights. Weights are trained once a split.
 
 Out-of-domain questions are those of tuning_quality.py (XQuAD), and "sample" those that
 `rag-app finetune` takes unless told otherwise: the sample data, where the model reads it and is not
