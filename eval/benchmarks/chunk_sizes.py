@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from corpora import CORPORA, E5, RESULTS, SHARED, WORK, Corpus, load, write_results
-from held_out import index_options, settings_for, show
+from held_out import settings_for, show
 
-from rag_app.cli.given import language_model_of, retrieval_of, workspace_of
+from rag_app.cli.given import index_options_of, language_model_of, retrieval_of, workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.retrieve import Tools
 from rag_app.sweep.grid import Grid
@@ -54,7 +54,7 @@ def long_documents() -> Corpus:
     settings = settings_for(corpus, SEED)
     small = settings.model_copy(update={"chunk_size": LONG_SIZES[0], "chunk_overlap": 0})
     workspace = workspace_of(small)
-    report = ingest(workspace, [corpus.documents], options=index_options(small), progress=show)
+    report = ingest(workspace, [corpus.documents], options=index_options_of(small), progress=show)
     written = write_questions(
         workspace.open(report.index),
         storage=small.storage,
@@ -74,7 +74,7 @@ def measure(corpus: Corpus) -> dict[str, Any]:
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
-    workspace, options = workspace_of(settings), index_options(settings)
+    workspace, options = workspace_of(settings), index_options_of(settings)
     report = ingest(workspace, [corpus.documents], options=options, use=True, progress=show)
     sizes = LONG_SIZES if corpus.name == LONG else SHORT_SIZES
     request = SweepRequest(

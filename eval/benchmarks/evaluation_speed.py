@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from corpora import CORPORA, load, write_results
-from held_out import index_options, open_base, settings_for
+from held_out import open_base, settings_for
 
 from rag_app.environment import prepare_environment
 from rag_app.index import VectorCache
@@ -71,14 +71,14 @@ def contestants(name: str) -> tuple[Callable[[], Any], Callable[[VectorCache], A
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from llama_index.vector_stores.chroma import ChromaVectorStore
 
-    from rag_app.cli.given import workspace_of
+    from rag_app.cli.given import index_options_of, workspace_of
     from rag_app.evaluate.comparison import exact_outcomes
     from rag_app.ingest.stage import ingest
     from rag_app.pairs import build_questions, match_questions, read_questions
 
     corpus = load(name)
     settings = settings_for(corpus, 13)
-    workspace, options = workspace_of(settings), index_options(settings)
+    workspace, options = workspace_of(settings), index_options_of(settings)
     ingest(workspace, [corpus.documents], options=options)
     index, model = open_base(settings)
     nodes = index.passages().nodes

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpora import CORPORA, MINILM, RESULTS, WORK, Corpus, load, write_results
-from held_out import index_options, open_base
+from held_out import open_base
 
-from rag_app.cli.given import workspace_of
+from rag_app.cli.given import index_options_of, workspace_of
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
 from rag_app.finetune.options import NegativeOptions, TrainingOptions
@@ -150,7 +150,7 @@ def measure(corpus: Corpus, row: Row, device: str) -> dict[str, Any]:
     from rag_app.pairs import SplitOptions
 
     settings = settings_for(corpus, device)
-    workspace, options = workspace_of(settings), index_options(settings)
+    workspace, options = workspace_of(settings), index_options_of(settings)
     ingest(workspace, [corpus.documents], options=options)
     index, base = open_base(settings)
     passages = index.passages()

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
 
-from rag_app.cli.given import language_model_of, workspace_of
+from rag_app.cli.given import index_options_of, language_model_of, workspace_of
 from rag_app.config import Settings, load_settings
 from rag_app.environment import prepare_environment
 
 if TYPE_CHECKING:
     from rag_app.finetune.context import TrainingContext
     from rag_app.index import OpenIndex, Passages, VectorIndex
-    from rag_app.ingest.stage import IndexOptions
     from rag_app.models import EmbeddingModel
     from rag_app.pairs import Pair
 
@@ -47,21 +46,12 @@ def settings_for(corpus: Corpus, seed: int) -> Settings:
     return settings.model_copy(update={"chunk_size": settings.chunk_size or Chunking.chunk_size})
 
 
-def index_options(settings: Settings) -> "IndexOptions":
-    """How the settings want an index to be made."""
-    from rag_app.ingest.stage import IndexOptions
-
-    return IndexOptions(
-        settings.model, settings.chunk_size, settings.chunk_overlap, settings.sentences
-    )
-
-
 def open_base(settings: Settings) -> "tuple[VectorIndex, EmbeddingModel]":
     """The index that the settings mean, and its model with its weights."""
     from rag_app.ingest.stage import open_target
     from rag_app.models import EmbeddingModel
 
-    opened = open_target(workspace_of(settings), index_options(settings))
+    opened = open_target(workspace_of(settings), index_options_of(settings))
     if not isinstance(opened.model, EmbeddingModel):
         raise TypeError(f"{opened.model.name} has no weights")
     return opened.index, opened.model
@@ -103,7 +93,7 @@ def ready(
     """Ingest the documents and, if they are trained on, write questions, unless that is done."""
     from rag_app.ingest.stage import ingest
 
-    workspace, options = workspace_of(settings), index_options(settings)
+    workspace, options = workspace_of(settings), index_options_of(settings)
     report = ingest(workspace, [corpus.documents], options=options, progress=show)
     print(f"{corpus.name}: {report.chunks} chunks in {report.seconds:.0f} s")
     if kind == "labelled":

@@ -20,9 +20,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from corpora import CORPORA, RESULTS, korquad_all, load, write_results
-from held_out import index_options, settings_for, show
+from held_out import settings_for, show
 
-from rag_app.cli.given import workspace_of
+from rag_app.cli.given import index_options_of, workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.evaluate.statistics import difference, estimate
@@ -92,7 +92,7 @@ def measure(name: str) -> dict[str, Any]:
     settings = settings_for(corpus, SEED)
     workspace = workspace_of(settings)
     if not workspace.catalog.names():
-        ingest(workspace, [corpus.documents], options=index_options(settings), progress=show)
+        ingest(workspace, [corpus.documents], options=index_options_of(settings), progress=show)
     opened = workspace.open()
     passages = opened.index.passages()
     pairs = _pairs(name, workspace)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
-from held_out import index_options, settings_for, show
+from held_out import settings_for, show
 
-from rag_app.cli.given import workspace_of
+from rag_app.cli.given import index_options_of, workspace_of
 from rag_app.environment import prepare_environment
 
 NAME = "reranker"
@@ -64,7 +64,7 @@ def measure(corpus: Corpus, seed: int) -> dict[str, Any]:
 
     settings = settings_for(corpus, seed)
     workspace = workspace_of(settings)
-    ingest(workspace, [corpus.documents], options=index_options(settings), progress=show)
+    ingest(workspace, [corpus.documents], options=index_options_of(settings), progress=show)
     options = TrainingOptions(
         **RERANKER_DEFAULT, negatives=NegativeOptions("mined", RERANKER_NEGATIVES), seed=seed
     )

@@ -21,11 +21,11 @@ from functools import cached_property
 from typing import Any
 
 from corpora import CORPORA, RESULTS, Corpus, load, write_results
-from held_out import index_options, settings_for, show
+from held_out import settings_for, show
 from outcomes import SHOWN, KeptOutcomes, changes, interval
 from stock_retrievers import STOCK, Stock
 
-from rag_app.cli.given import language_model_of, workspace_of
+from rag_app.cli.given import index_options_of, language_model_of, workspace_of
 from rag_app.config import Settings
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
@@ -118,7 +118,7 @@ def open_bench(
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
-    workspace, options = workspace_of(settings), index_options(settings)
+    workspace, options = workspace_of(settings), index_options_of(settings)
     name = ingest(workspace, [corpus.documents], options=options, progress=show).index
     catalog = workspace.catalog
     wanted = model or corpus.model

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 from corpora import RESULTS, Corpus, load, write_results
-from held_out import index_options, settings_for, show
+from held_out import settings_for, show
 from llama_index.core.schema import NodeWithScore
 from outcomes import KeptOutcomes, changes, interval, scores
 
 from rag_app.chunks import passage_text
-from rag_app.cli.given import workspace_of
+from rag_app.cli.given import index_options_of, workspace_of
 from rag_app.environment import prepare_environment
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.learning import (
@@ -87,7 +87,7 @@ def open_bench(corpus: Corpus, tuned: Path | None) -> Bench:
     """Ingest if need be; embed the chunks with the tuned model where there is one."""
     settings = settings_for(corpus, SEED)
     workspace = workspace_of(settings)
-    options = index_options(settings)
+    options = index_options_of(settings)
     opened = workspace.open(
         ingest(workspace, [corpus.documents], options=options, progress=show).index
     )

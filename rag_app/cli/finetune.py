@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag_app.cli.flags import (
-    COMMON,
     DATA,
     AnswerColumn,
+    Device,
     Dimensions,
+    Preset,
     QuestionColumn,
     Seed,
 )
@@ -48,9 +49,7 @@ def finetune(
         str | None,
         typer.Option(help="labelled, synthetic or both. [labelled with --pairs, else synthetic]"),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="quick: one or two epochs, minutes on a CPU.")
-    ] = None,
+    preset: Preset = None,
     index: Annotated[
         str | None, typer.Option(help="Index to start from; its base model is tuned. [in service]")
     ] = None,
@@ -252,9 +251,7 @@ def finetune(
     dimensions: Dimensions = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=COMMON)
-    ] = None,
+    device: Device = None,
     seed: Seed = None,
 ) -> None:
     """Train on question/passage pairs, score before and after on held-out questions, and put the

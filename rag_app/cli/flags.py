@@ -1,5 +1,6 @@
 """Flags that several commands share, and the panels that a help page shows them in."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +55,18 @@ LlmModel = Annotated[
         help="Model name at that endpoint, or a GGUF file for --llm local.",
         rich_help_panel=LANGUAGE_MODEL,
     ),
+]
+DocumentPaths = Annotated[list[Path], typer.Argument(help="Files and folders of documents.")]
+NewModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Embedding model: a name or a folder. [all-MiniLM-L6-v2, English]"
+    ),
+]
+ChunkSize = Annotated[int | None, typer.Option(help="Chunk size in tokens of the model. [256]")]
+Preset = Annotated[str | None, typer.Option(help="quick: one or two epochs, minutes on a CPU.")]
+Device = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=COMMON)
 ]
 Dimensions = Annotated[
     int | None,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.documents import Columns
     from rag_app.index import ChromaServer, Workspace
+    from rag_app.ingest.stage import IndexOptions
     from rag_app.llm.choose import LanguageModelOptions
     from rag_app.retrieve import RetrievalOptions
 
@@ -53,6 +54,19 @@ def _header(line: str) -> tuple[str, str]:
     if not (re.fullmatch(r"[A-Za-z0-9-]+", name) and colon and value.strip().isprintable()):
         raise ConfigError("a header of --chroma-header is not of the form 'NAME: VALUE'")
     return name, value.strip()
+
+
+def index_options_of(settings: "Settings", dimensions: int | None = None) -> "IndexOptions":
+    """How the settings want an index to be made."""
+    from rag_app.ingest.stage import IndexOptions
+
+    return IndexOptions(
+        settings.model,
+        settings.chunk_size,
+        settings.chunk_overlap,
+        settings.sentences,
+        dimensions,
+    )
 
 
 def language_model_of(settings: "Settings") -> "LanguageModelOptions":

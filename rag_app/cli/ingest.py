@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.flags import DATA, AnswerColumn, Dimensions, QuestionColumn
-from rag_app.cli.given import columns_of, workspace_of
+from rag_app.cli.flags import (
+    DATA,
+    AnswerColumn,
+    ChunkSize,
+    Dimensions,
+    DocumentPaths,
+    NewModel,
+    QuestionColumn,
+)
+from rag_app.cli.given import columns_of, index_options_of, workspace_of
 from rag_app.cli.run import USER_ERROR, Run, command
 from rag_app.errors import RagAppError
 
@@ -32,14 +40,9 @@ EXAMPLES = (
 @command
 def ingest(
     run: Run,
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders of documents.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="Embedding model: a name or a folder. [all-MiniLM-L6-v2, English]"),
-    ] = None,
-    chunk_size: Annotated[
-        int | None, typer.Option(help="Chunk size in tokens of the model. [256]")
-    ] = None,
+    paths: DocumentPaths,
+    model: NewModel = None,
+    chunk_size: ChunkSize = None,
     chunk_overlap: Annotated[
         int | None, typer.Option(help="Tokens that neighbouring chunks share. [32]")
     ] = None,
@@ -102,17 +105,10 @@ def ingest(
         question_column=question_column,
         answer_column=answer_column,
     )
-    from rag_app.ingest.stage import IndexOptions
     from rag_app.ingest.stage import ingest as ingest_stage
 
     tell = WarnedOnce(run)
-    options = IndexOptions(
-        settings.model,
-        settings.chunk_size,
-        settings.chunk_overlap,
-        settings.sentences,
-        dimensions,
-    )
+    options = index_options_of(settings, dimensions)
 
     def once() -> "IngestReport":
         report = ingest_stage(

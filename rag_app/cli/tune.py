@@ -9,16 +9,26 @@ import typer
 
 from rag_app.cli.finetune import refuse_unknown
 from rag_app.cli.flags import (
-    COMMON,
     DATA,
     AnswerColumn,
+    ChunkSize,
+    Device,
+    DocumentPaths,
     Llm,
     LlmBaseUrl,
     LlmModel,
+    NewModel,
+    Preset,
     QuestionColumn,
     Seed,
 )
-from rag_app.cli.given import columns_of, language_model_of, retrieval_of, workspace_of
+from rag_app.cli.given import (
+    columns_of,
+    index_options_of,
+    language_model_of,
+    retrieval_of,
+    workspace_of,
+)
 from rag_app.cli.ingest import WarnedOnce, ingest_json, show_ingest
 from rag_app.cli.questions import cost_in_words, questions_json, show_questions
 from rag_app.cli.report import report_on
@@ -41,7 +51,7 @@ EXAMPLES = (
 @command
 def tune(
     run: Run,
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders of documents.")],
+    paths: DocumentPaths,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -49,16 +59,9 @@ def tune(
             "[generated questions]"
         ),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="quick: one or two epochs, minutes on a CPU.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Embedding model: a name or a folder. [all-MiniLM-L6-v2, English]"),
-    ] = None,
-    chunk_size: Annotated[
-        int | None, typer.Option(help="Chunk size in tokens of the model. [256]")
-    ] = None,
+    preset: Preset = None,
+    model: NewModel = None,
+    chunk_size: ChunkSize = None,
     no_promote: Annotated[
         bool,
         typer.Option(
@@ -78,9 +81,7 @@ def tune(
     llm_model: LlmModel = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=COMMON)
-    ] = None,
+    device: Device = None,
     seed: Seed = None,
 ) -> None:
     """Ingest documents, write questions unless you have pairs, fine-tune, compare retrievers, and
@@ -133,7 +134,6 @@ def _request(
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.presets import DEFAULT
     from rag_app.finetune.request import FinetuneRequest
-    from rag_app.ingest.stage import IndexOptions
     from rag_app.pairs import SplitOptions
     from rag_app.sweep.stage import SweepRequest
     from rag_app.tune.request import TuneRequest
@@ -146,9 +146,7 @@ def _request(
     }
     return TuneRequest(
         paths=paths,
-        index=IndexOptions(
-            settings.model, settings.chunk_size, settings.chunk_overlap, settings.sentences
-        ),
+        index=index_options_of(settings),
         per_chunk=per_chunk,
         finetune=FinetuneRequest(
             pairs=pairs,
