@@ -26,6 +26,7 @@ from rag_app.models.onnx import (
     write_onnx,
 )
 from rag_app.progress import Progress, silent
+from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
@@ -98,7 +99,18 @@ def export_onnx(
         progress("export", 0, 0)
         write_onnx(model, partial, int8=int8)
         graph = OnnxModel(partial)
-        cosines = _cosines(model, graph, passages, questions)
+        # All of them where they are searched, else enough for the cosines.
+        nodes = passages.nodes if questions else passages.nodes[:MOST_COMPARED]
+        texts = [passage_text(node) for node in nodes]
+        before = Passages(nodes, cache.embed_passages(model, texts, progress=progress))
+        after = Passages(nodes, graph.embed_passages(texts, progress=progress))
+        asked = [question.text for question in questions[:MOST_COMPARED]]
+        cosines = np.concatenate(
+            [
+                _cosines(before.vectors[:MOST_COMPARED], after.vectors[:MOST_COMPARED]),
+                _cosines(model.embed_queries(asked), graph.embed_queries(asked)),
+            ]
+        )
         compared = None
         if not int8 and cosines.min() < LEAST_COSINE:
             raise ModelError(
@@ -106,7 +118,11 @@ def export_onnx(
                 f"{cosines.min():.4f}); nothing was written"
             )
         if questions:
-            compared = _compared(model, graph, passages, questions, cache, seed, progress)
+            compared = compare_outcomes(
+                exact_outcomes(before, model, questions, cache=cache),
+                exact_outcomes(after, graph, questions),
+                seed=seed,
+            )
             if certainly_fell(compared.differences):
                 change = compared.differences[PRIMARY_METRIC]
                 raise ModelError(
@@ -163,31 +179,6 @@ def card(model: EmbeddingModel, folder: Path, *, int8: bool) -> str:
     )
 
 
-def _cosines(
-    model: EmbeddingModel, graph: OnnxModel, passages: Passages, questions: "Sequence[Question]"
-) -> Any:
-    texts = [passage_text(node) for node in passages.nodes[:MOST_COMPARED]]
-    asked = [question.text for question in questions[:MOST_COMPARED]]
-    pairs = [(model.embed_passages(texts), graph.embed_passages(texts))]
-    if asked:
-        pairs.append((model.embed_queries(asked), graph.embed_queries(asked)))
-    return np.concatenate([(ours * theirs).sum(axis=1) for ours, theirs in pairs])
-
-
-def _compared(
-    model: EmbeddingModel,
-    graph: OnnxModel,
-    passages: Passages,
-    questions: "Sequence[Question]",
-    cache: "VectorCache",
-    seed: int,
-    progress: Progress,
-) -> Comparison:
-    texts = [passage_text(node) for node in passages.nodes]
-    before = Passages(passages.nodes, cache.embed_passages(model, texts, progress=progress))
-    after = Passages(passages.nodes, graph.embed_passages(texts, progress=progress))
-    return compare_outcomes(
-        exact_outcomes(before, model, questions, cache=cache),
-        exact_outcomes(after, graph, questions),
-        seed=seed,
-    )
+def _cosines(ours: Vectors, theirs: Vectors) -> Vectors:
+    """Of each text, whose vectors stand in the same row of both."""
+    return np.asarray((ours * theirs).sum(axis=1))

@@ -10,8 +10,8 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -172,24 +172,23 @@ def _write_graph(model: EmbeddingModel, path: Path) -> None:
     encoded = model.transformer.preprocess(list(_TEXTS))
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=model.max_tokens)
     shapes = ({0: batch, 1: length},) * len(INPUTS)
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program: Any = torch.onnx.export(
-                Graph().eval().cpu(),
-                tuple(encoded[name].cpu() for name in INPUTS),
-                dynamo=True,
-                dynamic_shapes=shapes,
-                input_names=list(INPUTS),
-                output_names=[PASSAGE, QUERY] if adapter else [PASSAGE],
-                opset_version=OPSET,
-                verbose=False,
-            )
-    finally:
-        logger.setLevel(before)
+    with (
+        _errors_only("torch.onnx"),
+        warnings.catch_warnings(),
+        redirect_stdout(StringIO()),
+        torch.no_grad(),
+    ):
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(
+            Graph().eval().cpu(),
+            tuple(encoded[name].cpu() for name in INPUTS),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=list(INPUTS),
+            output_names=[PASSAGE, QUERY] if adapter else [PASSAGE],
+            opset_version=OPSET,
+            verbose=False,
+        )
     program.save(str(path))
 
 
@@ -209,11 +208,8 @@ def _quantize(path: Path) -> None:
         for node in graph.graph.node
         if any(name.startswith(f"{_ADAPTER}.") for name in node.input)
     ]
-    root = logging.getLogger()
-    before = root.level
-    # It advises a step for images.
-    root.setLevel(logging.ERROR)
-    try:
+    # It advises everybody's logging of a step for images.
+    with _errors_only(None):
         # With one scale for a whole matrix the vectors of MiniLM keep a cosine of .96, else .99.
         quantize_dynamic(
             graph,
@@ -222,8 +218,18 @@ def _quantize(path: Path) -> None:
             per_channel=True,
             nodes_to_exclude=adapter,
         )
+
+
+@contextmanager
+def _errors_only(name: str | None) -> Iterator[None]:
+    """A logger, or with None the root, lets through nothing but errors."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
     finally:
-        root.setLevel(before)
+        logger.setLevel(before)
 
 
 def _padding(model: EmbeddingModel) -> dict[str, Any]:
