@@ -239,13 +239,13 @@ def _train_phase(
     *,
     refit: bool = False,
 ) -> tuple[EmbeddingModel, TrainingReport]:
+    training = _training(context, phase, model, material, options)
+    if refit:
+        training = replace(training, kind=f"refit-{training.kind}")
     adapter = phase.method == ADAPTER
-    rows = _rows(context, phase, model, material, options)
-    chosen = _of_phase(phase, options)
     name = "train query adapter" if adapter else f"train weights, {phase.loss}"
     watched = replace(context, progress=renamed(context.progress, "train", name))
-    kind = ADAPTER if adapter else phase.loss
-    return _train_one(watched, model, rows, material, chosen, f"refit-{kind}" if refit else kind)
+    return _train_one(watched, training)
 
 
 def is_trained(
@@ -253,11 +253,43 @@ def is_trained(
 ) -> bool:
     """Whether the first of these trainings was done before, so that its result is taken."""
     first = plan_phases(options)[0]
-    scaled = _scaled(options, base)
-    rows = _rows(context, first, base, material, scaled)
-    kind = ADAPTER if first.method == ADAPTER else first.loss
-    target = _target(context, base, rows, material, _of_phase(first, scaled), kind)
-    return (target / REPORT_FILE).is_file()
+    training = _training(context, first, base, material, _scaled(options, base))
+    return (training.target(context) / REPORT_FILE).is_file()
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One training: what it starts from, reads and is told.
+
+    Fields:
+        kind: stands in the name of the folder that it writes.
+    """
+
+    base: EmbeddingModel
+    rows: Sequence[TrainingRow]
+    material: Material
+    options: TrainingOptions
+    kind: str
+
+    def target(self, context: TrainingContext) -> Path:
+        """The folder that it writes."""
+        material = self.material
+        read = material.corpus if self.options.method == ADAPTER else []
+        texts = [*_texts(material), *read]
+        key = training_key(self.base.fingerprint, self.rows, texts, self.options)
+        return context.models / folder_name(self.base.name, self.kind, key)
+
+
+def _training(
+    context: TrainingContext,
+    phase: Phase,
+    model: EmbeddingModel,
+    material: Material,
+    options: TrainingOptions,
+) -> _Training:
+    rows = _rows(context, phase, model, material, options)
+    kind = ADAPTER if phase.method == ADAPTER else phase.loss
+    return _Training(model, rows, material, _of_phase(phase, options), kind)
 
 
 def _of_phase(phase: Phase, options: TrainingOptions) -> TrainingOptions:
@@ -333,18 +365,14 @@ def mined_rows(
 
 
 def _train_one(
-    context: TrainingContext,
-    base: EmbeddingModel,
-    rows: Sequence[TrainingRow],
-    material: Material,
-    options: TrainingOptions,
-    kind: str,
+    context: TrainingContext, training: _Training
 ) -> tuple[EmbeddingModel, TrainingReport]:
-    work = f"{len(rows)} pairs, {options.epochs} epochs, without the scores on dev between them"
+    epochs = training.options.epochs
+    work = f"{len(training.rows)} pairs, {epochs} epochs, without the scores on dev between them"
     context = replace(
         context, progress=foretold(context.progress, "train", work, after=TIMED_STEPS)
     )
-    target = _target(context, base, rows, material, options, kind)
+    target = training.target(context)
     if (target / REPORT_FILE).is_file():
         report = read_report(target)
         if context.curves is not UNLOGGED:
@@ -352,53 +380,24 @@ def _train_one(
     else:
         # Another command may begin with the same phase.
         with training_lock(context.models, f".{target.name}"):
-            report = _train_into(
-                context,
-                target,
-                base,
-                rows,
-                material=material,
-                options=options,
-                log=partial(context.curves.log, kind),
-            )
+            report = _train_into(context, target, training)
     # Also of what was trained before: it may have been killed before this line.
-    before = training_documents(base)
-    write_training_documents(target, {*material.training_documents, *before})
+    before = training_documents(training.base)
+    write_training_documents(target, {*training.material.training_documents, *before})
     return EmbeddingModel(target.name, target, device=context.device), report
-
-
-def _target(
-    context: TrainingContext,
-    base: EmbeddingModel,
-    rows: Sequence[TrainingRow],
-    material: Material,
-    options: TrainingOptions,
-    kind: str,
-) -> Path:
-    """The folder that a training writes."""
-    read = material.corpus if options.method == ADAPTER else []
-    key = training_key(base.fingerprint, rows, [*_texts(material), *read], options)
-    return context.models / folder_name(base.name, kind, key)
 
 
 def _texts(material: Material) -> list[str]:
     return [*material.dev.questions, *material.dev.passages] if material.dev else []
 
 
-def _train_into(
-    context: TrainingContext,
-    target: Path,
-    base: EmbeddingModel,
-    rows: Sequence[TrainingRow],
-    *,
-    material: Material,
-    options: TrainingOptions,
-    log: StepLog,
-) -> TrainingReport:
+def _train_into(context: TrainingContext, target: Path, training: _Training) -> TrainingReport:
+    material, options = training.material, training.options
+    log = partial(context.curves.log, training.kind)
     if options.method == ADAPTER:
         report = train_adapter(
-            base,
-            rows,
+            training.base,
+            training.rows,
             corpus=material.corpus,
             dev=material.dev,
             target=target,
@@ -409,8 +408,8 @@ def _train_into(
         _log_epochs(report, options, log)
         return report
     engine = EmbeddingFinetuneEngine(
-        base,
-        rows,
+        training.base,
+        training.rows,
         dev=material.dev,
         target=target,
         options=options,
