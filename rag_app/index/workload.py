@@ -41,11 +41,10 @@ def foresee(
 
     What is embedded for it is not kept, so that no vector depends on how fast the machine is.
     """
-    some = spread(documents, CUT)
+    some, share = sample(documents)
     started = time.perf_counter()
     texts = [passage_text(node) for node in chunker.get_nodes_from_documents(some)]
     seconds = time.perf_counter() - started
-    share = _characters(documents) / max(1, _characters(some))
     chunks = round(len(texts) * share)
     if chunks < FEWEST_CHUNKS:
         return None
@@ -58,6 +57,12 @@ def embedding_seconds(texts: Sequence[str], model: PassageModel, cache: "VectorC
     missing = cache.missing_passages(model, texts)
     pace = measured_pace(model.embed_passages, spread(missing, ITEMS), len)
     return sum(map(len, missing)) / pace if pace else 0.0
+
+
+def sample(documents: "Sequence[Document]") -> "tuple[list[Document], float]":
+    """A few documents, and how many times their characters all of them have."""
+    some = spread(documents, CUT)
+    return some, _characters(documents) / max(1, _characters(some))
 
 
 def _characters(documents: "Sequence[Document]") -> int:

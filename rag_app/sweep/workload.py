@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import SentenceChunker
-from rag_app.duration import spread
 from rag_app.index import embedding_seconds, foresee
-from rag_app.index.workload import CUT, FEWEST_CHUNKS
+from rag_app.index.workload import FEWEST_CHUNKS, sample
 from rag_app.retrieve.sentences.vectors import sentence_texts
 
 if TYPE_CHECKING:
@@ -68,13 +67,10 @@ def _of_sentences(
     builder: "IndexBuilder", model: "IndexModel", chunking: "Chunking", cache: "VectorCache"
 ) -> tuple[int, float]:
     """About how many sentences are not in the cache, and the seconds that they take."""
-    documents = builder.documents
-    some = spread(documents, CUT)
+    some, share = sample(builder.documents)
     nodes = SentenceChunker.for_model(model, chunking).get_nodes_from_documents(some)
     texts = [text for node in nodes for text in sentence_texts(node, chunking.sentences)]
     missing = cache.missing_passages(model, texts)
-    lengths = [sum(len(one.text) for one in part) for part in (documents, some)]
-    share = lengths[0] / max(1, lengths[1])
     count = round(len(missing) * share)
     if count < FEWEST_CHUNKS:
         return 0, 0.0
