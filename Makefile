@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # The demo keeps its indexes, models and results apart from yours.
 DEMO = storage/demo
 RUN = $(BIN)/rag-app
-# A held-out question that tuning on the labelled pairs moved from the second place to the first.
+# A question that shares few words with its answer.
 QUESTION ?= Something in my Air 2 goes click a few times a day, is that broken?
 
 .PHONY: help demo test check docs format constraints newest clean
