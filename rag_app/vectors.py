@@ -1,7 +1,7 @@
 """Vectors of texts, what makes them, and the nearest of them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,35 @@ class Embedder(Protocol):
         ...
 
 
+class TokenEmbeddings(NamedTuple):
+    """The last hidden states of a text's tokens; of those that hold a letter or a digit.
+
+    Fields:
+        ids: (n_tokens,) int32, places in the model's vocabulary.
+        vectors: (n_tokens, width) float32, unit length.
+    """
+
+    ids: npt.NDArray[np.int32]
+    vectors: Vectors
+
+
+class TokenEmbedder(Embedder, Protocol):
+    """A model that also gives the embeddings of single tokens, prompt and special ones left out."""
+
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether it does; a static model, say, does not."""
+        ...
+
+    def embed_query_tokens(self, texts: Sequence[str]) -> list[TokenEmbeddings]:
+        """The tokens of each question."""
+        ...
+
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenEmbeddings]:
+        """The tokens of each passage."""
+        ...
+
+
 def as_lists(vectors: Vectors) -> list[list[float]]:
     """Vectors as other libraries take them: a list of numbers each."""
     return [list(map(float, vector)) for vector in vectors]
@@ -70,6 +99,11 @@ def are_unit(vectors: Vectors) -> bool:
 def passage_fingerprint(model: Embedder) -> str:
     """The fingerprint of what passages pass through: a map on questions does not change it."""
     return str(getattr(model, "passage_fingerprint", model.fingerprint))
+
+
+def token_embedder(model: Embedder) -> "TokenEmbedder | None":
+    """The model, if it also gives the embeddings of single tokens."""
+    return cast("TokenEmbedder", model) if getattr(model, "gives_tokens", False) else None
 
 
 # Questions compared at once: 256 x 100,000 chunks are 100 MB of scores.

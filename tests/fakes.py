@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from rag_app.errors import LanguageModelError
 from rag_app.models import Prompts
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Vectors
+from rag_app.vectors import TokenEmbeddings, Vectors
 
 DIMENSION = 64
 
@@ -53,6 +53,29 @@ class WordModel:
             digest = hashlib.sha256(f"{self.seed}{word.strip('.,?!')}".encode()).digest()
             vector[digest[0] % DIMENSION] += 1.0
         return vector / np.linalg.norm(vector)
+
+
+class TokenWordModel(WordModel):
+    """Also gives its tokens: words, each in a place of its own."""
+
+    gives_tokens = True
+
+    def __init__(self, name: str = "words", *, seed: int = 0) -> None:
+        super().__init__(name, seed=seed)
+        self.token_texts: list[str] = []
+
+    def embed_query_tokens(self, texts: Sequence[str]) -> list[TokenEmbeddings]:
+        return [self._tokens(text) for text in texts]
+
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenEmbeddings]:
+        self.token_texts += texts
+        return [self._tokens(text) for text in texts]
+
+    def _tokens(self, text: str) -> TokenEmbeddings:
+        words = [word.strip(".,?!") for word in text.casefold().split()]
+        digests = [hashlib.sha256(f"{self.seed}{word}".encode()).digest() for word in words if word]
+        ids = np.array([digest[0] % DIMENSION for digest in digests], np.int32)
+        return TokenEmbeddings(ids, np.eye(DIMENSION, dtype=np.float32)[ids])
 
 
 class ScriptedChat:

@@ -13,14 +13,10 @@ from test_other_processes import INFO, write
 
 from rag_app.index import Catalog, VectorCache, VectorIndex
 from rag_app.retrieve import Searched, Trace
-from rag_app.retrieve.learned import LearnedFusion
-from rag_app.retrieve.sentences.folder import (
-    FOLDER,
-    keep_sentence_vectors,
-    open_sentence_vectors,
-)
+from rag_app.retrieve.chunk_rows import quantise
+from rag_app.retrieve.sentences.folder import FOLDER, open_sentence_vectors
 from rag_app.retrieve.sentences.scorer import SentenceScorer
-from rag_app.retrieve.sentences.vectors import SentenceVectors, quantise, sentence_texts
+from rag_app.retrieve.sentences.vectors import SentenceVectors, sentence_texts
 from rag_app.vectors import Vectors
 
 # Sentence -> where it lies.
@@ -164,17 +160,3 @@ def test_the_index_s_vectors_follow_what_is_written(index: VectorIndex) -> None:
     write(index, {"d2": "yellow moon"})
     index.refresh()
     assert len(searched.sentences.chunk_ids) == 3
-
-
-@pytest.mark.parametrize(
-    ("weights", "made"),
-    [({"vector": 0.7, "keyword": 0.3}, False), ({"vector": 0.5, "sentence": 0.5}, True)],
-)
-def test_an_ingest_makes_them_where_the_search_uses_them(
-    index: VectorIndex, weights: dict[str, float], made: bool
-) -> None:
-    keep_sentence_vectors(index, WordModel(), None)
-    assert not (index.folder / FOLDER).exists()
-    index.keep_fusion(LearnedFusion(weights, "", 50).to_json())
-    keep_sentence_vectors(index, WordModel(), None)
-    assert (index.folder / FOLDER).exists() is made

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from corpora import write_results
 
+from rag_app.retrieve.chunk_rows import quantise
 from rag_app.retrieve.sentences.folder import load_sentence_vectors, save_sentence_vectors
-from rag_app.retrieve.sentences.vectors import SentenceVectors, quantise
+from rag_app.retrieve.sentences.vectors import SentenceVectors
 
 SEED = 13
 DIMENSION = 384

@@ -11,7 +11,7 @@ from rag_app.evaluate.comparison import exact_outcomes, search_loss
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.card import write_card
-from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.context import TrainingContext, TunableIndex
 from rag_app.finetune.curves import (
     Within,
     check_tracker,
@@ -32,10 +32,11 @@ from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
 from rag_app.finetune.whole_way import check_retrieval
-from rag_app.index import Passages, VectorIndex, Workspace
+from rag_app.index import Passages, Workspace
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import remember_pairs
 from rag_app.progress import Progress, announce, silent
+from rag_app.retrieve.views import put_to_use
 
 # Of a run, as its headings count them.
 STEPS = 4
@@ -135,22 +136,27 @@ def _tune(
     _keep(result, request, [AskedIndex.of(one, nodes) for one in (prepared.base, lineage.tuned)])
     if result.promoted:
         promote(context, lineage)
-        _hand_over(lineage.tuned.index, request, trials)
+        _hand_over(context, lineage.tuned, request, trials)
     return result
 
 
-def _hand_over(index: VectorIndex, request: FinetuneRequest, trials: Sequence[Trial]) -> None:
+def _hand_over(
+    context: TrainingContext,
+    tuned: TunableIndex,
+    request: FinetuneRequest,
+    trials: Sequence[Trial],
+) -> None:
     """Keep with the index in service what was learned for its search, and the labelled questions.
 
     All of them: in evaluation a question is not among the known ones while it is asked.
     """
     learned = trials[0].way.retrieval.learned
     if learned is not None:
-        index.keep_fusion(learned.to_json())
+        put_to_use(tuned.index, learned, tuned.model, context.cache, progress=context.progress)
     if request.pairs is not None:
         splits = [trial.material.split for trial in trials]
         pairs = {pair.id: pair for one in splits for pair in (*one.train, *one.held_out)}
-        remember_pairs(index, pairs.values())
+        remember_pairs(tuned.index, pairs.values())
 
 
 def _check(request: FinetuneRequest) -> None:

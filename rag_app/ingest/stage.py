@@ -279,7 +279,7 @@ def _ingest(
 ) -> IngestReport:
     """As `ingest`, of what was read."""
     from rag_app.index import sync_documents
-    from rag_app.retrieve.sentences.folder import keep_sentence_vectors
+    from rag_app.retrieve.views import prepare_views
 
     started = time.monotonic()
     catalog = workspace.catalog
@@ -326,7 +326,7 @@ def _ingest(
     if not reading.has_documents and not sync.removed:
         raise DocumentError(_nothing_read(reading))
     warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
-    keep_sentence_vectors(index, model, workspace.cache, progress=progress)
+    prepare_views(index, model, workspace.cache, progress=progress)
     material.save(roots)
     if use:
         catalog.put_into_service(index.name)

@@ -17,9 +17,10 @@ from rag_app.models.folders import MODULES
 from rag_app.models.light import LightModel, read_light
 from rag_app.models.query_map import QUERY_MAP
 from rag_app.models.scripts import knows_script
+from rag_app.models.tokens import content_tokens
 from rag_app.models.weights import find_model
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Embedder, Vectors, are_unit
+from rag_app.vectors import Embedder, TokenEmbeddings, Vectors, are_unit
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -178,6 +179,39 @@ class EmbeddingModel:
         device = choose_device(self.device)
         with torch.autocast(device, torch.bfloat16, enabled=has_bf16(device)):
             return self._embed(texts, *task, progress)
+
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether a text's tokens have embeddings of their own; those of a static model do not."""
+        return self._light is not None or hasattr(self.transformer[0], "auto_model")
+
+    def embed_query_tokens(self, texts: Sequence[str]) -> list[TokenEmbeddings]:
+        """The content tokens of each question."""
+        prompt = self.prompts.query
+        if light := self._light_for(texts):
+            states = [light.token_states(prompt + text) for text in texts]
+            return content_tokens(self.tokenizer, prompt, texts, states)
+        return self._embed_tokens(texts, "query", prompt)
+
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenEmbeddings]:
+        """The content tokens of each passage; in bfloat16, as `embed_passages`."""
+        import torch
+
+        device = choose_device(self.device)
+        with torch.autocast(device, torch.bfloat16, enabled=has_bf16(device)):
+            return self._embed_tokens(texts, "document", self.prompts.passage)
+
+    def _embed_tokens(self, texts: Sequence[str], task: str, prompt: str) -> list[TokenEmbeddings]:
+        states = self.transformer.encode(
+            list(texts),
+            prompt=prompt or None,
+            task=task,
+            output_value="token_embeddings",
+            batch_size=BATCH_SIZE,
+            show_progress_bar=False,
+        )
+        rows = [one.float().cpu().numpy() for one in states]
+        return content_tokens(self.tokenizer, prompt, texts, rows)
 
     def encode_plain(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
         """What plain `encode` gives: no prompt, no map on questions; (n_texts, dimension)."""

@@ -8,18 +8,17 @@ known here is left to sentence-transformers itself. The vectors are the same to 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from rag_app.models.bert import BertEncoder, BertShape, Floats, UnknownModelError
 from rag_app.models.folders import MODULES, SETTINGS
+from rag_app.models.threads import one_thread
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -132,13 +131,21 @@ class LightModel:
         """
         found = np.empty((len(texts), self.dimension), np.float32)
         modules = self._modules(task)
-        with _one_thread():
+        with one_thread():
             for row, text in enumerate(texts):
                 found[row] = self._vector(prompt + text, modules)
         return found
 
+    def token_states(self, text: str) -> Floats:
+        """Last hidden states of a text's tokens, special ones included: (n_tokens, width)."""
+        with one_thread():
+            return self._states(text)
+
+    def _states(self, text: str) -> Floats:
+        return self._encoder(self._truncating.encode(text).ids)
+
     def _vector(self, text: str, modules: Sequence[Module]) -> Floats:
-        states = self._encoder(self._truncating.encode(text).ids)
+        states = self._states(text)
         vector = states[0] if self._pooling == "cls" else states.mean(axis=0)
         for module in modules:
             vector = module(vector)
@@ -157,22 +164,6 @@ class LightModel:
     @cached_property
     def _loaded(self) -> dict[str, list[Module]]:
         return {}
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """The libraries of linear algebra that are loaded."""
-    return ThreadpoolController()
-
-
-def _one_thread() -> AbstractContextManager[object]:
-    """One thread: two wait for each other where the machine is busy.
-
-    Seen once, before this limit, on two cores at a load of some ten: 148 ms a question with one
-    thread, 817 with two. On an idle machine they take the same.
-    """
-    limited: AbstractContextManager[object] = _threads().limit(limits=1, user_api="blas")
-    return limited
 
 
 def read_light(folder: Path) -> LightModel | None:

@@ -20,6 +20,7 @@ from rag_app.retrieve.learned import (
     FINDERS,
     KEYWORD,
     SENTENCE,
+    TOKEN,
     VECTOR,
     VIEWS,
     LearnedFusion,
@@ -35,7 +36,10 @@ from rag_app.retrieve.rewriting import RewritingRetriever
 from rag_app.retrieve.sentences.folder import open_sentence_vectors
 from rag_app.retrieve.sentences.scorer import SentenceScorer
 from rag_app.retrieve.sentences.vectors import SentenceVectors
+from rag_app.retrieve.tokens.folder import open_token_embeddings, token_embeddings_of
+from rag_app.retrieve.tokens.scorer import TokenScorer
 from rag_app.retrieve.vector import VectorRetriever
+from rag_app.vectors import token_embedder
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -44,7 +48,9 @@ if TYPE_CHECKING:
     from rag_app.llm.chat import ChatModel
     from rag_app.models.cross_encoder import CrossEncoder
     from rag_app.retrieve.filters.where import Where
+    from rag_app.retrieve.hybrid import Scorer
     from rag_app.retrieve.options import RetrievalOptions
+    from rag_app.retrieve.tokens.vectors import PassageTokens
     from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
     from rag_app.vectors import Embedder
 
@@ -150,6 +156,16 @@ class Searched:
             return self.index.ids_where(where.filters)
         return [node.node_id for node in self._nodes if where.matches_node(node)]
 
+    @property
+    def tokens(self) -> "PassageTokens | None":
+        """The token embeddings of all chunks; None where the model gives none."""
+        model = token_embedder(self.model)
+        if model is None:
+            return None
+        if self.passages is None:
+            return self._now("tokens", lambda: open_token_embeddings(self.index, model))
+        return self._tokens
+
     def _now(self, name: str, make: "Callable[[], T]") -> "T":
         """What is made of the index once for each of its generations."""
         generation = self.index.generation
@@ -169,6 +185,11 @@ class Searched:
             embed or self.model.embed_passages,
             splitter=self.index.info.sentences,
         )
+
+    @cached_property
+    def _tokens(self) -> "PassageTokens | None":
+        model = token_embedder(self.model)
+        return None if model is None else token_embeddings_of(self._nodes, model)
 
     @cached_property
     def _known(self) -> "dict[str, set[type]]":
@@ -220,8 +241,10 @@ def rank_views(
         options: `fetch_k` candidates are asked for, of those that fit its filter.
     """
     where = _where(searched, options, tools)
-    every = _hybrid(searched, dict.fromkeys(VIEWS, 1.0), where, options.fetch_k)
-    return dict(zip(VIEWS, every.views(traces), strict=True))
+    gives_tokens = token_embedder(searched.model) is not None
+    views = [view for view in VIEWS if view != TOKEN or gives_tokens]
+    every = _hybrid(searched, dict.fromkeys(views, 1.0), where, options.fetch_k)
+    return dict(zip(views, every.views(traces), strict=True))
 
 
 def _pipeline(
@@ -313,10 +336,23 @@ def _hybrid(
         _dense(searched, where, depth, ids_only=ids_only),
         _keyword(searched, where, depth, ids_only=ids_only),
     ]
-    scorers = [SentenceScorer(searched.sentences, searched.model)] if SENTENCE in weights else []
+    scorers = [_scorer(searched, view) for view in weights if view not in FINDERS]
     return HybridRetriever(
         finders, scorers=scorers, weights=list(weights.values()), depth=depth, fusion=fusion
     )
+
+
+def _scorer(searched: Searched, view: str) -> "Scorer":
+    if view == SENTENCE:
+        return SentenceScorer(searched.sentences, searched.model)
+    tokens, model = searched.tokens, token_embedder(searched.model)
+    if tokens is None or model is None:
+        raise ConfigError(
+            f"the weights that are kept for index {searched.index.name!r} weigh tokens, and "
+            f"{searched.model.name} gives none; `rag-app sweep --retriever hybrid:learned` learns "
+            "them anew"
+        )
+    return TokenScorer(tokens, model)
 
 
 def _weights(searched: Searched, options: "RetrievalOptions") -> dict[str, float]:

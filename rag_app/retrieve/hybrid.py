@@ -1,7 +1,9 @@
 """Several views of a passage, fused: searches by meaning and by words, scores of their finds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+
+from llama_index.core.schema import NodeWithScore
 
 from rag_app.retrieve.fusion import FUSIONS
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
@@ -57,6 +59,18 @@ class HybridRetriever(TracedRetriever):
         found = [finder.rank(traces) for finder in self.finders]
         candidates = [_union(rankings) for rankings in zip(*found, strict=True)]
         return [*found, *(scorer.score(candidates, traces) for scorer in self.scorers)]
+
+
+def rescored(hits: Ranking, score: Callable[[Sequence[str]], Mapping[str, float]]) -> Ranking:
+    """These passages by another score, best first; those without one are left out.
+
+    Arguments:
+        score: chunk ids -> the scores of those that have one.
+    """
+    nodes = {hit.node.node_id: hit.node for hit in hits}
+    scores = score(list(nodes))
+    order = sorted(scores, key=lambda chunk_id: -scores[chunk_id])
+    return [NodeWithScore(node=nodes[i], score=scores[i]) for i in order]
 
 
 def _union(rankings: Sequence[Ranking]) -> Ranking:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
 
-VECTOR, KEYWORD, SENTENCE = "vector", "keyword", "sentence"
+VECTOR, KEYWORD, SENTENCE, TOKEN = "vector", "keyword", "sentence", "token"
 # Views that find passages; the others score what these found.
 FINDERS = (VECTOR, KEYWORD)
-VIEWS = (*FINDERS, SENTENCE)
+VIEWS = (*FINDERS, SENTENCE, TOKEN)
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class LearnedFusion:
     """Weights for `fuse_scores`, one for each view that takes part.
 
     Fields:
-        weights: by view: "vector", "keyword", "sentence".
+        weights: by view: "vector", "keyword", "sentence", "token".
         learned_on: what the questions were, in words.
         questions: how many there were.
         certain: it was certainly better than a hybrid of a fixed weight; else it is that hybrid.

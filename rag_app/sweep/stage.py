@@ -24,6 +24,7 @@ from rag_app.pairs import Unmatched
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
 from rag_app.retrieve.learned import kept_fusion
+from rag_app.retrieve.views import put_to_use
 from rag_app.sweep.bases import Bases, compare_bases
 from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric
@@ -288,9 +289,10 @@ def sweep(
     _keep(result)
     if promoted:
         best = choice.best.setting
-        index = builder.build(best.model, best.chunking).index
-        if best.retrieval.learned is not None:
-            index.keep_fusion(best.retrieval.learned.to_json())
+        opened = builder.build(best.model, best.chunking)
+        index, learned = opened.index, best.retrieval.learned
+        if learned is not None:
+            put_to_use(index, learned, opened.model, workspace.cache, progress=progress)
         catalog.put_into_service(index.name)
     return result
 

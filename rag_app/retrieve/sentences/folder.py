@@ -12,7 +12,6 @@ import numpy as np
 from rag_app.disk import write_whole
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.beside_index import kept_or_made, replaced_folder, watched
-from rag_app.retrieve.learned import SENTENCE, kept_fusion
 from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.vectors import passage_fingerprint
 
@@ -59,19 +58,6 @@ def open_sentence_vectors(
         make=make,
         save=save,
     )
-
-
-def keep_sentence_vectors(
-    index: "VectorIndex",
-    model: "Embedder",
-    cache: "VectorCache | None",
-    *,
-    progress: Progress = silent,
-) -> None:
-    """Make those of a changed index now if its search uses them, so that no question waits."""
-    learned = kept_fusion(index)
-    if learned is not None and SENTENCE in learned.weights:
-        open_sentence_vectors(index, model, cache, progress=progress)
 
 
 def save_sentence_vectors(vectors: SentenceVectors, folder: Path, stamp: str) -> None:

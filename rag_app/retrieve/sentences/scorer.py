@@ -1,11 +1,11 @@
 """What others found, scored by the best sentence."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from llama_index.core.schema import NodeWithScore
-
 from rag_app.retrieve.exact import embed_questions
+from rag_app.retrieve.hybrid import rescored
 from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.retrieve.trace import Ranking, Trace, timed
 
@@ -29,8 +29,5 @@ class SentenceScorer:
         with timed(traces, "sentence") as rankings:
             questions = embed_questions(traces, self.model, None)
             for hits, question in zip(candidates, questions, strict=True):
-                nodes = {hit.node.node_id: hit.node for hit in hits}
-                best = self.vectors.best(question, list(nodes))
-                order = sorted(best, key=lambda chunk_id: -best[chunk_id])
-                rankings.append([NodeWithScore(node=nodes[i], score=best[i]) for i in order])
+                rankings.append(rescored(hits, partial(self.vectors.best, question)))
         return rankings

@@ -1,0 +1,43 @@
+"""What the views of a learned hybrid need beside an index, made before the first question asks."""
+
+from typing import TYPE_CHECKING
+
+from rag_app.progress import Progress, silent
+from rag_app.retrieve.learned import SENTENCE, TOKEN, LearnedFusion, kept_fusion
+from rag_app.retrieve.sentences.folder import open_sentence_vectors
+from rag_app.retrieve.tokens.folder import open_token_embeddings
+from rag_app.vectors import token_embedder
+
+if TYPE_CHECKING:
+    from rag_app.index import VectorCache, VectorIndex
+    from rag_app.vectors import Embedder
+
+
+def prepare_views(
+    index: "VectorIndex",
+    model: "Embedder",
+    cache: "VectorCache | None",
+    *,
+    progress: Progress = silent,
+) -> None:
+    """Make the sentence vectors and token embeddings of an index if its search uses them."""
+    learned = kept_fusion(index)
+    weights = learned.weights if learned is not None else {}
+    if SENTENCE in weights:
+        open_sentence_vectors(index, model, cache, progress=progress)
+    embedder = token_embedder(model)
+    if TOKEN in weights and embedder is not None:
+        open_token_embeddings(index, embedder, progress=progress)
+
+
+def put_to_use(
+    index: "VectorIndex",
+    learned: LearnedFusion,
+    model: "Embedder",
+    cache: "VectorCache | None",
+    *,
+    progress: Progress = silent,
+) -> None:
+    """Keep learned weights with an index, and make what its search needs for them."""
+    index.keep_fusion(learned.to_json())
+    prepare_views(index, model, cache, progress=progress)
