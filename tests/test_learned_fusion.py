@@ -76,9 +76,23 @@ def test_a_view_that_says_nothing_is_left_out() -> None:
 )
 def test_too_little_to_learn_from(count: int, clusters: int | None, why: str) -> None:
     learned = learn(count, ["rabc"], clusters=clusters)
-    assert learned.reason == f"{why}: nothing was learned, and hybrid:0.7 is used"
-    assert learned.weights == {"vector": 0.7, "keyword": 0.3}
+    assert learned.reason == f"{why}: nothing was learned, and hybrid:equal is used"
+    assert learned.weights == {"vector": 0.3333, "keyword": 0.3333, "sentence": 0.3333}
     assert not learned.certain
+
+
+def test_equal_weights_of_all_views_are_used_where_learned_ones_are_not_certainly_better() -> None:
+    # Of each question two of three views have r at the top, other ones in turn.
+    count = 60
+    first, last = ranking("rabc"), ranking("cbar")
+    views = {
+        view: [last if n % 3 == place else first for n in range(count)]
+        for place, view in enumerate(("vector", "keyword", "sentence"))
+    }
+    learned = learn_fusion(views, asked(count), depth=4, learned_on="a file", seed=13)
+    assert not learned.certain
+    assert learned.weights == {"vector": 0.3333, "keyword": 0.3333, "sentence": 0.3333}
+    assert learned.reason.startswith("not certainly better than hybrid:equal, which is used: ")
 
 
 def test_questions_that_no_candidate_answers_teach_nothing() -> None:
@@ -150,6 +164,14 @@ def test_kept_weights_rank(index: VectorIndex, tmp_path: Path) -> None:
     assert [step.name for step in trace.steps] == ["vector", "keyword", "sentence", "hybrid"]
 
 
+def test_equal_weights_need_no_questions(index: VectorIndex, tmp_path: Path) -> None:
+    retriever = pipeline(index, tmp_path, retriever="hybrid", fusion="equal")
+    trace = Trace("red moon")
+    [hits] = retriever.rank([trace])
+    assert hits[0].node.get_content() == "green apple tart. red moon."
+    assert [step.name for step in trace.steps] == ["vector", "keyword", "sentence", "hybrid"]
+
+
 def test_weights_without_sentences_need_no_vectors_of_them(
     index: VectorIndex, tmp_path: Path
 ) -> None:
@@ -182,5 +204,7 @@ def test_the_written_form() -> None:
     assert options == RetrievalOptions("hybrid", fusion="learned", recency="latest")
     assert options.spec == "hybrid:learned+latest"
     assert options.to_be_learned
+    equal = RetrievalOptions().with_spec("hybrid:equal")
+    assert (equal.spec, equal.fusion, equal.to_be_learned) == ("hybrid:equal", "equal", False)
     with pytest.raises(ConfigError, match="ranks takes a number from 0 to 1"):
         RetrievalOptions().with_spec("ranks:learned")

@@ -401,10 +401,10 @@ def test_weights_are_learned_where_sentences_tell_what_passages_do_not() -> None
     assert ranking[0].node.node_id == "r0"
 
 
-def test_on_few_questions_a_fixed_weight_is_taken() -> None:
+def test_on_few_questions_all_views_weigh_the_same() -> None:
     searched, asked = in_one_sentence(10)
     options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, learned_on="a test", seed=13)
-    assert options == RetrievalOptions().with_spec("hybrid:0.7")
+    assert options == RetrievalOptions().with_spec("hybrid:equal")
     assert reason == ("10 questions are fewer than 40: nothing was learned, and hybrid:0.7 is used")
 
 

@@ -14,6 +14,7 @@ from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, rank_views
 from rag_app.retrieve.fusion import standardised
 from rag_app.retrieve.learned import FINDERS, VECTOR, LearnedFusion
+from rag_app.retrieve.options import EQUAL
 
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
@@ -62,7 +63,7 @@ def learn_weights(
     learned_on: str,
     seed: int,
 ) -> tuple[RetrievalOptions, str]:
-    """The options with learned weights, or with a fixed one where these are not certainly better.
+    """The options with learned weights, or with fixed ones where these are not certainly better.
 
     Arguments:
         questions: none that a verdict rests on.
@@ -77,19 +78,21 @@ def learn_weights(
     )
     if learned.certain:
         return replace(options, learned=learned), learned.reason
-    weight = learned.weights.get(VECTOR, 0.0)
-    return replace(options, fusion="scores", hybrid_weight=weight), learned.reason
+    if set(learned.weights) <= set(FINDERS):
+        weight = learned.weights.get(VECTOR, 0.0)
+        return replace(options, fusion="scores", hybrid_weight=weight), learned.reason
+    return replace(options, fusion=EQUAL), learned.reason
 
 
 def learn_fusion(
     views: Views, questions: "Sequence[Question]", *, depth: int, learned_on: str, seed: int
 ) -> LearnedFusion:
-    """Learn the weights of the views, or fall back to a hybrid of a fixed weight.
+    """Learn the weights of the views, or fall back to a hybrid of fixed ones.
 
     The weights are those of a pairwise logistic regression (RankNet's loss for a linear model:
     Burges et al., ICML 2005) over standardised scores: right candidates minus wrong ones, each
-    question counting as one. They are taken if they are certainly better than the best hybrid of a
-    fixed weight, which may be one search alone: on the same questions, each asked with what was
+    question counting as one. They are taken if they are certainly better than the best of
+    `fixed_hybrids`, which may be one search alone: on the same questions, each asked with what was
     learned, and chosen, on the other folds of whole clusters.
 
     Arguments:
@@ -101,8 +104,8 @@ def learn_fusion(
     """
     names = ordered(views)
     if few := _too_few(questions):
-        reason = f"{few}: nothing was learned, and hybrid:{FIXED_WEIGHTS[0]:g} is used"
-        fixed = _named(names, _fixed(FIXED_WEIGHTS[0], len(names)))
+        reason = f"{few}: nothing was learned, and hybrid:{EQUAL} is used"
+        fixed = _named(names, fixed_hybrids(len(names))[EQUAL])
         return LearnedFusion(fixed, learned_on, len(questions), reason=reason)
     asked = asked_of(views, questions, depth)
     weights, change = learned_or_fixed(asked, seed=seed)
@@ -112,12 +115,12 @@ def learn_fusion(
         learned_on,
         len(questions),
         certain=certain,
-        reason=_reason(change, f"hybrid:{best_fixed(asked)[0]:g}", certain=certain),
+        reason=_reason(change, f"hybrid:{_best_fixed(asked)}", certain=certain),
     )
 
 
 def learned_or_fixed(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Difference]:
-    """The learned weights if they are certainly better than a fixed one, else that.
+    """The learned weights if they are certainly better than fixed ones, else these.
 
     Returns:
         weights, (n_views,), and what the learned ones change.
@@ -175,18 +178,24 @@ def cross_validated(
 
 
 def best_fixed(asked: Sequence[Asked]) -> Floats:
-    """The weights of the hybrid of a fixed weight with the best MRR@10."""
+    """The weights of the fixed hybrid with the best MRR@10."""
+    return fixed_hybrids(asked[0].scores.shape[1])[_best_fixed(asked)]
 
+
+def _best_fixed(asked: Sequence[Asked]) -> str:
     def mrr(weights: Floats) -> float:
         ranks = (first_rank(one.right[one.order(weights)], (True,)) for one in asked)
         return sum(map(reciprocal, ranks))
 
-    n_views = asked[0].scores.shape[1]
-    return max((_fixed(weight, n_views) for weight in FIXED_WEIGHTS), key=mrr)
+    fixed = fixed_hybrids(asked[0].scores.shape[1])
+    return max(fixed, key=lambda name: mrr(fixed[name]))
 
 
-def _fixed(weight: float, n_views: int) -> Floats:
-    return np.array([weight, 1 - weight] + [0.0] * (n_views - len(FINDERS)))
+def fixed_hybrids(n_views: int) -> dict[str, Floats]:
+    """Weights that no question teaches, (n_views,), by what stands after `hybrid:`."""
+    scorers = [0.0] * (n_views - len(FINDERS))
+    of_finders = {f"{w:g}": np.array([w, 1 - w, *scorers]) for w in FIXED_WEIGHTS}
+    return {**of_finders, EQUAL: np.full(n_views, 1 / n_views)}
 
 
 def regression(asked: Sequence[Asked]) -> Floats:
@@ -196,7 +205,7 @@ def regression(asked: Sequence[Asked]) -> Floats:
     told = [one for one in asked if one.right.any() and not one.right.all()]
     n_views = asked[0].scores.shape[1]
     if not told:
-        return _fixed(FIXED_WEIGHTS[0], n_views)
+        return fixed_hybrids(n_views)[EQUAL]
     pairs = [_right_minus_wrong(one) for one in told]
     # Each pair both ways round, since a classifier wants two classes.
     rows = np.concatenate([*pairs, *(-some for some in pairs)])

@@ -27,7 +27,7 @@ from rag_app.retrieve.learned import (
     kept_fusion,
 )
 from rag_app.retrieve.nodes import WithNodes
-from rag_app.retrieve.options import LEARNED
+from rag_app.retrieve.options import EQUAL, LEARNED
 from rag_app.retrieve.pipeline import IndexPipeline, Pipeline, PipelineStep
 from rag_app.retrieve.recency import parse_recency
 from rag_app.retrieve.rerank import CrossEncoderRerank
@@ -241,10 +241,14 @@ def rank_views(
         options: `fetch_k` candidates are asked for, of those that fit its filter.
     """
     where = _where(searched, options, tools)
-    gives_tokens = token_embedder(searched.model) is not None
-    views = [view for view in VIEWS if view != TOKEN or gives_tokens]
+    views = _views_with(searched.model)
     every = _hybrid(searched, dict.fromkeys(views, 1.0), where, options.fetch_k)
     return dict(zip(views, every.views(traces), strict=True))
+
+
+def _views_with(model: "Embedder") -> list[str]:
+    """The views that a model can give."""
+    return [view for view in VIEWS if view != TOKEN or token_embedder(model) is not None]
 
 
 def _pipeline(
@@ -318,7 +322,7 @@ def _first(
         return _dense(searched, where, depth, ids_only=ids_only)
     weights = _weights(searched, options)
     depth = max(depth, options.fetch_k)
-    fusion = "scores" if options.fusion == LEARNED else options.fusion
+    fusion = "scores" if options.fusion in (LEARNED, EQUAL) else options.fusion
     return _hybrid(searched, weights, where, depth, ids_only=ids_only, fusion=fusion)
 
 
@@ -360,6 +364,9 @@ def _weights(searched: Searched, options: "RetrievalOptions") -> dict[str, float
     if options.fusion == LEARNED:
         learned = (options.learned or _kept(searched.index)).weights
         return {view: learned.get(view, 0.0) for view in VIEWS if view in (*FINDERS, *learned)}
+    if options.fusion == EQUAL:
+        views = _views_with(searched.model)
+        return dict.fromkeys(views, 1 / len(views))
     if options.hybrid_weight is None:
         raise ConfigError(
             f"{options.spec}: only `rag-app sweep` tunes the weight, on questions whose answers "

@@ -22,7 +22,7 @@ class LearnedFusion:
         weights: by view: "vector", "keyword", "sentence", "token".
         learned_on: what the questions were, in words.
         questions: how many there were.
-        certain: it was certainly better than a hybrid of a fixed weight; else it is that hybrid.
+        certain: it was certainly better than fixed weights; else these are the best of those.
         reason: a sentence that says what it was held against, and what came of it.
     """
 

@@ -26,6 +26,8 @@ NO_REWRITE = "none"
 CHUNK = "chunk"
 AUTO = "auto"
 LEARNED = "learned"
+# Weights of a hybrid's views that need no questions.
+EQUAL = "equal"
 MOST_CHUNKS = 100
 
 
@@ -36,7 +38,7 @@ class RetrievalOptions:
     Fields:
         retriever: "vector" (the index's own search), "exact", "keyword" or "hybrid".
         hybrid_weight: of the vector search in "hybrid", 0 to 1; None: to be tuned on dev.
-        fusion: "scores", "ranks" or "learned", for "hybrid".
+        fusion: "scores", "ranks", "learned" or "equal", for "hybrid".
         learned: weights of the fusion "learned"; None: those that were kept for the index.
         fetch_k: candidates that "hybrid" and the steps choose from.
         rewrite: "none", "multi_query" or "hyde"; `rewrites` questions at most.
@@ -96,7 +98,8 @@ class RetrievalOptions:
         if first == "hybrid":
             name = "hybrid" if self.fusion == "scores" else "ranks"
             weight = AUTO if self.hybrid_weight is None else f"{self.hybrid_weight:g}"
-            first = f"hybrid:{LEARNED}" if self.fusion == LEARNED else f"{name}:{weight}"
+            of_views = self.fusion in (LEARNED, EQUAL)
+            first = f"hybrid:{self.fusion}" if of_views else f"{name}:{weight}"
         steps = [
             "questions" if self.questions else None,
             None if self.rewrite == NO_REWRITE else self.rewrite,
@@ -161,8 +164,8 @@ def _hybrid(fusion: str) -> Reader:
     def read(argument: str) -> Values:
         if argument == AUTO:
             return {"retriever": "hybrid", "fusion": fusion, "hybrid_weight": None}
-        if argument == LEARNED and fusion == "scores":
-            return {"retriever": "hybrid", "fusion": LEARNED}
+        if argument in (LEARNED, EQUAL) and fusion == "scores":
+            return {"retriever": "hybrid", "fusion": argument}
         return share(argument)
 
     return read

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.learned import SENTENCE, TOKEN, LearnedFusion, kept_fusion
+from rag_app.retrieve.sentences.folder import FOLDER as SENTENCES
 from rag_app.retrieve.sentences.folder import open_sentence_vectors
+from rag_app.retrieve.tokens.folder import FOLDER as TOKENS
 from rag_app.retrieve.tokens.folder import open_token_embeddings
 from rag_app.vectors import token_embedder
 
@@ -20,13 +22,16 @@ def prepare_views(
     *,
     progress: Progress = silent,
 ) -> None:
-    """Make the sentence vectors and token embeddings of an index if its search uses them."""
+    """Bring the sentence vectors and token embeddings of an index up to date.
+
+    Those that its learned weights use are made; others only where a search made them before.
+    """
     learned = kept_fusion(index)
-    weights = learned.weights if learned is not None else {}
-    if SENTENCE in weights:
+    wanted = set(learned.weights if learned is not None else ())
+    if SENTENCE in wanted or (index.folder / SENTENCES).is_dir():
         open_sentence_vectors(index, model, cache, progress=progress)
     embedder = token_embedder(model)
-    if TOKEN in weights and embedder is not None:
+    if embedder is not None and (TOKEN in wanted or (index.folder / TOKENS).is_dir()):
         open_token_embeddings(index, embedder, progress=progress)
 
 

@@ -1,4 +1,4 @@
-"""What a sweep will take before it begins: indexes to make, sentences to embed."""
+"""What a sweep will take before it begins: indexes to make, sentences and tokens to embed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from rag_app.chunks import SentenceChunker
 from rag_app.index import embedding_seconds, foresee
 from rag_app.index.workload import FEWEST_CHUNKS, sample
 from rag_app.retrieve.sentences.vectors import sentence_texts
+from rag_app.vectors import token_embedder
 
 if TYPE_CHECKING:
     from rag_app.chunking import Chunking
@@ -53,7 +54,7 @@ def sweep_workload(
             work = foresee(builder.documents, chunker, model, cache)
             seconds += work.seconds if work else 0.0
         if (name, chunking) in learning:
-            count, duration = _of_sentences(builder, model, chunking, cache)
+            count, duration = _of_views(builder, model, chunking, cache)
             sentences += count
             seconds += duration
     return SweepWorkload(len(settings), indexes, sentences, seconds)
@@ -63,10 +64,10 @@ def _made_of(setting: "Setting") -> "tuple[str, Chunking]":
     return setting.model, setting.chunking
 
 
-def _of_sentences(
+def _of_views(
     builder: "IndexBuilder", model: "IndexModel", chunking: "Chunking", cache: "VectorCache"
 ) -> tuple[int, float]:
-    """About how many sentences are not in the cache, and the seconds that they take."""
+    """About how many sentences are not in the cache; the seconds that they and the tokens take."""
     some, share = sample(builder.documents)
     nodes = SentenceChunker.for_model(model, chunking).get_nodes_from_documents(some)
     texts = [text for node in nodes for text in sentence_texts(node, chunking.sentences)]
@@ -74,4 +75,7 @@ def _of_sentences(
     count = round(len(missing) * share)
     if count < FEWEST_CHUNKS:
         return 0, 0.0
-    return count, share * embedding_seconds(missing, model, cache)
+    seconds = embedding_seconds(missing, model, cache)
+    if token_embedder(model) is not None:
+        seconds *= 1 + sum(len(node.text) for node in nodes) / sum(map(len, missing))
+    return count, share * seconds
