@@ -6,8 +6,8 @@ Every way gets the same pairs and is asked the same questions. Each seed splits 
 are of all seeds together, resampled by document, so that a question which several seeds held out
 counts as one. "llama_index" is that library's engine with its defaults; "sentence_transformers"
 that library's trainer, with the prompts, temperature, batch size, learning rate and epochs of
-"quick". With "quick" two more are measured: hybrid:learned over vector search of the untuned
-model, without and with tuning. The last ways are "three epochs of 128 tokens" but for what their
+"quick". With "quick" three more are measured over vector search of the untuned model: hybrid:equal
+and hybrid:learned without tuning, and hybrid:learned with it. The last ways are "three epochs of 128 tokens" but for what their
 names say, "passages apart" two epochs of whole texts, like "quick"; what the parts of "quick"
 bring is in ablations.py.
 What is done is kept in
@@ -64,7 +64,8 @@ from rag_app.retrieve import RetrievalOptions
 NAME = "tuning_quality"
 STOCK = "llama_index"
 TRAINER = "sentence_transformers"
-# Both against vector search of the untuned model; the second over the vectors of "quick".
+# All against vector search of the untuned model; the last over the vectors of "quick".
+UNTUNED_EQUAL = "hybrid:equal, untuned"
 UNTUNED_LEARNED = "hybrid:learned, untuned"
 QUICK_LEARNED = "quick, hybrid:learned"
 # What one thing is changed of at a time.
@@ -120,13 +121,14 @@ TITLES = {
     TRAINER: "sentence-transformers",
     "default": "`rag-app finetune`",
     QUICK: "`--preset quick`",
+    UNTUNED_EQUAL: "`hybrid:equal`, untuned",
     UNTUNED_LEARNED: "`hybrid:learned`, untuned",
     QUICK_LEARNED: "`--preset quick --retriever hybrid:learned`",
 }
 # What other ways are held against, question by question.
-AGAINST = (STOCK, TRAINER, PLAIN, QUICK, UNTUNED_LEARNED)
+AGAINST = (STOCK, TRAINER, PLAIN, QUICK, UNTUNED_EQUAL, UNTUNED_LEARNED)
 # What the tables show, in their order.
-SHOWN_WAYS = (*WAYS, UNTUNED_LEARNED, QUICK_LEARNED)
+SHOWN_WAYS = (*WAYS, UNTUNED_EQUAL, UNTUNED_LEARNED, QUICK_LEARNED)
 
 
 @dataclass
@@ -295,39 +297,35 @@ def measure(bench: Bench, name: str, kept: KeptOutcomes) -> list[dict[str, Any]]
     before, after = (canary_outcomes(bench.canary, m, cache=cache) for m in (bench.base, model))
     rows = [score(bench, name, kept, BaseAndTuned(base, tuned), BaseAndTuned(before, after))]
     if name == QUICK:
-        untuned, learned = learned_outcomes(bench, passages, model)
-        rows += [
-            score(
-                bench,
-                UNTUNED_LEARNED,
-                kept,
-                BaseAndTuned(base, untuned),
-                BaseAndTuned(before, before),
-            ),
-            score(
-                bench,
-                QUICK_LEARNED,
-                kept,
-                BaseAndTuned(base, learned),
-                BaseAndTuned(before, after),
-            ),
-        ]
+        unchanged = BaseAndTuned(before, before)
+        for way, outcomes, canary in zip(
+            (UNTUNED_EQUAL, UNTUNED_LEARNED, QUICK_LEARNED),
+            hybrid_outcomes(bench, passages, model),
+            (unchanged, unchanged, BaseAndTuned(before, after)),
+            strict=True,
+        ):
+            rows.append(score(bench, way, kept, BaseAndTuned(base, outcomes), canary))
     return [{**row, "seconds": seconds} for row in rows]
 
 
-def learned_outcomes(
-    bench: Bench, passages: Passages, model: EmbeddingModel
-) -> tuple[list[Outcome], list[Outcome]]:
-    """hybrid:learned over the untuned model and over the tuned one, weights as in `finetune`."""
+def hybrid_outcomes(bench: Bench, passages: Passages, model: EmbeddingModel) -> list[list[Outcome]]:
+    """hybrid:equal and hybrid:learned over the untuned model, hybrid:learned over the tuned one.
+
+    The weights are those that `finetune` learns.
+    """
     context, prepared, material = bench.context, bench.prepared, bench.material
-    asked = RetrievalOptions.parse("hybrid:learned")
+    equal, asked = map(RetrievalOptions.parse, ("hybrid:equal", "hybrid:learned"))
     way = learn_way(context, prepared, asked, material.train, seed=bench.seed)
     print(f"  {way.learned}", flush=True)
-    searched = (way.retrieval, material.test)
-    return (
-        way_outcomes(context, prepared, bench.passages, bench.base, searched),
-        way_outcomes(context, prepared, passages, model, searched),
-    )
+    untuned = bench.passages, bench.base
+    return [
+        way_outcomes(context, prepared, *searched, (retrieval, material.test))
+        for searched, retrieval in (
+            (untuned, equal),
+            (untuned, way.retrieval),
+            ((passages, model), way.retrieval),
+        )
+    ]
 
 
 def score(
