@@ -405,7 +405,9 @@ def test_on_few_questions_all_views_weigh_the_same() -> None:
     searched, asked = in_one_sentence(10)
     options, reason = learn_weights(searched, LEARN, asked, NO_TOOLS, learned_on="a test", seed=13)
     assert options == RetrievalOptions().with_spec("hybrid:equal")
-    assert reason == ("10 questions are fewer than 40: nothing was learned, and hybrid:0.7 is used")
+    assert reason == (
+        "10 questions are fewer than 40: nothing was learned, and hybrid:equal is used"
+    )
 
 
 def test_the_weights_that_an_index_keeps_are_not_learned_anew() -> None:

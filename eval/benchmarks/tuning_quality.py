@@ -7,9 +7,9 @@ are of all seeds together, resampled by document, so that a question which sever
 counts as one. "llama_index" is that library's engine with its defaults; "sentence_transformers"
 that library's trainer, with the prompts, temperature, batch size, learning rate and epochs of
 "quick". With "quick" three more are measured over vector search of the untuned model: hybrid:equal
-and hybrid:learned without tuning, and hybrid:learned with it. The last ways are "three epochs of 128 tokens" but for what their
-names say, "passages apart" two epochs of whole texts, like "quick"; what the parts of "quick"
-bring is in ablations.py.
+and hybrid:learned without tuning, and hybrid:learned with it. The last ways are "three epochs of
+128 tokens" but for what their names say, "passages apart" two epochs of whole texts, like "quick";
+what the parts of "quick" bring is in ablations.py.
 What is done is kept in
 eval/results/tuning_quality.json (with --device cuda in tuning_quality_cuda.json), and every
 question's rank beside it; a run that was stopped goes on. `--markdown` and `--pool WAY` print the

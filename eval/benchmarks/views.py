@@ -1,12 +1,13 @@
-"""A passage seen several ways: whole, by its words, by its best sentence, by the untuned model.
+"""A passage seen several ways: whole, by words, best sentence, tokens, by the untuned model.
 
     python eval/benchmarks/views.py [--corpus jhu] [--tuned FOLDER]
 
 All questions of each corpus are scored, each with weights from the other four fifths of the
 clusters: the hybrid's one weight, those of a logistic regression, and `hybrid:learned`, which takes
-the regression only where these four fifths show that it is certainly better (folds within folds).
-With `--tuned` the same with a model that `rag-app finetune` made of the corpus, on questions about
-documents that training never saw, and the base model's cosines as a fourth view. What is done is
+the regression only where these four fifths show that it is certainly better than fixed weights
+(folds within folds). With `--tuned` the same with a model that `rag-app finetune` made of the
+corpus, on questions about documents that training never saw, and the base model's cosines as a
+fifth view. What is done is
 kept in eval/results/views.json, and every question's rank beside it; a stopped run goes on.
 """
 
@@ -165,7 +166,8 @@ def rescored(
 
 def rows_of(*, tuned: bool) -> dict[str, tuple[tuple[str, ...], Weigh]]:
     """Row -> the views that take part, and how they are weighed by the questions of other folds."""
-    finders, three = ("vector", "keyword"), ("vector", "keyword", "sentence")
+    finders = "vector", "keyword"
+    three, four = (*finders, "sentence"), (*finders, "sentence", "token")
 
     def only(*weights: float) -> Weigh:
         return lambda _: np.array(weights)
@@ -178,18 +180,22 @@ def rows_of(*, tuned: bool) -> dict[str, tuple[tuple[str, ...], Weigh]]:
         "keyword": (finders, only(0, 1)),
         "sentence": (three, only(0, 0, 1)),
         EXACT: ((*finders, EXACT), only(0, 0, 1)),
+        "token": ((*finders, "token"), only(0, 0, 1)),
         HYBRID: (finders, best_fixed),
         "vector and sentence, equal": (three, only(1, 0, 1)),
         "all three, equal": (three, only(1, 1, 1)),
         "regression: vector, keyword": (finders, regression),
         "regression: all three": (three, regression),
-        "hybrid:learned": (three, learned),
+        "regression: vector, keyword, token": ((*finders, "token"), regression),
+        "regression: all four": (four, regression),
+        "hybrid:equal": (four, only(1, 1, 1, 1)),
+        "hybrid:learned": (four, learned),
     }
     if tuned:
         rows |= {
             BASE: ((*finders, BASE), only(0, 0, 1)),
             "regression: vector, keyword, base": ((*finders, BASE), regression),
-            "regression: all four": ((*three, BASE), regression),
+            "regression: all four, base": ((*four, BASE), regression),
         }
     return rows
 
@@ -254,10 +260,16 @@ def print_table(results: Mapping[str, Any], kept: KeptOutcomes) -> None:
                 f"hit@1 {hit['mean']:.3f} [{hit['low']:.3f}, {hit['high']:.3f}]  "
                 f"over {HYBRID} {interval(change)}  {own['weights']}"
             )
-        best = max(("vector", "keyword", "sentence"), key=lambda one: rows[one]["mrr@10"]["mean"])
-        for row in ("hybrid:learned", "regression: all three"):
-            change = changes(*kept.both(start + best, start + row), seed=SEED)["mrr@10"]
-            print(f"  {row} over its best part, {best}: {interval(change)}")
+        best = max(
+            ("vector", "keyword", "sentence", "token"), key=lambda one: rows[one]["mrr@10"]["mean"]
+        )
+        for other, row in (
+            (best, "hybrid:learned"),
+            ("regression: all three", "regression: all four"),
+            ("regression: vector, keyword, token", "regression: all four"),
+        ):
+            change = changes(*kept.both(start + other, start + row), seed=SEED)["mrr@10"]
+            print(f"  {row} over {other}: {interval(change)}")
         lost = changes(*kept.both(start + EXACT, start + "sentence"), seed=SEED)["mrr@10"]
         print(f"  what bytes lose: {interval(lost)}")
 
