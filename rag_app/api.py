@@ -210,7 +210,7 @@ def finetune(
             "none": not even that.
         promote: put the tuned index into service if it won.
         retriever: of the tuned model, which the verdict is about: "vector", "hybrid:0.7",
-            "hybrid:learned"; the base's is vector search.
+            "hybrid:equal", "hybrid:learned"; the base's is vector search.
         refit: what is promoted is trained again on all pairs.
         results: folder of what is measured; `results` in the storage unless named.
         training: further fields of `rag_app.finetune.options.TrainingOptions`, such as epochs,

@@ -203,8 +203,9 @@ def finetune(
     retriever: Annotated[
         str,
         typer.Option(
-            help="Retriever of the tuned model, which the verdict is about: vector, hybrid:0.7 or "
-            "hybrid:learned (weights learned on the training questions); the base's is vector.",
+            help="Retriever of the tuned model, which the verdict is about: vector, hybrid:0.7, "
+            "hybrid:equal or hybrid:learned (weights learned on the training questions); the "
+            "base's is vector.",
             rich_help_panel=DATA,
         ),
     ] = "vector",

@@ -322,7 +322,7 @@ def _first(
         return _dense(searched, where, depth, ids_only=ids_only)
     weights = _weights(searched, options)
     depth = max(depth, options.fetch_k)
-    fusion = "scores" if options.fusion in (LEARNED, EQUAL) else options.fusion
+    fusion = "scores" if options.weighs_views else options.fusion
     return _hybrid(searched, weights, where, depth, ids_only=ids_only, fusion=fusion)
 
 

@@ -98,8 +98,7 @@ class RetrievalOptions:
         if first == "hybrid":
             name = "hybrid" if self.fusion == "scores" else "ranks"
             weight = AUTO if self.hybrid_weight is None else f"{self.hybrid_weight:g}"
-            of_views = self.fusion in (LEARNED, EQUAL)
-            first = f"hybrid:{self.fusion}" if of_views else f"{name}:{weight}"
+            first = f"hybrid:{self.fusion}" if self.weighs_views else f"{name}:{weight}"
         steps = [
             "questions" if self.questions else None,
             None if self.rewrite == NO_REWRITE else self.rewrite,
@@ -109,6 +108,11 @@ class RetrievalOptions:
         ]
         parts = [first, *filter(None, steps)]
         return "+".join(parts)
+
+    @property
+    def weighs_views(self) -> bool:
+        """Whether a hybrid also scores the sentences and tokens of passages."""
+        return self.fusion in (LEARNED, EQUAL)
 
     @property
     def to_be_learned(self) -> bool:

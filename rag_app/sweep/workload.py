@@ -24,7 +24,7 @@ class SweepWorkload:
     Fields:
         settings: that are compared.
         indexes: that are not there yet.
-        sentences: about how many are to be embedded for `hybrid:learned`.
+        sentences: about how many are to be embedded for `hybrid:learned` or `hybrid:equal`.
         seconds: about; asking the questions comes on top.
     """
 
@@ -44,7 +44,7 @@ def sweep_workload(
 ) -> SweepWorkload:
     """Cut and embed a few of the documents with each model; nothing is kept."""
     indexes, sentences, seconds = 0, 0, 0.0
-    learning = {_made_of(one) for one in settings if one.retrieval.to_be_learned}
+    scoring = {_made_of(one) for one in settings if one.retrieval.weighs_views}
     for name, chunking in dict.fromkeys(map(_made_of, settings)):
         judged = builder.judged(name)
         model = builder.model(judged)
@@ -53,7 +53,7 @@ def sweep_workload(
             chunker = SentenceChunker.for_model(model, chunking)
             work = foresee(builder.documents, chunker, model, cache)
             seconds += work.seconds if work else 0.0
-        if (name, chunking) in learning:
+        if (name, chunking) in scoring:
             count, duration = _of_views(builder, model, chunking, cache)
             sentences += count
             seconds += duration

@@ -12,7 +12,7 @@ from rag_app.retrieve import Tools
 from rag_app.sweep.stage import SweepRequest, SweepResult, sweep
 from rag_app.sweep.workload import SweepWorkload
 
-# Ways to retrieve; what embeds every sentence once more is left out where that takes long.
+# Ways to retrieve; what embeds sentences and tokens besides is left out where that takes long.
 RETRIEVERS = ("vector", "keyword", "hybrid:auto", "hybrid:learned")
 QUICK_RETRIEVERS = RETRIEVERS[:-1]
 MOST_SECONDS = 600.0
