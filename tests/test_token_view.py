@@ -15,6 +15,7 @@ from test_other_processes import INFO, pipeline, write
 from rag_app.errors import ConfigError
 from rag_app.index import Catalog, VectorIndex
 from rag_app.models import EmbeddingModel, load_model
+from rag_app.models.bert import BertEncoder
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, rank_views
 from rag_app.retrieve.learned import LearnedFusion
 from rag_app.retrieve.sentences.folder import FOLDER as SENTENCES
@@ -119,6 +120,24 @@ def test_without_torch_tokens_lie_in_the_same_place(minilm: EmbeddingModel) -> N
         assert np.einsum("td,td->t", one.vectors, other.vectors) == pytest.approx(
             np.ones(len(one.ids)), abs=1e-4
         )
+
+
+def test_a_question_passes_the_model_once_for_its_vector_and_its_tokens(
+    minilm: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    whole = BertEncoder.__call__
+
+    def counted(encoder: BertEncoder, ids: Sequence[int]) -> Vectors:
+        passes.append(len(ids))
+        return whole(encoder, ids)
+
+    monkeypatch.setattr(BertEncoder, "__call__", counted)
+    light = EmbeddingModel("light", minilm.folder, without_torch=True)
+    light.embed_queries(["reset it"])
+    light.embed_query_tokens(["reset it"])
+    light.embed_query_tokens(["reset it now"])
+    assert passes == [4, 5]
 
 
 # Beside an index

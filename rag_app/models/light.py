@@ -100,6 +100,7 @@ class LightModel:
         for kind, path in self._tail:
             self.full_dimension = _outputs(kind, path, self.full_dimension)
         self.dimension = int(settings.get("truncate_dim") or self.full_dimension)
+        self._last: tuple[str, Floats] | None = None
         # Read now, so that what is not known is known now.
         self._encoder = BertEncoder(folder / WEIGHTS, self._shape)
         for task in ("query", "document"):
@@ -114,6 +115,7 @@ class LightModel:
     def unload(self) -> None:
         """Free the memory of weights and tokenizer until they are needed again."""
         self.__dict__.pop("_truncating", None)
+        self._last = None
         self._encoder.unload()
 
     @cached_property
@@ -142,7 +144,10 @@ class LightModel:
             return self._states(text)
 
     def _states(self, text: str) -> Floats:
-        return self._encoder(self._truncating.encode(text).ids)
+        """The same text is read once, whether its vector or its tokens are asked for first."""
+        if self._last is None or self._last[0] != text:
+            self._last = (text, self._encoder(self._truncating.encode(text).ids))
+        return self._last[1]
 
     def _vector(self, text: str, modules: Sequence[Module]) -> Floats:
         states = self._states(text)

@@ -46,7 +46,7 @@ def open_token_embeddings(
         OSError: the temporary folder has no room either.
     """
     folder = index.folder / FOLDER
-    kept = _load(folder, model)
+    kept = load_token_embeddings(folder, model)
     if kept is not None and sorted(kept.chunk_ids) == sorted(index.chunk_ids()):
         return kept
 
@@ -59,7 +59,7 @@ def open_token_embeddings(
     with contextlib.suppress(OSError):
         with replaced_folder(folder) as new:
             write(new)
-        if (made := _load(folder, model)) is not None:
+        if (made := load_token_embeddings(folder, model)) is not None:
             return made
     with TemporaryDirectory() as place:
         write(Path(place))
@@ -142,8 +142,8 @@ def _tokens(
     return found
 
 
-def _load(folder: Path, model: TokenEmbedder) -> PassageTokens | None:
-    """What is kept; None unless it is whole and this model's."""
+def load_token_embeddings(folder: Path, model: TokenEmbedder) -> PassageTokens | None:
+    """What a folder keeps; None unless it is whole and this model's."""
     try:
         return _loaded(folder, model)
     except _UNREADABLE:
