@@ -31,28 +31,39 @@ class Corpus:
     model: str
 
 
-def jhu_faq() -> Corpus:
-    """English public-health FAQ: answers are the documents, human questions the labels."""
-    folder = WORK / "jhu"
+def jhu_faq(language: str = "en") -> Corpus:
+    """Public-health FAQ: answers are the documents, human questions the labels."""
+    name = "jhu" if language == "en" else f"jhu-{language}"
+    folder = WORK / name
     folder.mkdir(parents=True, exist_ok=True)
     source = SHARED / "jhu_covid_faq" / "scraped_v0.3.tsv"
     csv.field_size_limit(sys.maxsize)
     with source.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t") if _is_faq_row(row)]
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if _is_faq_row(row, language)]
     target = folder / "faq.csv"
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["question", "answer", "source"])
         writer.writerows([row["question"], row["answer"], row["sourceName"]] for row in rows)
-    return Corpus("jhu", target, target, MINILM)
+    return Corpus(name, target, target, MINILM if language == "en" else E5)
 
 
-def _is_faq_row(row: dict[str, str]) -> bool:
+def _is_faq_row(row: dict[str, str], language: str) -> bool:
     return (
-        row["language"] == "en"
+        row["language"] == language
         and bool((row["answer"] or "").strip())
         and row["sourceName"] not in ("NYTimes", "CNN")
     )
+
+
+def german_faq() -> Corpus:
+    """The German part of the public-health FAQ, which chose no setting."""
+    return jhu_faq("de")
+
+
+def polish_faq() -> Corpus:
+    """The Polish part of the public-health FAQ, which chose no setting."""
+    return jhu_faq("pl")
 
 
 def korquad() -> Corpus:
@@ -130,6 +141,8 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
     "sample-en": sample_en,
     "sample-ko": sample_ko,
     "jhu": jhu_faq,
+    "jhu-de": german_faq,
+    "jhu-pl": polish_faq,
     "korquad": korquad,
     "xquad-en": xquad_en,
 }

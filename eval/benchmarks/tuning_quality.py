@@ -113,6 +113,8 @@ MAIN = (STOCK, QUICK)
 # As docs/measured.md calls them.
 TITLES = {
     "jhu": "English FAQ, MiniLM",
+    "jhu-de": "German FAQ, e5-small-q4",
+    "jhu-pl": "Polish FAQ, e5-small-q4",
     "korquad": "KorQuAD, e5-small-q4",
     "sample-en": "English sample, MiniLM",
     "sample-ko": "Korean sample, e5-small-q4",

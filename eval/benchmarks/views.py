@@ -58,7 +58,7 @@ from rag_app.vectors import Embedder, Vectors
 
 NAME = "views"
 SEED = 13
-CORPORA = ("sample-en", "sample-ko", "jhu", "korquad")
+CORPORA = ("sample-en", "sample-ko", "jhu", "korquad", "xquad-en", "jhu-de", "jhu-pl")
 BASE, EXACT = "base", "sentence, four bytes a number"
 HYBRID = "hybrid"
 Weigh = Callable[[Sequence[Asked]], Floats]
