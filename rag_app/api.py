@@ -34,6 +34,7 @@ def ingest(
     chunk_size: int | None = None,
     chunk_overlap: int | None = None,
     sentences: str | None = None,
+    dedupe: bool = False,
     use: bool = False,
     progress: "Progress | None" = None,
     **place: Any,
@@ -50,6 +51,7 @@ def ingest(
         embedder: a model of your own instead.
         chunk_size, chunk_overlap: tokens, as the model reads them (256 and 32 unless named).
         sentences: "rules" or "kiwi" (Korean by morphology).
+        dedupe: leave out documents that say nearly what an earlier one says.
         use: put the index into service; the first index goes into service in any case.
         progress: called with (step, done, total, note).
         place: `chroma_url`, `offline`, `device`, as `rag_app.Workspace` takes them.
@@ -75,6 +77,7 @@ def ingest(
     wanted: dict[str, Any] = {
         "index_name": index,
         "options": IndexOptions(named, chunk_size, chunk_overlap, sentences),
+        "dedupe": dedupe,
         "use": use,
         "progress": progress or silent,
     }

@@ -114,6 +114,13 @@ def test_documents_in_memory_are_added_changed_and_kept(tmp_path: Path) -> None:
     assert len(open_index(storage=tmp_path, embedder=WordModel())) == len(SUBJECTS)
 
 
+def test_documents_that_repeat_another_are_left_out_if_wanted(tmp_path: Path) -> None:
+    text = " ".join(PASSAGES.values())
+    twice = [Document(id_=name, text=text) for name in ("a", "b")]
+    report = ingest(twice, storage=tmp_path, embedder=WordModel(), dedupe=True)
+    assert (report.sync.added, report.duplicates.originals) == (["a"], {"b": "a"})
+
+
 def test_an_index_is_a_retriever_with_any_spec(index: Index) -> None:
     for spec in ("vector", "keyword", "hybrid:0.7"):
         hits = index.as_retriever(spec, top_k=2).retrieve("tell me about parcels3")

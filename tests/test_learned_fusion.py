@@ -142,16 +142,13 @@ def test_an_index_keeps_what_was_learned(index: VectorIndex, tmp_path: Path) -> 
     assert index.info == INFO
 
 
-def test_without_learned_weights_the_command_that_learns_them_is_named(
+def test_where_nothing_was_learned_all_views_weigh_the_same(
     index: VectorIndex, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
-        pipeline(index, tmp_path, **LEARNED_OPTIONS)
-    assert str(refused.value) == (
-        "no weights of hybrid:learned are kept for index 'words'; `rag-app sweep --retriever "
-        "hybrid:learned` learns them on questions whose answers are known, or write a number: "
-        "hybrid:0.7"
-    )
+    learned = pipeline(index, tmp_path, **LEARNED_OPTIONS)
+    equal = pipeline(index, tmp_path, retriever="hybrid", fusion="equal")
+    for question in ("red moon", "apple", "whale pie"):
+        assert found(learned, question) == found(equal, question)
 
 
 def test_kept_weights_rank(index: VectorIndex, tmp_path: Path) -> None:

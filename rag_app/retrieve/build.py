@@ -23,11 +23,10 @@ from rag_app.retrieve.learned import (
     TOKEN,
     VECTOR,
     VIEWS,
-    LearnedFusion,
     kept_fusion,
 )
 from rag_app.retrieve.nodes import WithNodes
-from rag_app.retrieve.options import EQUAL, LEARNED
+from rag_app.retrieve.options import EQUAL
 from rag_app.retrieve.pipeline import IndexPipeline, Pipeline, PipelineStep
 from rag_app.retrieve.recency import parse_recency
 from rag_app.retrieve.rerank import CrossEncoderRerank
@@ -360,30 +359,23 @@ def _scorer(searched: Searched, view: str) -> "Scorer":
 
 
 def _weights(searched: Searched, options: "RetrievalOptions") -> dict[str, float]:
-    """The weights of a hybrid's views in the order of VIEWS; those that find are always there."""
-    if options.fusion == LEARNED:
-        learned = (options.learned or _kept(searched.index)).weights
-        return {view: learned.get(view, 0.0) for view in VIEWS if view in (*FINDERS, *learned)}
-    if options.fusion == EQUAL:
-        views = _views_with(searched.model)
-        return dict.fromkeys(views, 1 / len(views))
+    """The weights of a hybrid's views in the order of VIEWS; those that find are always there.
+
+    Where nothing was learned for the index all views weigh the same.
+    """
+    if options.weighs_views:
+        learned = options.learned or kept_fusion(searched.index)
+        if options.fusion == EQUAL or learned is None:
+            views = _views_with(searched.model)
+            return dict.fromkeys(views, 1 / len(views))
+        known = (*FINDERS, *learned.weights)
+        return {view: learned.weights.get(view, 0.0) for view in VIEWS if view in known}
     if options.hybrid_weight is None:
         raise ConfigError(
             f"{options.spec}: only `rag-app sweep` tunes the weight, on questions whose answers "
             "are known; run it, or write a number: hybrid:0.7"
         )
     return {VECTOR: options.hybrid_weight, KEYWORD: 1 - options.hybrid_weight}
-
-
-def _kept(index: "VectorIndex") -> LearnedFusion:
-    kept = kept_fusion(index)
-    if kept is None:
-        raise ConfigError(
-            f"no weights of hybrid:learned are kept for index {index.name!r}; `rag-app sweep "
-            "--retriever hybrid:learned` learns them on questions whose answers are known, or "
-            "write a number: hybrid:0.7"
-        )
-    return kept
 
 
 def _dense(
