@@ -327,9 +327,9 @@ def test_a_weight_is_found_on_dev(shop: Shop) -> None:
 def test_on_few_questions_no_weights_are_learned(shop: Shop) -> None:
     options = ("--chunk-sizes", "64", "--retriever", "hybrid:learned", *COMPARE)
     values = shop.sweep_json(*options, "--no-promote")
-    why = "20 questions are fewer than 40: nothing was learned, and hybrid:0.7 is used"
+    why = "20 questions are fewer than 40: nothing was learned, and hybrid:equal is used"
     assert values["learned"] == {"tiny 64/0 hybrid:learned": why}
-    assert [run["retriever"] for run in values["runs"]][1:] == ["hybrid:0.7"]
+    assert [run["retriever"] for run in values["runs"]][1:] == ["hybrid:equal"]
     done = shop.sweep(*options[:-1], "--no-promote")
     assert f"tiny 64/0 hybrid:learned: {why}" in " ".join(done.stderr.split())
 

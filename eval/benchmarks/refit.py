@@ -38,6 +38,7 @@ from rag_app.pairs import (
     split_as_asked,
     without_self_answering,
 )
+from rag_app.retrieve import Searched
 
 NAME = "refit"
 MODELS = ("base", "judged", "refit")
@@ -65,7 +66,14 @@ def measure(corpus: Corpus, seed: int, kept: KeptOutcomes) -> dict[str, Any]:
         seed=seed,
     )
     canary = read_canary(canary_folder(), base, bench.base.index.info.chunking)
-    prepared = Prepared(bench.base.index, bench.base, passages, materials, canary)
+    prepared = Prepared(
+        bench.base.index,
+        bench.base,
+        passages,
+        Searched(bench.base.index, bench.base.model, passages),
+        materials,
+        canary,
+    )
     request = FinetuneRequest(options=options, preset=QUICK)
     trained, _ = train_one(context, request, prepared, materials[0])
     trial = score_trial(context, prepared, materials[0], trained)

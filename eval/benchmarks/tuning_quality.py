@@ -59,7 +59,7 @@ from rag_app.models import EmbeddingModel
 from rag_app.models.device import has_bf16
 from rag_app.pairs import Pair, SplitOptions
 from rag_app.questions.own_examples import MOST
-from rag_app.retrieve import RetrievalOptions
+from rag_app.retrieve import RetrievalOptions, Searched
 
 NAME = "tuning_quality"
 STOCK = "llama_index"
@@ -198,8 +198,9 @@ def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str =
         seed=seed,
     )
     canary = read_canary(canary_folder(), base, index.info.chunking)
-    prepared = Prepared(index, OpenIndex(index, base), passages, [material], canary)
     context = TrainingContext(workspace_of(settings), show)
+    searched = Searched(index, base, passages, context.cache)
+    prepared = Prepared(index, OpenIndex(index, base), passages, searched, [material], canary)
     return Bench(corpus, kind, seed, settings, context, prepared, canary)
 
 
@@ -317,15 +318,16 @@ def hybrid_outcomes(bench: Bench, passages: Passages, model: EmbeddingModel) -> 
     """
     context, prepared, material = bench.context, bench.prepared, bench.material
     equal, asked = map(RetrievalOptions.parse, ("hybrid:equal", "hybrid:learned"))
-    way = learn_way(context, prepared, asked, material.train, seed=bench.seed)
+    untuned = prepared.searched
+    way = learn_way(context, untuned, asked, material.train, seed=bench.seed)
     print(f"  {way.learned}", flush=True)
-    untuned = bench.passages, bench.base
+    tuned = Searched(untuned.index, model, passages, context.cache)
     return [
-        way_outcomes(context, prepared, *searched, (retrieval, material.test))
+        way_outcomes(context, searched, retrieval, material.test)
         for searched, retrieval in (
             (untuned, equal),
             (untuned, way.retrieval),
-            ((passages, model), way.retrieval),
+            (tuned, way.retrieval),
         )
     ]
 

@@ -37,6 +37,7 @@ from rag_app.finetune.prepare import Prepared
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.trial import embedded, score_trial, train_one
 from rag_app.pairs import Pair, SplitOptions, build_questions
+from rag_app.retrieve import Searched
 
 NAME = "verdicts"
 PAIRS = 150
@@ -79,7 +80,14 @@ def measure(bench: Labelled, recipe: str, way: str, number: int, method: str) ->
         batch_size=options.batch_size,
         seed=number,
     )
-    prepared = Prepared(bench.base.index, bench.base, bench.passages, materials, None)
+    prepared = Prepared(
+        bench.base.index,
+        bench.base,
+        bench.passages,
+        Searched(bench.base.index, bench.base.model, bench.passages),
+        materials,
+        None,
+    )
     request = FinetuneRequest(options=options)
     trials = []
     for material in materials:

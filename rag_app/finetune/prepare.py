@@ -20,6 +20,7 @@ from rag_app.index import (
     name_for,
 )
 from rag_app.pairs import Pair, Unmatched, in_service, open_dataset
+from rag_app.retrieve import Searched
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Prepared:
         source: the index that was named, or is in service.
         base: the index of the untuned model, often the same.
         passages: all of its chunks.
+        searched: these as retrievers search them.
         materials: one, or one for each fold.
         canary: out-of-domain questions; None where there are none.
         canary_skipped: why there are none.
@@ -41,6 +43,7 @@ class Prepared:
     source: VectorIndex
     base: TunableIndex
     passages: Passages
+    searched: Searched
     materials: list[Material]
     canary: Canary | None
     canary_skipped: str = ""
@@ -67,6 +70,7 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
         source,
         base,
         passages,
+        Searched(base.index, base.model, passages, context.cache),
         materials,
         canary,
         skipped,

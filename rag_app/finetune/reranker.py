@@ -219,7 +219,7 @@ def _score(
     """Outcomes without and with the reranker, and what it takes, in milliseconds a question."""
     [material], base = prepared.materials, prepared.base.model
     passages, progress = prepared.passages, context.progress
-    retriever = way_retriever(context, prepared, passages, base, retrieval)
+    retriever = way_retriever(context, prepared.searched, retrieval)
     outcomes: dict[HeldOut, BaseAndTuned] = {}
     seconds = 0.0
     for what, questions in material.tests.items():

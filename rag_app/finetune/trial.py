@@ -19,7 +19,7 @@ from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.models.plain import PlainEncode
 from rag_app.pairs import HeldOut, Question
-from rag_app.retrieve import RetrievalOptions
+from rag_app.retrieve import RetrievalOptions, Searched
 
 if TYPE_CHECKING:
     from rag_app.finetune.prepare import Prepared
@@ -97,19 +97,26 @@ def score_trial(
     retrieval = retrieval or RetrievalOptions()
     base, tuned = prepared.base.model, trained.model
     passages = embedded(context, prepared.passages, tuned)
-    sides = {"base": (prepared.passages, base), "tuned": (passages, tuned)}
+    sides = {
+        "base": (prepared.passages, base, prepared.searched),
+        "tuned": (
+            passages,
+            tuned,
+            Searched(prepared.base.index, tuned, passages, context.cache),
+        ),
+    }
 
     def exact(side: str, questions: Sequence[Question]) -> list[Outcome]:
-        held, model = sides[side]
+        held, model, _ = sides[side]
         return exact_outcomes(
             held, model, questions, cache=context.cache, progress=context.progress
         )
 
     def searched(side: str, questions: Sequence[Question]) -> list[Outcome]:
-        return way_outcomes(context, prepared, *sides[side], (way.retrieval, questions))
+        return way_outcomes(context, sides[side][-1], way.retrieval, questions)
 
     seed, tests = trained.options.seed, material.tests
-    way = learn_way(context, prepared, retrieval, material.train, seed=seed)
+    way = learn_way(context, prepared.searched, retrieval, material.train, seed=seed)
     plain_way = retrieval.spec in VECTOR_SEARCH
     after = exact if plain_way else searched
     spec = retrieval.spec

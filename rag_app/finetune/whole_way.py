@@ -2,20 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from rag_app.errors import ConfigError
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions
 from rag_app.finetune.context import TrainingContext
-from rag_app.index import Passages
-from rag_app.models import EmbeddingModel
 from rag_app.pairs import Question
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 from rag_app.retrieve.trace import TracedRetriever
-
-if TYPE_CHECKING:
-    from rag_app.finetune.prepare import Prepared
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ def check_retrieval(retrieval: RetrievalOptions) -> None:
 
 def learn_way(
     context: TrainingContext,
-    prepared: "Prepared",
+    base: Searched,
     retrieval: RetrievalOptions,
     questions: Sequence[Question],
     *,
@@ -62,9 +56,8 @@ def learn_way(
     """
     if not retrieval.to_be_learned:
         return WholeWay(retrieval.spec, retrieval)
-    searched = _searched(context, prepared, prepared.passages, prepared.base.model)
     learned, reason = learn_weights(
-        searched,
+        base,
         retrieval,
         questions,
         Tools.of(context.workspace),
@@ -76,38 +69,20 @@ def learn_way(
 
 def way_outcomes(
     context: TrainingContext,
-    prepared: "Prepared",
-    passages: Passages,
-    model: EmbeddingModel,
-    asked: tuple[RetrievalOptions, Sequence[Question]],
+    searched: Searched,
+    retrieval: RetrievalOptions,
+    questions: Sequence[Question],
 ) -> list[Outcome]:
-    """Score a retriever over passages in memory.
-
-    Arguments:
-        passages: with the model's vectors.
-        asked: the retriever, and the questions.
-    """
-    retrieval, questions = asked
-    retriever = way_retriever(context, prepared, passages, model, retrieval)
+    """Score a retriever over passages in memory."""
+    retriever = way_retriever(context, searched, retrieval)
     return score_questions(retriever, questions, depth=KEPT_RANKS, progress=context.progress)
 
 
 def way_retriever(
-    context: TrainingContext,
-    prepared: "Prepared",
-    passages: Passages,
-    model: EmbeddingModel,
-    retrieval: RetrievalOptions,
+    context: TrainingContext, searched: Searched, retrieval: RetrievalOptions
 ) -> TracedRetriever:
     """The retriever over passages in memory, without known questions."""
-    searched = _searched(context, prepared, passages, model)
     tools = Tools.of(context.workspace)
     return build_retriever(
         searched, replace(retrieval, questions=False), top_k=KEPT_RANKS, tools=tools
     )
-
-
-def _searched(
-    context: TrainingContext, prepared: "Prepared", passages: Passages, model: EmbeddingModel
-) -> Searched:
-    return Searched(prepared.base.index, model, passages, context.cache)
