@@ -210,6 +210,18 @@ def test_in_memory_and_kept_ones_score_alike(index: VectorIndex) -> None:
     assert live.scores(asked, ids) == pytest.approx(memory.scores(asked, ids))
 
 
+def test_who_opens_an_index_hears_of_it_while_tokens_are_embedded(index: VectorIndex) -> None:
+    heard: list[tuple[str, int, int]] = []
+    searched = Searched(
+        index,
+        TokenWordModel(),
+        progress=lambda step, done, total, *_: heard.append((step, done, total)),
+    )
+    for _ in range(2):
+        assert searched.tokens is not None
+    assert heard == [("token embeddings", 2, 2)]
+
+
 @pytest.mark.parametrize(
     ("weights", "made"),
     [

@@ -124,7 +124,7 @@ def query(
     retrieval = retrieval_of(settings)
     retrieval = retrieval.with_spec("+".join([retrieval.spec, *steps]))
     with ExitStack() as stack:
-        session = _open_session(settings, stack, retrieval, index=index, judge=judge)
+        session = _open_session(run, settings, stack, retrieval, index=index, judge=judge)
         asking = Asking(run, session, judge=judge, explain=explain, full=full)
         if question is not None:
             asking.ask(question)
@@ -135,6 +135,7 @@ def query(
 
 
 def _open_session(
+    run: Run,
     settings: "Settings",
     stack: ExitStack,
     retrieval: "RetrievalOptions",
@@ -175,6 +176,7 @@ def _open_session(
         tools=make_tools(settings, chat),
         draft=writer.named,
         open_llm=None if busy or writer.kind == "none" else open_llm,
+        progress=run.progress,
     )
     session.retriever()
     return session

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rag_app.answer.answer import Answer, answer
 from rag_app.answer.conversation import REMEMBERED, Turn, standalone, with_last_question
 from rag_app.errors import LanguageModelError, RagAppError, RequestError
+from rag_app.progress import Progress, silent
 from rag_app.query.transcript import Exchange
 from rag_app.text.asked import plain_question
 
@@ -32,6 +33,7 @@ class Session:
         draft: let a model answer that only continues text.
         open_llm: opens the language model once a retrieval asks it; None: it is open, or there is
             none.
+        progress: is told while an index is made ready for the way in which it is asked.
     """
 
     workspace: "Workspace"
@@ -47,6 +49,7 @@ class Session:
     exchanges: list[Exchange] = field(default_factory=list)
     draft: bool = False
     open_llm: "Callable[[], ChatModel | None] | None" = None
+    progress: Progress = silent
     _built: "tuple[object, Pipeline] | None" = None
     _searched: "Searched | None" = None
     _unrelated: "tuple[VectorIndex, float | None] | None" = None
@@ -210,7 +213,9 @@ class Session:
         from rag_app.retrieve import Searched, build_retriever
 
         if self._searched is None or self._searched.index is not self.index:
-            self._searched = Searched(self.index, self.model, cache=self.workspace.cache)
+            self._searched = Searched(
+                self.index, self.model, cache=self.workspace.cache, progress=self.progress
+            )
         made_of = (self._searched, self.retrieval, self.top_k)
         if self._built is None or self._built[0] != made_of:
             built = build_retriever(

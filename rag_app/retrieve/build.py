@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rag_app.chunks import chunks_by_document
 from rag_app.errors import ConfigError
+from rag_app.progress import Progress, silent
 from rag_app.retrieve.context import LargerContext
 from rag_app.retrieve.exact import ExactRetriever
 from rag_app.retrieve.filters.where import parse_where
@@ -98,6 +99,7 @@ class Searched:
             the index's own.
         cache: keeps the vectors of sentences, and of questions to what is in memory.
         held_out: a question that is asked is not among the known ones, for evaluation.
+        progress: is told while sentences and tokens are embedded that an index has not kept yet.
     """
 
     index: "VectorIndex"
@@ -105,6 +107,7 @@ class Searched:
     passages: "Passages | None" = None
     cache: "VectorCache | None" = None
     held_out: bool = False
+    progress: Progress = field(default=silent, compare=False)
     _kept: dict[str, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def chunks_of(self, document_id: str) -> "Sequence[TextNode]":
@@ -124,9 +127,7 @@ class Searched:
     def sentences(self) -> SentenceVectors:
         """The sentence vectors of all chunks."""
         if self.passages is None:
-            return self._now(
-                "sentences", lambda: open_sentence_vectors(self.index, self.model, self.cache)
-            )
+            return self._now("sentences", self._open_sentences)
         return self._sentences
 
     @property
@@ -162,7 +163,9 @@ class Searched:
         if model is None:
             return None
         if self.passages is None:
-            return self._now("tokens", lambda: open_token_embeddings(self.index, model))
+            return self._now(
+                "tokens", lambda: open_token_embeddings(self.index, model, progress=self.progress)
+            )
         return self._tokens
 
     def _now(self, name: str, make: "Callable[[], T]") -> "T":
@@ -171,6 +174,9 @@ class Searched:
         if self._kept.get(name, (None,))[0] != generation:
             self._kept[name] = (generation, make())
         return cast("T", self._kept[name][1])
+
+    def _open_sentences(self) -> SentenceVectors:
+        return open_sentence_vectors(self.index, self.model, self.cache, progress=self.progress)
 
     @cached_property
     def _keyword(self) -> KeywordIndex:

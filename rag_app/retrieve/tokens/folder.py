@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rag_app.chunks import passage_text
 from rag_app.disk import write_whole
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.beside_index import replaced_folder, watched
+from rag_app.retrieve.beside_index import replaced_folder
 from rag_app.retrieve.chunk_rows import quantise, slabs
 from rag_app.retrieve.tokens.vectors import PassageTokens
 from rag_app.vectors import TokenEmbedder, passage_fingerprint
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from rag_app.index import VectorIndex
 
 FOLDER = "tokens"
-# Chunks whose tokens are embedded together: some 100 MB.
-SLAB = 256
+# Chunks whose tokens are embedded together: some 25 MB.
+SLAB = 64
 _ABOUT = "about.json"
 _TYPES: dict[str, Any] = {"rows": np.int8, "scales": np.float32, "ids": np.int32}
 # What a folder that is damaged, half a folder, or another program's raises when it is read.
@@ -50,9 +50,13 @@ def open_token_embeddings(
     if kept is not None and sorted(kept.chunk_ids) == sorted(index.chunk_ids()):
         return kept
 
+    total = index.count()
+
     def write(place: Path) -> None:
-        nodes = watched(index, "token embeddings", progress)
-        write_token_embeddings(place, nodes, model, kept=kept)
+        def done(chunks: int) -> None:
+            progress("token embeddings", chunks, total)
+
+        write_token_embeddings(place, index.nodes(), model, kept=kept, done=done)
         # Of an index that was removed meanwhile no folder must stay.
         index.refresh()
 
@@ -83,11 +87,13 @@ def write_token_embeddings(
     model: TokenEmbedder,
     *,
     kept: PassageTokens | None = None,
+    done: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Embed the tokens of chunks and write them to a folder, some chunks at a time.
 
     Arguments:
         kept: of the same model; what it has is not embedded again.
+        done: called with how many chunks are written.
     Raises:
         OSError: the folder cannot be written.
     """
@@ -108,6 +114,7 @@ def write_token_embeddings(
             holding.update(set(one.ids.tolist()))
         chunk_ids += [node.node_id for node in slab]
         width = found[0].rows.shape[1]
+        done(len(chunk_ids))
     about = {
         "model": passage_fingerprint(model),
         "width": width,
