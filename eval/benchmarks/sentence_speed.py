@@ -11,9 +11,11 @@ largest difference of a cosine from that of the vectors as they were.
 import argparse
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from corpora import write_results
@@ -21,6 +23,8 @@ from corpora import write_results
 from rag_app.retrieve.chunk_rows import quantise
 from rag_app.retrieve.sentences.folder import load_sentence_vectors, save_sentence_vectors
 from rag_app.retrieve.sentences.vectors import SentenceVectors
+
+T = TypeVar("T")
 
 SEED = 13
 DIMENSION = 384
@@ -40,28 +44,65 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         place = Path(folder) / "sentences"
         save_sentence_vectors(vectors, place, "stamp")
-        size = sum(file.stat().st_size for file in place.iterdir())
         del vectors
-        started = time.perf_counter()
-        loaded = load_sentence_vectors(place, "stamp")
-        load_seconds = time.perf_counter() - started
-        if loaded is None:
-            raise SystemExit("the vectors that were just kept do not load")
-        wall, processor = ask(loaded, draw)
-    values: dict[str, Any] = {
+        measured = measure(
+            place,
+            chunks,
+            load=lambda: load_sentence_vectors(place, "stamp"),
+            ask=lambda loaded: asking(loaded, draw),
+        )
+    report(
+        "sentence_speed",
+        {
+            **measured,
+            "sentences_a_chunk": SENTENCES,
+            "cosine_error": float(f"{error:.2g}"),
+        },
+    )
+
+
+def measure(
+    folder: Path,
+    chunks: int,
+    *,
+    load: Callable[[], T | None],
+    ask: Callable[[T], Iterable[Callable[[], object]]],
+) -> dict[str, Any]:
+    """Bytes of a folder, seconds to open it, and milliseconds of each question.
+
+    Arguments:
+        load: what the next process opens.
+        ask: of that, one call for each question; what is made between them is not timed.
+    """
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    started = time.perf_counter()
+    loaded = load()
+    load_seconds = time.perf_counter() - started
+    if loaded is None:
+        raise SystemExit("what was just kept does not load")
+    wall, processor = [], []
+    for question in ask(loaded):
+        started, busy = time.perf_counter(), time.process_time()
+        question()
+        wall.append(time.perf_counter() - started)
+        # Other programs do not add to this.
+        processor.append(time.process_time() - busy)
+    return {
         "chunks": chunks,
-        "sentences_a_chunk": SENTENCES,
         "dimension": DIMENSION,
         "ms": percentiles(wall),
         "processor_ms": percentiles(processor),
         "load_seconds": round(load_seconds, 2),
         "disk_mb": round(size / 1e6, 1),
         "bytes_a_chunk": round(size / chunks),
-        "cosine_error": float(f"{error:.2g}"),
         "machine": {"cores": os.cpu_count(), "load_average": round(os.getloadavg()[0], 1)},
     }
+
+
+def report(name: str, values: dict[str, Any]) -> None:
+    """Print the figures and write the JSON."""
     print("  ".join(f"{key} {value}" for key, value in values.items()))
-    write_results("sentence_speed", values)
+    write_results(name, values)
 
 
 def drawn(draw: np.random.Generator, chunks: int) -> tuple[SentenceVectors, float]:
@@ -86,17 +127,13 @@ def unit(draw: np.random.Generator, count: int) -> Any:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def ask(vectors: SentenceVectors, draw: np.random.Generator) -> tuple[list[float], list[float]]:
-    """Seconds of each question, and those of processors, which other programs do not add to."""
-    wall, processor = [], []
+def asking(
+    vectors: SentenceVectors, draw: np.random.Generator
+) -> Iterator[Callable[[], dict[str, float]]]:
+    """Each question, to be asked of candidates of its own."""
     for question in unit(draw, QUESTIONS):
         candidates = [vectors.chunk_ids[n] for n in draw.integers(len(vectors.chunk_ids), size=200)]
-        candidates = list(dict.fromkeys(candidates))[:CANDIDATES]
-        started, busy = time.perf_counter(), time.process_time()
-        vectors.best(question, candidates)
-        wall.append(time.perf_counter() - started)
-        processor.append(time.process_time() - busy)
-    return wall, processor
+        yield partial(vectors.best, question, list(dict.fromkeys(candidates))[:CANDIDATES])
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:

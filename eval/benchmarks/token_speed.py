@@ -5,22 +5,21 @@
 Token embeddings are drawn, of MiniLM's length; each chunk has 110 tokens, as many as those of the
 English corpora have on average. A question of 12 tokens scores the 200 candidates that two searches
 of a hybrid find at most, drawn anew for each, from the folder as the next process opens it; the
-files are in the page cache, as after the first questions.
-The question's tokens come from the pass of the model that makes its vector.
+files are in the page cache, as after the first questions. The question's own tokens are not timed:
+they come from the pass of the model that makes its vector.
 """
 
 import argparse
-import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from corpora import WORK, write_results
+from corpora import WORK
 from llama_index.core.schema import TextNode
-from sentence_speed import CANDIDATES, DIMENSION, QUESTIONS, SEED, percentiles, unit
+from sentence_speed import CANDIDATES, DIMENSION, QUESTIONS, SEED, measure, report, unit
 
 from rag_app.retrieve.tokens.folder import load_token_embeddings, write_token_embeddings
 from rag_app.retrieve.tokens.vectors import PassageTokens
@@ -70,26 +69,13 @@ def main() -> None:
     with TemporaryDirectory(dir=WORK) as place:
         folder = Path(place)
         write_token_embeddings(folder, drawn(chunks), model)
-        size = sum(file.stat().st_size for file in folder.iterdir())
-        started = time.perf_counter()
-        loaded = load_token_embeddings(folder, model)
-        load_seconds = time.perf_counter() - started
-        if loaded is None:
-            raise SystemExit("the embeddings that were just kept do not load")
-        wall, processor = ask(loaded, model)
-    values: dict[str, Any] = {
-        "chunks": chunks,
-        "tokens_a_chunk": TOKENS,
-        "dimension": DIMENSION,
-        "ms": percentiles(wall),
-        "processor_ms": percentiles(processor),
-        "load_seconds": round(load_seconds, 2),
-        "disk_mb": round(size / 1e6, 1),
-        "bytes_a_chunk": round(size / chunks),
-        "machine": {"cores": os.cpu_count(), "load_average": round(os.getloadavg()[0], 1)},
-    }
-    print("  ".join(f"{key} {value}" for key, value in values.items()))
-    write_results("token_speed", values)
+        measured = measure(
+            folder,
+            chunks,
+            load=lambda: load_token_embeddings(folder, model),
+            ask=lambda loaded: asking(loaded, model),
+        )
+    report("token_speed", {**measured, "tokens_a_chunk": TOKENS})
 
 
 def drawn(chunks: int) -> Iterator[TextNode]:
@@ -97,17 +83,11 @@ def drawn(chunks: int) -> Iterator[TextNode]:
     return (TextNode(id_=f"{number:032x}", text="drawn") for number in range(chunks))
 
 
-def ask(tokens: PassageTokens, model: DrawnTokens) -> tuple[list[float], list[float]]:
-    """Seconds of each question, and those of processors, which other programs do not add to."""
-    wall, processor = [], []
+def asking(tokens: PassageTokens, model: DrawnTokens) -> Iterator[Callable[[], dict[str, float]]]:
+    """Each question, to be asked of candidates of its own."""
     for question in model.embed_query_tokens(["asked"] * QUESTIONS):
         places = model.draw.permutation(len(tokens.chunk_ids))[:CANDIDATES]
-        candidates = [tokens.chunk_ids[place] for place in places]
-        started, busy = time.perf_counter(), time.process_time()
-        tokens.scores(question, candidates)
-        wall.append(time.perf_counter() - started)
-        processor.append(time.process_time() - busy)
-    return wall, processor
+        yield partial(tokens.scores, question, [tokens.chunk_ids[place] for place in places])
 
 
 if __name__ == "__main__":

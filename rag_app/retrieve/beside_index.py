@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What a folder that is damaged, half a folder, or another program's raises when it is read.
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError)
+
 
 def kept_or_made(
     index: "VectorIndex",

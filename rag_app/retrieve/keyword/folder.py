@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import write_whole
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.beside_index import kept_or_made, replaced_folder, watched
+from rag_app.retrieve.beside_index import UNREADABLE, kept_or_made, replaced_folder, watched
 from rag_app.retrieve.keyword.analysis import Analysis
 from rag_app.retrieve.keyword.bm25 import BM25_SETTINGS, KeywordIndex
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = "keyword"
 _ABOUT = "about.json"
-# What a folder that is damaged, half a folder, or another program's raises when it is read.
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (*UNREADABLE, AttributeError)
 
 
 def open_keyword_index(index: "VectorIndex", *, progress: Progress = silent) -> KeywordIndex:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rag_app.disk import write_whole
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.beside_index import kept_or_made, replaced_folder, watched
+from rag_app.retrieve.beside_index import UNREADABLE, kept_or_made, replaced_folder, watched
 from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.vectors import passage_fingerprint
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 FOLDER = "sentences"
 _ABOUT = "about.json"
 _ARRAYS = ("starts", "rows", "scales")
-# What a folder that is damaged, half a folder, or another program's raises when it is read.
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError)
 
 
 def open_sentence_vectors(
@@ -78,7 +76,7 @@ def load_sentence_vectors(folder: Path, stamp: str) -> SentenceVectors | None:
     """Read sentence vectors; None unless they are whole and have this stamp."""
     try:
         return _load(folder, stamp)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 

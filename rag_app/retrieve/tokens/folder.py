@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rag_app.chunks import passage_text
 from rag_app.disk import write_whole
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.beside_index import replaced_folder
+from rag_app.retrieve.beside_index import UNREADABLE, replaced_folder
 from rag_app.retrieve.chunk_rows import quantise, slabs
 from rag_app.retrieve.tokens.vectors import PassageTokens
 from rag_app.vectors import TokenEmbedder, passage_fingerprint
@@ -29,8 +29,6 @@ FOLDER = "tokens"
 SLAB = 64
 _ABOUT = "about.json"
 _TYPES: dict[str, Any] = {"rows": np.int8, "scales": np.float32, "ids": np.int32}
-# What a folder that is damaged, half a folder, or another program's raises when it is read.
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError)
 
 
 def open_token_embeddings(
@@ -153,7 +151,7 @@ def load_token_embeddings(folder: Path, model: TokenEmbedder) -> PassageTokens |
     """What a folder keeps; None unless it is whole and this model's."""
     try:
         return _loaded(folder, model)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
