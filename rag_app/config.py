@@ -68,9 +68,10 @@ class Settings(BaseModel):
     answer_column: str = Field("answer", description="the answer's column in FAQ tables")
     top_k: int = Field(5, ge=1, le=100, description="passages shown for a question")
     retriever: str = Field(
-        "vector+questions",
+        "index",
         description="vector, keyword (BM25), hybrid:0.7, hybrid:learned; steps: "
-        "hybrid:0.7+questions+latest",
+        "hybrid:0.7+questions+latest; index: the one that the index was judged with, or else "
+        "vector+questions",
     )
     fetch_k: int = Field(
         100, ge=1, le=1000, description="candidates that hybrid and the steps choose from"

@@ -129,7 +129,7 @@ for stage in ([], *([stage] for stage in {stages})):
 
 def test_help_names_the_defaults() -> None:
     shown = run_app("query", "--help").stdout
-    assert "[vector+questions]" in shown
+    assert "vector+questions]" in shown
     assert "[in service]" in shown
 
 

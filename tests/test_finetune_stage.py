@@ -475,14 +475,18 @@ def test_the_verdict_may_be_about_another_retriever(shop: Shop) -> None:
     values = result.to_json()
     assert values["retriever"] == result.way.retrieval.spec
     assert list(values["parts"]) == list(judgement.parts)
-    if result.way.retrieval.learned is not None and result.promoted:
-        kept = kept_fusion(shop.workspace.open(result.index, model="tiny").index)
-        assert kept == result.way.retrieval.learned
+    assert result.promoted
+    index = shop.workspace.open(result.index, model="tiny").index
+    assert index.retriever == f"{result.way.retrieval.spec}+questions"
+    assert kept_fusion(index) == result.way.retrieval.learned
+    assert shop.workspace.open(shop.base_index, model="tiny").index.retriever is None
 
 
 def test_a_retriever_that_no_verdict_can_be_about_is_refused(shop: Shop) -> None:
     with pytest.raises(ConfigError, match="what is held out must not be known"):
         shop.finetune(retrieval=RetrievalOptions.parse("vector+questions"))
+    with pytest.raises(ConfigError, match="names the retriever that the verdict is about"):
+        shop.finetune(retrieval=RetrievalOptions.parse("index"))
     with pytest.raises(ConfigError, match="or learns all of them"):
         shop.finetune(retrieval=RetrievalOptions.parse("hybrid:auto"))
 

@@ -132,6 +132,38 @@ def test_weights_of_another_version_are_none(index: VectorIndex, text: str) -> N
     assert kept_fusion(index) is None
 
 
+KEPT_SPECS = {
+    None: ("index", "vector+questions"),
+    "keyword": ("index", "keyword"),
+    "hybrid:equal+questions": ("index+latest", "hybrid:equal+questions+latest"),
+    "hybrid:0.7+window:2": ("index+parent:4+hyde", "hybrid:0.7+hyde+parent:4"),
+    "magic:1": ("index", "vector+questions"),
+}
+
+
+@pytest.mark.parametrize("kept", KEPT_SPECS)
+def test_index_stands_for_what_the_index_keeps(index: VectorIndex, kept: str | None) -> None:
+    spec, found = KEPT_SPECS[kept]
+    index.keep_retriever("vector")
+    index.keep_retriever(kept)
+    asked = RetrievalOptions.parse(spec, fetch_k=7, where="a = 1")
+    assert asked.of(index) == RetrievalOptions.parse(found, fetch_k=7, where="a = 1")
+    plain = RetrievalOptions.parse("exact")
+    assert plain.of(index) is plain
+
+
+def test_an_index_is_asked_with_what_it_keeps(index: VectorIndex, tmp_path: Path) -> None:
+    index.keep_fusion(LearnedFusion({"keyword": 1.0}, "", 50).to_json())
+    retriever = pipeline(index, tmp_path, retriever="index")
+    [by_vectors] = retriever.rank([Trace("red moon")])
+    # Another process keeps it: the open retriever follows.
+    Catalog(tmp_path).open("words").keep_retriever("hybrid:learned")
+    trace = Trace("red moon")
+    retriever.rank([trace])
+    assert [step.name for step in trace.steps] == ["vector", "keyword", "hybrid"]
+    assert by_vectors
+
+
 LEARNED_OPTIONS = {"retriever": "hybrid", "fusion": "learned"}
 
 

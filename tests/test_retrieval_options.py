@@ -101,7 +101,7 @@ def test_what_a_form_needs(spec: str, candidates: bool, asks: bool) -> None:
 
 
 NO_RETRIEVER = (
-    "it is one of exact, vector, keyword, hybrid, ranks, as in hybrid:0.7+latest+window:1"
+    "it is one of exact, vector, keyword, hybrid, ranks, index, as in hybrid:0.7+latest+window:1"
 )
 NO_STEP = (
     "it is one of questions, multi_query, hyde, rerank, latest, cutoff, half-life, window, parent, "
@@ -158,7 +158,7 @@ def test_from_settings() -> None:
     assert options == RetrievalOptions.parse(
         "hybrid:0.5+latest", fetch_k=7, rewrites=2, where="a = 1"
     )
-    assert retrieval_of(Settings()) == RetrievalOptions.parse("vector+questions")
+    assert retrieval_of(Settings()) == RetrievalOptions.parse("index")
     assert RetrievalOptions.parse() == PLAIN
     with pytest.raises(ConfigError, match="unknown retriever 'magic'"):
         retrieval_of(Settings(retriever="magic"))

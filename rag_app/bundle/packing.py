@@ -14,6 +14,7 @@ from rag_app.index import VectorIndex, Workspace
 from rag_app.models.weights import CROSS_ENCODER, find_model, folder_name
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions
+from rag_app.retrieve.options import KEPT
 
 # Another machine has its own.
 _LOCKS = ("lock", ".lock")
@@ -99,7 +100,7 @@ def _models(workspace: Workspace, index: VectorIndex, retriever: str) -> dict[st
             f"index {index.name} cannot be packed without its model: {error}"
         ) from None
     found = {name: folder}
-    reranker = RetrievalOptions.parse(retriever).rerank if retriever else None
+    reranker = RetrievalOptions.parse(retriever or KEPT).of(index).rerank
     if reranker:
         found[reranker] = find_model(
             reranker, storage=workspace.storage, offline=workspace.offline, kind=CROSS_ENCODER

@@ -31,7 +31,7 @@ def pack(
 ) -> None:
     """Write one file that answers elsewhere as this index does here.
 
-    It holds the index, its embedding model, the reranker of the setting `retriever`, and the
+    It holds the index, its embedding model, the reranker of its retriever, and the
     settings that decide what is found; the texts of your documents are in it, secrets are not.
     """
     settings = run.settings()

@@ -18,7 +18,7 @@ def show_trace(run: Run, session: "Session") -> None:
     prompt = prompts.query if prompts else ""
     run.say(
         f"asked {session.trace.question!r} of index {session.index.name} ({session.model.name}, "
-        f"{session.index.count()} chunks), retriever {session.retrieval.spec}"
+        f"{session.index.count()} chunks), retriever {session.way.spec}"
         + (f", with the query prompt {prompt!r}" if prompt else "")
     )
     if session.retrieval.where is not None:

@@ -289,6 +289,7 @@ def finetune(
     from rag_app.finetune.stage import finetune as finetune_stage
     from rag_app.pairs import HELD_OUT, SplitOptions
     from rag_app.retrieve import RetrievalOptions
+    from rag_app.retrieve.options import KEPT
 
     kind = train_on or ("labelled" if pairs else "synthetic")
     for flag, value, known in (
@@ -385,6 +386,11 @@ def finetune(
         return
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
+    if result.promoted and settings.retriever != KEPT:
+        run.warn(
+            f"`query` takes retriever = {settings.retriever!r} from your settings, which was not "
+            "judged; without it, it takes the one that the index keeps"
+        )
     _show_curves(run, request, settings.storage)
     run.result({**result.to_json(), **report_on(run, result.results)})
 

@@ -202,6 +202,7 @@ def show_index(run: Run, name: OptionalName = None) -> None:
         **index.info.to_metadata(),
         "made": index.made,
         **_counts(index),
+        "retriever": index.retriever,
         "in_service": catalog.in_service() == index.name,
         "place": f"{index.folder}" if catalog.server is None else str(catalog.server.server),
         "project": catalog.server.project if catalog.server else None,

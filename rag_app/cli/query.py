@@ -52,7 +52,7 @@ def query(
         typer.Option(
             help="vector, keyword (BM25) or hybrid:0.7, with steps such as +questions (those the "
             "passages are known to answer), +latest, +multi_query, +hyde, +window:1, +parent:4, "
-            "+rerank:NAME. [vector+questions]"
+            "+rerank:NAME. [that of the index's verdict, or vector+questions]"
         ),
     ] = None,
     index: Annotated[

@@ -41,7 +41,8 @@ ServedRetriever = Annotated[
     typer.Option(
         "--retriever",
         help="How passages are found unless a request says: vector, keyword, hybrid:0.7, with "
-        "steps such as +questions, +latest, +rerank:NAME. [vector+questions]",
+        "steps such as +questions, +latest, +rerank:NAME. [that of the index's verdict, or "
+        "vector+questions]",
     ),
 ]
 Rate = Annotated[

@@ -78,9 +78,8 @@ def _show_parts(run: Run, result: "FinetuneResult") -> None:
     if result.way.learned:
         run.say(f"weights of the views: {result.way.learned}")
     if result.promoted:
-        spec = result.way.retrieval.spec
         run.say(
-            f'it was judged with retriever = "{spec}": name it in rag_app.toml, or with --retriever'
+            f"the index keeps the judged retriever, {result.way.retrieval.spec}: `query` takes it"
         )
 
 

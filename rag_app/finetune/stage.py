@@ -146,13 +146,14 @@ def _hand_over(
     request: FinetuneRequest,
     trials: Sequence[Trial],
 ) -> None:
-    """Keep with the index in service what was learned for its search, and the labelled questions.
+    """Keep the judged retriever and the labelled questions with the index in service.
 
     All of them: in evaluation a question is not among the known ones while it is asked.
     """
-    learned = trials[0].way.retrieval.learned
-    if learned is not None:
-        put_to_use(tuned.index, learned, tuned.model, context.cache, progress=context.progress)
+    retrieval = trials[0].way.retrieval
+    # The known questions, which the verdict does not count, are searched in service.
+    tuned.index.keep_retriever(replace(retrieval, questions=True).spec)
+    put_to_use(tuned.index, retrieval, tuned.model, context.cache, progress=context.progress)
     if request.pairs is not None:
         splits = [trial.material.split for trial in trials]
         pairs = {pair.id: pair for one in splits for pair in (*one.train, *one.held_out)}

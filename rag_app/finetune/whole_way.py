@@ -9,6 +9,7 @@ from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions
 from rag_app.finetune.context import TrainingContext
 from rag_app.pairs import Question
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.retrieve.options import KEPT
 from rag_app.retrieve.trace import TracedRetriever
 
 
@@ -29,6 +30,11 @@ class WholeWay:
 
 def check_retrieval(retrieval: RetrievalOptions) -> None:
     """Raise ConfigError for a retriever that the verdict of a tuning cannot be about."""
+    if retrieval.retriever == KEPT:
+        raise ConfigError(
+            "--retriever of finetune names the retriever that the verdict is about, such as vector "
+            "or hybrid:learned; the tuned index keeps it"
+        )
     if retrieval.questions:
         raise ConfigError(
             "--retriever of finetune takes no +questions: what is held out must not be known; "

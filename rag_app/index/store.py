@@ -39,7 +39,7 @@ T = TypeVar("T")
 # Of a document's first chunk: the questions that the document is known to answer, and how many.
 # They stand beside the chunk in its row, and are no part of its node.
 KNOWN, KNOWN_COUNT = "_known_questions", "_known_count"
-FUSION_KEY = "fusion"
+FUSION_KEY, RETRIEVER_KEY = "fusion", "retriever"
 # LlamaIndex's own; a document's id is in document_id too.
 _LLAMA_INDEX_KEYS = {"_node_content", "_node_type", "doc_id", "ref_doc_id"}
 _NO_FILTER = _LLAMA_INDEX_KEYS | {KNOWN, KNOWN_COUNT}
@@ -131,10 +131,24 @@ class VectorIndex:
         """What was learned for its search, as `keep_fusion` was given it; as of `refresh`."""
         return (self.connection.collection.metadata or {}).get(FUSION_KEY)
 
+    @property
+    def retriever(self) -> str | None:
+        """The retriever that it is asked with, as `keep_retriever` was given it."""
+        return (self.connection.collection.metadata or {}).get(RETRIEVER_KEY)
+
     def keep_fusion(self, learned: str) -> None:
         """Keep what was learned for its search with the index, so that it goes where this goes."""
+        self._keep({FUSION_KEY: learned})
+
+    def keep_retriever(self, spec: str | None) -> None:
+        """Keep the retriever that it is asked with unless another is named; None: no longer."""
+        self._keep({RETRIEVER_KEY: spec})
+
+    def _keep(self, values: Mapping[str, str | None]) -> None:
         with self.connection.batch() as collection:
-            collection.modify(metadata={**(collection.metadata or {}), FUSION_KEY: learned})
+            metadata = {**(collection.metadata or {}), **values}
+            kept = {key: value for key, value in metadata.items() if value is not None}
+            collection.modify(metadata=kept)
 
     def check_model(self, model: "Embedder") -> None:
         """Raise IndexMismatch unless this model made the index."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PrivateAttr
 
 from rag_app.errors import ConfigError
-from rag_app.retrieve.options import IN_SERVICE
+from rag_app.retrieve.options import KEPT
 
 try:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -44,7 +44,7 @@ class LangChainRetriever(BaseRetriever):
     def __init__(
         self,
         index: "Index",
-        retriever: str = IN_SERVICE,
+        retriever: str = KEPT,
         *,
         top_k: int = 4,
         where: str | None = None,

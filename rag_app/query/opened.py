@@ -11,7 +11,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import ConfigDict, PrivateAttr
 
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
-from rag_app.retrieve.options import IN_SERVICE
+from rag_app.retrieve.options import KEPT
 from rag_app.retrieve.trace import Ranking, TracedRetriever
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Index:
 
     def as_retriever(
         self,
-        retriever: str = IN_SERVICE,
+        retriever: str = KEPT,
         *,
         top_k: int = 10,
         where: str | None = None,
@@ -156,7 +156,8 @@ class Index:
         Arguments:
             retriever: as `--retriever` takes it: "vector", "keyword", "hybrid:0.7", and steps after
                 a +: "hybrid:0.7+questions+latest+rerank:MODEL". "vector" alone leaves out the
-                known questions.
+                known questions. "index" is the one that the index keeps: that of its verdict, or
+                else "vector+questions".
             top_k: nodes to return.
             where: a metadata filter such as "category = billing and date >= 2023-06".
             fetch_k: candidates that hybrid and the steps choose from.
@@ -176,7 +177,7 @@ class Index:
         self,
         llm: "LLM | ChatModel | None" = None,
         *,
-        retriever: str = IN_SERVICE,
+        retriever: str = KEPT,
         top_k: int = 5,
         where: str | None = None,
     ) -> "BaseQueryEngine":

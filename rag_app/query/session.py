@@ -111,10 +111,13 @@ class Session:
         found = answer(understood, hits, self.writer, on_text=on_text)
         changed = understood if understood != question else None
         self.last = replace(found, question=question, understood_as=changed)
-        self.exchanges.append(
-            Exchange(self.last, self.index.name, self.model.name, self.retrieval.spec)
-        )
+        self.exchanges.append(Exchange(self.last, self.index.name, self.model.name, self.way.spec))
         return self.last
+
+    @property
+    def way(self) -> "RetrievalOptions":
+        """How passages of this index are found: `retrieval`, or what the index keeps for it."""
+        return self.retrieval.of(self.index)
 
     @property
     def writer(self) -> "ChatModel | None":

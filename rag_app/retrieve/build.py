@@ -259,6 +259,7 @@ def _views_with(model: "Embedder") -> list[str]:
 def _pipeline(
     searched: Searched, options: "RetrievalOptions", top_k: int, tools: Tools
 ) -> Pipeline:
+    options = options.of(searched.index)
     where = _where(searched, options, tools)
     depth = _depth(options, top_k)
     # What fuses many candidates reads only those from the store that it returns.

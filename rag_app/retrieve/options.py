@@ -1,12 +1,14 @@
 """What a retrieval does besides asking for the nearest chunks, and the form to write it in.
 
     vector
+    index
     vector+questions
     hybrid:0.6+latest
     hybrid:0.5+multi_query+rerank:models/my-reranker+window:1
 
 A retriever comes first, steps follow after a +, in any order; of two that exclude each other the
-last one counts.
+last one counts. "index" stands for the retriever that the index keeps: that of its verdict, or else
+vector+questions.
 """
 
 import datetime as dt
@@ -14,14 +16,18 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError
 from rag_app.retrieve.learned import LearnedFusion
 from rag_app.retrieve.recency import parse_recency
 
-# What a question in service goes through, where nobody asks for another way.
-IN_SERVICE = "vector+questions"
+if TYPE_CHECKING:
+    from rag_app.index import VectorIndex
+
+# The retriever that an index keeps, and what it stands for where an index keeps none.
+KEPT = "index"
+UNJUDGED = "vector+questions"
 NO_REWRITE = "none"
 CHUNK = "chunk"
 AUTO = "auto"
@@ -36,7 +42,8 @@ class RetrievalOptions:
     """A retrieval, taken apart.
 
     Fields:
-        retriever: "vector" (the index's own search), "exact", "keyword" or "hybrid".
+        retriever: "vector" (the index's own search), "exact", "keyword" or "hybrid"; "index" for
+            what `of` finds.
         hybrid_weight: of the vector search in "hybrid", 0 to 1; None: to be tuned on dev.
         fusion: "scores", "ranks", "learned" or "equal", for "hybrid".
         learned: weights of the fusion "learned"; None: those that were kept for the index.
@@ -91,6 +98,21 @@ class RetrievalOptions:
         plain = RetrievalOptions(fetch_k=self.fetch_k, rewrites=self.rewrites, where=self.where)
         return replace(plain, **changed)
 
+    def of(self, index: "VectorIndex") -> "RetrievalOptions":
+        """For "index" what this index keeps, with the steps named besides; else the same options.
+
+        What a version with other parts kept counts as nothing.
+        """
+        if self.retriever != KEPT:
+            return self
+        try:
+            kept = self.with_spec(index.retriever or UNJUDGED)
+        except ConfigError:
+            kept = self.with_spec(UNJUDGED)
+        plain = self.with_spec(KEPT)
+        named = ((name, getattr(self, name)) for name in _OF_STEPS)
+        return replace(kept, **{name: it for name, it in named if it != getattr(plain, name)})
+
     @property
     def spec(self) -> str:
         """The written form; `with_spec` reads it."""
@@ -137,6 +159,8 @@ class RetrievalOptions:
         return None if kind == CHUNK else (kind, int(size))
 
 
+# Fields that the steps set.
+_OF_STEPS = ("questions", "rewrite", "rerank", "recency", "context")
 Values = Mapping[str, Any]
 Reader = Callable[[str], Values]
 
@@ -207,6 +231,7 @@ _RETRIEVERS: dict[str, Reader] = {
     "keyword": _fixed(retriever="keyword"),
     "hybrid": _hybrid("scores"),
     "ranks": _hybrid("ranks"),
+    KEPT: _fixed(retriever=KEPT),
 }
 _STEPS: dict[str, Reader] = {
     "questions": _fixed(questions=True),

@@ -1,9 +1,10 @@
-"""What the views of a learned hybrid need beside an index, made before the first question asks."""
+"""What the retriever of an index needs beside it, made before the first question asks."""
 
 from typing import TYPE_CHECKING
 
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.learned import SENTENCE, TOKEN, LearnedFusion, kept_fusion
+from rag_app.retrieve.learned import SENTENCE, TOKEN, VIEWS, kept_fusion
+from rag_app.retrieve.options import KEPT, RetrievalOptions
 from rag_app.retrieve.sentences.folder import FOLDER as SENTENCES
 from rag_app.retrieve.sentences.folder import open_sentence_vectors
 from rag_app.retrieve.tokens.folder import FOLDER as TOKENS
@@ -24,10 +25,13 @@ def prepare_views(
 ) -> None:
     """Bring the sentence vectors and token embeddings of an index up to date.
 
-    Those that its learned weights use are made; others only where a search made them before.
+    Those that its retriever or its learned weights use are made; others only where a search made
+    them before.
     """
     learned = kept_fusion(index)
     wanted = set(learned.weights if learned is not None else ())
+    if learned is None and RetrievalOptions.parse(KEPT).of(index).weighs_views:
+        wanted = set(VIEWS)
     if SENTENCE in wanted or (index.folder / SENTENCES).is_dir():
         open_sentence_vectors(index, model, cache, progress=progress)
     embedder = token_embedder(model)
@@ -37,12 +41,13 @@ def prepare_views(
 
 def put_to_use(
     index: "VectorIndex",
-    learned: LearnedFusion,
+    retrieval: RetrievalOptions,
     model: "Embedder",
     cache: "VectorCache | None",
     *,
     progress: Progress = silent,
 ) -> None:
-    """Keep learned weights with an index, and make what its search needs for them."""
-    index.keep_fusion(learned.to_json())
+    """Keep the weights that a retriever has learned, and make what the index's search needs."""
+    if retrieval.learned is not None:
+        index.keep_fusion(retrieval.learned.to_json())
     prepare_views(index, model, cache, progress=progress)

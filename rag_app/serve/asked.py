@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag_app.retrieve.options import IN_SERVICE
+from rag_app.retrieve.options import KEPT
 
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
@@ -25,7 +25,7 @@ class Serving:
     """
 
     index: str | None = None
-    retriever: str = IN_SERVICE
+    retriever: str = KEPT
     top_k: int = 5
     fetch_k: int = 100
     rewrites: int = 3

@@ -282,7 +282,7 @@ def sweep(
         promoted=promoted,
         seconds=time.monotonic() - started,
         results=request.results / "sweep",
-        known_first=request.retrieval.questions,
+        known_first=request.retrieval.of(source).questions,
         bases=bases,
         learned=scorer.learned,
     )
@@ -290,10 +290,8 @@ def sweep(
     if promoted:
         best = choice.best.setting
         opened = builder.build(best.model, best.chunking)
-        index, learned = opened.index, best.retrieval.learned
-        if learned is not None:
-            put_to_use(index, learned, opened.model, workspace.cache, progress=progress)
-        catalog.put_into_service(index.name)
+        put_to_use(opened.index, best.retrieval, opened.model, workspace.cache, progress=progress)
+        catalog.put_into_service(opened.index.name)
     return result
 
 
@@ -302,13 +300,16 @@ def _settings(
 ) -> list[Setting]:
     """All settings, the present one first."""
     # Known questions come first whatever ranks the rest, which is what settings differ in.
-    own = replace(request.retrieval, questions=False)
+    own = replace(request.retrieval.of(source), questions=False)
     kept = kept_fusion(source) if own.to_be_learned else None
     now = replace(own, learned=kept)
     present = Setting(source.info.model, source.info.chunking, now, kept=kept is not None)
     named = tuple(map(workspace.model_named, request.grid.models))
     grid = replace(request.grid, models=named or (source.info.model,))
-    others = settings_of(grid, own, sentences=source.info.sentences)
+    others = [
+        replace(each, retrieval=each.retrieval.of(source))
+        for each in settings_of(grid, own, sentences=source.info.sentences)
+    ]
     return list(dict.fromkeys([present, *others]))
 
 

@@ -125,9 +125,6 @@ def tune(
     )
     if swept:
         ended(swept)
-    retriever = request.sweep.retrieval.spec
-    if swept and swept.promoted:
-        retriever = str(swept.settings["retriever"])
     return TuneResult(
         ingest=ingested,
         plan=plan,
@@ -136,9 +133,17 @@ def tune(
         sweep=swept,
         sweep_skipped=skipped,
         in_service=workspace.catalog.in_service(),
-        retriever=retriever,
+        retriever=_retriever(workspace, request, swept),
         seconds=time.monotonic() - started,
     )
+
+
+def _retriever(workspace: Workspace, request: TuneRequest, swept: SweepResult | None) -> str:
+    """The retriever that the index in service is asked with, unless another is named."""
+    if swept and swept.promoted:
+        return str(swept.settings["retriever"])
+    own, in_service = request.sweep.retrieval, workspace.catalog.in_service()
+    return own.spec if in_service is None else own.of(workspace.catalog.open(in_service)).spec
 
 
 def _head(progress: Progress, stage: str) -> None:

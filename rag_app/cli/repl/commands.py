@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LEAVE = ("exit", "quit", "/exit", "/quit")
 MOST_PASSAGES = 100
 # What a retriever usually begins with, to choose from.
-RETRIEVERS = ("vector+questions", "vector", "keyword+questions", "hybrid:0.7+questions")
+RETRIEVERS = ("index", "vector+questions", "vector", "keyword+questions", "hybrid:0.7+questions")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def _retriever(asking: Asking, spec: str) -> None:
     session = asking.session
     if spec:
         session.retrieve_by(session.retrieval.with_spec(spec))
-    asking.run.say(session.retrieval.spec)
+    kept = "" if session.way == session.retrieval else " (kept with the index)"
+    asking.run.say(f"{session.way.spec}{kept}")
 
 
 def _where(asking: Asking, text: str) -> None:
