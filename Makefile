@@ -45,7 +45,7 @@ demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, as
 	@echo '`. $(BIN)/activate` makes all of them `rag-app ...`.'
 
 test: $(VENV)/.dev check  ## Install, then lint, types and all tests
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## Lint, format and types
 	$(BIN)/ruff check

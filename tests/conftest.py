@@ -1,6 +1,7 @@
 """What every test needs: no network, no telemetry, small real models."""
 
 import asyncio
+import gc
 import os
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,22 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 E5 = "intfloat/multilingual-e5-small"
+# Files of tests that take a minute and more, the longest first.
+LONGEST = (
+    "test_docs_commands",
+    "test_resume",
+    "test_readme",
+    "test_crash_matrix",
+    "test_finetune_bad_input",
+    "test_finetune_stage",
+    "test_processes",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no process is left with one when the others end."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +46,14 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared/data is not there")
     return SHARED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected_garbage() -> None:
+    """What is loaded by now stays: each full collection, of which a training makes six, would go
+    through the millions of objects of torch and transformers, which takes a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)

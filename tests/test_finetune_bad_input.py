@@ -3,18 +3,14 @@
 import csv
 import json
 import math
-import os
 import random
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from program import Program
 from test_cli import check_error, name_of, run_app
 from tiny import MAX_TOKENS, WIDTH, make_tiny_model
 
@@ -364,22 +360,13 @@ def test_a_table_in_another_encoding_says_how_to_mend_it(shop: Path) -> None:
 def test_the_same_training_twice_at_once(shop: Path) -> None:
     pairs = write_csv(shop / "pairs.csv", FAQ)
     options = ("--pairs", str(pairs), "--method", "full", "--batch-size", "8", "--epochs", "2000")
-    command = [sys.executable, "-m", "rag_app", "finetune", *options, "--no-promote", "--quiet"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=shop, env=environment) as first:
-        try:
-            models = shop / "storage" / "models"
-            while not list(models.glob(".training-*.lock")):
-                assert first.poll() is None
-                time.sleep(0.1)
-            check_error(
-                "finetune",
-                *options,
-                "--no-promote",
-                "--quiet",
-                kind="TrainingError",
-                says=f"another process is training this model in {models}; wait for it to end",
-            )
-            assert first.poll() is None
-        finally:
-            first.kill()
+    command = ("finetune", *options, "--no-promote", "--quiet")
+    with Program(*command, folder=shop) as first:
+        models = shop / "storage" / "models"
+        first.wait_until(models, ".training-*.lock")
+        check_error(
+            *command,
+            kind="TrainingError",
+            says=f"another process is training this model in {models}; wait for it to end",
+        )
+        assert first.returncode is None

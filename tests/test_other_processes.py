@@ -1,7 +1,6 @@
 """An index that is open while other processes write to it, remove it, or are killed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from conftest import ROOT
 from fakes import WordModel
 from llama_index.core.schema import Document, TextNode
+from program import Program
 from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking, SentenceChunker
@@ -254,35 +254,32 @@ catalog.make("words", replace(INFO, fingerprint="other"))
 # The REPL, as people run it.
 
 
-class Repl:
+class Repl(Program):
     """A conversation in another process, typed into through a pipe; answers come as JSON."""
 
     def __init__(self, storage: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "rag_app", "query", "--storage", str(storage)]
-        self.process = subprocess.Popen(
-            [*command, "--llm", "none", "--json", *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=storage.parent,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        )
+        command: list[str | Path] = [
+            "query",
+            "--storage",
+            storage,
+            "--llm",
+            "none",
+            "--json",
+            *options,
+        ]
+        super().__init__(*command, folder=storage.parent)
 
     def ask(self, question: str) -> list[str]:
         """The texts that an answer cites."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
+        self.send(question + "\n")
+        line = self.stdout.readline()
+        assert line, self.communicate()[1]
         return [citation["text"] for citation in json.loads(line)["citations"]]
 
     def end(self, *lines: str) -> str:
         """Type the last lines; what stood on standard error."""
-        told = self.process.communicate("".join(f"{line}\n" for line in lines), timeout=60)[1]
-        assert self.process.returncode == 0, told
+        told = self.communicate("".join(f"{line}\n" for line in lines))[1]
+        assert self.returncode == 0, told
         return told
 
 
@@ -294,8 +291,7 @@ def test_a_conversation_follows_ingest_and_survives_remove(tmp_path: Path) -> No
         (docs / f"{number}.md").write_text(f"Rule {number} about refunds.\n", "utf-8")
     workspace, options = Workspace(storage, device="cpu"), IndexOptions(model="tiny")
     name = ingest(workspace, [docs], options=options).index
-    repl = Repl(storage, "--where", "path != nowhere", "--k", "50")
-    try:
+    with Repl(storage, "--where", "path != nowhere", "--k", "50") as repl:
         assert len(repl.ask("refunds")) == 20
         for number in range(10):
             (docs / f"{number}.md").unlink()
@@ -306,8 +302,6 @@ def test_a_conversation_follows_ingest_and_survives_remove(tmp_path: Path) -> No
         ingest(workspace, [docs], options=options, index_name="other", use=True)
         Catalog(storage).remove(name)
         told = repl.end("refunds", "/model other", "refunds")
-    finally:
-        repl.process.kill()
     assert "Traceback" not in told
     assert f"error: index '{name}' was removed while it was open" in told
     assert told.count("error:") == 1

