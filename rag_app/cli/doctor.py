@@ -27,7 +27,7 @@ EXTRAS = {
     "mlflow": ("mlflow", "training curves for MLflow"),
     "wandb": ("wandb", "training curves for Weights & Biases"),
     "korean": ("kiwipiepy", "Korean sentences by morphology"),
-    "office": ("mammoth", "Word documents and slides"),
+    "office": ("oxmsg", "Word documents, slides and Outlook's mails"),
     "serve": ("uvicorn", "a page and HTTP for other programs"),
     "mcp": ("mcp", "an MCP server"),
     "onnx": ("onnxruntime", "models as ONNX"),

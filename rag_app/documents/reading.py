@@ -15,6 +15,7 @@ from rag_app.documents.hwpx import read_hwpx
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.mail import read_mail
 from rag_app.documents.markdown import read_markdown
+from rag_app.documents.msg import read_msg
 from rag_app.documents.noise import without_data_uris
 from rag_app.documents.pdf import read_pdf
 from rag_app.documents.plain import read_text
@@ -48,6 +49,7 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_jsonl,
     ".json": read_json,
     ".eml": read_mail,
+    ".msg": read_msg,
     ".epub": read_epub,
     ".hwpx": read_hwpx,
     ".docx": read_docx,

@@ -21,7 +21,8 @@ from rag_app.documents.sources import Columns
 RACY_NS = 3_000_000_000
 # Libraries whose version changes what readers make of a file, or whether they can read it.
 _LIBRARIES = (
-    *("beautifulsoup4", "openpyxl", "pypdfium2", "pyyaml", "py3langid", "mammoth", "python-pptx"),
+    *("beautifulsoup4", "openpyxl", "pypdfium2", "pyyaml", "py3langid", "mammoth"),
+    *("python-pptx", "python-oxmsg", "olefile"),
 )
 
 
