@@ -315,7 +315,8 @@ def test_a_word_document_without_the_extra_is_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "library", "extra"), [(".docx", "mammoth", "office"), (".msg", "oxmsg", "office")]
+    ("suffix", "library", "extra"),
+    [(".docx", "mammoth", "office"), (".msg", "oxmsg", "office"), (".hwp", "olefile", "hwp")],
 )
 def test_a_kind_of_an_extra_without_it_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, library: str, extra: str

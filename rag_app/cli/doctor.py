@@ -28,6 +28,7 @@ EXTRAS = {
     "wandb": ("wandb", "training curves for Weights & Biases"),
     "korean": ("kiwipiepy", "Korean sentences by morphology"),
     "office": ("oxmsg", "Word documents, slides and Outlook's mails"),
+    "hwp": ("olefile", "Hangul documents in the binary format (.hwp)"),
     "serve": ("uvicorn", "a page and HTTP for other programs"),
     "mcp": ("mcp", "an MCP server"),
     "onnx": ("onnxruntime", "models as ONNX"),

@@ -11,6 +11,7 @@ from rag_app.documents.corpora import read_json, read_jsonl
 from rag_app.documents.docx import read_docx
 from rag_app.documents.epub import read_epub
 from rag_app.documents.html import read_html
+from rag_app.documents.hwp import read_hwp
 from rag_app.documents.hwpx import read_hwpx
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.mail import read_mail
@@ -51,6 +52,7 @@ READERS: dict[str, Reader] = {
     ".eml": read_mail,
     ".msg": read_msg,
     ".epub": read_epub,
+    ".hwp": read_hwp,
     ".hwpx": read_hwpx,
     ".docx": read_docx,
     ".pptx": read_pptx,
