@@ -12,7 +12,7 @@ COPY rag_app rag_app
 RUN python -m venv /opt/rag-app \
     && /opt/rag-app/bin/python -m pip install --no-cache-dir --constraint constraints.txt \
         --extra-index-url https://download.pytorch.org/whl/cpu \
-        '.[local-llm,multilingual,korean,office,serve,mcp]'
+        '.[local-llm,multilingual,korean,office,hwp,serve,mcp]'
 
 FROM python:3.11-slim-bookworm
 # OpenMP, for xllamacpp; its version is the distribution's.

@@ -34,6 +34,7 @@ def ingest(
     chunk_size: int | None = None,
     chunk_overlap: int | None = None,
     sentences: str | None = None,
+    ocr: str | None = None,
     dedupe: bool = False,
     use: bool = False,
     progress: "Progress | None" = None,
@@ -51,6 +52,8 @@ def ingest(
         embedder: a model of your own instead.
         chunk_size, chunk_overlap: tokens, as the model reads them (256 and 32 unless named).
         sentences: "rules" or "kiwi" (Korean by morphology).
+        ocr: languages in which the program tesseract reads pages of PDFs without text: "kor+eng";
+            None: they are not read.
         dedupe: leave out documents that say nearly what an earlier one says.
         use: put the index into service; the first index goes into service in any case.
         progress: called with (step, done, total, note).
@@ -85,7 +88,8 @@ def ingest(
     handed_over = [one for one in listed if isinstance(one, Document)]
     if handed_over:
         return ingest_reading(workspace, given_documents(handed_over), **wanted)
-    return ingest_paths(workspace, [Path(str(one)) for one in listed], **wanted)
+    paths = [Path(str(one)) for one in listed]
+    return ingest_paths(workspace, paths, ocr=ocr, **wanted)
 
 
 def open_index(

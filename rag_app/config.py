@@ -66,6 +66,9 @@ class Settings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where models run")
     question_column: str = Field("question", description="the question's column in FAQ tables")
     answer_column: str = Field("answer", description="the answer's column in FAQ tables")
+    ocr: str | None = Field(
+        None, description="languages in which tesseract reads pages of PDFs without text: kor+eng"
+    )
     top_k: int = Field(5, ge=1, le=100, description="passages shown for a question")
     retriever: str = Field(
         "index",

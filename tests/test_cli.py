@@ -442,6 +442,7 @@ def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
         "removed": 0,
         "skipped": [],
         "left_out": [],
+        "by_ocr": [],
         "merged": 0,
         "near_duplicates": {"count": 0, "documents": [], "left_out": False},
         "chunks": 3,

@@ -1,15 +1,20 @@
 """Mails, books, Hangul documents, Word documents and slides."""
 
 import io
+import struct
+import sys
 import zipfile
 from email.message import EmailMessage
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from ole import ole
 
 from rag_app.documents import ReadResult, read_documents
 from rag_app.documents.extras import imported
+from rag_app.documents.reading import contents_of
+from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 
 
@@ -78,6 +83,123 @@ def test_a_mail_without_text_names_what_is_attached(tmp_path: Path) -> None:
     message = mail(Subject="scan")
     message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="scan.pdf")
     assert reason(tmp_path / "a.eml", bytes(message)) == (
+        "holds no text, but scan.pdf attached; save what is attached beside it"
+    )
+
+
+# Outlook's mails
+
+SENT = 0x0039
+
+
+def properties(values: dict[int, str | bytes | int], *, header: bytes) -> dict[str, bytes]:
+    """The streams of a message, a recipient or an attachment; the keys are MAPI's numbers."""
+    table, streams = header, {}
+    for number, value in values.items():
+        if isinstance(value, int):
+            kind = 0x0040 if number == SENT else 0x0003
+            table += struct.pack("<HHIQ", kind, number, 6, value)
+            continue
+        kind = 0x001F if isinstance(value, str) else 0x0102
+        data = value.encode("utf-16-le") if isinstance(value, str) else value
+        table += struct.pack("<HHIQ", kind, number, 6, len(data))
+        streams[f"__substg1.0_{number:04X}{kind:04X}"] = data
+    return {"__properties_version1.0": table, **streams}
+
+
+def outlook(
+    values: dict[int, str | bytes | int],
+    *,
+    recipients: tuple[dict[int, str | bytes | int], ...] = (),
+    attached: tuple[dict[int, str | bytes | int], ...] = (),
+) -> bytes:
+    streams = properties(values, header=bytes(32))
+    for kind, parts in (("recip", recipients), ("attach", attached)):
+        for number, part in enumerate(parts):
+            folder = f"__{kind}_version1.0_#{number:08X}"
+            inner = properties(part, header=bytes(8))
+            streams |= {f"{folder}/{name}": data for name, data in inner.items()}
+    return ole(streams)
+
+
+HEADERS = (
+    "From: Kim <kim@example.com>\r\nTo: Lee\r\nCc: =?utf-8?b?7ZmN6ri464+Z?= <hong@example.com>\r\n"
+    "Date: Tue, 05 Mar 2024 12:00:00 +0900\r\n\r\n"
+)
+
+
+def test_a_mail_of_outlook_is_read_as_the_same_mail_in_eml(tmp_path: Path) -> None:
+    pytest.importorskip("oxmsg")
+    message = mail(Subject="환불 문의", Date="Tue, 05 Mar 2024 12:00:00 +0900")
+    message["Cc"] = "홍길동 <hong@example.com>"
+    message.set_content("환불은 7일 안에 됩니다.\n")
+    message.add_attachment(b"a,b", maintype="text", subtype="csv", filename="prices.csv")
+    (eml,) = read(tmp_path / "a.eml", bytes(message)).documents
+    data = outlook(
+        {
+            0x0037: "환불 문의",
+            0x007D: HEADERS,
+            0x1000: "환불은 7일 안에 됩니다.\r\n",
+            0x1013: "<p>환불은 <b>7일</b> 안에 됩니다.".encode(),
+        },
+        attached=({0x3707: "prices.csv", 0x3701: b"a,b"},),
+    )
+    result = read(tmp_path / "a.msg", data)
+    (msg,) = result.documents
+    assert msg.text == eml.text == "환불은 7일 안에 됩니다."
+    assert {**msg.metadata, "path": ""} == {**eml.metadata, "path": ""}
+    assert msg.metadata["cc"] == "홍길동 <hong@example.com>"
+    assert said(result) == ["1 file attached (prices.csv)"]
+
+
+def test_a_mail_of_outlook_without_headers_or_plain_text(tmp_path: Path) -> None:
+    pytest.importorskip("oxmsg")
+    noon = (1_709_607_600 + 11_644_473_600) * 10_000_000  # 2024-03-05, from the year 1601
+    data = outlook(
+        {
+            0x0037: "draft",
+            SENT: noon,
+            0x0C1A: "Kim",
+            0x0C1F: "/O=FIRM/CN=KIM",
+            0x3FDE: 949,
+            0x1013: "<p>똠방각하<p>둘째".encode("cp949"),
+        },
+        recipients=(
+            {0x0C15: 1, 0x3001: "Lee", 0x39FE: "lee@example.com"},
+            {0x0C15: 1, 0x3001: "park@example.com", 0x39FE: "park@example.com"},
+            {0x0C15: 2, 0x3001: "Choi"},
+            {0x0C15: 3, 0x3001: "Hidden"},
+        ),
+        attached=({0x3001: "A mail inside"}, {0x370E: "image/png"}),
+    )
+    result = read(tmp_path / "a.msg", data)
+    (document,) = result.documents
+    assert document.text == "똠방각하\n\n둘째"
+    own = {key: document.metadata[key] for key in ("title", "date", "from", "to", "cc")}
+    assert own == {
+        "title": "draft",
+        "date": "2024-03-05",
+        "from": "Kim",
+        "to": "Lee <lee@example.com>, park@example.com",
+        "cc": "Choi",
+    }
+    assert "hidden" not in str(document.metadata).lower()
+    assert said(result) == ["2 files attached (A mail inside, image/png)"]
+
+
+def test_mails_of_outlook_that_cannot_be_read(tmp_path: Path) -> None:
+    pytest.importorskip("oxmsg")
+    assert reason(tmp_path / "a.msg", b"From: Kim") == (
+        "is not a mail as Outlook saves it; save it again as .msg"
+    )
+    assert reason(tmp_path / "b.msg", ole({"WordDocument": b"text"})) == (
+        "is not a mail as Outlook saves it; save it again as .msg"
+    )
+    assert reason(tmp_path / "c.msg", outlook({0x1009: b"rtf"})) == (
+        "holds its text as RTF alone; save it as HTML in Outlook"
+    )
+    scan = outlook({0x0037: "scan"}, attached=({0x3707: "scan.pdf"},))
+    assert reason(tmp_path / "d.msg", scan) == (
         "holds no text, but scan.pdf attached; save what is attached beside it"
     )
 
@@ -190,6 +312,21 @@ def test_a_word_document_without_the_extra_is_listed(tmp_path: Path) -> None:
     result = read_documents([tmp_path])
     assert len(result.documents) == 1
     assert result.failures[0].reason.endswith("run `pip install 'rag-app[office]'`")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "library", "extra"),
+    [(".docx", "mammoth", "office"), (".msg", "oxmsg", "office"), (".hwp", "olefile", "hwp")],
+)
+def test_a_kind_of_an_extra_without_it_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, library: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(DocumentError) as caught:
+        contents_of(Source(tmp_path / f"a{suffix}", f"a{suffix}"))
+    assert str(caught.value) == (
+        f"is of a kind that needs the package {library}; run `pip install 'rag-app[{extra}]'`"
+    )
 
 
 def test_a_word_document(tmp_path: Path) -> None:

@@ -370,7 +370,10 @@ def test_pdfs_that_cannot_be_read_say_why_and_do_no_harm(tmp_path: Path) -> None
     good = pdf(["Some text that is long enough to be cut in the middle."])
     bad = {
         "locked.pdf": (pdf(["secret"], locked="key"), "needs a password; save it without: qpdf"),
-        "scanned.pdf": (pdf([], []), "has no text layer on its 2 pages (scanned?); make one: ocr"),
+        "scanned.pdf": (
+            pdf([], []),
+            "has no text layer on its 2 pages (scanned?); `--ocr kor+eng` r",
+        ),
         "cut.pdf": (good[: len(good) // 2], "does not end as a PDF does"),
         "broken.pdf": (
             b"%PDF-1.7\nnothing\n%%EOF",

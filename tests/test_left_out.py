@@ -112,7 +112,9 @@ def test_pages_that_are_pictures_are_named(tmp_path: Path) -> None:
         picture=True,
     )
     result = read(tmp_path / "a.pdf", saved(writer))
-    assert said(result) == ["4 pages without text, perhaps scanned (pages 2-4, 6)"]
+    assert said(result) == [
+        "4 pages without text, perhaps scanned: --ocr reads them (pages 2-4, 6)"
+    ]
     assert "A picture behind" in result.documents[0].text
 
 

@@ -83,6 +83,14 @@ AnswerColumn = Annotated[
     str | None,
     typer.Option(help="Column of tables that holds the answer. [answer]", rich_help_panel=DATA),
 ]
+Ocr = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LANGUAGES",
+        help="Read pages of PDFs without text by OCR, with tesseract: kor+eng. [not read]",
+        rich_help_panel=DATA,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(

@@ -13,6 +13,7 @@ from rag_app.cli.flags import (
     Dimensions,
     DocumentPaths,
     NewModel,
+    Ocr,
     QuestionColumn,
 )
 from rag_app.cli.given import columns_of, index_options_of, workspace_of
@@ -84,6 +85,7 @@ def ingest(
     ] = False,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
+    ocr: Ocr = None,
     sentences: Annotated[
         str | None,
         typer.Option(
@@ -92,7 +94,7 @@ def ingest(
         ),
     ] = None,
 ) -> None:
-    """Read documents (md, txt, html, pdf, csv, tsv, jsonl, xlsx) into an index.
+    """Read documents (md, txt, html, pdf, docx, hwp, eml, msg, csv, xlsx, jsonl) into an index.
 
     Run it again at any time: what is unchanged is not even read, only what was added or changed is
     embedded, what was removed goes.
@@ -104,6 +106,7 @@ def ingest(
         sentences=sentences,
         question_column=question_column,
         answer_column=answer_column,
+        ocr=ocr,
     )
     from rag_app.ingest.stage import ingest as ingest_stage
 
@@ -117,6 +120,7 @@ def ingest(
             index_name=index,
             options=options,
             columns=columns_of(settings),
+            ocr=settings.ocr or None,
             use=use,
             prune=prune,
             dedupe=dedupe,
@@ -174,6 +178,7 @@ def show_ingest(run: Run, report: "IngestReport", tell: WarnedOnce) -> None:
     for failure in report.failures[:SHOWN_FAILURES]:
         run.warn(f"{failure.path} {failure.reason}")
     _say_left_out(run, report.left_out)
+    _say_by_ocr(run, report.by_ocr)
     _say_skipped(run, report.skipped)
     run.say(
         f"{len(sync.added)} added, {len(sync.changed)} changed, {len(sync.unchanged)} unchanged, "
@@ -212,6 +217,7 @@ def ingest_json(report: "IngestReport") -> dict[str, Any]:
             for path, left in report.left_out.items()
             for one in left
         ],
+        "by_ocr": [{"path": str(path), "pages": pages} for path, pages in report.by_ocr.items()],
         "merged": report.merged,
         "near_duplicates": {
             "count": len(report.duplicates.originals),
@@ -238,6 +244,21 @@ def _say_left_out(run: Run, left_out: "Mapping[Path, Sequence[LeftOut]]") -> Non
     if len(left_out) > SHOWN_LEFT_OUT:
         more = len(left_out) - SHOWN_LEFT_OUT
         run.warn(f"{more} more files were read without some part (all of them are in --json)")
+
+
+def _say_by_ocr(run: Run, by_ocr: "Mapping[Path, Sequence[int]]") -> None:
+    """How many pages were read by OCR; of one file, which."""
+    from rag_app.documents.left_out import numbered
+
+    count = sum(map(len, by_ocr.values()))
+    if not count:
+        return
+    pages = "1 page" if count == 1 else f"{count} pages"
+    if len(by_ocr) > 1:
+        run.say(f"read by OCR: {pages} of {len(by_ocr)} files")
+        return
+    [(path, numbers)] = by_ocr.items()
+    run.say(f"read by OCR: {pages} of {path.name} ({numbered('page', numbers)})")
 
 
 def _say_skipped(run: Run, skipped: Sequence[Path]) -> None:

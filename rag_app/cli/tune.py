@@ -18,6 +18,7 @@ from rag_app.cli.flags import (
     LlmBaseUrl,
     LlmModel,
     NewModel,
+    Ocr,
     Preset,
     QuestionColumn,
     Seed,
@@ -81,6 +82,7 @@ def tune(
     llm_model: LlmModel = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
+    ocr: Ocr = None,
     device: Device = None,
     seed: Seed = None,
 ) -> None:
@@ -98,6 +100,7 @@ def tune(
         llm_model=llm_model,
         question_column=question_column,
         answer_column=answer_column,
+        ocr=ocr,
         device=device,
         seed=seed,
     )
@@ -147,6 +150,7 @@ def _request(
     return TuneRequest(
         paths=paths,
         index=index_options_of(settings),
+        ocr=settings.ocr or None,
         per_chunk=per_chunk,
         finetune=FinetuneRequest(
             pairs=pairs,

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Timer
 from typing import IO, Any
@@ -32,7 +32,7 @@ class ReadingProcess:
 
     Arguments:
         command: what is started; it speaks as rag_app/documents/worker.py does.
-        longest_seconds: for one file, by the clock.
+        longest_seconds: for one file, by the clock; for each page that another program reads.
     """
 
     def __init__(
@@ -59,14 +59,12 @@ class ReadingProcess:
             raise OSError("the reading process cannot be started")
         child = self._child
         assert child is not None  # noqa: S101 - it was started
-        timer = Timer(self._longest_seconds, child.kill)
-        timer.start()
-        try:
-            return [_content(raw) for raw in self._answers(child, source)]
-        finally:
-            timer.cancel()
+        with _Clock(self._longest_seconds, child.kill) as clock:
+            return [_content(raw) for raw in self._answers(child, source, clock)]
 
-    def _answers(self, child: "subprocess.Popen[bytes]", source: Source) -> Iterator[Any]:
+    def _answers(
+        self, child: "subprocess.Popen[bytes]", source: Source, clock: "_Clock"
+    ) -> Iterator[Any]:
         assert child.stdin is not None  # noqa: S101 - both are pipes
         assert child.stdout is not None  # noqa: S101
         try:
@@ -76,6 +74,9 @@ class ReadingProcess:
             raise DocumentError(self._why_ended()) from None
         while line := child.stdout.readline():
             answer = json.loads(line)
+            if "goes_on" in answer:
+                clock.start_again()
+                continue
             if "content" in answer:
                 yield answer["content"]
                 continue
@@ -137,6 +138,29 @@ class ReadingProcess:
         return code, lines[-1] if lines else ""
 
 
+class _Clock:
+    """Calls something when so many seconds went by since it was started, or started again."""
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self._seconds, self._call = seconds, call
+
+    def __enter__(self) -> "_Clock":
+        self._timer = self._started()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def start_again(self) -> None:
+        self._timer.cancel()
+        self._timer = self._started()
+
+    def _started(self) -> Timer:
+        timer = Timer(self._seconds, self._call)
+        timer.start()
+        return timer
+
+
 def _close(pipe: IO[bytes]) -> None:
     try:
         pipe.close()
@@ -151,6 +175,7 @@ def _request(source: Source) -> bytes:
         "id": source.id,
         "question_column": source.question_column,
         "answer_column": source.answer_column,
+        "ocr": source.ocr,
     }
     return json.dumps(request).encode() + b"\n"
 

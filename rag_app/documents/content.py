@@ -54,6 +54,7 @@ class Content:
         merged: further rows or passages of the file with this very text, which this one stands for.
         questions: that it is known to answer.
         left_out: what is in no document of the file; stands with the file's first content.
+        by_ocr: numbers of the pages that are read by OCR.
     """
 
     text: str
@@ -66,6 +67,7 @@ class Content:
     merged: int = 0
     questions: Sequence[KnownQuestion] = ()
     left_out: Sequence[LeftOut] = ()
+    by_ocr: Sequence[int] = ()
 
 
 def is_nested(value: object) -> bool:

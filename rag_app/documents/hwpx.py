@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
 from rag_app.documents.left_out import LeftOut
-from rag_app.documents.rows import table_text
+from rag_app.documents.rows import Cell, cells_text
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import normalise
@@ -102,7 +102,7 @@ def _elsewhere(element: Element) -> Iterator[str]:
 
 def _table(table: Element) -> str:
     """Rows as lines of cells with bars, a rule under the first; what spans rows is in each."""
-    rows: dict[int, dict[int, str]] = {}
+    cells: list[Cell] = []
     for row in (one for one in table if local(one) == "tr"):
         for cell in (one for one in row if local(one) == "tc"):
             text = " ".join(
@@ -111,9 +111,8 @@ def _table(table: Element) -> str:
             place = {local(one): one for one in cell}
             column, line = _numbers(place.get("cellAddr"), "colAddr", "rowAddr", default=0)
             _, height = _numbers(place.get("cellSpan"), "colSpan", "rowSpan", default=1)
-            for number in range(line, line + min(height, 1_000)):
-                rows.setdefault(number, {})[column] = text
-    return table_text([[cells[at] for at in sorted(cells)] for _, cells in sorted(rows.items())])
+            cells.append(Cell(line, column, text, height))
+    return cells_text(cells)
 
 
 def _numbers(element: Element | None, *names: str, default: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Bounds of the process that reads files: memory, and processor time for each piece of work."""
 
 import sys
+from collections.abc import Callable
 
 # A page of a PDF, or a file that cannot be read piece by piece.
 SECONDS = 15
@@ -10,9 +11,14 @@ MEMORY_BYTES = 1_400 * 1024**2
 
 
 class _Allowance:
-    """The seconds that each piece may take; None in a process that is not bounded."""
+    """The seconds that each piece may take; None in a process that is not bounded.
+
+    Fields:
+        tell: called where another program begins, for whoever waits for this process by the clock.
+    """
 
     seconds: int | None = None
+    tell: Callable[[], None] = staticmethod(lambda: None)
 
 
 def bound_memory() -> None:
@@ -34,9 +40,29 @@ def bound_time(size_bytes: int) -> None:
 
 def renew_time() -> None:
     """Begin another piece of the same file; nothing happens in a process that is not bounded."""
-    if _Allowance.seconds is not None and sys.platform != "win32":
+    if _Allowance.seconds is not None:
+        _allow(_Allowance.seconds)
+
+
+def allow_program(seconds: int) -> None:
+    """Let a program that is started now take so much time; it inherits this process's bounds.
+
+    Nothing happens in a process that is not bounded.
+    """
+    if _Allowance.seconds is not None:
+        _Allowance.tell()
+        _allow(seconds)
+
+
+def tell_of_programs(tell: Callable[[], None]) -> None:
+    """Have something called each time before another program begins."""
+    _Allowance.tell = staticmethod(tell)
+
+
+def _allow(seconds: int) -> None:
+    if sys.platform != "win32":
         import resource
 
         used = resource.getrusage(resource.RUSAGE_SELF)
-        until = round(used.ru_utime + used.ru_stime) + _Allowance.seconds
+        until = round(used.ru_utime + used.ru_stime) + seconds
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))

@@ -2,7 +2,8 @@
 
 import email
 import email.policy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from rag_app.documents.content import Content
@@ -15,6 +16,22 @@ from rag_app.text.normalise import normalise
 _FIELDS = ("from", "to", "cc")
 
 
+@dataclass(frozen=True)
+class Mail:
+    """What a mail says, whatever format it is kept in.
+
+    Fields:
+        fields: from, to and cc, those that it has.
+        attached: names of the files, or their types.
+    """
+
+    text: str
+    subject: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    date: object = None
+    attached: Sequence[str] = ()
+
+
 def read_mail(source: Source) -> list[Content]:
     """Read a mail as one document; its subject is the title.
 
@@ -22,23 +39,42 @@ def read_mail(source: Source) -> list[Content]:
         DocumentError: it has no text.
     """
     message = email.message_from_bytes(source.read_bytes(), policy=email.policy.default)
-    text = normalise("\n\n".join(filter(None, _texts(message))))
     attached = [part.get_filename() or part.get_content_type() for part in _attached(message)]
+    mail = Mail(
+        "\n\n".join(filter(None, _texts(message))),
+        subject=str(message["subject"] or "") or None,
+        fields=people(message),
+        date=str(message["date"]) if message["date"] else None,
+        attached=attached,
+    )
+    return [as_content(mail)]
+
+
+def as_content(mail: Mail) -> Content:
+    """The document that a mail is.
+
+    Raises:
+        DocumentError: it has no text.
+    """
+    text = normalise(mail.text)
+    names = named(mail.attached)
     if not text:
-        names = f", but {named(attached)} attached" if attached else ""
-        raise DocumentError(f"holds no text{names}; save what is attached beside it")
-    fields = {name: str(message[name]) for name in _FIELDS if message[name]}
-    left = [LeftOut("files attached", len(attached), named(attached))] if attached else []
-    return [
-        Content(
-            text,
-            kind="mail",
-            title=str(message["subject"] or "") or None,
-            fields=fields,
-            dates=[str(message["date"])] if message["date"] else (),
-            left_out=left,
-        )
-    ]
+        but = f", but {names} attached" if names else ""
+        raise DocumentError(f"holds no text{but}; save what is attached beside it")
+    left = [LeftOut("files attached", len(mail.attached), names)] if names else []
+    return Content(
+        text,
+        kind="mail",
+        title=mail.subject,
+        fields=mail.fields,
+        dates=[mail.date] if mail.date else (),
+        left_out=left,
+    )
+
+
+def people(message: EmailMessage) -> dict[str, str]:
+    """Who wrote a mail to whom, as its headers say."""
+    return {name: str(message[name]) for name in _FIELDS if message[name]}
 
 
 def _texts(message: EmailMessage) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rag_app.documents.content import Content
 from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.pages import joined_pages
-from rag_app.documents.pdf_pages import ParsedPdf, parse
+from rag_app.documents.pdf_pages import ParsedPdf, is_unreadable, parse
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import normalise
@@ -17,10 +17,7 @@ _HYPHENATED = re.compile(r"(?P<head>[^\W\d_][\w-]*)[-‐]\n(?P<tail>[a-zß-ÿ]\w
 _BLANKS = re.compile(" {2,}")
 _WORD = re.compile(r"\w+(?:-\w+)*")
 _REPAIR = "repair it: qpdf OLD.pdf NEW.pdf"
-_OCR = "make one: ocrmypdf --force-ocr OLD.pdf NEW.pdf"
-# Private use and replacement characters: glyphs whose font does not say what they mean.
-_UNKNOWN_GLYPH = re.compile("[\ue000-\uf8ff\ufffd]")
-_MOST_UNKNOWN = 0.3
+_OCR = "`--ocr kor+eng` reads the pages, or make one: ocrmypdf --force-ocr OLD.pdf NEW.pdf"
 
 
 def read_pdf(source: Source) -> list[Content]:
@@ -31,25 +28,28 @@ def read_pdf(source: Source) -> list[Content]:
     """
     data = source.read_bytes()
     _refuse_fragment(data)
-    parsed = _parsed(data)
+    parsed = _parsed(data, source.ocr)
     text, page_starts = join_pages(parsed.pages)
-    _refuse_pictures(text, n_pages=len(page_starts))
+    _refuse_pictures(text, n_pages=len(page_starts), ocr=source.ocr)
     return [
         Content(
             text,
             kind="pdf",
+            # Whoever reads the file again, as `sweep` does, must read it the same way.
+            fields={"ocr": source.ocr} if parsed.by_ocr else {},
             dates=parsed.dates,
             page_starts=page_starts,
-            left_out=_left_out(parsed),
+            left_out=_left_out(parsed, source.ocr),
+            by_ocr=parsed.by_ocr,
         )
     ]
 
 
-def _parsed(data: bytes) -> ParsedPdf:
+def _parsed(data: bytes, ocr: str | None) -> ParsedPdf:
     from pypdfium2 import PdfiumError
 
     try:
-        parsed = parse(data)
+        parsed = parse(data, ocr=ocr)
     except PdfiumError as error:
         raise DocumentError(f"cannot be parsed ({error}); {_REPAIR}") from None
     if parsed is None:
@@ -57,8 +57,9 @@ def _parsed(data: bytes) -> ParsedPdf:
     return parsed
 
 
-def _left_out(parsed: ParsedPdf) -> list[LeftOut]:
-    pictures = left_out("pages without text, perhaps scanned", "page", parsed.pictures)
+def _left_out(parsed: ParsedPdf, ocr: str | None) -> list[LeftOut]:
+    hint = "in which OCR read none" if ocr else "perhaps scanned: --ocr reads them"
+    pictures = left_out(f"pages without text, {hint}", "page", parsed.pictures)
     names = parsed.attachments
     return pictures + ([LeftOut("files attached", len(names), named(names))] if names else [])
 
@@ -115,8 +116,14 @@ def _refuse_fragment(data: bytes) -> None:
         )
 
 
-def _refuse_pictures(text: str, *, n_pages: int) -> None:
+def _refuse_pictures(text: str, *, n_pages: int, ocr: str | None) -> None:
+    pages = "only page" if n_pages == 1 else f"{n_pages} pages"
+    if not text and ocr:
+        raise DocumentError(
+            f"has no text layer on its {pages}, and OCR ({ocr}) reads none; scan it anew, or name "
+            "other languages with --ocr"
+        )
     if not text:
-        raise DocumentError(f"has no text layer on its {n_pages} pages (scanned?); {_OCR}")
-    if len(_UNKNOWN_GLYPH.findall(text)) > _MOST_UNKNOWN * len(text):
+        raise DocumentError(f"has no text layer on its {pages} (scanned?); {_OCR}")
+    if is_unreadable(text):
         raise DocumentError(f"has a text layer whose letters cannot be told; {_OCR}")

@@ -6,9 +6,10 @@ Notes and form values are no part of PDFium's text; they follow the text of thei
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag_app.documents.limits import renew_time
+from rag_app.documents.ocr import text_by_ocr
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
@@ -21,6 +22,9 @@ _LEAST_GAP = 0.8
 # A page with so few letters and a picture over half of it is a scan with a stamp or a number.
 _FEW_LETTERS = 50
 _MOST_PICTURE = 0.5
+# Private use and replacement characters: glyphs whose font does not say what they mean.
+_UNKNOWN_GLYPH = re.compile("[\ue000-\uf8ff\ufffd]")
+_MOST_UNKNOWN = 0.3
 _MARKUP_NOTES = ("FREETEXT", "TEXT", "STAMP")
 
 
@@ -31,19 +35,29 @@ class ParsedPdf:
     Fields:
         pages: their texts.
         pictures: numbers, from 1, of the pages whose text is in a picture.
+        by_ocr: of those whose text was read by OCR.
         dates: of creation and of the last change, as written.
         attachments: names of the files inside.
     """
 
     pages: list[str]
     pictures: list[int]
+    by_ocr: list[int]
     dates: list[str]
     attachments: list[str]
 
 
-def parse(data: bytes) -> ParsedPdf | None:
+class _Page(NamedTuple):
+    text: str
+    is_picture: bool
+    by_ocr: bool
+
+
+def parse(data: bytes, *, ocr: str | None = None) -> ParsedPdf | None:
     """Parse a PDF; None where it needs a password.
 
+    Arguments:
+        ocr: languages in which pages without text are read by OCR; None: they are not.
     Raises:
         pypdfium2.PdfiumError: it is broken; names the page, if it is one.
     """
@@ -57,27 +71,45 @@ def parse(data: bytes) -> ParsedPdf | None:
         raise
     document.init_forms()
     dates = (document.get_metadata_value(key) for key in ("CreationDate", "ModDate"))
-    pages, pictures = [], []
+    pages: list[_Page] = []
     for index in range(len(document)):
         renew_time()
-        text, is_picture = _read_page(document, index)
-        pages.append(text)
-        pictures += [index + 1] if is_picture else []
+        pages.append(_read_page(document, index, ocr))
     names = [document.get_attachment(i).get_name() for i in range(document.count_attachments())]
-    return ParsedPdf(pages, pictures, [date for date in dates if date], names)
+    return ParsedPdf(
+        [page.text for page in pages],
+        pictures=[number for number, page in enumerate(pages, 1) if page.is_picture],
+        by_ocr=[number for number, page in enumerate(pages, 1) if page.by_ocr],
+        dates=[date for date in dates if date],
+        attachments=names,
+    )
 
 
-def _read_page(document: "PdfDocument", index: int) -> tuple[str, bool]:
+def _read_page(document: "PdfDocument", index: int, ocr: str | None) -> _Page:
     """A page's text with its notes, and whether more of it is in a picture."""
     from pypdfium2 import PdfiumError
 
     try:
         page = document[index]
+        turned = page.get_rotation()
         text = page_text(page)
+        is_picture = _is_picture(page, text)
+        # What is shown is turned as the page says.
+        page.set_rotation(turned)
+        unreadable = is_unreadable(text)
+        read = text_by_ocr(page, ocr) if ocr and (is_picture or unreadable) else ""
     except PdfiumError as error:
         raise PdfiumError(f"page {index + 1}: {error}") from None
-    is_picture = _is_picture(page, text)
-    return "\n".join(filter(None, [text.strip("\n"), *page_notes(document, page)])), is_picture
+    # Of a scan's own text, such as a number printed on it, OCR may have missed a part.
+    known = unreadable or set(text.split()) <= set(read.split())
+    own = "" if read and known else text.strip("\n")
+    parts = [read, own, *page_notes(document, page)]
+    return _Page("\n".join(filter(None, parts)), is_picture and not read, bool(read))
+
+
+def is_unreadable(text: str) -> bool:
+    """Whether so many letters cannot be told that a text is none."""
+    return len(_UNKNOWN_GLYPH.findall(text)) > _MOST_UNKNOWN * len(text)
 
 
 def _is_picture(page: "PdfPage", text: str) -> bool:

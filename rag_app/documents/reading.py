@@ -11,11 +11,14 @@ from rag_app.documents.corpora import read_json, read_jsonl
 from rag_app.documents.docx import read_docx
 from rag_app.documents.epub import read_epub
 from rag_app.documents.html import read_html
+from rag_app.documents.hwp import read_hwp
 from rag_app.documents.hwpx import read_hwpx
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.mail import read_mail
 from rag_app.documents.markdown import read_markdown
+from rag_app.documents.msg import read_msg
 from rag_app.documents.noise import without_data_uris
+from rag_app.documents.ocr import check_ocr
 from rag_app.documents.pdf import read_pdf
 from rag_app.documents.plain import read_text
 from rag_app.documents.pptx import read_pptx
@@ -48,7 +51,9 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_jsonl,
     ".json": read_json,
     ".eml": read_mail,
+    ".msg": read_msg,
     ".epub": read_epub,
+    ".hwp": read_hwp,
     ".hwpx": read_hwpx,
     ".docx": read_docx,
     ".pptx": read_pptx,
@@ -65,6 +70,7 @@ class ReadResult:
         merged: rows of tables, and passages of corpora, that repeat another of their file and are
             one document with it.
         left_out: of files that were read, what is in no document.
+        by_ocr: of files with pages that were read by OCR, the numbers of these.
         empty: named paths that hold nothing to read, with the sentence that says so.
         kept: files that were not read, for they are as they were.
         read: files that were read, without the hashes of their documents.
@@ -75,6 +81,7 @@ class ReadResult:
     skipped: list[Path]
     merged: int = 0
     left_out: dict[Path, list[LeftOut]] = field(default_factory=dict)
+    by_ocr: dict[Path, list[int]] = field(default_factory=dict)
     empty: dict[Path, str] = field(default_factory=dict)
     kept: dict[Path, KeptFile] = field(default_factory=dict)
     read: dict[Path, KeptFile] = field(default_factory=dict)
@@ -90,6 +97,7 @@ def read_documents(
     *,
     question_column: str = "question",
     answer_column: str = "answer",
+    ocr: str | None = None,
     may_be_empty: bool = False,
     keep: Keep | None = None,
     progress: Progress = silent,
@@ -99,6 +107,8 @@ def read_documents(
     Arguments:
         paths: files and folders; hidden ones inside a folder are passed over.
         question_column, answer_column: what tables of questions and answers call them.
+        ocr: languages, as tesseract calls them (kor+eng), in which pages of PDFs without text are
+            read; None: they are not.
         may_be_empty: a path that does not exist, or holds nothing to read, is no error.
         keep: says which files need not be read; their documents are not among those returned.
     Returns:
@@ -106,12 +116,13 @@ def read_documents(
         and for one of several documents in a file "#" and its own id or its text's hash.
     Raises:
         DocumentError: a path that does not exist or holds nothing to read; two files, one id.
+        ConfigError: tesseract is not installed, or lacks a language.
     """
     found = find_sources(paths, suffixes=READERS)
     if found.empty and not may_be_empty:
         raise DocumentError(next(iter(found.empty.values())))
     sources = [
-        replace(source, question_column=question_column, answer_column=answer_column)
+        replace(source, question_column=question_column, answer_column=answer_column, ocr=ocr)
         for source in found.sources
     ]
     read = read_sources(sources, keep=keep, progress=progress)
@@ -125,7 +136,13 @@ def read_documents(
 def read_sources(
     sources: Sequence[Source], *, keep: Keep | None = None, progress: Progress = silent
 ) -> ReadResult:
-    """Read these files; those of kinds or contents that hold no documents are skipped."""
+    """Read these files; those of kinds or contents that hold no documents are skipped.
+
+    Raises:
+        ConfigError: pages are to be read by OCR, and tesseract or a language is not installed.
+    """
+    for languages in {source.ocr for source in sources if source.ocr}:
+        check_ocr(languages)
     result = ReadResult([], [], [])
     with ReadingProcess() as process:
         for done, source in enumerate(sources, 1):
@@ -146,7 +163,12 @@ def read_sources(
     result.documents.sort(key=lambda document: document.id_)
     known = {**result.kept, **result.read}
     left_out = {path: one.left_out for path, one in known.items() if one.left_out}
-    return replace(result, merged=sum(one.merged for one in known.values()), left_out=left_out)
+    return replace(
+        result,
+        merged=sum(one.merged for one in known.values()),
+        left_out=left_out,
+        by_ocr={path: one.by_ocr for path, one in known.items() if one.by_ocr},
+    )
 
 
 def _as_read(source: Source, before: FileState | None, contents: Sequence[Content]) -> KeptFile:
@@ -161,6 +183,7 @@ def _as_read(source: Source, before: FileState | None, contents: Sequence[Conten
         before if still else None,
         merged=sum(content.merged for content in contents),
         left_out=[one for content in contents for one in content.left_out],
+        by_ocr=[page for content in contents for page in content.by_ocr],
     )
 
 

@@ -62,12 +62,15 @@ class Source:
         path: absolute.
         id: its folder's name and the path below, NFC: docs/a/b.md; the same on every machine.
         question_column, answer_column: what a table of questions and answers calls them.
+        ocr: languages, as tesseract calls them (kor+eng), in which pages without text are read;
+            None: they are not.
     """
 
     path: Path
     id: str
     question_column: str = "question"
     answer_column: str = "answer"
+    ocr: str | None = None
 
     def read_bytes(self) -> bytes:
         """Read the file.

@@ -21,7 +21,8 @@ from rag_app.documents.sources import Columns
 RACY_NS = 3_000_000_000
 # Libraries whose version changes what readers make of a file, or whether they can read it.
 _LIBRARIES = (
-    *("beautifulsoup4", "openpyxl", "pypdfium2", "pyyaml", "py3langid", "mammoth", "python-pptx"),
+    *("beautifulsoup4", "openpyxl", "pypdfium2", "pyyaml", "py3langid", "mammoth"),
+    *("python-pptx", "python-oxmsg", "olefile"),
 )
 
 
@@ -71,7 +72,7 @@ class KeptFile:
         id: that the file had.
         state: None where the file alone does not tell what is read of it.
         documents: that it gave: id -> hash, as chunks carry it; empty where none is known.
-        merged, left_out: as `ReadResult` says them.
+        merged, left_out, by_ocr: as `ReadResult` says them.
     """
 
     id: str
@@ -79,6 +80,7 @@ class KeptFile:
     documents: dict[str, str] = field(default_factory=dict)
     merged: int = 0
     left_out: list[LeftOut] = field(default_factory=list)
+    by_ocr: list[int] = field(default_factory=list)
 
 
 def state_of(path: Path, clock: Callable[[], int] = time_ns) -> FileState | None:
@@ -106,12 +108,13 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def reading_key(columns: Columns) -> str:
+def reading_key(columns: Columns, ocr: str | None = None) -> str:
     """Changes with all that decides, besides a file, what is read of it.
 
-    That is the code of the readers, the libraries they use, and what tables call their columns.
+    That is the code of the readers, the libraries they use, what tables call their columns, and
+    the languages of OCR.
     """
-    said = "\0".join([*columns, *map(_version, _LIBRARIES), _code()])
+    said = "\0".join([*columns, ocr or "", *map(_version, _LIBRARIES), _code()])
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

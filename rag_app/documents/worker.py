@@ -1,6 +1,7 @@
 """The child process that reads files: a request a line on standard input, answers on output.
 
-    {"path": ..., "id": ..., "question_column": ..., "answer_column": ...}
+    {"path": ..., "id": ..., "question_column": ..., "answer_column": ..., "ocr": ...}
+    {"goes_on": true} before each page that another program reads
     {"content": {...}} for each content, then {"done": true}
     or {"failed": reason}, with "ends": true where the process has had enough
 
@@ -15,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rag_app.documents.limits import bound_memory, bound_time
+from rag_app.documents.limits import bound_memory, bound_time, tell_of_programs
 from rag_app.documents.reading import contents_of
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
@@ -27,6 +28,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     bound_memory()
+
+    def tell() -> None:
+        answers.write('{"goes_on": true}\n')
+        answers.flush()
+
+    tell_of_programs(tell)
     for line in sys.stdin:
         request = json.loads(line)
         source = Source(**{**request, "path": Path(request["path"])})

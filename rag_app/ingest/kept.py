@@ -101,17 +101,15 @@ def _load(path: Path, key: str) -> dict[str, KeptFile]:
         known: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if known["key"] != key:
             return {}
-        return {name: _kept_file(*values) for name, values in known["files"].items()}
+        return {name: _kept_file(values) for name, values in known["files"].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
 
-def _kept_file(
-    name: str, state: list[Any], documents: dict[str, str], merged: int, left_out: list[Any]
-) -> KeptFile:
-    return KeptFile(
-        name, FileState(*state), documents, merged, [LeftOut(**one) for one in left_out]
-    )
+def _kept_file(values: Sequence[Any]) -> KeptFile:
+    name, state, documents, merged, left_out, by_ocr = values
+    parts = [LeftOut(**one) for one in left_out]
+    return KeptFile(name, FileState(*state), documents, merged, parts, by_ocr)
 
 
 def _dump(key: str, kept: Mapping[str, KeptFile]) -> str:
@@ -122,6 +120,7 @@ def _dump(key: str, kept: Mapping[str, KeptFile]) -> str:
             one.documents,
             one.merged,
             [asdict(left) for left in one.left_out],
+            one.by_ocr,
         ]
         for path, one in kept.items()
     }

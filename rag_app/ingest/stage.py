@@ -40,6 +40,7 @@ class IngestReport:
     Fields:
         merged: rows with an answer that another row of the table has; one document with it.
         left_out: of files that were read, what is in no document.
+        by_ocr: of files with pages that were read by OCR, the numbers of these.
         warnings: sentences for the user.
         duplicates: documents that say what an earlier one of this ingest says.
     """
@@ -54,6 +55,7 @@ class IngestReport:
     chunks: int
     seconds: float
     left_out: "dict[Path, list[LeftOut]]" = field(default_factory=dict)
+    by_ocr: dict[Path, list[int]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     duplicates: Duplicates = field(default_factory=Duplicates)
 
@@ -109,6 +111,7 @@ def ingest(
     index_name: str | None = None,
     options: IndexOptions = IndexOptions(),
     columns: Columns = Columns(),
+    ocr: str | None = None,
     use: bool = False,
     prune: bool = False,
     dedupe: bool = False,
@@ -126,15 +129,19 @@ def ingest(
 
     Arguments:
         columns: of FAQ tables.
+        ocr: languages, as tesseract calls them (kor+eng), in which pages of PDFs without text are
+            read; None: they are not.
         prune: remove also the documents whose file is gone from another place than was read.
         dedupe: leave out documents that say what an earlier one of this ingest says, by path.
         tell: called before the embedding with what the user should know by then; the report has
             it among its warnings, too.
     Raises:
         DocumentError: a path is missing, or holds nothing that can be read.
+        ConfigError: tesseract is not installed, or lacks a language.
         ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
     """
     from rag_app.documents import read_documents
+    from rag_app.documents.states import reading_key
 
     started = time.monotonic()
 
@@ -143,6 +150,7 @@ def ingest(
             paths,
             question_column=columns.question,
             answer_column=columns.answer,
+            ocr=ocr,
             # What was indexed of a folder that is empty now is to go.
             may_be_empty=True,
             keep=keep,
@@ -150,7 +158,7 @@ def ingest(
         )
 
     index = _meant_index(workspace, options, index_name)
-    material = _Material(workspace, read, columns=columns, index=index)
+    material = _Material(workspace, read, key=reading_key(columns, ocr), index=index)
     report = _ingest(
         workspace,
         material,
@@ -214,16 +222,16 @@ class _Material:
         workspace: "Workspace",
         read: "Callable[[Keep], ReadResult]",
         *,
-        columns: Columns | None = None,
+        key: str | None = None,
         index: "VectorIndex | None" = None,
     ) -> None:
         """Read what the index does not hold already.
 
         Arguments:
             read: reads the documents of all files but those that are kept.
-            columns: of tables; None where nothing can be kept.
+            key: as `reading_key` makes it; None where nothing can be kept.
         """
-        self._workspace, self._read, self._columns = workspace, read, columns
+        self._workspace, self._read, self._key = workspace, read, key
         self.kept = self._kept_in(index)
         self.reading = self.meant = self._read_anew()
 
@@ -252,16 +260,14 @@ class _Material:
             self.kept.save(self.reading, roots)
 
     def _is_for(self, index: "VectorIndex") -> bool:
-        return self._columns is None or (self.kept is not None and self.kept.index == index.name)
+        return self._key is None or (self.kept is not None and self.kept.index == index.name)
 
     def _kept_in(self, index: "VectorIndex | None") -> KeptFiles | None:
-        from rag_app.documents.states import reading_key
-
-        if index is None or self._columns is None:
+        if index is None or self._key is None:
             return None
         # What is kept must be in the base, too, which is kept in step.
         base = base_of(self._workspace.catalog, index)
-        return KeptFiles([index, base] if base else [index], reading_key(self._columns))
+        return KeptFiles([index, base] if base else [index], self._key)
 
 
 def _ingest(
@@ -339,6 +345,7 @@ def _ingest(
         skipped=reading.skipped,
         merged=reading.merged,
         left_out=reading.left_out,
+        by_ocr=reading.by_ocr,
         chunks=index.count(),
         seconds=time.monotonic() - started,
         warnings=[

@@ -183,12 +183,23 @@ def documents_of(
 
     Raises:
         DocumentError: one is gone, or cannot be read.
+        ConfigError: it was read by OCR, which is no longer there.
     """
-    handed_over = given_again(index.nodes())
+    nodes = list(index.nodes())
+    handed_over = given_again(nodes)
     known = {document.node_id for document in handed_over}
     records = [record for record in index.records() if record.document_id not in known]
     files = sorted({(_file_id(record), record.path) for record in records})
-    sources = [Source(Path(path), name, columns.question, columns.answer) for name, path in files]
+    # The languages of each file with pages that were read by OCR.
+    ocr = {
+        node.metadata.get("path"): node.metadata.get("ocr")
+        for node in nodes
+        if node.metadata.get("kind") == "pdf"
+    }
+    sources = [
+        Source(Path(path), name, columns.question, columns.answer, ocr.get(path))
+        for name, path in files
+    ]
     reading = read_sources(sources, progress=progress)
     if reading.failures:
         failure = reading.failures[0]

@@ -17,6 +17,7 @@ class TuneRequest:
     Fields:
         paths: files and folders of documents.
         index: how the index is to be made.
+        ocr: as for `ingest`.
         per_chunk: questions written for each chunk, where `finetune` names no pairs.
         writing: how they are written.
         finetune: its `index` is the one that is ingested into.
@@ -26,6 +27,7 @@ class TuneRequest:
 
     paths: Sequence[Path]
     index: IndexOptions = IndexOptions()
+    ocr: str | None = None
     per_chunk: int = 2
     writing: WritingOptions = WritingOptions()
     finetune: FinetuneRequest = field(default_factory=FinetuneRequest)

@@ -88,6 +88,7 @@ def tune(
         request.paths,
         options=request.index,
         columns=asked.columns,
+        ocr=request.ocr,
         progress=progress,
         tell=warn,
     )
