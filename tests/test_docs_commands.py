@@ -152,12 +152,22 @@ def test_from_autorag(reader: Reader, tmp_path: Path) -> None:
 
 def test_pages_without_a_test_have_no_commands() -> None:
     """Those that need what no test has say so, and mark nothing as run."""
-    for name in ("gpu.md", "docker.md", "korean.md"):
+    for name in ("gpu.md", "docker.md"):
         page = (HOWTO / name).read_text("utf-8")
         assert BLOCK.findall(page) == []
         assert "not run by the tests" in " ".join(page.split())
     tested = {"chroma", "docker", "endpoint", "from-autorag", "from-llamaindex", "gpu", "korean"}
     assert {path.stem for path in HOWTO.glob("*.md")} == tested
+
+
+def test_a_korean_faq(reader: Reader, tmp_path: Path) -> None:
+    """With a tiny model in the place of e5, which takes minutes."""
+    model = make_tiny_model(tmp_path / "tiny")
+    printed = reader.follow(
+        HOWTO / "korean.md", places={"intfloat/multilingual-e5-small": str(model)}
+    )
+    assert "hybrid:0.4" in printed
+    assert re.search(r"^(promote|hold|reject): ", printed, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("tiny")
