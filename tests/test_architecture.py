@@ -219,6 +219,7 @@ COMMANDS = (
     "index gc",
     "export",
     "export onnx",
+    "export gguf",
     "export trec",
     "export beir",
     "export sentence-transformers",

@@ -125,6 +125,7 @@ def printed(
             "export", "sentence-transformers", folder / "copy", *where
         ),
         "export onnx": run_json("export", "onnx", folder / "onnx", "--questions", asked, *where),
+        "export gguf": run_json("export", "gguf", folder / "gguf", *where),
         "bundle pack": run_json("bundle", "pack", bundle, *where),
         "bundle open": run_json("bundle", "open", bundle, "--storage", folder / "opened"),
         "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),

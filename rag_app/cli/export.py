@@ -191,3 +191,48 @@ def export_onnx_model(
     for line in onnx_code(loaded, folder):
         run.say(f"    {line}".rstrip())
     run.result({"model": loaded.name, "int8": int8, **exported.to_json()})
+
+
+@export_app.command(
+    "gguf",
+    epilog="Examples:\n\nrag-app export gguf my-model-gguf\n\n"
+    "rag-app export gguf minilm-gguf --model sentence-transformers/all-MiniLM-L6-v2",
+)
+@command
+def export_gguf_model(
+    run: Run,
+    folder: Target,
+    model: ExportedModel = None,
+    index: Annotated[
+        str | None, typer.Option(help="Index whose chunks the file is compared on. [in service]")
+    ] = None,
+) -> None:
+    """Write a model as GGUF for llama.cpp, the query adapter beside it.
+
+    BERT encoders with a WordPiece or a unigram tokenizer (MiniLM, bge, e5). llama.cpp's vectors
+    are held against the model's on the index's chunks first.
+    """
+    settings = run.settings()
+    from rag_app.extras import require
+
+    require("gguf", "xllamacpp", extra="gguf")
+    from rag_app.chunks import passage_text
+    from rag_app.disk import refuse_unwritable
+    from rag_app.export.gguf import beginnings, export_gguf, gguf_code
+    from rag_app.models import load_model
+
+    refuse_unwritable(folder, is_folder=True, make_parents=True)
+    searched = workspace_of(settings).catalog.open(index)
+    texts = [passage_text(node) for node in searched.passages().nodes]
+    asked = model or searched.info.model
+    loaded = load_model(asked, storage=settings.storage, offline=settings.offline, device="cpu")
+    exported = export_gguf(loaded, folder, texts, beginnings(texts), progress=run.progress)
+    run.say(
+        f"{loaded.name} is written to {folder} ({exported.bytes / 1e6:.0f} MB); the least cosine "
+        f"of llama.cpp's vectors to its own is {exported.passage_cosine:.4f} on "
+        f"{exported.passages} passages, {exported.question_cosine:.4f} on {exported.questions} "
+        "questions"
+    )
+    for line in gguf_code(loaded, folder):
+        run.say(f"    {line}".rstrip())
+    run.result({"model": loaded.name, **exported.to_json()})

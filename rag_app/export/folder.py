@@ -29,6 +29,14 @@ def copy_for_others(model: Path, target: Path) -> bool:
         return _name_anew(partial / CARD, target)
 
 
+def said_by_card(model: Path) -> str:
+    """What a model's card says, without the front matter: that names what loads the model."""
+    card = model / CARD
+    said = card.read_text("utf-8") if card.is_file() else ""
+    _, _, said = said.rpartition("\n---\n") if said.startswith("---\n") else ("", "", said)
+    return said.strip()
+
+
 def _refuse(model: Path, target: Path) -> None:
     if target.resolve() == model.resolve():
         raise ConfigError(
