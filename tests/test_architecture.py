@@ -220,6 +220,7 @@ COMMANDS = (
     "export",
     "export onnx",
     "export gguf",
+    "export hub",
     "export trec",
     "export beir",
     "export sentence-transformers",

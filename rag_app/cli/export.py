@@ -236,3 +236,42 @@ def export_gguf_model(
     for line in gguf_code(loaded, folder):
         run.say(f"    {line}".rstrip())
     run.result({"model": loaded.name, **exported.to_json()})
+
+
+@export_app.command(
+    "hub",
+    epilog="Examples:\n\nrag-app export hub me/support-search\n\n"
+    "rag-app export hub me/support-search --model NAME --public",
+)
+@command
+def export_to_hub(
+    run: Run,
+    repo: Annotated[
+        str, typer.Argument(help="Repository on the Hugging Face hub: OWNER/NAME, or NAME.")
+    ],
+    model: ExportedModel = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody read it; else it is private.")
+    ] = False,
+) -> None:
+    """Push a model and its card with the verdict to the Hugging Face hub, as a private repository.
+
+    This command contacts the hub, whatever the setting offline says; the token is HF_TOKEN, or what
+    `hf auth login` kept.
+    """
+    settings = run.settings(asks_hub=True)
+    from rag_app.export.hub import find_token, push_to_hub
+    from rag_app.models.weights import find_model
+
+    token = find_token()
+    run.keep_secret(token)
+    asked = model or workspace_of(settings).catalog.open().info.model
+    name, found = find_model(asked, storage=settings.storage, offline=True)
+    pushed = push_to_hub(found, repo, token=token, public=public, progress=run.progress)
+    kind = "private" if pushed.private else "public"
+    run.say(f"{name} is pushed to {pushed.url} ({kind}, {len(pushed.files)} files)")
+    if public and pushed.private:
+        run.note("the repository was there already and is private; that is left as it is")
+    if not pushed.verdict_in_card:
+        run.note("its card holds no verdict: `rag-app finetune` did not tune it")
+    run.result({"model": name, **pushed.to_json()})
