@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import E5, MINILM, ROOT
 from test_cli import run_app, run_json
-from tiny import make_tiny_model
+from tiny import MAX_TOKENS, WIDTH, make_tiny_model
 
 pytest.importorskip("gguf")
 pytest.importorskip("xllamacpp")
@@ -18,6 +18,7 @@ from rag_app.export.gguf import export_gguf, gguf_code
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.charsmap import changes, pack
 from rag_app.models.gguf_engine import GgufModel
+from rag_app.models.gguf_words import add_tokenizer
 from rag_app.models.query_map import QueryMap, add_query_map, read_query_map
 
 WORDS = [f"{kind}{n}" for kind in ("lamp", "chair", "shelf") for n in range(20)]
@@ -101,6 +102,81 @@ def test_real_models_on_the_sample_documents(name: str, language: str, tmp_path:
         [passage[:40].strip() for passage in passages],
     )
     assert min(exported.passage_cosine, exported.question_cosine) > 0.999
+
+
+def make_tiny_xlm_roberta(folder: Path) -> Path:
+    """Positions that begin at 2, a unigram tokenizer, the first token for the text: as bge-m3."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    inner = folder / "inner"
+    config = XLMRobertaConfig(
+        vocab_size=_save_unigram(inner) + 3,  # more rows than words, as e5 has
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=2 * WIDTH,
+        max_position_embeddings=MAX_TOKENS + 2,
+        type_vocab_size=1,
+        pad_token_id=1,
+        initializer_range=0.2,
+    )
+    XLMRobertaModel(config).save_pretrained(inner)
+    transformer = Transformer(str(inner), max_seq_length=MAX_TOKENS)
+    modules = [transformer, Pooling(WIDTH, pooling_mode="cls"), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(
+        str(folder / "whole"), create_model_card=False
+    )
+    return folder / "whole"
+
+
+def _save_unigram(folder: Path) -> int:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    pieces = ["\u2581", "배송", "\u2581환불", "lamp", *"abcdefghijklmnopqrstuvwxyz.½12\u2044"]
+    vocabulary = [(one, 0.0) for one in special] + [(one, -2.0 - len(one)) for one in pieces]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=3))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token"), special, strict=True))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=MAX_TOKENS, **names
+    ).save_pretrained(folder)
+    return len(vocabulary)
+
+
+@pytest.mark.usefixtures("float32")
+def test_xlm_roberta_with_a_unigram_tokenizer(tmp_path: Path) -> None:
+    model = EmbeddingModel("xlm", make_tiny_xlm_roberta(tmp_path), device="cpu")
+    texts = ["lamps of 배송", "환불 ½ 배송.", unicodedata.normalize("NFD", "배송"), "ＬＡＭＰ? Ω ω"]
+    exported = export_gguf(model, tmp_path / "out", texts, texts)
+    assert min(exported.passage_cosine, exported.question_cosine) > 0.9999
+
+
+def test_a_tokenizer_of_another_kind_is_refused() -> None:
+    from gguf import GGUFWriter
+    from tokenizers import Tokenizer, models
+
+    writer = GGUFWriter(None, "bert")
+    with pytest.raises(ModelError, match=r"x has a tokenizer \(BPE\) .* what can: BERT encoders"):
+        add_tokenizer(writer, Tokenizer(models.BPE()), name="x")
+
+
+def test_a_token_that_is_there_twice_is_refused() -> None:
+    """llama.cpp would end the process."""
+    from gguf import GGUFWriter
+    from tokenizers import Tokenizer, models, processors
+
+    tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("a", -2.0)], unk_id=0))
+    tokenizer.post_processor = processors.BertProcessing(("a", 1), ("<unk>", 0))
+    with pytest.raises(ModelError, match="the same token twice"):
+        add_tokenizer(GGUFWriter(None, "bert"), tokenizer, name="x")
 
 
 def test_other_words_than_the_models_are_refused(storage: Path, tmp_path: Path) -> None:

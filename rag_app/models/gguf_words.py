@@ -28,12 +28,13 @@ def add_tokenizer(writer: "GGUFWriter", tokenizer: "Tokenizer", *, name: str) ->
     """
     saved = json.loads(tokenizer.to_str())
     kind = saved["model"]["type"]
-    if kind not in _KINDS or _ends(saved) is None:
+    has_unknown = saved["model"].get("unk_id", 0) is not None
+    if kind not in _KINDS or _ends(saved) is None or not has_unknown:
         raise ModelError(
             f"{name} has a tokenizer ({kind}) that cannot be exported as GGUF; {CAN}. "
             "`rag-app export onnx` writes this model"
         )
-    words = [str(tokenizer.id_to_token(one)) for one in range(tokenizer.get_vocab_size())]
+    words = _words(tokenizer)
     special = {one["content"] for one in saved["added_tokens"] if one["special"]}
     unknown = _KINDS[kind](writer, tokenizer, words, special)
     writer.add_token_types(_types(words, special, unknown=unknown))
@@ -42,12 +43,29 @@ def add_tokenizer(writer: "GGUFWriter", tokenizer: "Tokenizer", *, name: str) ->
     return len(words)
 
 
+def _words(tokenizer: "Tokenizer") -> list[str]:
+    """Tokens by number, and names for numbers that have none."""
+    found = map(tokenizer.id_to_token, range(tokenizer.get_vocab_size()))
+    return [f"<no token {number}>" if one is None else one for number, one in enumerate(found)]
+
+
 def _wordpiece(
     writer: "GGUFWriter", tokenizer: "Tokenizer", words: list[str], special: set[str]
 ) -> str:
     writer.add_tokenizer_model("bert")
-    writer.add_token_list([word if word in special else _as_llama(word) for word in words])
+    _add_words(writer, [word if word in special else _as_llama(word) for word in words])
     return str(json.loads(tokenizer.to_str())["model"]["unk_token"])
+
+
+def _add_words(writer: "GGUFWriter", words: list[str]) -> None:
+    """Write the words; llama.cpp ends the whole process where two are the same.
+
+    Raises:
+        ModelError: two are.
+    """
+    if len(set(words)) != len(words):
+        raise ModelError(f"its tokenizer has the same token twice, which llama.cpp refuses; {CAN}")
+    writer.add_token_list(words)
 
 
 def _as_llama(word: str) -> str:
@@ -58,7 +76,7 @@ def _unigram(writer: "GGUFWriter", tokenizer: "Tokenizer", words: list[str], _: 
     model: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
     scores = dict(model["vocab"])
     writer.add_tokenizer_model("t5")
-    writer.add_token_list(words)
+    _add_words(writer, words)
     writer.add_token_scores([float(scores.get(word, 0)) for word in words])
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(True)
