@@ -219,6 +219,8 @@ COMMANDS = (
     "index gc",
     "export",
     "export onnx",
+    "export gguf",
+    "export hub",
     "export trec",
     "export beir",
     "export sentence-transformers",

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from fake_hub import FakeHub
 from test_architecture import ORDER
+from test_hub import TOKEN, push
 from tiny import make_tiny_model
 from typer.testing import CliRunner
 
@@ -63,6 +65,14 @@ def gate_of(asked: Path, kept: Path, *where: str | Path) -> dict[str, Any]:
     run_json("evaluate", asked, "--retriever", "exact", "--out", kept, *where)
     run_json("evaluate", asked, "--retriever", "keyword", "--out", f"{kept}-2", *where)
     return run_json("evaluate", "--outcomes", kept, "--baseline", f"{kept}-2")
+
+
+def pushed(model: Path, home: Path) -> dict[str, Any]:
+    """Pushed to a hub on this machine."""
+    with FakeHub(TOKEN) as hub:
+        done = push("mine", model, "--json", home=home, HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN)
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +135,8 @@ def printed(
             "export", "sentence-transformers", folder / "copy", *where
         ),
         "export onnx": run_json("export", "onnx", folder / "onnx", "--questions", asked, *where),
+        "export gguf": run_json("export", "gguf", folder / "gguf", *where),
+        "export hub": pushed(model, folder),
         "bundle pack": run_json("bundle", "pack", bundle, *where),
         "bundle open": run_json("bundle", "open", bundle, "--storage", folder / "opened"),
         "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),

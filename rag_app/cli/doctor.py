@@ -32,6 +32,7 @@ EXTRAS = {
     "serve": ("uvicorn", "a page and HTTP for other programs"),
     "mcp": ("mcp", "an MCP server"),
     "onnx": ("onnxruntime", "models as ONNX"),
+    "gguf": ("gguf", "models as GGUF, for llama.cpp"),
     "langchain": ("langchain_core", "embeddings and a retriever for LangChain"),
 }
 LIBRARIES = ("chromadb", "llama-index-core", "sentence-transformers", "torch", "transformers")

@@ -191,3 +191,87 @@ def export_onnx_model(
     for line in onnx_code(loaded, folder):
         run.say(f"    {line}".rstrip())
     run.result({"model": loaded.name, "int8": int8, **exported.to_json()})
+
+
+@export_app.command(
+    "gguf",
+    epilog="Examples:\n\nrag-app export gguf my-model-gguf\n\n"
+    "rag-app export gguf minilm-gguf --model sentence-transformers/all-MiniLM-L6-v2",
+)
+@command
+def export_gguf_model(
+    run: Run,
+    folder: Target,
+    model: ExportedModel = None,
+    index: Annotated[
+        str | None, typer.Option(help="Index whose chunks the file is compared on. [in service]")
+    ] = None,
+) -> None:
+    """Write a model as GGUF for llama.cpp, the query adapter beside it.
+
+    BERT encoders with a WordPiece or a unigram tokenizer (MiniLM, bge, e5). llama.cpp's vectors
+    are held against the model's on the index's chunks first.
+    """
+    settings = run.settings()
+    from rag_app.extras import require
+
+    require("gguf", "xllamacpp", extra="gguf")
+    from rag_app.chunks import passage_text
+    from rag_app.disk import refuse_unwritable
+    from rag_app.export.gguf import beginnings, export_gguf, gguf_code
+    from rag_app.models import load_model
+
+    refuse_unwritable(folder, is_folder=True, make_parents=True)
+    searched = workspace_of(settings).catalog.open(index)
+    texts = [passage_text(node) for node in searched.passages().nodes]
+    asked = model or searched.info.model
+    loaded = load_model(asked, storage=settings.storage, offline=settings.offline, device="cpu")
+    exported = export_gguf(loaded, folder, texts, beginnings(texts), progress=run.progress)
+    run.say(
+        f"{loaded.name} is written to {folder} ({exported.bytes / 1e6:.0f} MB); the least cosine "
+        f"of llama.cpp's vectors to its own is {exported.passage_cosine:.4f} on "
+        f"{exported.passages} passages, {exported.question_cosine:.4f} on {exported.questions} "
+        "questions"
+    )
+    for line in gguf_code(loaded, folder):
+        run.say(f"    {line}".rstrip())
+    run.result({"model": loaded.name, **exported.to_json()})
+
+
+@export_app.command(
+    "hub",
+    epilog="Examples:\n\nrag-app export hub me/support-search\n\n"
+    "rag-app export hub me/support-search --model NAME --public",
+)
+@command
+def export_to_hub(
+    run: Run,
+    repo: Annotated[
+        str, typer.Argument(help="Repository on the Hugging Face hub: OWNER/NAME, or NAME.")
+    ],
+    model: ExportedModel = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody read it; else it is private.")
+    ] = False,
+) -> None:
+    """Push a model and its card with the verdict to the Hugging Face hub, as a private repository.
+
+    This command contacts the hub, whatever the setting offline says; the token is HF_TOKEN, or what
+    `hf auth login` kept.
+    """
+    settings = run.settings(asks_hub=True)
+    from rag_app.export.hub import find_token, push_to_hub
+    from rag_app.models.weights import find_model
+
+    token = find_token()
+    run.keep_secret(token)
+    asked = model or workspace_of(settings).catalog.open().info.model
+    name, found = find_model(asked, storage=settings.storage, offline=True)
+    pushed = push_to_hub(found, repo, token=token, public=public, progress=run.progress)
+    kind = "private" if pushed.private else "public"
+    run.say(f"{name} is pushed to {pushed.url} ({kind}, {len(pushed.files)} files)")
+    if public and pushed.private:
+        run.note("the repository was there already and is private; that is left as it is")
+    if not pushed.verdict_in_card:
+        run.note("its card holds no verdict: `rag-app finetune` did not tune it")
+    run.result({"model": name, **pushed.to_json()})

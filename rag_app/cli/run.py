@@ -93,8 +93,12 @@ class Run:
         self.as_json = as_json
         self.quiet = quiet
 
-    def settings(self, **flags: Any) -> "Settings":
-        """Settings with this command's flags on top; readies the libraries for them."""
+    def settings(self, *, asks_hub: bool = False, **flags: Any) -> "Settings":
+        """Settings with this command's flags on top; readies the libraries for them.
+
+        Arguments:
+            asks_hub: the command itself says that the Hugging Face hub is to be asked.
+        """
         from rag_app.config import load_settings
         from rag_app.environment import prepare_environment
         from rag_app.lazy_packages import make_lazy
@@ -103,9 +107,13 @@ class Run:
             flags={"storage": self._storage, **self._server, **flags}, config_file=self._config
         )
         self._secrets = settings.secrets()
-        prepare_environment(offline=settings.offline)
+        prepare_environment(offline=settings.offline and not asks_hub)
         make_lazy()
         return settings
+
+    def keep_secret(self, text: str) -> None:
+        """Let no message and no traceback show this."""
+        self._secrets.append(text)
 
     @property
     def settings_file(self) -> Path:

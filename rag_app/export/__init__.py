@@ -1,1 +1,1 @@
-"""Models for other programs: folders of sentence-transformers, ONNX graphs."""
+"""Models for other programs: folders of sentence-transformers, ONNX graphs, GGUF files."""

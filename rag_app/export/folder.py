@@ -29,6 +29,14 @@ def copy_for_others(model: Path, target: Path) -> bool:
         return _name_anew(partial / CARD, target)
 
 
+def said_by_card(model: Path) -> str:
+    """What a model's card says, without the front matter: that names what loads the model."""
+    card = model / CARD
+    said = card.read_text("utf-8") if card.is_file() else ""
+    _, _, said = said.rpartition("\n---\n") if said.startswith("---\n") else ("", "", said)
+    return said.strip()
+
+
 def _refuse(model: Path, target: Path) -> None:
     if target.resolve() == model.resolve():
         raise ConfigError(
@@ -44,6 +52,16 @@ def _name_anew(card: Path, target: Path) -> bool:
     if not card.is_file():
         return False
     text = card.read_text("utf-8")
-    quoted = target.as_posix().replace("\\", "\\\\").replace('"', '\\"')
-    write_whole(card, _LOADED.sub(lambda found: f'{found[1]}("{quoted}")', text))
-    return "Verdict: " in text
+    write_whole(card, named_anew(text, target.as_posix()))
+    return has_verdict(text)
+
+
+def named_anew(card: str, name: str) -> str:
+    """A card whose code loads the model by this name."""
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return _LOADED.sub(lambda found: f'{found[1]}("{quoted}")', card)
+
+
+def has_verdict(card: str) -> bool:
+    """Whether `finetune` wrote this card."""
+    return "Verdict: " in card

@@ -13,14 +13,14 @@ from rag_app.disk import whole_folder, write_whole
 from rag_app.errors import ConfigError, ModelError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
 from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
-from rag_app.export.folder import CARD
+from rag_app.export.folder import CARD, said_by_card
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
+from rag_app.models.exported import SETTINGS_FILE
 from rag_app.models.onnx import (
     GRAPH,
     PASSAGE,
     QUERY,
-    SETTINGS_FILE,
     TOKENIZER,
     OnnxModel,
     write_onnx,
@@ -168,14 +168,10 @@ def card(model: EmbeddingModel, folder: Path, *, int8: bool) -> str:
     """The README of an exported folder, with what the model's own card says below."""
     kind = "with 8-bit weights" if int8 else "in float32"
     code = "\n".join(onnx_code(model, folder))
-    own = model.folder / CARD
-    said = own.read_text("utf-8") if own.is_file() else ""
-    # The front matter names a library that does not load this folder.
-    _, _, said = said.rpartition("\n---\n") if said.startswith("---\n") else ("", "", said)
     return (
         f"# {model.name} as ONNX, {kind}\n\n`{GRAPH}` takes token ids and gives unit vectors of "
         f"{model.dimension} numbers; prompts and limits stand in `{SETTINGS_FILE}`.\n\n"
-        f"```python\n{code}\n```\n\n{said.strip()}\n"
+        f"```python\n{code}\n```\n\n{said_by_card(model.folder)}\n"
     )
 
 

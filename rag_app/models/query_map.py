@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.numpy import load_file
 
 from rag_app.disk import write_whole
 from rag_app.models.folders import MODULES, change_settings, copy_model
@@ -136,3 +137,22 @@ def add_query_map(
     modules.append({"idx": last, "name": str(last), "path": QUERY_MAP, "type": kind})
     write_whole(target / MODULES, json.dumps(modules, indent=2))
     change_settings(target, prompts=dict(prompts))
+
+
+def read_query_map(model: Path) -> QueryMap:
+    """The map of a model's folder that `add_query_map` wrote.
+
+    Raises:
+        OSError, ValueError, LookupError: it is not of the form that `QueryMap.modules` gives.
+    """
+    folder = model / QUERY_MAP
+    config = json.loads((folder / "router_config.json").read_text("utf-8"))
+    layers = [
+        load_file(folder / name / "model.safetensors")
+        for name in config["structure"]["query"]
+        if config["types"][name].endswith(".Dense")
+    ]
+    *_, first, _second, third = layers
+    weight, bias = first["linear.weight"], first["linear.bias"]
+    dim = len(third["linear.bias"])
+    return QueryMap(weight[dim : 2 * dim], -weight[3 * dim], float(bias[3 * dim]))

@@ -1,0 +1,77 @@
+"""docs/make_recording.py: what a terminal shows becomes a picture that asks no network."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from conftest import ROOT
+from rich.text import Text
+
+NAMESPACE = "http://www.w3.org/2000/svg"
+
+
+def load_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_recording", ROOT / "docs/make_recording.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+SCRIPT = load_script()
+
+
+def pieces(picture: str) -> list[ET.Element]:
+    """The texts of the picture but for its title."""
+    found = ET.fromstring(picture).findall(f"{{{NAMESPACE}}}text")  # noqa: S314 - our own
+    return [piece for piece in found if "textLength" in piece.attrib]
+
+
+def test_what_was_written_over_is_gone() -> None:
+    written = "\r\nread 1/2   \rread 2/2   \r           \r\x1b[31mred\x1b[0m\r\n\r\nend\r\n"
+    assert SCRIPT.as_text(written).plain == "red\n\nend"
+    assert SCRIPT.as_text(" \r\n").plain == ""
+
+
+def test_colours_and_places_of_a_line() -> None:
+    text = SCRIPT.as_text("\x1b[1;31mno\x1b[0m <반품> x\r\n")
+    found = [(one.text, one.attrib) for one in pieces(SCRIPT.as_svg(text, title="a"))]
+    assert [part for part, _ in found] == ["no", " <", "반품", "> x"]
+    assert found[0][1]["font-weight"] == "bold"
+    assert found[0][1]["fill"] != found[1][1]["fill"]
+    # Columns 0, 2, 4 and, after two syllables of two columns each, 8.
+    left = [round((float(one["x"]) - SCRIPT.EDGE) / SCRIPT.COLUMN) for _, one in found]
+    assert left == [0, 2, 4, 8]
+    long = [round(float(one["textLength"]) / SCRIPT.COLUMN) for _, one in found]
+    assert long == [2, 2, 4, 3]
+
+
+def test_a_long_line_goes_on_below() -> None:
+    found = pieces(SCRIPT.as_svg(Text("word " * 30), title="a"))
+    assert len({one.attrib["y"] for one in found}) == 2
+
+
+def test_no_address_but_svgs_own() -> None:
+    for picture in (SCRIPT.as_svg(Text("a"), title="a"), SCRIPT.TARGET.read_text("utf-8")):
+        assert re.findall(r"\w+://[^\s\"'<]+", picture) == [NAMESPACE]
+        assert not re.search(r"url\(|@import|@font-face|href|<script|<image", picture)
+
+
+def test_the_picture_shows_the_commands() -> None:
+    shown = "".join(one.text or "" for one in pieces(SCRIPT.TARGET.read_text("utf-8")))
+    for command in SCRIPT.COMMANDS:
+        assert command.replace(" ", "") in shown.replace(" ", "")
+
+
+def test_a_command_speaks_to_a_terminal(tmp_path: Path) -> None:
+    ask = "import os, sys; print(sys.stdout.isatty(), os.get_terminal_size().columns)"
+    written = SCRIPT.printed([sys.executable, "-c", ask], tmp_path)
+    assert SCRIPT.as_text(written).plain == f"True {SCRIPT.COLUMNS}"
+    with pytest.raises(subprocess.CalledProcessError):
+        SCRIPT.printed([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)
