@@ -36,6 +36,7 @@ from rag_app.evaluate.statistics import (
 )
 from rag_app.evaluate.verdict import LEVEL, Verdict, decide, of_both
 from rag_app.pairs import Question
+from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 
 
 class FixedRetriever(BaseRetriever):
@@ -120,6 +121,28 @@ def test_scores_of_a_hit_at_rank_three() -> None:
     assert outcome.values["mrr@10"] == pytest.approx(1 / 3, abs=1e-12)
     assert outcome.values["ndcg@10"] == pytest.approx(1 / 2, abs=1e-12)  # 1 / log2(4)
     assert tuple(outcome.values) == METRICS
+
+
+class TwoViews(TracedRetriever):
+    """Ranks by two views and goes by the second."""
+
+    def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
+        with timed(traces, "vector") as rankings:
+            rankings += [nodes(["x", "a", "b"]) for _ in traces]
+        with timed(traces, "keyword") as rankings:
+            rankings += [nodes(["y", "x", "a"]) for _ in traces]
+        return rankings
+
+
+def test_an_outcome_has_both_passages_ranks_in_each_step(tmp_path: Path) -> None:
+    asked = [Question("q", "?", (frozenset({"a", "b"}),), "doc")]
+    found = score_questions(TwoViews(), asked)
+    # The right passage "a", and "y", which is first in the end.
+    assert found[0].steps == {"vector": (2, None), "keyword": (3, 1)}
+    write_outcomes(tmp_path / "run.jsonl", found)
+    assert read_outcomes(tmp_path / "run.jsonl") == found
+    # One step says no more than the rank does.
+    assert ask(["a"], {"a"}).steps == {}
 
 
 def test_ndcg_of_two_answers_by_hand() -> None:

@@ -1,6 +1,7 @@
 """What a report says: states of questions, what took a place, curves, ranks, groups, sections."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from rag_app.evaluate.changes import took_its_place
 from rag_app.evaluate.collection import near_duplicates, second_answers
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.kept_passages import read_passages
+from rag_app.evaluate.scoring import read_outcomes, write_outcomes
 from rag_app.report.blocks import Figure, Paragraph, Report, Section, Table
 from rag_app.report.comparing import compare_runs
 from rag_app.report.intervals import hit_curve, intervals
+from rag_app.report.question_html import question_html
 from rag_app.report.questions import QuestionList, state_of
 from rag_app.report.rank_plot import group_names, rank_plot
 from rag_app.report.stored import read_run
@@ -102,6 +105,21 @@ def test_questions_stand_with_what_tells_most_first(tmp_path: Path) -> None:
     )
     assert listed.rows[3].instead is None
     assert listed.left_out == 0
+
+
+def test_a_question_shows_what_each_view_made_of_both_passages(tmp_path: Path) -> None:
+    run = make_evaluate(tmp_path / "run", {"hybrid:equal": [3, 1]})
+    [kept] = run.glob("*.jsonl")
+    found = [
+        replace(one, steps={"vector": (9, 1), "token": (2, None), "hybrid": (one.rank, 1)})
+        for one in read_outcomes(kept)
+    ]
+    write_outcomes(kept, found)
+    report = report_of(run)
+    by_name = {row.question: row.steps for row in questions(report).rows}
+    assert by_name == {"question 0": found[0].steps, "question 1": {}}
+    page = question_html(questions(report))
+    assert "vector 9 / 1, token 2 / not found, hybrid 3 / 1" in page
 
 
 def test_hit_rates_go_on_to_twenty() -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
 
     from rag_app.pairs import Question
+    from rag_app.retrieve.trace import Trace
 
 LARGEST_K = 10
 # Places of a ranking that a run keeps: curves of the hit rate go on where metrics end.
@@ -42,6 +43,9 @@ class Outcome:
         rank: place of the first chunk that holds an answer, from 1; None if none was retrieved.
             A larger context holds what any of its chunks holds.
         values: metric -> value between 0 and 1.
+        steps: of a retrieval of several steps, such as the views of a hybrid: by name the rank
+            there of the first chunk that holds an answer, and of the chunk that is first in the
+            end; None for one that is not there.
     """
 
     question_id: str
@@ -52,6 +56,7 @@ class Outcome:
     scores: list[float]
     rank: int | None
     values: dict[str, float]
+    steps: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with the fields as they are named here."""
@@ -91,13 +96,21 @@ def score_questions(
         ValueError: a depth at which mrr@10 would not be what its name says, or a question without
             any right answer.
     """
+    from rag_app.evaluate.recorded import Recorded
+    from rag_app.retrieve.trace import TracedRetriever
+
     if depth < LARGEST_K:
         raise ValueError(f"depth is {depth}; metrics look at the first {LARGEST_K} chunks")
     for question in questions:
         if not question.gold:
             raise ValueError(f"question {question.id} has no right answer to be scored against")
-    rankings = retrieve_all(retriever, [question.text for question in questions], progress=progress)
-    return score_rankings(questions, [ranking[:depth] for ranking in rankings])
+    asked = Recorded(retriever) if isinstance(retriever, TracedRetriever) else retriever
+    rankings = retrieve_all(asked, [question.text for question in questions], progress=progress)
+    return score_rankings(
+        questions,
+        [ranking[:depth] for ranking in rankings],
+        asked.traces if isinstance(asked, Recorded) else None,
+    )
 
 
 def retrieve_all(
@@ -111,15 +124,22 @@ def retrieve_all(
 
 
 def score_rankings(
-    questions: "Sequence[Question]", rankings: "Sequence[list[NodeWithScore]]"
+    questions: "Sequence[Question]",
+    rankings: "Sequence[list[NodeWithScore]]",
+    traces: "Sequence[Trace] | None" = None,
 ) -> list[Outcome]:
-    """The outcome of each question, by what was retrieved for it, best first."""
-    return [
-        _outcome(question, ranking) for question, ranking in zip(questions, rankings, strict=True)
-    ]
+    """The outcome of each question, by what was retrieved for it, best first.
+
+    Arguments:
+        traces: of each question, where the retriever keeps them.
+    """
+    every: Sequence[Trace | None] = traces or [None] * len(questions)
+    return [_outcome(*one) for one in zip(questions, rankings, every, strict=True)]
 
 
-def _outcome(question: "Question", ranking: "list[NodeWithScore]") -> Outcome:
+def _outcome(
+    question: "Question", ranking: "list[NodeWithScore]", trace: "Trace | None"
+) -> Outcome:
     from rag_app.evaluate.evaluator import score_ranking
     from rag_app.retrieve.context import covered
 
@@ -134,7 +154,21 @@ def _outcome(question: "Question", ranking: "list[NodeWithScore]") -> Outcome:
         scores=[float(hit.get_score(raise_error=False)) for hit in ranking],
         rank=_first_hit(places, question.gold),
         values=score_ranking(METRICS, question.text, names, collapse(places, question.gold)),
+        steps=_steps(trace, question, ranking[0].node.node_id) if trace and ranking else {},
     )
+
+
+def _steps(
+    trace: "Trace", question: "Question", first: str
+) -> dict[str, tuple[int | None, int | None]]:
+    """The steps of a retrieval that has several; see `Outcome`."""
+    if len(trace.steps) < 2:
+        return {}
+    holding = frozenset().union(*question.gold)
+    return {
+        step.name: (_first_hit([[chunk] for chunk in step.scores], [holding]), step.rank(first))
+        for step in trace.steps
+    }
 
 
 def collapse(retrieved: Sequence[Sequence[str]], gold: Sequence[Collection[str]]) -> list[str]:

@@ -17,6 +17,7 @@ from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.stored import EVALUATED
@@ -36,8 +37,8 @@ from rag_app.pairs import (
     tuned_from,
 )
 from rag_app.progress import Progress, silent
-from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
-from rag_app.retrieve.trace import Ranking, TracedRetriever
+from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.retrieve.trace import TracedRetriever
 
 # The retriever that searches as the REPL does.
 APPROXIMATE = "vector"
@@ -93,20 +94,6 @@ class Subject:
         """Kept, so that its keyword index is made once."""
         held_out = not self.verbatim
         return Searched(self.index, self.model, self.passages, self.cache, held_out=held_out)
-
-
-class Recorded(TracedRetriever):
-    """A retriever whose traces are kept: they say where a question was not asked as was meant."""
-
-    def __init__(self, retriever: TracedRetriever) -> None:
-        self.retriever = retriever
-        self.traces: list[Trace] = []
-        super().__init__()
-
-    def rank(self, traces: Sequence[Trace]) -> list[Ranking]:
-        """As the retriever ranks."""
-        self.traces += traces
-        return self.retriever.rank(traces)
 
 
 @dataclass(frozen=True)

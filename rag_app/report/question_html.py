@@ -67,12 +67,22 @@ def _row(row: QuestionRow, listed: QuestionList) -> str:
         else ""
     )
     instead = _passage("in its place", row.instead, "instead") if row.instead else ""
+    steps = f'<p class="steps">{_steps(row)}</p>' if row.steps else ""
     return (
         f'<li {ranks}><p class="q">{escape(row.question)}</p>'
         f'<p class="ranks"><span class="state {state.replace(" ", "-")}">{state}</span> '
         f"{_ranks(row, listed)} {tag}</p>"
-        f"{_passage('right', row.right, 'right')}{instead}{as_well}</li>"
+        f"{_passage('right', row.right, 'right')}{instead}{steps}{as_well}</li>"
     )
+
+
+def _steps(row: QuestionRow) -> str:
+    """What each view made of both passages."""
+    ranks = ", ".join(
+        f"{escape(name)} {rank_name(right)} / {rank_name(instead)}"
+        for name, (right, instead) in row.steps.items()
+    )
+    return f'<span class="label">ranks by step, right / in its place</span> {ranks}'
 
 
 def _ranks(row: QuestionRow, listed: QuestionList) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Literal
 
@@ -47,6 +47,7 @@ class QuestionRow:
         instead: None where the right passage stands first, or nothing was retrieved.
         also_right: why the first passage may answer as well; empty where nothing says so.
         asked: what kind of question it is, where there are several.
+        steps: of a retrieval of several steps, the ranks there of both passages; see `Outcome`.
     """
 
     question: str
@@ -56,6 +57,7 @@ class QuestionRow:
     after: int | None
     also_right: str = ""
     asked: str = ""
+    steps: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict, hash=False)
 
     @property
     def state(self) -> State:
@@ -154,6 +156,7 @@ def _row(compared: Compared, before: Outcome, after: Outcome, also_right: str) -
         before=before.rank,
         after=after.rank,
         also_right=also_right,
+        steps=outcome.steps if instead and outcome.retrieved[:1] == [instead] else {},
     )
 
 
