@@ -332,8 +332,8 @@ def test_questions_that_a_language_model_rewrites(
     [
         (
             ("--retriever", "magic"),
-            "unknown retriever 'magic'; it is one of exact, vector, keyword, hybrid, ranks, as in "
-            "hybrid:0.7+latest+window:1",
+            "unknown retriever 'magic'; it is one of exact, vector, keyword, hybrid, ranks, index, "
+            "as in hybrid:0.7+latest+window:1",
         ),
         (
             ("--retriever", "exact", "--retriever", "keyword+hyde", "--llm", "none"),
