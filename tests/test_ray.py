@@ -5,7 +5,7 @@ Ray is started once for all of them: two workers of this machine.
 
 import importlib.util
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,7 +202,7 @@ class Here(RayCluster):
 
     def map(
         self, worker: type, arguments: Mapping[str, Any], pieces: Sequence[Any], **_: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """As Ray does it, one after the other."""
         there = worker(**arguments)
         for piece in pieces[: self._most]:

@@ -6,7 +6,7 @@ process of its own (driver.py), and what becomes of that is one error here.
 
 import multiprocessing
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -48,6 +48,9 @@ class RayCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         if self._driver is None or self._line is None:
             return
         self._line.close()
@@ -65,10 +68,11 @@ class RayCluster:
         pieces: Sequence[Any],
         *,
         gpus: bool = False,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """The outcome of each piece of work, in the order in which workers finish them.
 
-        A process that dies is started again, and its piece is done again: Ray Data does that.
+        A process that dies is started again, and its piece is done again: Ray Data does that. Who
+        wants no more outcomes closes the generator; what is started ends then, too.
 
         Arguments:
             worker: a class whose instances, one in each process, are called with rows (workers.py).
@@ -78,12 +82,17 @@ class RayCluster:
             ClusterError: there is no cluster, or it ended before the work did.
         """
         line = self._started()
+        is_done = False
         try:
             line.send(Work(worker, dict(arguments), list(pieces), gpus))
             while (answer := line.recv())[0] != DONE:
                 yield self._outcome(*answer)
+            is_done = True
         except (EOFError, ConnectionError):
             raise ClusterError(_ended("its processes are gone")) from None
+        finally:
+            if not is_done:
+                self._end()
 
     def _outcome(self, kind: str, value: Any) -> Any:
         if kind == OUTCOME:
@@ -111,7 +120,8 @@ class RayCluster:
             return f"Ray does not start on this machine ({why}); leave --ray out, which needs none"
         return (
             f"the Ray cluster at {self._address} takes no work from here ({why}); run the command "
-            "on a machine of the cluster, with the same versions of Python and Ray"
+            "on a machine of the cluster, with the same versions of Python and Ray, and with its token "
+            "in RAY_AUTH_TOKEN if it asks for one"
         )
 
 

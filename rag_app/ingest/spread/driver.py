@@ -114,7 +114,7 @@ def _outcomes(work: Work, workers: int | None) -> Iterator[Any]:
     ray.data.DataContext.get_current().enable_progress_bars = False
     gpus = int(ray.cluster_resources().get("GPU", 0)) if work.gpus else 0
     cores = int(ray.cluster_resources().get("CPU", 1))
-    count = min(workers or gpus or cores, len(work.pieces))
+    count = min(workers or gpus or cores, cores, len(work.pieces))
     rows = ray.data.from_items(
         [{VALUE: piece} for piece in work.pieces], override_num_blocks=len(work.pieces)
     )

@@ -7,6 +7,7 @@ kept once, a run that was ended goes on where it was, and what Ray did not do th
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -78,13 +79,14 @@ class Spreading:
         pieces = [Files(number, sources[cut : cut + size]) for number, cut in enumerate(cuts)]
         parts: dict[int, ReadResult] = {}
         done = 0
-        outcomes = self._cluster.map(FileReader, {"key": reading_key(Columns())}, pieces)
-        for read in accepted(outcomes):
-            check_there(read)
-            parts[read.number] = read.reading
-            files = pieces[read.number].sources
-            done += len(files)
-            progress("read", done, len(sources), files[-1].id)
+        arguments = {"key": reading_key(Columns())}
+        with closing(self._cluster.map(FileReader, arguments, pieces)) as outcomes:
+            for read in accepted(outcomes):
+                check_there(read)
+                parts[read.number] = read.reading
+                files = pieces[read.number].sources
+                done += len(files)
+                progress("read", done, len(sources), files[-1].id)
         return [parts[number] for number in sorted(parts)]
 
     def embed(
@@ -116,11 +118,12 @@ class Spreading:
         pieces = [*_pieces(stale, most)]
         on_gpu = model.device in ("auto", "cuda")
         done = 0
-        outcomes = self._cluster.map(PassageEmbedder, arguments, pieces, gpus=on_gpu)
-        for embedded in accepted(outcomes):
-            cache.keep_passages(model, embedded.vectors)
-            done += embedded.characters
-            progress("embed", done, total, "characters")
+        work = self._cluster.map(PassageEmbedder, arguments, pieces, gpus=on_gpu)
+        with closing(work) as outcomes:
+            for embedded in accepted(outcomes):
+                cache.keep_passages(model, embedded.vectors)
+                done += embedded.characters
+                progress("embed", done, total, "characters")
 
 
 def _pieces(documents: "Sequence[Document]", most: int) -> Iterator[Documents]:
