@@ -38,6 +38,7 @@ def prepare_environment(*, offline: bool = True) -> None:
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["WANDB_ERROR_REPORTING"] = "false"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("WANDB_SILENT", "true")
     if os.environ.get("WANDB_MODE") == "offline":
         os.environ["WANDB_MODE"] = _WANDB_OFFLINE

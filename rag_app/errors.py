@@ -10,6 +10,7 @@
     ├── IndexLocked          another process writes this index
     ├── IndexBroken          the store behind an index cannot be read
     ├── ServerError          a Chroma server that is away, refuses, or is none
+    ├── ClusterError         a Ray cluster that is away, or ends in the middle
     ├── PairsError           question/passage pairs that cannot be used
     │   └── LeakError        the same text on both sides of the split
     ├── TrainingError        training that cannot start or go on
@@ -68,6 +69,10 @@ class IndexBroken(RagAppError):
 
 class ServerError(RagAppError):
     """A Chroma server that does not answer, refuses, or is something else."""
+
+
+class ClusterError(RagAppError):
+    """A Ray cluster that does not answer, ends before the work does, or has other files."""
 
 
 class PairsError(RagAppError):

@@ -107,6 +107,12 @@ def test_a_chroma_server(reader: Reader, tmp_path: Path) -> None:
     assert list((tmp_path / "storage").rglob("chroma.sqlite3")) == []
 
 
+@pytest.mark.usefixtures("tiny")
+def test_ray(reader: Reader) -> None:
+    pytest.importorskip("ray")
+    assert "0 failed" in reader.follow(HOWTO / "ray.md")
+
+
 def dataset_of(folders: Collection[str]) -> dict[str, Any]:
     """Questions of the English sample about these folders, as LlamaIndex's dataset has them."""
     sample = ROOT / "data" / "en"
@@ -156,7 +162,8 @@ def test_pages_without_a_test_have_no_commands() -> None:
         page = (HOWTO / name).read_text("utf-8")
         assert BLOCK.findall(page) == []
         assert "not run by the tests" in " ".join(page.split())
-    tested = {"chroma", "docker", "endpoint", "from-autorag", "from-llamaindex", "gpu", "korean"}
+    others = {"chroma", "endpoint", "from-autorag", "from-llamaindex", "ray"}
+    tested = {"docker", "gpu", "korean", *others}
     assert {path.stem for path in HOWTO.glob("*.md")} == tested
 
 

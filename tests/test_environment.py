@@ -22,6 +22,12 @@ def test_finetune_leaves_everybodys_logging_alone() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+def test_rays_usage_statistics_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    prepare_environment(offline=False)
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
 @pytest.mark.parametrize(("offline", "mode"), [(True, "dryrun"), (False, None)])
 def test_curves_stay_here_unless_the_network_is_allowed(
     offline: bool, mode: str | None, monkeypatch: pytest.MonkeyPatch

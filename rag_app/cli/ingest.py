@@ -1,6 +1,7 @@
 """`ingest`: documents into an index."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +19,12 @@ from rag_app.cli.flags import (
 )
 from rag_app.cli.given import columns_of, index_options_of, workspace_of
 from rag_app.cli.run import USER_ERROR, Run, command
-from rag_app.errors import RagAppError
+from rag_app.errors import ConfigError, RagAppError
 
 if TYPE_CHECKING:
     from rag_app.documents import LeftOut
     from rag_app.ingest.duplicates import Duplicates
+    from rag_app.ingest.spread import Spreading
     from rag_app.ingest.stage import IngestReport
 
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
@@ -83,6 +85,21 @@ def ingest(
             rich_help_panel=DATA,
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|HOST:PORT",
+            help="Read and embed with Ray: on this machine, or on a cluster that it is a part of.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    ray_workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Ray's processes; each holds the model. [one for each core, or GPU that embeds]",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
     ocr: Ocr = None,
@@ -113,7 +130,7 @@ def ingest(
     tell = WarnedOnce(run)
     options = index_options_of(settings, dimensions)
 
-    def once() -> "IngestReport":
+    def once(spread: "Spreading | None") -> "IngestReport":
         report = ingest_stage(
             workspace_of(settings),
             paths,
@@ -124,6 +141,7 @@ def ingest(
             use=use,
             prune=prune,
             dedupe=dedupe,
+            spread=spread,
             progress=run.progress,
             tell=tell,
         )
@@ -131,12 +149,27 @@ def ingest(
         run.result(ingest_json(report))
         return report
 
-    report = once()
-    if watch:
-        _watch(run, once, paths, storage=settings.storage)
-    elif strict and report.failures:
+    with _spreading(ray, ray_workers) as spread:
+        report = once(spread)
+        if watch:
+            _watch(run, lambda: once(spread), paths, storage=settings.storage)
+    if strict and not watch and report.failures:
         run.warn(f"{len(report.failures)} files could not be read (--strict)")
         raise typer.Exit(USER_ERROR)
+
+
+@contextmanager
+def _spreading(address: str | None, workers: int | None) -> "Iterator[Spreading | None]":
+    """What --ray means; it ends with the command."""
+    if address is None:
+        if workers is not None:
+            raise ConfigError("--ray-workers is of use with --ray alone; add --ray local")
+        yield None
+        return
+    from rag_app.ingest.spread import RayCluster, Spreading
+
+    with RayCluster(address, workers=workers) as cluster:
+        yield Spreading(cluster)
 
 
 def _watch(

@@ -1,9 +1,10 @@
 """Files and folders -> documents; one bad file never stops the others."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rag_app.documents.bounded import ReadingProcess
 from rag_app.documents.content import Content, to_document
@@ -92,6 +93,14 @@ class ReadResult:
         return bool(self.documents or self.kept)
 
 
+class ReadSources(Protocol):
+    """What reads the files that were found: `read_sources`, or what spreads it."""
+
+    def __call__(
+        self, sources: Sequence[Source], *, keep: Keep | None = None, progress: Progress = silent
+    ) -> ReadResult: ...
+
+
 def read_documents(
     paths: Sequence[Path],
     *,
@@ -100,6 +109,7 @@ def read_documents(
     ocr: str | None = None,
     may_be_empty: bool = False,
     keep: Keep | None = None,
+    read_files: ReadSources | None = None,
     progress: Progress = silent,
 ) -> ReadResult:
     """Read every file below the named paths into LlamaIndex documents.
@@ -111,6 +121,7 @@ def read_documents(
             read; None: they are not.
         may_be_empty: a path that does not exist, or holds nothing to read, is no error.
         keep: says which files need not be read; their documents are not among those returned.
+        read_files: reads them in place of `read_sources`.
     Returns:
         Documents whose ids are the same wherever the folder lies: its name and the path below,
         and for one of several documents in a file "#" and its own id or its text's hash.
@@ -125,7 +136,7 @@ def read_documents(
         replace(source, question_column=question_column, answer_column=answer_column, ocr=ocr)
         for source in found.sources
     ]
-    read = read_sources(sources, keep=keep, progress=progress)
+    read = (read_files or read_sources)(sources, keep=keep, progress=progress)
     failures, skipped = [*found.failures, *read.failures], [*found.skipped, *read.skipped]
     if not read.has_documents and not failures and not may_be_empty:
         raise DocumentError(nothing_in(skipped))
@@ -134,17 +145,24 @@ def read_documents(
 
 
 def read_sources(
-    sources: Sequence[Source], *, keep: Keep | None = None, progress: Progress = silent
+    sources: Sequence[Source],
+    *,
+    keep: Keep | None = None,
+    process: ReadingProcess | None = None,
+    progress: Progress = silent,
 ) -> ReadResult:
     """Read these files; those of kinds or contents that hold no documents are skipped.
 
+    Arguments:
+        process: that reads them and goes on afterwards; one for them alone unless given.
     Raises:
         ConfigError: pages are to be read by OCR, and tesseract or a language is not installed.
     """
     for languages in {source.ocr for source in sources if source.ocr}:
         check_ocr(languages)
     result = ReadResult([], [], [])
-    with ReadingProcess() as process:
+    with ExitStack() as ending:
+        process = process or ending.enter_context(ReadingProcess())
         for done, source in enumerate(sources, 1):
             if keep and (kept := keep(source)):
                 result.kept[source.path] = kept
@@ -160,6 +178,18 @@ def read_sources(
                 result.skipped.extend([] if read else [source.path])
                 result.read[source.path] = _as_read(source, before, contents)
             progress("read", done, len(sources), source.id)
+    return joined([result])
+
+
+def joined(parts: Sequence[ReadResult]) -> ReadResult:
+    """What was read in several parts, as if it had been read at once."""
+    result = ReadResult([], [], [])
+    for part in parts:
+        result.documents.extend(part.documents)
+        result.failures.extend(part.failures)
+        result.skipped.extend(part.skipped)
+        result.kept.update(part.kept)
+        result.read.update(part.read)
     result.documents.sort(key=lambda document: document.id_)
     known = {**result.kept, **result.read}
     left_out = {path: one.left_out for path, one in known.items() if one.left_out}
@@ -173,10 +203,9 @@ def read_sources(
 
 def _as_read(source: Source, before: FileState | None, contents: Sequence[Content]) -> KeptFile:
     """What is said of a file; without a state where another file had a part in it, or it moved."""
-    # A program's own reader may look at anything.
-    own = READERS[source.path.suffix.lower()].__module__.startswith("rag_app.documents.")
-    # Whether a file of this name holds documents depends on the one beside it.
-    alone = own and source.path.name.lower() != "queries.jsonl"
+    # A program's own reader may look at anything, and whether a file of this name holds documents
+    # depends on the one beside it.
+    alone = is_own(source) and source.path.name.lower() != "queries.jsonl"
     still = before is not None and alone and before.is_still(source.path)
     return KeptFile(
         source.id,
@@ -192,9 +221,13 @@ def _contents(source: Source, process: ReadingProcess) -> list[Content]:
 
     With a reader that a program added, or where the system starts no process, here.
     """
-    reader = READERS[source.path.suffix.lower()]
-    own = reader.__module__.startswith("rag_app.documents.")
-    return process.read(source) if own and process.starts() else contents_of(source)
+    bounded = is_own(source) and process.starts()
+    return process.read(source) if bounded else contents_of(source)
+
+
+def is_own(source: Source) -> bool:
+    """Whether the file's reader is of this package, and none that a program added."""
+    return READERS[source.path.suffix.lower()].__module__.startswith("rag_app.documents.")
 
 
 def contents_of(source: Source) -> list[Content]:

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from rag_app.index.records import ChunkRecord
     from rag_app.index.server import ChromaServer
     from rag_app.index.store import Passages, VectorIndex
-    from rag_app.index.sync import SyncReport, copy_chunks, is_in_step, sync_documents
+    from rag_app.index.sync import (
+        SyncReport,
+        copy_chunks,
+        is_in_step,
+        stale_documents,
+        sync_documents,
+    )
     from rag_app.index.workload import Workload, embedding_seconds, foresee
 
 __all__ = [
@@ -48,6 +54,7 @@ __all__ = [
     "name_for",
     "read_known",
     "refusal",
+    "stale_documents",
     "sync_documents",
 ]
 
@@ -80,6 +87,7 @@ _HOMES = {
     "name_for": "names",
     "read_known": "known",
     "refusal": "limits",
+    "stale_documents": "sync",
     "sync_documents": "sync",
 }
 

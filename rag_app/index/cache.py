@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS vectors (
 """
 # SQLite's limit on parameters of one statement is 999 in old builds.
 READ_BATCH = 500
+# Of the hash of a text.
+HASH_BYTES = 32
 _COLUMNS = ["fingerprint", "text_hash", "vector"]
 
 
@@ -56,9 +58,21 @@ class VectorCache:
 
     def missing_passages(self, model: "Embedder", texts: Sequence[str]) -> list[str]:
         """The passages whose vectors are not here, each once."""
-        by_hash = {_hash(text): text for text in texts}
+        by_hash = {text_hash(text): text for text in texts}
         known = self._known(passage_fingerprint(model), [*by_hash], model.dimension)
         return [text for key, text in by_hash.items() if key not in known]
+
+    def passage_hashes(self, model: "Embedder") -> list[bytes]:
+        """The hashes of all passages whose vectors are here."""
+        with self._forgiving(), closing(self._open()) as connection:
+            key = passage_fingerprint(model)
+            asked = "SELECT text_hash FROM vectors WHERE fingerprint = ?"
+            return [text for (text,) in connection.execute(asked, (key,))]
+        return []
+
+    def keep_passages(self, model: "Embedder", vectors: dict[bytes, Vectors]) -> None:
+        """Keep vectors that were made elsewhere: hash of the text -> (dimension,) float32."""
+        self._keep(passage_fingerprint(model), vectors)
 
     def _embed(
         self,
@@ -76,7 +90,7 @@ class VectorCache:
         """
         if not texts:
             return np.empty((0, model.dimension), np.float32)
-        hashes = [_hash(text) for text in texts]
+        hashes = [text_hash(text) for text in texts]
         known = self._known(key, hashes, model.dimension)
         missing = {h: t for h, t in zip(hashes, texts, strict=True) if h not in known}
         # Longest first, so that texts of one slab are alike in length.
@@ -136,7 +150,8 @@ class VectorCache:
         return connection
 
 
-def _hash(text: str) -> bytes:
+def text_hash(text: str) -> bytes:
+    """Under which the vector of a text is kept."""
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -310,6 +310,11 @@ def _lost(
     }
 
 
+def stale_documents(index: VectorIndex, documents: Sequence["Document"]) -> "list[Document]":
+    """The documents that `sync_documents` would cut and embed."""
+    return _sort_out(documents, by_document(index.records()), SyncReport())
+
+
 def is_in_step(
     index: VectorIndex,
     documents: Sequence["Document"],

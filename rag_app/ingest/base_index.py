@@ -11,6 +11,7 @@ from rag_app.progress import Progress, silent
 if TYPE_CHECKING:
     from rag_app.documents import ReadResult
     from rag_app.index import Catalog, VectorIndex, Workspace
+    from rag_app.ingest.spread import Spreading
 
 
 def keep_base_in_step(
@@ -19,6 +20,7 @@ def keep_base_in_step(
     reading: "ReadResult",
     *,
     roots: Sequence[Path],
+    spread: "Spreading | None" = None,
     progress: Progress = silent,
 ) -> list[str]:
     """Do to the base of a tuned index in service what an ingest did to the tuned one.
@@ -38,13 +40,18 @@ def keep_base_in_step(
     if is_in_step(base, reading.documents, roots=roots, failed=failed, kept=kept):
         return []
     try:
+        model = workspace.open(base.name).model
+        if spread:
+            spread.embed(
+                base, reading.documents, model=model, cache=workspace.cache, progress=progress
+            )
         sync_documents(
             base,
             reading.documents,
             roots=roots,
             failed=failed,
             kept=kept,
-            model=workspace.open(base.name).model,
+            model=model,
             cache=workspace.cache,
             progress=progress,
         )

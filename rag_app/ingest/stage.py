@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         VectorIndex,
         Workspace,
     )
+    from rag_app.ingest.spread import Spreading
 
 # Failed files that are named where nothing could be read.
 _EXAMPLES = 3
@@ -115,6 +116,7 @@ def ingest(
     use: bool = False,
     prune: bool = False,
     dedupe: bool = False,
+    spread: "Spreading | None" = None,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
@@ -133,12 +135,13 @@ def ingest(
             read; None: they are not.
         prune: remove also the documents whose file is gone from another place than was read.
         dedupe: leave out documents that say what an earlier one of this ingest says, by path.
+        spread: reads and embeds in many processes; what is written stays the same.
         tell: called before the embedding with what the user should know by then; the report has
             it among its warnings, too.
     Raises:
         DocumentError: a path is missing, or holds nothing that can be read.
         ConfigError: tesseract is not installed, or lacks a language.
-        ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
+        ModelError, IndexMismatch, IndexLocked, IndexBroken, ClusterError: as their names say.
     """
     from rag_app.documents import read_documents
     from rag_app.documents.states import reading_key
@@ -154,6 +157,7 @@ def ingest(
             # What was indexed of a folder that is empty now is to go.
             may_be_empty=True,
             keep=keep,
+            read_files=spread.read if spread else None,
             progress=progress,
         )
 
@@ -168,6 +172,7 @@ def ingest(
         use=use,
         prune=prune,
         dedupe=dedupe,
+        spread=spread,
         progress=progress,
         tell=tell,
     )
@@ -203,6 +208,7 @@ def ingest_reading(
         use=use,
         prune=prune,
         dedupe=dedupe,
+        spread=None,
         progress=progress,
         tell=tell,
     )
@@ -280,6 +286,7 @@ def _ingest(
     use: bool,
     prune: bool,
     dedupe: bool,
+    spread: "Spreading | None",
     progress: Progress,
     tell: Callable[[str], None],
 ) -> IngestReport:
@@ -292,9 +299,7 @@ def _ingest(
     before = catalog.names()
     texts = [document.text for document in material.reading.documents]
     options, warnings = _fitting(workspace, options, index_name, texts)
-    if options.dimensions is not None:
-        options = replace(options, model=workspace.cut_model(options.model, options.dimensions))
-
+    options = _with_cut_model(workspace, options)
     duplicates = Duplicates(left_out=dedupe)
 
     def sync_into(opened: "OpenIndex[IndexModel]") -> "SyncReport":
@@ -313,6 +318,10 @@ def _ingest(
             warnings.append(warning)
             tell(warning)
         _serve_something(catalog, index.name)
+        if spread:
+            spread.embed(
+                index, reading.documents, model=model, cache=workspace.cache, progress=progress
+            )
         return sync_documents(
             index,
             reading.documents,
@@ -331,7 +340,9 @@ def _ingest(
     index, model, reading = opened.index, opened.model, material.meant
     if not reading.has_documents and not sync.removed:
         raise DocumentError(_nothing_read(reading))
-    warnings += keep_base_in_step(workspace, index, reading, roots=roots, progress=progress)
+    warnings += keep_base_in_step(
+        workspace, index, reading, roots=roots, spread=spread, progress=progress
+    )
     prepare_views(index, model, workspace.cache, progress=progress)
     material.save(roots)
     if use:
@@ -434,6 +445,13 @@ def _fitting(
         texts, DEFAULT_MODEL, storage=workspace.storage, offline=workspace.offline
     )
     return (replace(options, model=name), [why]) if why else (options, [])
+
+
+def _with_cut_model(workspace: "Workspace", options: IndexOptions) -> IndexOptions:
+    """The options with the model that is cut to the dimensions they name."""
+    if options.dimensions is None:
+        return options
+    return replace(options, model=workspace.cut_model(options.model, options.dimensions))
 
 
 def _foreign_script(
