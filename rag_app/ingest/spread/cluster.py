@@ -120,8 +120,8 @@ class RayCluster:
             return f"Ray does not start on this machine ({why}); leave --ray out, which needs none"
         return (
             f"the Ray cluster at {self._address} takes no work from here ({why}); run the command "
-            "on a machine of the cluster, with the same versions of Python and Ray, and with its token "
-            "in RAY_AUTH_TOKEN if it asks for one"
+            "on a machine of the cluster, with the same versions of Python and Ray, and with its "
+            "token in RAY_AUTH_TOKEN if it asks for one"
         )
 
 
