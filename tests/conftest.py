@@ -28,6 +28,7 @@ LONGEST = (
     "test_resume",
     "test_readme",
     "test_crash_matrix",
+    "test_ray",
     "test_finetune_bad_input",
     "test_finetune_stage",
     "test_processes",

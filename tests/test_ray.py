@@ -145,10 +145,12 @@ def same(one: Ingested, other: Ingested) -> None:
 
 
 @needs_ray
-def test_the_same_is_written_with_ray(
+def test_the_same_is_written_with_ray_though_workers_are_killed(
     alone: Ingested, docs: Path, model: Path, cluster: RayCluster, tmp_path: Path
 ) -> None:
-    spread = Ingested(docs, model, tmp_path, spread=Spreading(cluster))
+    kill = {"read": "FileReader", "embed": "PassageEmbedder"}
+    spread = Ingested(docs, model, tmp_path, spread=Spreading(cluster), kill=kill)
+    assert spread.killed == ["FileReader", "PassageEmbedder"]
     same(spread, alone)
     assert len(spread.report.sync.added) == DOCUMENTS + 2
     # The broken file costs itself alone.
@@ -157,16 +159,6 @@ def test_the_same_is_written_with_ray(
     again = Ingested(docs, model, tmp_path, spread=Spreading(cluster))
     assert len(again.report.sync.unchanged) == DOCUMENTS + 2
     assert set(again.steps) == {"read", "index"}
-
-
-@needs_ray
-def test_a_killed_worker_changes_nothing(
-    alone: Ingested, docs: Path, model: Path, cluster: RayCluster, tmp_path: Path
-) -> None:
-    kill = {"read": "FileReader", "embed": "PassageEmbedder"}
-    spread = Ingested(docs, model, tmp_path, spread=Spreading(cluster), kill=kill)
-    assert spread.killed == ["FileReader", "PassageEmbedder"]
-    same(spread, alone)
 
 
 @needs_ray
