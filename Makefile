@@ -35,7 +35,7 @@ demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, as
 	@echo; echo '== 4/4 query: one question to the index in service'
 	$(RUN) query -q '$(QUESTION)' --k 3 --storage $(DEMO)
 	@echo; echo 'What next, from this folder:'
-	@echo '  $(RUN) query --storage $(DEMO)                ask your own questions'
+	@echo '  $(RUN) query --storage $(DEMO)                              ask your own questions'
 	@echo '  $(RUN) index list --storage $(DEMO)                         base and tuned, side by side'
 	@echo '  $(RUN) query --index base --storage $(DEMO)                 the same before tuning'
 	@echo 'and with your own documents:'
