@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import importlib.util
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tiny import one_thread
@@ -33,6 +35,16 @@ LONGEST = (
     "test_finetune_stage",
     "test_processes",
 )
+
+
+def load_script(name: str) -> ModuleType:
+    """A program below docs that is no part of the package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,30 +1,19 @@
 """docs/make_recording.py: what a terminal shows becomes a picture that asks no network."""
 
-import importlib.util
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from conftest import ROOT
+from conftest import load_script
 from rich.text import Text
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 
 
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_recording", ROOT / "docs/make_recording.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
-
-
-SCRIPT = load_script()
+SCRIPT = load_script("make_recording")
 
 
 def pieces(picture: str) -> list[ET.Element]:

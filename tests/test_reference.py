@@ -1,15 +1,13 @@
 """docs/reference.md is what the code says, and its JSON keys are those of real runs."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, load_script
 from fake_hub import FakeHub
 from test_architecture import ORDER
 from test_hub import TOKEN, push
@@ -22,16 +20,7 @@ THINGS = ("parcel", "refund", "gift", "lamp", "door", "key", "camera", "filter",
 PLACES = ("paris", "seoul", "rome", "oslo")
 
 
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs/make_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
-
-
-SCRIPT = load_script()
+SCRIPT = load_script("make_reference")
 DOCUMENTED: dict[str, dict[str, str]] = SCRIPT.JSON_KEYS
 
 

@@ -9,7 +9,6 @@ a query adapter of random numbers. Written to
 eval/results/gguf_export.json; what is done is kept.
 """
 
-import argparse
 import json
 import shutil
 import urllib.request
@@ -17,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
-from held_out import open_labelled
+from corpora import WORK, Corpus
+from held_out import measure_exports, open_labelled
 
 from rag_app.chunks import passage_text
-from rag_app.environment import prepare_environment
 from rag_app.export.gguf import export_gguf
 from rag_app.models import EmbeddingModel
 from rag_app.models.gguf import GGUF
@@ -130,17 +128,7 @@ PARTS = ("passages", "questions")
 
 def main() -> None:
     """Measure what is not measured yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", action="append", choices=list(CORPORA))
-    arguments = parser.parse_args()
-    prepare_environment()
-    path: Path = RESULTS / f"{NAME}.json"
-    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
-    for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko"]):
-        if corpus.name not in {row["corpus"] for row in rows}:
-            rows += measure(corpus)
-            write_results(NAME, {"rows": rows})
-    print_table(rows)
+    measure_exports(NAME, str(__doc__), measure, print_table)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ was stopped goes on. Questions are written once by the local language model and 
 import argparse
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,26 @@ def open_base(settings: Settings) -> "tuple[VectorIndex, EmbeddingModel]":
     if not isinstance(opened.model, EmbeddingModel):
         raise TypeError(f"{opened.model.name} has no weights")
     return opened.index, opened.model
+
+
+def measure_exports(
+    name: str,
+    description: str,
+    measure: Callable[[Corpus], list[dict[str, Any]]],
+    show: Callable[[list[dict[str, Any]]], None],
+) -> None:
+    """The program of a benchmark of exported models: each corpus that was not measured, kept."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--corpus", action="append", choices=list(CORPORA))
+    arguments = parser.parse_args()
+    prepare_environment()
+    path: Path = RESULTS / f"{name}.json"
+    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
+    for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko"]):
+        if corpus.name not in {row["corpus"] for row in rows}:
+            rows += measure(corpus)
+            write_results(name, {"rows": rows})
+    show(rows)
 
 
 @dataclass(frozen=True)

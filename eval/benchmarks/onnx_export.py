@@ -10,20 +10,16 @@ Written
 to eval/results/onnx_export.json; what is done is kept.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from corpora import CORPORA, RESULTS, WORK, Corpus, load, write_results
-from held_out import open_labelled
+from corpora import WORK, Corpus
+from held_out import measure_exports, open_labelled
 from outcomes import interval
 
 from rag_app.chunks import passage_text
-from rag_app.environment import prepare_environment
 from rag_app.evaluate.statistics import Difference
 from rag_app.export.onnx import export_onnx
 from rag_app.models.device import has_bf16
@@ -126,17 +122,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measure what is not measured yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", action="append", choices=list(CORPORA))
-    arguments = parser.parse_args()
-    prepare_environment()
-    path: Path = RESULTS / f"{NAME}.json"
-    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
-    for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko"]):
-        if corpus.name not in {row["corpus"] for row in rows}:
-            rows.append(measure(corpus))
-            write_results(NAME, {"rows": rows})
-    print_table(rows)
+    measure_exports(NAME, str(__doc__), lambda corpus: [measure(corpus)], print_table)
 
 
 if __name__ == "__main__":

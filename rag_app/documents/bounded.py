@@ -152,6 +152,7 @@ class _Clock:
         self._timer.cancel()
 
     def start_again(self) -> None:
+        """Give it as many seconds once more, from now on."""
         self._timer.cancel()
         self._timer = self._started()
 
