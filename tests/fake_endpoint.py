@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from local_server import LocalServer
 
 
 @dataclass
@@ -51,8 +53,17 @@ def in_capitals(request: Request) -> Reply:
     return completion(request.prompt.upper())
 
 
-class FakeEndpoint:
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is what some tests are about."""
+
+
+class FakeEndpoint(LocalServer):
     """Serves until the with block ends; `requests` holds every chat request that came in."""
+
+    server = _Server
 
     def __init__(self, answer: Callable[[Request], Reply] = in_capitals) -> None:
         self.answer = answer
@@ -62,13 +73,10 @@ class FakeEndpoint:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{super().url}/v1"
 
-    def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _handler_of(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return _handler_of(self)
 
     def __exit__(
         self,
@@ -77,22 +85,13 @@ class FakeEndpoint:
         trace: TracebackType | None,
     ) -> None:
         self.ended.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(kind, error, trace)
 
     def reply_to(self, request: Request) -> Reply:
         if request.path.endswith("/models"):
             return Reply({"object": "list", "data": [{"id": name} for name in self.models]})
         self.requests.append(request)
         return self.answer(request)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is what some tests are about."""
 
 
 def _handler_of(endpoint: FakeEndpoint) -> type[BaseHTTPRequestHandler]:

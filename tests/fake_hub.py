@@ -2,11 +2,11 @@
 
 import base64
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from local_server import LocalServer
 
 OWNER = "me"
 
@@ -17,7 +17,7 @@ class Repository:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-class FakeHub:
+class FakeHub(LocalServer):
     """Serves until the with block ends. Large files come as LFS objects, as they do to the hub."""
 
     def __init__(self, token: str) -> None:
@@ -26,25 +26,8 @@ class FakeHub:
         self.requests: list[str] = []
         self._objects: dict[str, bytes] = {}
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return _handler_of(self)
 
     def reply(self, request: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Status and answer to "POST /path"."""
