@@ -166,6 +166,28 @@ class Bench:
         return self.context.cache
 
 
+@dataclass(frozen=True)
+class Untuned:
+    """The untuned model's index, and all of its chunks with that model's vectors."""
+
+    opened: OpenIndex[EmbeddingModel]
+    passages: Passages
+    searched: Searched
+
+
+_untuned: dict[Path, Untuned] = {}
+
+
+def open_untuned(settings: Settings, cache: VectorCache) -> Untuned:
+    """Opened once, so that all splits share the vectors of its sentences and tokens."""
+    if settings.storage not in _untuned:
+        index, base = open_base(settings)
+        passages = index.passages()
+        searched = Searched(index, base, passages, cache)
+        _untuned[settings.storage] = Untuned(OpenIndex(index, base), passages, searched)
+    return _untuned[settings.storage]
+
+
 def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str = "cpu") -> Bench:
     """The split that `rag-app finetune` makes with this seed."""
     settings = settings_for(corpus, seed).model_copy(update={"device": device})
@@ -175,8 +197,10 @@ def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str =
         # Questions of one writer share a file, and the last ones count.
         settings = settings.model_copy(update={"storage": examples.parent / "storage"})
     ready(corpus, settings, kind, per_chunk=way.per_chunk, examples=examples)
-    index, base = open_base(settings)
-    passages = index.passages()
+    context = TrainingContext(workspace_of(settings), show)
+    untuned = open_untuned(settings, context.cache)
+    opened, passages = untuned.opened, untuned.passages
+    index, base = opened.index, opened.model
     labelled, _ = read_labelled(corpus.questions, passages.nodes)
     written: Sequence[Pair] = []
     if kind != LABELLED:
@@ -198,9 +222,7 @@ def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str =
         seed=seed,
     )
     canary = read_canary(canary_folder(), base, index.info.chunking)
-    context = TrainingContext(workspace_of(settings), show)
-    searched = Searched(index, base, passages, context.cache)
-    prepared = Prepared(index, OpenIndex(index, base), passages, searched, [material], canary)
+    prepared = Prepared(index, opened, passages, untuned.searched, [material], canary)
     return Bench(corpus, kind, seed, settings, context, prepared, canary)
 
 
