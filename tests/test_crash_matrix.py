@@ -17,7 +17,7 @@ def test_what_is_killed_or_damaged_comes_back() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
         "from crash_matrix import run_matrix\n"
-        "run_matrix(2, seconds=120, seed=1, tuned=False)"
+        "run_matrix(1, seconds=120, seed=1, tuned=False)"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=900

@@ -181,7 +181,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     make_tiny_model(workspace.models / "tiny", words=WORDS)
     ingest(workspace, [write_documents(folder / "docs")], options=IndexOptions(model="tiny"))
     questions = write_questions(folder / "questions.jsonl")
-    request = FinetuneRequest(pairs=questions, options=OPTIONS, results=folder / "results")
+    options = replace(OPTIONS, epochs=4)
+    request = FinetuneRequest(pairs=questions, options=options, results=folder / "results")
     with one_thread():
         result = tune_reranker(workspace, request, RerankerOptions(candidates=40))
         yield Shop(workspace, request, result)

@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ pytest.importorskip("starlette")
 
 from conftest import ROOT
 from openai import OpenAI
+from program import Program
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
@@ -53,31 +52,34 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "storage"
 
 
-@contextmanager
-def serving(storage: Path, *arguments: str) -> Iterator[tuple[dict[str, Any], Any]]:
-    """What the command printed, and its process."""
+def command(storage: Path, *arguments: str) -> list[str]:
+    """To serve at a free port, and print the address."""
+    return [
+        *("serve", "--storage", str(storage), "--port", "0", "--llm", "none", "--json"),
+        *arguments,
+    ]
+
+
+def said_by(process: Program | subprocess.Popen[str]) -> dict[str, Any]:
+    """What the command prints as soon as it serves."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    values: dict[str, Any] = json.loads(line)
+    return values
+
+
+@pytest.mark.slow
+def test_openais_client_a_large_body_and_the_end(storage: Path) -> None:
     with subprocess.Popen(
-        [
-            *(sys.executable, "-m", "rag_app", "serve", "--storage", str(storage)),
-            *("--port", "0", "--llm", "none", "--json", *arguments),
-        ],
+        [sys.executable, "-m", "rag_app", *command(storage)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line, process.stderr and process.stderr.read()
-            yield json.loads(line), process
-        finally:
-            process.send_signal(signal.SIGINT)
-
-
-@pytest.mark.slow
-def test_openais_client_a_large_body_and_the_end(storage: Path) -> None:
-    with serving(storage) as (said, process):
+        said = said_by(process)
         assert set(said) == {"url", "index", "model", "chunks", "retriever"}
         assert said["chunks"] == 2
         with OpenAI(base_url=f"{said['url']}/v1", api_key="none", max_retries=0) as client:
@@ -99,6 +101,7 @@ def test_openais_client_a_large_body_and_the_end(storage: Path) -> None:
         assert (large.status_code, large.json()["error"]["type"]) == (413, "ContentTooLarge")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
+        assert process.stderr is not None
         rest = process.stderr.read()
         assert "Traceback" not in rest
         assert said["url"] in rest
@@ -109,7 +112,8 @@ def test_the_page_in_a_browser_shows_hostile_text_as_text(storage: Path, tmp_pat
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip("no Chromium is installed")
-    with serving(storage) as (said, _):
+    with Program(*command(storage), folder=tmp_path) as process:
+        said = said_by(process)
         done = subprocess.run(
             [
                 *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
@@ -167,12 +171,10 @@ def test_a_token_file_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_token_of_the_environment_is_asked_for(
-    storage: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAG_APP_TOKEN", TOKEN)
-    with serving(storage, "--host", "0.0.0.0") as (said, _):  # noqa: S104 - with a token
-        url = said["url"].replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+def test_the_token_of_the_environment_is_asked_for(storage: Path, tmp_path: Path) -> None:
+    asked = command(storage, "--host", "0.0.0.0")  # noqa: S104 - with a token
+    with Program(*asked, folder=tmp_path, environment={"RAG_APP_TOKEN": TOKEN}) as process:
+        url = said_by(process)["url"].replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         assert httpx.get(f"{url}/about").status_code == 401
         sent = {"authorization": f"Bearer {TOKEN}"}
         assert httpx.get(f"{url}/about", headers=sent).status_code == 200

@@ -26,6 +26,7 @@ index = Catalog(Path(sys.argv[1])).open("words")
 hits = index.search(MODEL.embed_queries(["red apple"])[0], top_k=3)
 print([hit.node.text for hit in hits], index.count())
 """
+FOUND = "['red apple pie', 'green apple tart'] 2"
 WRITE = """
 import sys
 from pathlib import Path
@@ -82,7 +83,7 @@ def read_only(storage: Path) -> Iterator[Path]:
 
 def test_a_storage_that_may_only_be_read_is_asked(read_only: Path) -> None:
     before = {path: path.read_bytes() for path in read_only.rglob("*") if path.is_file()}
-    assert as_somebody(ASK, read_only) == "['red apple pie', 'green apple tart'] 2"
+    assert as_somebody(ASK, read_only) == FOUND
     assert {path: path.read_bytes() for path in read_only.rglob("*") if path.is_file()} == before
 
 
@@ -126,22 +127,20 @@ def test_only_a_damaged_index_is_broken_and_nobody_is_told_to_delete_it(storage:
     assert "delete" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "dotenv",
-    [
-        b"\xff\xfe\x00bad",
-        b"CHROMA_API_IMPL=chromadb.api.fastapi.FastAPI\nCHROMA_SERVER_HOST=127.0.0.1\n"
-        b"CHROMA_SERVER_HTTP_PORT=9\n",
-        b"CHROMA_PRODUCT_TELEMETRY_IMPL=os.system\nANONYMIZED_TELEMETRY=True\n",
-    ],
-)
-def test_no_dotenv_is_read(storage: Path, tmp_path: Path, dotenv: bytes) -> None:
-    (tmp_path / ".env").write_bytes(dotenv)
-    said = as_somebody(ASK, storage, cwd=tmp_path)
-    assert said == "['red apple pie', 'green apple tart'] 2"
+def test_no_dotenv_that_is_no_text_is_read(storage: Path, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00bad")
+    assert as_somebody(ASK, storage, cwd=tmp_path) == FOUND
 
 
-def test_no_setting_of_chromas_is_taken_from_the_environment(storage: Path) -> None:
+def test_no_setting_of_chromas_is_taken_from_elsewhere(storage: Path, tmp_path: Path) -> None:
+    """Neither from a .env in the current folder nor from the environment."""
+    (tmp_path / ".env").write_text(
+        "CHROMA_API_IMPL=chromadb.api.fastapi.FastAPI\nCHROMA_SERVER_HOST=127.0.0.1\n"
+        "CHROMA_SERVER_HTTP_PORT=9\nCHROMA_PRODUCT_TELEMETRY_IMPL=os.system\n"
+        "ANONYMIZED_TELEMETRY=True\n",
+        "utf-8",
+    )
+    assert as_somebody(ASK, storage, cwd=tmp_path) == FOUND
     said = as_somebody(
         ASK,
         storage,
@@ -150,7 +149,7 @@ def test_no_setting_of_chromas_is_taken_from_the_environment(storage: Path) -> N
         CHROMA_PRODUCT_TELEMETRY_IMPL="os.system",
         MIGRATIONS="none",
     )
-    assert said == "['red apple pie', 'green apple tart'] 2"
+    assert said == FOUND
 
 
 def test_settings_that_a_program_makes_are_its_own(
