@@ -3,7 +3,6 @@
 import datetime as dt
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from rag_app.errors import ConfigError, ModelError
 from rag_app.index import Catalog, Workspace
 from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.models import EmbeddingModel, load_model
-from rag_app.models.cross_encoder import load_cross_encoder
+from rag_app.models.cross_encoder import CrossEncoders
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.context import COVERS
 from rag_app.retrieve.pipeline import Pipeline
@@ -109,7 +108,7 @@ def memory(chroma: Searched) -> Searched:
 
 @pytest.fixture(scope="module")
 def tools(storage: Path) -> Tools:
-    load = partial(load_cross_encoder, storage=storage, device="cpu")
+    load = CrossEncoders(storage, device="cpu").load
     judge = load("judge")
     return Tools(
         storage=storage,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Retrievers that are kept, by their options: a cross-encoder is not loaded for each question.
+# Retrievers that are kept, by their options, each with its own filter.
 MOST_RETRIEVERS = 16
 
 
