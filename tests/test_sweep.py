@@ -21,7 +21,7 @@ from rag_app.errors import ConfigError, DocumentError
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
-from rag_app.index import Catalog, IndexInfo, Passages, Workspace
+from rag_app.index import Catalog, IndexInfo, Passages, VectorIndex, Workspace
 from rag_app.ingest.stage import IndexOptions, ingest
 from rag_app.pairs import Pair, Question, make_pair
 from rag_app.progress import Progress, silent
@@ -562,6 +562,54 @@ def test_what_is_there_is_not_built_again(workspace: Workspace, tiny: str) -> No
     built = builder_of(workspace).build(tiny, catalog.open().info.chunking)
     assert (built.index.name, built.seconds) == (catalog.active.current(), None)
     assert catalog.names() == [built.index.name]
+
+
+def contents(index: VectorIndex) -> tuple[str | None, list[str]]:
+    """The token of the last write, and what is in it."""
+    return index.connection.token, [node.text for node in index.ordered_nodes()]
+
+
+def test_the_source_is_not_written_where_a_document_was_edited(
+    workspace: Workspace, tiny: str, tmp_path: Path
+) -> None:
+    source = workspace.catalog.open()
+    before = contents(source)
+    path = tmp_path / "docs" / "a.md" / "a.md"
+    path.write_text("# Parcels\n\nThey go by road now.", "utf-8")
+    builder = builder_of(workspace)
+    assert builder.changed == ["docs/a.md/a.md"]
+    assert not builder.is_there(tiny, source.info.chunking)
+    present, small = (builder.build(tiny, chunking) for chunking in (source.info.chunking, SMALL))
+    assert contents(workspace.catalog.open()) == before
+    assert present.index.name == f"{source.name}-2"
+    assert documents(present) == documents(small)
+    for built in (present, small):
+        texts = " ".join(node.text for node in built.passages.nodes)
+        assert "They go by road now." in texts
+        assert "They come by boat." not in texts
+    # The next sweep finds what this one made, and the source once it was brought up to date.
+    assert builder_of(workspace).build(tiny, source.info.chunking).seconds is None
+    (tmp_path / "docs" / "stray.md").unlink()
+    (tmp_path / "docs" / "faq.csv").write_text(ROWS, "utf-8")
+    ingest(workspace, [tmp_path / "docs"])
+    assert builder_of(workspace).build(tiny, source.info.chunking).index.name == source.name
+
+
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_neither_is_another_index_that_is_or_was_in_service(
+    workspace: Workspace, tiny: str, tmp_path: Path, rolled_back: bool
+) -> None:
+    catalog = workspace.catalog
+    source = catalog.open()
+    small = builder_of(workspace).build(tiny, SMALL).index
+    catalog.put_into_service(small.name)
+    if rolled_back:
+        catalog.put_into_service(source.name)
+    before = contents(small)
+    (tmp_path / "docs" / "a.md" / "a.md").write_text("They go by road now.", "utf-8")
+    builder = IndexBuilder(workspace, source)
+    assert builder.build(tiny, SMALL).index.name == f"{small.name}-2"
+    assert contents(catalog.open(small.name)) == before
 
 
 def test_a_document_that_is_gone(workspace: Workspace, tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ class ActivePointer(ABC):
         """Name of the index in service, or None."""
         return self._read().active
 
+    def kept(self) -> frozenset[str]:
+        """Names of the index in service and of those that can be rolled back to."""
+        state = self._read()
+        return frozenset(filter(None, (state.active, *state.previous)))
+
     def use(self, name: str, *, instead_of: str | None = None) -> None:
         """Put an index into service; the one before it can be rolled back to.
 
