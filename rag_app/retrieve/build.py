@@ -12,6 +12,7 @@ from rag_app.errors import ConfigError
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.context import LargerContext
 from rag_app.retrieve.exact import ExactRetriever
+from rag_app.retrieve.filters.offered import offered_filters
 from rag_app.retrieve.filters.where import parse_where
 from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
@@ -39,6 +40,7 @@ from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.retrieve.tokens.folder import open_token_embeddings, token_embeddings_of
 from rag_app.retrieve.tokens.scorer import TokenScorer
 from rag_app.retrieve.vector import VectorRetriever
+from rag_app.retrieve.weak import unrelated_cosine
 from rag_app.vectors import token_embedder
 
 if TYPE_CHECKING:
@@ -136,6 +138,16 @@ class Searched:
         if self.passages is None:
             return self._now("known", self.index.metadata_keys)
         return self._known
+
+    @property
+    def filters(self) -> dict[str, list[str]]:
+        """Metadata keys that a filter may name, each with its values where they are few."""
+        return self._now("filters", lambda: offered_filters(self.index, self.known))
+
+    @property
+    def unrelated(self) -> float | None:
+        """A cosine that unrelated passages of the index reach; None where it is small."""
+        return self._now("unrelated", lambda: unrelated_cosine(self.index))
 
     def questions(self, storage: Path) -> KnownIndex:
         """The known questions; their vectors are kept below `storage`."""
