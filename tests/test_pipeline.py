@@ -13,7 +13,8 @@ from tiny import make_tiny_cross_encoder
 
 from rag_app.errors import ConfigError, ModelError
 from rag_app.index import Catalog, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.cross_encoder import CrossEncoders
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
@@ -91,7 +92,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(ROOT / "data" / "en" / file, folder / "docs" / file)
     storage = folder / "storage"
     workspace = Workspace(storage, device="cpu")
-    ingest(workspace, [folder / "docs"], options=IndexOptions(chunk_size=64))
+    ingest(workspace, IngestRequest([folder / "docs"], options=IndexOptions(chunk_size=64)))
     make_tiny_cross_encoder(storage / "models" / "judge", words=["parcel", "free", "password"])
     return storage
 

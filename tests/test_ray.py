@@ -25,6 +25,7 @@ from rag_app.documents import Columns, Source, read_documents, read_sources
 from rag_app.documents.states import reading_key
 from rag_app.errors import ClusterError, ConfigError, IndexLocked
 from rag_app.index import VectorCache, VectorIndex, Workspace
+from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.spread import RayCluster, Spreading
 from rag_app.ingest.spread.spreading import accepted, check_there
 from rag_app.ingest.spread.workers import (
@@ -38,7 +39,7 @@ from rag_app.ingest.spread.workers import (
     outcome_of,
     starts,
 )
-from rag_app.ingest.stage import IndexOptions, IngestReport, ingest
+from rag_app.ingest.stage import IngestReport, ingest
 from rag_app.models.device import has_bf16
 from rag_app.vectors import Embedder, Vectors
 
@@ -105,8 +106,7 @@ class Ingested:
         workspace = Workspace(storage, device="cpu")
         self.report: IngestReport = ingest(
             workspace,
-            [docs],
-            options=IndexOptions(str(model), 48, 8),
+            IngestRequest([docs], options=IndexOptions(str(model), 48, 8)),
             spread=spread,
             progress=self._progress,
         )
@@ -224,7 +224,7 @@ def test_a_run_that_ended_goes_on_where_it_was(
 
     object.__setattr__(workspace, "cache", Counted(tmp_path))
     options = IndexOptions(str(model), 48, 8)
-    ingest(workspace, [docs], options=options, spread=Spreading(Here()))
+    ingest(workspace, IngestRequest([docs], options=options), spread=Spreading(Here()))
     texts = len(set(workspace.cache.passage_hashes(weights)))
     assert kept
     assert len(kept) + sum(made) == texts

@@ -22,7 +22,8 @@ from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
 from rag_app.index import Catalog, IndexInfo, Passages, VectorIndex, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.pairs import Pair, Question, make_pair
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
@@ -505,7 +506,7 @@ def workspace(tmp_path: Path, tiny: str) -> Workspace:
     (docs / "faq.csv").write_text(ROWS, "utf-8")
     (docs / "manual.pdf").write_bytes(pdf(["Press the button."], ["Then wait for the light."]))
     workspace = Workspace(tmp_path / "storage")
-    ingest(workspace, [docs], options=IndexOptions(tiny, 32, 0))
+    ingest(workspace, IngestRequest([docs], options=IndexOptions(tiny, 32, 0)))
     (docs / "stray.md").write_text("# Stray\n\nNobody asked for this.", "utf-8")
     (docs / "faq.csv").write_text(ROWS + "Who?,Nobody asked for this either.\n", "utf-8")
     return workspace
@@ -591,7 +592,7 @@ def test_the_source_is_not_written_where_a_document_was_edited(
     assert builder_of(workspace).build(tiny, source.info.chunking).seconds is None
     (tmp_path / "docs" / "stray.md").unlink()
     (tmp_path / "docs" / "faq.csv").write_text(ROWS, "utf-8")
-    ingest(workspace, [tmp_path / "docs"])
+    ingest(workspace, IngestRequest([tmp_path / "docs"]))
     assert builder_of(workspace).build(tiny, source.info.chunking).index.name == source.name
 
 
@@ -640,7 +641,7 @@ def test_an_index_of_other_documents_is_left_alone(
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("Something else.", "utf-8")
     options = IndexOptions(tiny, SMALL.chunk_size, SMALL.chunk_overlap)
-    other = ingest(workspace, [tmp_path / "more"], options=options).index
+    other = ingest(workspace, IngestRequest([tmp_path / "more"], options=options)).index
     built = builder_of(workspace).build(tiny, SMALL)
     assert built.index.name == f"{other}-2"
     assert "more/b.txt" not in documents(built)
@@ -655,7 +656,7 @@ def test_a_document_that_was_removed_since_the_last_sweep(
     first = builder_of(workspace).build(tiny, SMALL)
     (tmp_path / "docs" / "manual.pdf").unlink()
     (tmp_path / "docs" / "stray.md").unlink()
-    ingest(workspace, [tmp_path / "docs"], options=IndexOptions(tiny, 32, 0))
+    ingest(workspace, IngestRequest([tmp_path / "docs"], options=IndexOptions(tiny, 32, 0)))
     built = builder_of(workspace).build(tiny, SMALL)
     assert built.index.name == first.index.name
     assert documents(first) - documents(built) == {"docs/manual.pdf"}
