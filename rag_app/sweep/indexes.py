@@ -3,7 +3,7 @@
 import itertools
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -221,17 +221,19 @@ def documents_of(
         DocumentError: one is gone, or cannot be read.
         ConfigError: it was read by OCR, which is no longer there.
     """
-    nodes = list(index.nodes())
-    handed_over = given_again(nodes)
+    chunks: list[TextNode] = []
+    # The languages of each file with pages that were read by OCR.
+    ocr: dict[str, str | None] = {}
+    for node in index.nodes():
+        kind = node.metadata.get("kind")
+        if kind == KIND:
+            chunks.append(node)
+        elif kind == "pdf":
+            ocr[str(node.metadata.get("path"))] = node.metadata.get("ocr")
+    handed_over = _given_again(chunks)
     known = {document.node_id for document in handed_over}
     records = [record for record in index.records() if record.document_id not in known]
     files = sorted({(_file_id(record), record.path) for record in records})
-    # The languages of each file with pages that were read by OCR.
-    ocr = {
-        node.metadata.get("path"): node.metadata.get("ocr")
-        for node in nodes
-        if node.metadata.get("kind") == "pdf"
-    }
     sources = [
         Source(Path(path), name, columns.question, columns.answer, ocr.get(path))
         for name, path in files
@@ -252,11 +254,11 @@ def documents_of(
     return [*handed_over, *read]
 
 
-def given_again(nodes: "Iterable[TextNode]") -> "list[Document]":
+def _given_again(nodes: "Sequence[TextNode]") -> "list[Document]":
     """The documents that a program handed over, from their chunks."""
     from llama_index.core.schema import Document
 
-    groups = chunks_by_document([node for node in nodes if node.metadata.get("kind") == KIND])
+    groups = chunks_by_document(nodes)
     documents = []
     for document_id, chunks in groups.items():
         first = chunks[0]
