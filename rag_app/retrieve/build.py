@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from rag_app.retrieve.options import RetrievalOptions
     from rag_app.retrieve.tokens.vectors import PassageTokens
     from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
-    from rag_app.vectors import Embedder
+    from rag_app.vectors import Embedder, TokenEmbedder
 
 T = TypeVar("T")
 
@@ -169,16 +169,17 @@ class Searched:
         return [node.node_id for node in self._nodes if where.matches_node(node)]
 
     @property
-    def tokens(self) -> "PassageTokens | None":
-        """The token embeddings of all chunks; None where the model gives none."""
+    def token_scorer(self) -> TokenScorer | None:
+        """Scores by the token embeddings of all chunks; None where the model gives none."""
         model = token_embedder(self.model)
         if model is None:
             return None
-        if self.passages is None:
-            return self._now(
-                "tokens", lambda: open_token_embeddings(self.index, model, progress=self.progress)
-            )
-        return self._tokens
+        if self.passages is not None:
+            return TokenScorer(self._tokens, model)
+        kept = self._now(
+            "tokens", lambda: open_token_embeddings(self.index, model, progress=self.progress)
+        )
+        return TokenScorer(kept, model)
 
     def _now(self, name: str, make: "Callable[[], T]") -> "T":
         """What is made of the index once for each of its generations."""
@@ -204,9 +205,8 @@ class Searched:
         )
 
     @cached_property
-    def _tokens(self) -> "PassageTokens | None":
-        model = token_embedder(self.model)
-        return None if model is None else token_embeddings_of(self._nodes, model)
+    def _tokens(self) -> "PassageTokens":
+        return token_embeddings_of(self._nodes, cast("TokenEmbedder", self.model))
 
     @cached_property
     def _known(self) -> "dict[str, set[type]]":
@@ -367,14 +367,14 @@ def _hybrid(
 def _scorer(searched: Searched, view: str) -> "Scorer":
     if view == SENTENCE:
         return SentenceScorer(searched.sentences, searched.model)
-    tokens, model = searched.tokens, token_embedder(searched.model)
-    if tokens is None or model is None:
+    scorer = searched.token_scorer
+    if scorer is None:
         raise ConfigError(
             f"the weights that are kept for index {searched.index.name!r} weigh tokens, and "
             f"{searched.model.name} gives none; `rag-app sweep --retriever hybrid:learned` learns "
             "them anew"
         )
-    return TokenScorer(tokens, model)
+    return scorer
 
 
 def _weights(searched: Searched, options: "RetrievalOptions") -> dict[str, float]:
