@@ -71,25 +71,27 @@ def ingest(
     from llama_index.core.schema import Document
 
     from rag_app.documents.given import given_documents
-    from rag_app.ingest.stage import IndexOptions, ingest_reading
+    from rag_app.ingest.request import IndexOptions, IngestRequest
     from rag_app.ingest.stage import ingest as ingest_paths
+    from rag_app.ingest.stage import ingest_reading
     from rag_app.progress import silent
 
     workspace = _workspace(storage, embedder=embedder, **place)
     named = model or (embedder.name if embedder else None)
-    wanted: dict[str, Any] = {
-        "index_name": index,
-        "options": IndexOptions(named, chunk_size, chunk_overlap, sentences),
-        "dedupe": dedupe,
-        "use": use,
-        "progress": progress or silent,
-    }
     listed = [documents] if isinstance(documents, str | Path) else list(documents)
     handed_over = [one for one in listed if isinstance(one, Document)]
+    request = IngestRequest(
+        () if handed_over else [Path(str(one)) for one in listed],
+        index=index,
+        options=IndexOptions(named, chunk_size, chunk_overlap, sentences),
+        ocr=ocr,
+        use=use,
+        dedupe=dedupe,
+    )
+    told = progress or silent
     if handed_over:
-        return ingest_reading(workspace, given_documents(handed_over), **wanted)
-    paths = [Path(str(one)) for one in listed]
-    return ingest_paths(workspace, paths, ocr=ocr, **wanted)
+        return ingest_reading(workspace, given_documents(handed_over), request, progress=told)
+    return ingest_paths(workspace, request, progress=told)
 
 
 def open_index(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,4 +88,45 @@ def test_whoever_reads_while_it_is_switched_sees_one_or_the_other(tmp_path: Path
         done.set()
         reader.join()
     assert seen <= {"a", "b"}
-    assert [path.name for path in tmp_path.iterdir()] == ["active.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"active.json", "active.lock"}
+
+
+class Overtaken(FilePointer):
+    """Before it saves, another process has half a second to change the pointer."""
+
+    def __init__(self, storage: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(storage)
+        self.other = threading.Thread(target=meanwhile)
+
+    def _save(self, text: str) -> None:
+        if self.other.ident is None:
+            self.other.start()
+            self.other.join(0.5)
+        super()._save(text)
+
+
+@pytest.mark.parametrize("change", ["forget", "rollback", "use"])
+def test_what_another_process_changes_meanwhile_is_not_lost(tmp_path: Path, change: str) -> None:
+    for name in ("old", "older", "base"):
+        FilePointer(tmp_path).use(name)
+    slow = Overtaken(tmp_path, lambda: FilePointer(tmp_path).use("tuned"))
+    if change == "rollback":
+        slow.rollback()
+    else:
+        getattr(slow, change)("old")
+    slow.other.join()
+    assert slow.current() == "tuned"
+    if change == "forget":
+        assert [slow.rollback(), slow.rollback()] == ["base", "older"]
+
+
+def test_forgetting_what_is_not_recorded_writes_nothing(tmp_path: Path) -> None:
+    active = FilePointer(tmp_path)
+    active.forget("unknown")
+    assert not active.path.exists()
+    active.use("a")
+    # A write would put another file in its place.
+    kept = active.path.stat().st_ino
+    active.forget("unknown")
+    active.use("a")
+    assert active.path.stat().st_ino == kept

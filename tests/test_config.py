@@ -10,7 +10,7 @@ from rag_app.chunks import Chunking
 from rag_app.cli.app import build_app
 from rag_app.config import Settings, load_settings
 from rag_app.errors import ConfigError
-from rag_app.ingest.stage import IndexOptions
+from rag_app.ingest.request import IndexOptions
 from rag_app.sweep.grid import read_grid
 
 

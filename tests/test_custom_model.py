@@ -12,7 +12,8 @@ from rag_app.errors import IndexMismatch, ModelError
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.models.custom import NO_LIMIT, CustomModel
 from rag_app.progress import Progress, silent
 from rag_app.query.opened import Index
@@ -47,7 +48,7 @@ def docs(tmp_path: Path) -> Path:
 
 def made(tmp_path: Path, docs: Path, embedder: Embedder) -> Workspace:
     workspace = Workspace(tmp_path / "storage", embedder=embedder)
-    report = ingest(workspace, [docs], options=IndexOptions(embedder.name))
+    report = ingest(workspace, IngestRequest([docs], options=IndexOptions(embedder.name)))
     assert (report.model, report.chunks) == (embedder.name, 3)
     return workspace
 
@@ -75,7 +76,7 @@ def test_a_second_ingest_embeds_nothing(tmp_path: Path, docs: Path) -> None:
     embedder = WordModel()
     workspace = made(tmp_path, docs, embedder)
     embedded = len(embedder.embedded)
-    again = ingest(workspace, [docs], options=IndexOptions("words"))
+    again = ingest(workspace, IngestRequest([docs], options=IndexOptions("words")))
     assert len(again.sync.unchanged) == 3
     assert len(embedder.embedded) == embedded
 

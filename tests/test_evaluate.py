@@ -18,6 +18,7 @@ from rag_app.errors import PairsError, StorageError
 from rag_app.evaluate.changes import Change, Flips, changes, flips
 from rag_app.evaluate.evaluator import BatchRetrieverEvaluator, MetricAtK
 from rag_app.evaluate.invariants import check_invariants
+from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import (
     METRICS,
     Outcome,
@@ -143,6 +144,16 @@ def test_an_outcome_has_both_passages_ranks_in_each_step(tmp_path: Path) -> None
     assert read_outcomes(tmp_path / "run.jsonl") == found
     # One step says no more than the rank does.
     assert ask(["a"], {"a"}).steps == {}
+
+
+def test_a_retriever_that_keeps_its_traces_is_not_asked_to_keep_them_twice() -> None:
+    asked = [Question("q", "?", (frozenset({"a", "b"}),), "doc")]
+    recorded = Recorded(TwoViews())
+    first = score_questions(recorded, asked)
+    assert len(recorded.traces) == 1
+    # The traces are those of these questions, not of what it was asked before.
+    assert score_questions(recorded, asked) == first == score_questions(TwoViews(), asked)
+    assert score_questions(recorded, []) == []
 
 
 def test_ndcg_of_two_answers_by_hand() -> None:

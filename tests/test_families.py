@@ -7,7 +7,8 @@ import pytest
 from tiny import make_tiny_model
 
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.models import EmbeddingModel, Prompts
 from rag_app.models.families import FAMILIES, Family, find_family
 
@@ -109,7 +110,7 @@ def test_an_unknown_model_is_said_to_be_taken_without_prompts(tmp_path: Path) ->
     def told(model: str) -> list[str]:
         heard: list[str] = []
         options = IndexOptions(model, chunk_size=32, chunk_overlap=0)
-        ingest(workspace, [tmp_path / "docs"], options=options, tell=heard.append)
+        ingest(workspace, IngestRequest([tmp_path / "docs"], options=options), tell=heard.append)
         return heard
 
     [sentence] = told("acme")

@@ -31,7 +31,8 @@ from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.models import EmbeddingModel
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("shop")
     workspace = Workspace(folder / "storage", device="cpu")
     tiny = make_tiny_model(workspace.models / "tiny", words=WORDS)
-    ingest(workspace, [write_documents(folder / "docs")], options=IndexOptions(model="tiny"))
+    ingest(
+        workspace,
+        IngestRequest([write_documents(folder / "docs")], options=IndexOptions(model="tiny")),
+    )
     write_questions(folder / "questions.jsonl")
     with one_thread(), pytest.MonkeyPatch.context() as patch:
         # What is certain of eighteen questions is not to hang on the processor's rounding.

@@ -29,7 +29,8 @@ from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace, read_known
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.pairs import SplitOptions, judged_model, training_documents
 from rag_app.retrieve import RetrievalOptions
 from rag_app.retrieve.learned import kept_fusion
@@ -100,7 +101,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     workspace = Workspace(folder / "storage", device="cpu")
     make_tiny_model(workspace.models / "tiny", words=WORDS)
     documents = write_documents(folder / "docs")
-    index = ingest(workspace, [documents], options=IndexOptions(model="tiny")).index
+    index = ingest(workspace, IngestRequest([documents], options=IndexOptions(model="tiny"))).index
     with one_thread():
         questions = write_questions(folder / "questions.jsonl")
         yield Shop(workspace, folder / "results", questions, index)
@@ -417,7 +418,7 @@ def test_what_is_ingested_before_the_switch_comes_along(
     def ingest_late(number: int) -> None:
         (docs / f"{number}.txt").write_text(f"noise1 late{number} noise2", "utf-8")
         # As another process would, into the index in service.
-        ingest(shop.workspace, [docs])
+        ingest(shop.workspace, IngestRequest([docs]))
 
     keep = stage._keep
     promotions = []
@@ -458,7 +459,7 @@ def test_an_ingest_that_waited_for_a_promotion_goes_into_what_was_promoted(
         return report
 
     monkeypatch.setattr(index_package, "sync_documents", sync_late)
-    report = ingest(shop.workspace, [docs])
+    report = ingest(shop.workspace, IngestRequest([docs]))
     assert (report.index, report.active) == (measured.index, True)
     assert "later/one.txt" in {one.document_id for one in catalog.open().records()}
 

@@ -13,7 +13,8 @@ from rag_app.documents import Columns
 from rag_app.documents.given import given_documents
 from rag_app.errors import DocumentError, IndexMissing
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, IngestReport, ingest, ingest_reading
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import IngestReport, ingest, ingest_reading
 from rag_app.query.opened import Index
 from rag_app.sweep.indexes import IndexBuilder, documents_of
 
@@ -28,7 +29,8 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def put(workspace: Workspace, *documents: Document, **options: Any) -> IngestReport:
-    return ingest_reading(workspace, given_documents(documents), options=OPTIONS, **options)
+    request = IngestRequest(options=OPTIONS, **options)
+    return ingest_reading(workspace, given_documents(documents), request)
 
 
 def texts(workspace: Workspace) -> list[str]:
@@ -151,11 +153,11 @@ def test_a_folder_and_what_was_handed_over_live_side_by_side(
     # A root that holds the working folder must not take what has no path for its own.
     monkeypatch.chdir(docs)
     put(workspace, *named(hours=HOURS))
-    report = ingest(workspace, [docs], options=OPTIONS)
+    report = ingest(workspace, IngestRequest([docs], options=OPTIONS))
     assert (report.sync.added, report.sync.removed, report.chunks) == (["docs/a.md"], [], 2)
     assert put(workspace, *named(parcels=PARCELS)).chunks == 3
     (docs / "a.md").write_text("A file about gifts.", "utf-8")
-    assert ingest(workspace, [docs], options=OPTIONS).sync.changed == ["docs/a.md"]
+    assert ingest(workspace, IngestRequest([docs], options=OPTIONS)).sync.changed == ["docs/a.md"]
 
 
 @pytest.mark.parametrize("file_first", [True, False])
@@ -171,7 +173,7 @@ def test_a_file_and_a_document_with_one_id_say_so(
     def put_both(order: Sequence[bool]) -> None:
         for is_file in order:
             if is_file:
-                ingest(workspace, [docs], options=OPTIONS)
+                ingest(workspace, IngestRequest([docs], options=OPTIONS))
             else:
                 put(workspace, document)
 
@@ -191,7 +193,7 @@ def test_a_sweep_cuts_the_whole_of_each_again(workspace: Workspace, tmp_path: Pa
     (docs / "a.md").write_text("A file about refunds.", "utf-8")
     text = "\n\n".join(f"Rule {n} says what number {n} of the many rules is for." for n in range(9))
     put(workspace, Document(id_="rules", text=text, metadata={"title": "Rules", "shop": "Seoul"}))
-    ingest(workspace, [docs], options=OPTIONS)
+    ingest(workspace, IngestRequest([docs], options=OPTIONS))
     source = workspace.catalog.open()
     again = {document.id_: document for document in documents_of(source, Columns())}
     assert set(again) == {"docs/a.md", "rules"}

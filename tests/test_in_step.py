@@ -9,6 +9,7 @@ from test_cli import run_app, run_json
 from rag_app.chunks import Chunking
 from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace, copy_chunks
 from rag_app.index.records import KeptRecords
+from rag_app.ingest.request import IngestRequest
 from rag_app.ingest.stage import IngestReport, ingest
 
 BASE, TUNED = WordModel("base"), WordModel("tuned", seed=1)
@@ -36,7 +37,7 @@ def workspace(tmp_path: Path) -> TwoModels:
     catalog = made.catalog
     base = catalog.make("base-16", IndexInfo.of(BASE, Chunking(16, 4)))
     catalog.put_into_service("base-16")
-    ingest(made, [docs])
+    ingest(made, IngestRequest([docs]))
     info = IndexInfo.of(TUNED, Chunking(16, 4), base_model=BASE.name)
     tuned = catalog.make("tuned-16", info)
     copy_chunks(base, tuned, model=TUNED, cache=made.cache)
@@ -55,7 +56,7 @@ def test_a_tuned_index_carries_new_documents_and_a_rollback_loses_nothing(
     (docs / "a.txt").unlink()
     (docs / "b.txt").write_text("b green apple tart", "utf-8")
     (docs / "c.txt").write_text("c blue whale song", "utf-8")
-    report = ingest(workspace, [docs])
+    report = ingest(workspace, IngestRequest([docs]))
     assert report.index == "tuned-16"
     expected = ["b green apple tart", "c blue whale song"]
     assert texts(workspace.catalog.open("tuned-16")) == expected
@@ -66,16 +67,16 @@ def test_a_tuned_index_carries_new_documents_and_a_rollback_loses_nothing(
     near = base.search_ids(BASE.embed_queries(["c blue whale song"])[0], top_k=1)
     assert max(near.values()) > 0.9
     # Nothing is left to do, for either.
-    assert ingest(workspace, [docs]).sync.added == []
+    assert ingest(workspace, IngestRequest([docs])).sync.added == []
 
 
 def test_what_only_the_base_has_stays_there(workspace: TwoModels, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "o.txt").write_text("o yellow sun", "utf-8")
-    ingest(workspace, [other], index_name="base-16")
+    ingest(workspace, IngestRequest([other], index="base-16"))
     (tmp_path / "docs" / "c.txt").write_text("c blue whale song", "utf-8")
-    ingest(workspace, [tmp_path / "docs"])
+    ingest(workspace, IngestRequest([tmp_path / "docs"]))
     assert "o yellow sun" in texts(workspace.catalog.open("base-16"))
     assert "o yellow sun" not in texts(workspace.catalog.open("tuned-16"))
 
@@ -85,9 +86,9 @@ def test_a_base_that_is_being_written_is_a_warning(workspace: TwoModels, tmp_pat
     from rag_app.index.store import index_lock
 
     with index_lock(workspace.catalog.folder / "base-16"):
-        report = ingest(workspace, [tmp_path / "docs"])
+        report = ingest(workspace, IngestRequest([tmp_path / "docs"]))
     assert any("base-16, which `rag-app index rollback` goes back to" in w for w in report.warnings)
-    ingest(workspace, [tmp_path / "docs"])
+    ingest(workspace, IngestRequest([tmp_path / "docs"]))
     assert "c blue whale song" in texts(workspace.catalog.open("base-16"))
 
 
@@ -100,7 +101,7 @@ def ingest_both(tmp_path: Path) -> tuple[Workspace, Path, Path]:
         folder.mkdir()
         (folder / "x.txt").write_text(f"{folder.name} rule", "utf-8")
     workspace = Workspace(tmp_path / "storage", embedder=BASE)
-    ingest(workspace, [old, new])
+    ingest(workspace, IngestRequest([old, new]))
     (old / "x.txt").unlink()
     old.rmdir()
     return workspace, old, new
@@ -108,11 +109,11 @@ def ingest_both(tmp_path: Path) -> tuple[Workspace, Path, Path]:
 
 def test_documents_whose_file_is_gone_elsewhere_are_named_and_pruned(tmp_path: Path) -> None:
     workspace, _, new = ingest_both(tmp_path)
-    report: IngestReport = ingest(workspace, [new])
+    report: IngestReport = ingest(workspace, IngestRequest([new]))
     assert report.sync.lost == ["old/x.txt"]
     assert any("old/x.txt: the file is gone" in warning for warning in report.warnings)
     assert report.chunks == 2
-    report = ingest(workspace, [new], prune=True)
+    report = ingest(workspace, IngestRequest([new], prune=True))
     assert (report.sync.removed, report.sync.lost, report.chunks) == (["old/x.txt"], [], 1)
 
 
@@ -137,11 +138,11 @@ def test_an_unchanged_ingest_reads_no_row(tmp_path: Path, monkeypatch: pytest.Mo
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "a.txt").write_text("red apple pie", "utf-8")
-    ingest(Workspace(tmp_path / "storage", embedder=BASE), [docs])
+    ingest(Workspace(tmp_path / "storage", embedder=BASE), IngestRequest([docs]))
     monkeypatch.setattr(VectorIndex, "_read_records", lambda index: pytest.fail(index.name))
-    assert ingest(Workspace(tmp_path / "storage", embedder=BASE), [docs]).sync.unchanged == [
-        "docs/a.txt"
-    ]
+    assert ingest(
+        Workspace(tmp_path / "storage", embedder=BASE), IngestRequest([docs])
+    ).sync.unchanged == ["docs/a.txt"]
 
 
 def test_records_of_another_token_count_for_nothing(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_records_of_another_token_count_for_nothing(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "a.txt").write_text("red apple pie", "utf-8")
-    report = ingest(workspace, [docs])
+    report = ingest(workspace, IngestRequest([docs]))
     index = workspace.catalog.open(report.index)
     (record,) = index.records()
     kept = KeptRecords(index.folder / "records.json")

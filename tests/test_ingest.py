@@ -15,7 +15,9 @@ from tiny import make_tiny_model
 from rag_app.chunks import Chunking
 from rag_app.errors import ConfigError, DocumentError, IndexMismatch, ModelError
 from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace
-from rag_app.ingest.stage import IndexOptions, IngestReport, ingest, open_target
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.target import open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
 from rag_app.models.weights import MULTILINGUAL_MODEL, MULTILINGUAL_Q4, PACKAGED
 from rag_app.retrieve import VectorRetriever
@@ -59,7 +61,9 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(docs: Path, storage: Path, *, name: str | None = None, use: bool = False, **given: Any):  # type: ignore[no-untyped-def]
     workspace = Workspace(storage, device="cpu")
-    return ingest(workspace, [docs], index_name=name, options=IndexOptions(**given), use=use)
+    return ingest(
+        workspace, IngestRequest([docs], index=name, options=IndexOptions(**given), use=use)
+    )
 
 
 def test_the_first_ingest_reports_and_goes_into_service(docs: Path, storage: Path) -> None:
@@ -161,8 +165,7 @@ class Heard:
     def ingest(self, docs: Path, storage: Path, **given: Any) -> IngestReport:
         return ingest(
             Workspace(storage, device="cpu"),
-            [docs],
-            options=IndexOptions(**given),
+            IngestRequest([docs], options=IndexOptions(**given)),
             tell=self.tell,
             progress=self.progress,
         )
@@ -330,13 +333,15 @@ from rag_app.environment import prepare_environment
 
 prepare_environment(offline=True)
 from rag_app.index import Workspace
+from rag_app.ingest.request import IngestRequest
 from rag_app.ingest.stage import ingest
 
 def progress(step, done, total, note=""):
     if step == "index" and done > 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-ingest(Workspace(Path(sys.argv[2]), device="cpu"), [Path(sys.argv[1])], progress=progress)
+request = IngestRequest([Path(sys.argv[1])])
+ingest(Workspace(Path(sys.argv[2]), device="cpu"), request, progress=progress)
 """
 
 

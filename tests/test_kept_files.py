@@ -14,7 +14,8 @@ from rag_app.documents.content import Content
 from rag_app.documents.sources import Columns
 from rag_app.documents.states import RACY_NS, reading_key, state_of
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, IngestReport, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import IngestReport, ingest
 
 OLD_NS = 1_600_000_000 * 10**9
 
@@ -57,12 +58,12 @@ def again(tmp_path: Path, model: Path, docs: Path) -> Callable[..., IngestReport
 
     def run(*paths: Path, **options: object) -> IngestReport:
         workspace = Workspace(tmp_path / "storage")
-        return ingest(
-            workspace,
+        request = IngestRequest(
             list(paths) or [docs],
             options=IndexOptions(str(model), 32, 0),
             **options,  # type: ignore[arg-type]
         )
+        return ingest(workspace, request)
 
     return run
 

@@ -24,7 +24,8 @@ from rag_app.index import (
     sync_documents,
 )
 from rag_app.ingest.kept import FILES
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, load_questions
 from rag_app.query.opened import Index
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
@@ -54,7 +55,7 @@ def faq(tmp_path: Path) -> Path:
 
 
 def read_again(workspace: Workspace, *paths: Path) -> Any:
-    return ingest(workspace, paths, options=IndexOptions("words")).sync
+    return ingest(workspace, IngestRequest(paths, options=IndexOptions("words"))).sync
 
 
 def known_texts(index: VectorIndex) -> dict[str, list[tuple[str, str]]]:
@@ -252,7 +253,7 @@ def test_a_copy_has_the_questions_of_its_source(workspace: Workspace, faq: Path)
 
 def test_endless_questions_are_counted_and_not_searched(workspace: Workspace, faq: Path) -> None:
     faq.write_text(FAQ.replace("May I send it back?", "a" * 10_000), "utf-8")
-    report = ingest(workspace, [faq], options=IndexOptions("words"))
+    report = ingest(workspace, IngestRequest([faq], options=IndexOptions("words")))
     assert report.warnings == [
         "1 of 3 questions are longer than the 2000 characters that can be asked, so they are not "
         "searched; shorten them in the table"

@@ -11,6 +11,7 @@ from rag_app.chunks import Chunking
 from rag_app.errors import DocumentError
 from rag_app.index import Catalog, IndexInfo, Workspace
 from rag_app.index.limits import MOST_CHARACTERS, MOST_KEYS
+from rag_app.ingest.request import IngestRequest
 from rag_app.ingest.stage import ingest
 
 MODEL = WordModel()
@@ -32,10 +33,10 @@ def test_a_document_with_endless_metadata_fails_alone_and_the_index_lives(
     docs.mkdir()
     rows(docs / "good.jsonl", {}, {})
     rows(docs / "bad.jsonl", {})
-    assert ingest(workspace, [docs]).chunks == 3
+    assert ingest(workspace, IngestRequest([docs])).chunks == 3
     keys = {f"k{n}": "v" for n in range(8000)} if many else {"notes": "n" * (MOST_CHARACTERS + 1)}
     rows(docs / "bad.jsonl", {}, keys)
-    report = ingest(workspace, [docs])
+    report = ingest(workspace, IngestRequest([docs]))
     (failure,) = report.failures
     assert failure.path == docs / "bad.jsonl"
     # Keys are counted when the file is read, characters before the store takes them.
@@ -43,7 +44,7 @@ def test_a_document_with_endless_metadata_fails_alone_and_the_index_lives(
     # What it held before stays, as of every file that cannot be read.
     assert (report.chunks, report.sync.removed, report.sync.changed) == (3, [], [])
     rows(docs / "bad.jsonl", {}, {f"k{n}": "v" for n in range(MOST_KEYS // 2)})
-    assert ingest(workspace, [docs]).chunks == 4
+    assert ingest(workspace, IngestRequest([docs])).chunks == 4
 
 
 def test_the_store_itself_takes_no_such_chunk(tmp_path: Path) -> None:

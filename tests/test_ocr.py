@@ -23,7 +23,8 @@ from rag_app.documents.ocr import check_ocr
 from rag_app.documents.states import reading_key
 from rag_app.errors import ConfigError, DocumentError
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, IngestReport, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import IngestReport, ingest
 from rag_app.sweep.indexes import documents_of
 
 HAS_TESSERACT = shutil.which("tesseract") is not None
@@ -181,9 +182,7 @@ def test_another_setting_reads_files_again_and_the_same_does_not(
     def again(ocr: str | None) -> IngestReport:
         return ingest(
             Workspace(tmp_path / "storage"),
-            [folder],
-            options=IndexOptions(str(model), 32, 0),
-            ocr=ocr,
+            IngestRequest([folder], options=IndexOptions(str(model), 32, 0), ocr=ocr),
         )
 
     assert again(None).sync.added == ["docs/a.pdf"]

@@ -15,7 +15,8 @@ from test_answer import SetModel
 from rag_app.documents.given import given_documents
 from rag_app.errors import ConfigError
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, ingest_reading
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest_reading
 from rag_app.query.opened import Index
 
 TEXTS = {
@@ -37,7 +38,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
         )
         for number, (name, text) in enumerate(TEXTS.items())
     ]
-    ingest_reading(workspace, given_documents(documents), options=IndexOptions("words"))
+    ingest_reading(
+        workspace, given_documents(documents), IngestRequest(options=IndexOptions("words"))
+    )
     return Index(workspace, workspace.open())
 
 
@@ -117,7 +120,7 @@ def test_use_puts_it_into_service(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, embedder=WordModel())
     reading = given_documents([Document(id_="a", text="A text.")])
     for name in ("first", "second"):
-        ingest_reading(workspace, reading, options=IndexOptions("words"), index_name=name)
+        ingest_reading(workspace, reading, IngestRequest(options=IndexOptions("words"), index=name))
     assert workspace.open().index.name == "first"
     Index(workspace, workspace.open("second")).use()
     assert workspace.open().index.name == "second"

@@ -18,7 +18,8 @@ from tiny import make_tiny_model
 from rag_app.chunks import Chunking, SentenceChunker
 from rag_app.errors import IndexMismatch, IndexMissing
 from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 from rag_app.retrieve.pipeline import Pipeline
 
@@ -290,16 +291,16 @@ def test_a_conversation_follows_ingest_and_survives_remove(tmp_path: Path) -> No
     for number in range(20):
         (docs / f"{number}.md").write_text(f"Rule {number} about refunds.\n", "utf-8")
     workspace, options = Workspace(storage, device="cpu"), IndexOptions(model="tiny")
-    name = ingest(workspace, [docs], options=options).index
+    name = ingest(workspace, IngestRequest([docs], options=options)).index
     with Repl(storage, "--where", "path != nowhere", "--k", "50") as repl:
         assert len(repl.ask("refunds")) == 20
         for number in range(10):
             (docs / f"{number}.md").unlink()
             (docs / f"{number + 100}.md").write_text(f"New rule {number} on parcels.\n", "utf-8")
-        assert len(ingest(workspace, [docs], options=options).sync.removed) == 10
+        assert len(ingest(workspace, IngestRequest([docs], options=options)).sync.removed) == 10
         texts = repl.ask("refunds")
         assert sorted(texts) == sorted(path.read_text("utf-8").strip() for path in docs.iterdir())
-        ingest(workspace, [docs], options=options, index_name="other", use=True)
+        ingest(workspace, IngestRequest([docs], options=options, index="other", use=True))
         Catalog(storage).remove(name)
         told = repl.end("refunds", "/model other", "refunds")
     assert "Traceback" not in told

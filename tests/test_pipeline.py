@@ -3,7 +3,6 @@
 import datetime as dt
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from tiny import make_tiny_cross_encoder
 
 from rag_app.errors import ConfigError, ModelError
 from rag_app.index import Catalog, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.models import EmbeddingModel, load_model
-from rag_app.models.cross_encoder import load_cross_encoder
+from rag_app.models.cross_encoder import CrossEncoders
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.context import COVERS
 from rag_app.retrieve.pipeline import Pipeline
@@ -92,7 +92,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(ROOT / "data" / "en" / file, folder / "docs" / file)
     storage = folder / "storage"
     workspace = Workspace(storage, device="cpu")
-    ingest(workspace, [folder / "docs"], options=IndexOptions(chunk_size=64))
+    ingest(workspace, IngestRequest([folder / "docs"], options=IndexOptions(chunk_size=64)))
     make_tiny_cross_encoder(storage / "models" / "judge", words=["parcel", "free", "password"])
     return storage
 
@@ -109,7 +109,7 @@ def memory(chroma: Searched) -> Searched:
 
 @pytest.fixture(scope="module")
 def tools(storage: Path) -> Tools:
-    load = partial(load_cross_encoder, storage=storage, device="cpu")
+    load = CrossEncoders(storage, device="cpu").load
     judge = load("judge")
     return Tools(
         storage=storage,

@@ -28,7 +28,8 @@ from rag_app.chunks import passage_text
 from rag_app.cli.app import build_app
 from rag_app.errors import LanguageModelError, StorageError
 from rag_app.index import Passages, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.llm import local as local_llm
 from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.models import EmbeddingModel
@@ -532,7 +533,7 @@ def workspace(tmp_path: Path, tiny: Path) -> Workspace:
     for name, text in {"refund": REFUND, "freight": FREIGHT, "hours": HOURS}.items():
         (folder / f"{name}.md").write_text(text, "utf-8")
     made = Workspace(tmp_path / "storage")
-    ingest(made, [folder], options=IndexOptions(str(tiny), 64, 0))
+    ingest(made, IngestRequest([folder], options=IndexOptions(str(tiny), 64, 0)))
     return made
 
 

@@ -4,6 +4,8 @@ Ray is started once for all of them: two workers of this machine.
 """
 
 import importlib.util
+import pickle
+import re
 import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,9 +21,11 @@ from typer.testing import CliRunner
 
 from rag_app.chunking import Chunking
 from rag_app.cli.app import build_app
-from rag_app.documents import read_documents, read_sources
-from rag_app.errors import ClusterError, ConfigError
+from rag_app.documents import Columns, Source, read_documents, read_sources
+from rag_app.documents.states import reading_key
+from rag_app.errors import ClusterError, ConfigError, IndexLocked
 from rag_app.index import VectorCache, VectorIndex, Workspace
+from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.spread import RayCluster, Spreading
 from rag_app.ingest.spread.spreading import accepted, check_there
 from rag_app.ingest.spread.workers import (
@@ -32,9 +36,10 @@ from rag_app.ingest.spread.workers import (
     ModelPlace,
     PassageEmbedder,
     Read,
+    outcome_of,
     starts,
 )
-from rag_app.ingest.stage import IndexOptions, IngestReport, ingest
+from rag_app.ingest.stage import IngestReport, ingest
 from rag_app.models.device import has_bf16
 from rag_app.vectors import Embedder, Vectors
 
@@ -101,8 +106,7 @@ class Ingested:
         workspace = Workspace(storage, device="cpu")
         self.report: IngestReport = ingest(
             workspace,
-            [docs],
-            options=IndexOptions(str(model), 48, 8),
+            IngestRequest([docs], options=IndexOptions(str(model), 48, 8)),
             spread=spread,
             progress=self._progress,
         )
@@ -220,7 +224,7 @@ def test_a_run_that_ended_goes_on_where_it_was(
 
     object.__setattr__(workspace, "cache", Counted(tmp_path))
     options = IndexOptions(str(model), 48, 8)
-    ingest(workspace, [docs], options=options, spread=Spreading(Here()))
+    ingest(workspace, IngestRequest([docs], options=options), spread=Spreading(Here()))
     texts = len(set(workspace.cache.passage_hashes(weights)))
     assert kept
     assert len(kept) + sum(made) == texts
@@ -266,6 +270,45 @@ def test_a_worker_that_does_not_see_the_folder(docs: Path) -> None:
         check_there(read)
     # A file that is gone everywhere is a file that cannot be read.
     check_there(replace(read, absent=[docs / "gone.md"]))
+
+
+class Unasked(RayCluster):
+    """A cluster that is given no work."""
+
+    def __init__(self) -> None:
+        pass
+
+    def map(self, *_: Any, **__: Any) -> Generator[Any, None, None]:
+        raise AssertionError
+
+
+def test_ocr_that_is_not_installed_is_told_before_ray_starts(
+    docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="OCR needs the program tesseract, which is not instal"):
+        read_documents([docs], ocr="kor+eng", read_files=Spreading(Unasked()).read)
+
+
+def test_an_error_of_a_worker_that_a_user_can_mend_is_that_error(
+    docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = docs / "page-00.md"
+    reader = FileReader(reading_key(Columns()))
+    row = reader({VALUE: Files(0, [Source(path, path.name, ocr="kor")])})
+    host = re.escape(socket.gethostname())
+    with pytest.raises(ConfigError, match=rf"^the Ray worker on {host}: OCR needs the program"):
+        list(accepted([row[VALUE]]))
+    # It comes from another process.
+    [failed] = pickle.loads(pickle.dumps([row[VALUE]]))  # noqa: S301
+    assert (type(failed.error), str(failed.error)) == (ConfigError, str(row[VALUE].error))
+
+    def broken(_: Any) -> Any:
+        raise IndexLocked("a.lock is held; wait")
+
+    with pytest.raises(IndexLocked, match=rf"^the Ray worker on {host}: a.lock is held; wait$"):
+        list(accepted([outcome_of(broken, {VALUE: None})[VALUE]]))
 
 
 @needs_ray

@@ -16,7 +16,8 @@ from tiny import make_tiny_model
 
 from rag_app.errors import IndexLocked
 from rag_app.index import Catalog, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 
 OPTIONS = IndexOptions(model="tiny", chunk_size=16, chunk_overlap=0)
 
@@ -28,8 +29,8 @@ def storage(tmp_path: Path) -> Path:
     make_tiny_model(made / "models" / "tiny")
     write(tmp_path / "docs", range(3))
     workspace = Workspace(made, device="cpu")
-    ingest(workspace, [tmp_path / "docs"], options=OPTIONS)
-    ingest(workspace, [tmp_path / "docs"], options=OPTIONS, index_name="other")
+    ingest(workspace, IngestRequest([tmp_path / "docs"], options=OPTIONS))
+    ingest(workspace, IngestRequest([tmp_path / "docs"], options=OPTIONS, index="other"))
     return made
 
 
@@ -80,7 +81,7 @@ def test_a_conversation_outlives_its_server(tmp_path: Path) -> None:
     with ExitStack() as stack:
         with chroma_server(tmp_path / "data") as url:
             workspace = Workspace(storage, chroma_url=url, project="shop", device="cpu")
-            ingest(workspace, [tmp_path / "docs"], options=OPTIONS)
+            ingest(workspace, IngestRequest([tmp_path / "docs"], options=OPTIONS))
             port = int(url.rpartition(":")[2])
             server = ("--chroma-url", url, "--project", "shop")
             repl = stack.enter_context(Repl(storage, *server, "--k", "50"))

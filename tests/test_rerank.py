@@ -12,7 +12,7 @@ from tiny import make_tiny_cross_encoder, make_tiny_model
 
 from rag_app.errors import ModelError
 from rag_app.models import find_weights
-from rag_app.models.cross_encoder import CrossEncoder, load_cross_encoder
+from rag_app.models.cross_encoder import CrossEncoder, CrossEncoders
 from rag_app.retrieve.rerank import CrossEncoderRerank
 from rag_app.vectors import Vectors
 
@@ -117,15 +117,35 @@ def test_a_real_cross_encoder_scores_pairs(judge: CrossEncoder) -> None:
 def test_by_name_under_storage_and_by_folder(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "models" / "acme__judge")
     scores = [
-        load_cross_encoder(name, storage=tmp_path, device="cpu").score(QUESTION, PASSAGES).tolist()
+        CrossEncoders(tmp_path, device="cpu").load(name).score(QUESTION, PASSAGES).tolist()
         for name in ("acme/judge", str(folder))
     ]
     assert scores[0] == scores[1]
 
 
+def test_it_is_loaded_once_and_anew_when_its_folder_was_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in "abc":
+        shutil.copytree(folder, tmp_path / "models" / name)
+    encoders = CrossEncoders(tmp_path, device="cpu")
+    first = encoders.load("a")
+    assert encoders.load("b") is not first
+    assert encoders.load("a") is first
+    # Another one of the same name.
+    shutil.rmtree(tmp_path / "models" / "a")
+    make_tiny_cross_encoder(tmp_path / "models" / "a", words=["refund", "parcels"])
+    tuned = encoders.load("a")
+    assert tuned.score(QUESTION, PASSAGES).tolist() != first.score(QUESTION, PASSAGES).tolist()
+    # Two are kept.
+    encoders.load("b")
+    encoders.load("c")
+    assert encoders.load("a") is not tuned
+
+
 def refusal(name: str | Path, storage: Path) -> str:
     with pytest.raises(ModelError) as refused:
-        load_cross_encoder(str(name), storage=storage, device="cpu")
+        CrossEncoders(storage, device="cpu").load(str(name))
     return str(refused.value)
 
 

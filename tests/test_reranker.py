@@ -23,7 +23,8 @@ from rag_app.finetune.reranker import RerankerOptions, tune_reranker
 from rag_app.finetune.reranker_result import RerankerResult
 from rag_app.finetune.train.cross_encoder import DevCandidates, train_cross_encoder
 from rag_app.index import Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.models.cross_encoder import CrossEncoder
 from rag_app.pairs import SplitOptions
 from rag_app.progress import Progress, silent
@@ -179,7 +180,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("reranker")
     workspace = Workspace(folder / "storage", device="cpu")
     make_tiny_model(workspace.models / "tiny", words=WORDS)
-    ingest(workspace, [write_documents(folder / "docs")], options=IndexOptions(model="tiny"))
+    ingest(
+        workspace,
+        IngestRequest([write_documents(folder / "docs")], options=IndexOptions(model="tiny")),
+    )
     questions = write_questions(folder / "questions.jsonl")
     options = replace(OPTIONS, epochs=4)
     request = FinetuneRequest(pairs=questions, options=options, results=folder / "results")

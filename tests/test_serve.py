@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure, pieces
 from fakes import WordModel
+from llama_index.core.schema import Document
 
 pytest.importorskip("starlette")
 
@@ -23,7 +24,7 @@ from rag_app import ingest, read_questions
 from rag_app.index import Workspace
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.endpoint import Endpoint
-from rag_app.models import EmbeddingModel
+from rag_app.models import EmbeddingModel, cross_encoder
 from rag_app.models.query_map import QueryMap, add_query_map
 from rag_app.pairs.matching import match_questions
 from rag_app.report.write import write_report
@@ -84,6 +85,32 @@ def test_texts_are_ordered_by_the_servers_cross_encoder(tmp_path: Path) -> None:
     for row in whole.json()["results"]:
         assert row["relevance_score"] == pytest.approx(float(scores[row["index"]]))
         assert row["document"] == {"text": texts[row["index"]]}
+
+
+def test_the_cross_encoder_is_loaded_once_for_all_that_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = fill(tmp_path / "storage")
+    make_tiny_cross_encoder(workspace.storage / "models" / "judge", words=["refunds", "open"])
+    loaded: list[Path] = []
+    load = cross_encoder._load
+
+    def counted(folder: Path, device: str) -> Any:
+        loaded.append(folder)
+        return load(folder, device)
+
+    monkeypatch.setattr(cross_encoder, "_load", counted)
+    asked = {"query": "open", "documents": ["The shop is open."]}
+    with client_of(workspace, retriever="vector+rerank:judge") as client:
+        for _ in range(2):
+            assert client.post("/v1/rerank", json=asked).status_code == 200
+        # Each filter has a retriever of its own, and each write to the index makes them anew.
+        for where in (None, "category = shop", "category = money"):
+            body = {"question": QUESTION, "where": where}
+            assert client.post("/retrieve", json=body).status_code == 200
+        ingest([Document(id_="new", text="More.")], storage=workspace.storage, embedder=WordModel())
+        assert client.post("/retrieve", json={"question": QUESTION}).status_code == 200
+    assert loaded == [workspace.storage / "models" / "judge"]
 
 
 def test_runs_are_listed_and_their_reports_shown(workspace: Workspace, client: TestClient) -> None:

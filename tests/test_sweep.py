@@ -21,8 +21,9 @@ from rag_app.errors import ConfigError, DocumentError
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
-from rag_app.index import Catalog, IndexInfo, Passages, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.index import Catalog, IndexInfo, Passages, VectorIndex, Workspace
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.pairs import Pair, Question, make_pair
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
@@ -505,7 +506,7 @@ def workspace(tmp_path: Path, tiny: str) -> Workspace:
     (docs / "faq.csv").write_text(ROWS, "utf-8")
     (docs / "manual.pdf").write_bytes(pdf(["Press the button."], ["Then wait for the light."]))
     workspace = Workspace(tmp_path / "storage")
-    ingest(workspace, [docs], options=IndexOptions(tiny, 32, 0))
+    ingest(workspace, IngestRequest([docs], options=IndexOptions(tiny, 32, 0)))
     (docs / "stray.md").write_text("# Stray\n\nNobody asked for this.", "utf-8")
     (docs / "faq.csv").write_text(ROWS + "Who?,Nobody asked for this either.\n", "utf-8")
     return workspace
@@ -564,6 +565,54 @@ def test_what_is_there_is_not_built_again(workspace: Workspace, tiny: str) -> No
     assert catalog.names() == [built.index.name]
 
 
+def contents(index: VectorIndex) -> tuple[str | None, list[str]]:
+    """The token of the last write, and what is in it."""
+    return index.connection.token, [node.text for node in index.ordered_nodes()]
+
+
+def test_the_source_is_not_written_where_a_document_was_edited(
+    workspace: Workspace, tiny: str, tmp_path: Path
+) -> None:
+    source = workspace.catalog.open()
+    before = contents(source)
+    path = tmp_path / "docs" / "a.md" / "a.md"
+    path.write_text("# Parcels\n\nThey go by road now.", "utf-8")
+    builder = builder_of(workspace)
+    assert builder.changed == ["docs/a.md/a.md"]
+    assert not builder.is_there(tiny, source.info.chunking)
+    present, small = (builder.build(tiny, chunking) for chunking in (source.info.chunking, SMALL))
+    assert contents(workspace.catalog.open()) == before
+    assert present.index.name == f"{source.name}-2"
+    assert documents(present) == documents(small)
+    for built in (present, small):
+        texts = " ".join(node.text for node in built.passages.nodes)
+        assert "They go by road now." in texts
+        assert "They come by boat." not in texts
+    # The next sweep finds what this one made, and the source once it was brought up to date.
+    assert builder_of(workspace).build(tiny, source.info.chunking).seconds is None
+    (tmp_path / "docs" / "stray.md").unlink()
+    (tmp_path / "docs" / "faq.csv").write_text(ROWS, "utf-8")
+    ingest(workspace, IngestRequest([tmp_path / "docs"]))
+    assert builder_of(workspace).build(tiny, source.info.chunking).index.name == source.name
+
+
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_neither_is_another_index_that_is_or_was_in_service(
+    workspace: Workspace, tiny: str, tmp_path: Path, rolled_back: bool
+) -> None:
+    catalog = workspace.catalog
+    source = catalog.open()
+    small = builder_of(workspace).build(tiny, SMALL).index
+    catalog.put_into_service(small.name)
+    if rolled_back:
+        catalog.put_into_service(source.name)
+    before = contents(small)
+    (tmp_path / "docs" / "a.md" / "a.md").write_text("They go by road now.", "utf-8")
+    builder = IndexBuilder(workspace, source)
+    assert builder.build(tiny, SMALL).index.name == f"{small.name}-2"
+    assert contents(catalog.open(small.name)) == before
+
+
 def test_a_document_that_is_gone(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "docs" / "a.md" / "a.md"
     path.unlink()
@@ -592,7 +641,7 @@ def test_an_index_of_other_documents_is_left_alone(
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.txt").write_text("Something else.", "utf-8")
     options = IndexOptions(tiny, SMALL.chunk_size, SMALL.chunk_overlap)
-    other = ingest(workspace, [tmp_path / "more"], options=options).index
+    other = ingest(workspace, IngestRequest([tmp_path / "more"], options=options)).index
     built = builder_of(workspace).build(tiny, SMALL)
     assert built.index.name == f"{other}-2"
     assert "more/b.txt" not in documents(built)
@@ -607,7 +656,7 @@ def test_a_document_that_was_removed_since_the_last_sweep(
     first = builder_of(workspace).build(tiny, SMALL)
     (tmp_path / "docs" / "manual.pdf").unlink()
     (tmp_path / "docs" / "stray.md").unlink()
-    ingest(workspace, [tmp_path / "docs"], options=IndexOptions(tiny, 32, 0))
+    ingest(workspace, IngestRequest([tmp_path / "docs"], options=IndexOptions(tiny, 32, 0)))
     built = builder_of(workspace).build(tiny, SMALL)
     assert built.index.name == first.index.name
     assert documents(first) - documents(built) == {"docs/manual.pdf"}

@@ -376,6 +376,27 @@ def test_only_measuring_writes_no_settings(shop: Shop) -> None:
     assert not shop.toml.exists()
 
 
+def test_edited_documents_are_told_and_no_index_in_service_is_written(
+    shop: Shop, ingested: Path
+) -> None:
+    name = name_of(shop.storage)
+    before = Catalog(shop.storage).open(name).ordered_nodes()
+    files = [ingested / "docs" / f"d{number:02}.txt" for number in (3, 7)]
+    texts = [path.read_text("utf-8") for path in files]
+    try:
+        for path, text in zip(files, texts, strict=True):
+            path.write_text(f"Moved. {text}", "utf-8")
+        options = ("--chunk-sizes", "64", "--retriever", "keyword", *COMPARE[:-1])
+        done = shop.sweep(*options, "--no-promote")
+    finally:
+        for path, text in zip(files, texts, strict=True):
+            path.write_text(text, "utf-8")
+    said = f"docs/d03.txt and 1 more changed since index '{name}' was brought up to date: all"
+    assert said in " ".join(done.stderr.split())
+    assert Catalog(shop.storage).open(name).ordered_nodes() == before
+    assert name_of(shop.storage) == name
+
+
 # Killed
 
 

@@ -202,12 +202,12 @@ def test_where_they_cannot_be_kept_they_are_made_each_time(index: VectorIndex) -
 def test_in_memory_and_kept_ones_score_alike(index: VectorIndex) -> None:
     model = TokenWordModel()
     [asked] = model.embed_query_tokens(["a green pear"])
-    memory = Searched(index, model, index.passages()).tokens
-    live = Searched(index, model).tokens
+    memory = Searched(index, model, index.passages()).token_scorer
+    live = Searched(index, model).token_scorer
     assert memory is not None
     assert live is not None
     ids = index.chunk_ids()
-    assert live.scores(asked, ids) == pytest.approx(memory.scores(asked, ids))
+    assert live.tokens.scores(asked, ids) == pytest.approx(memory.tokens.scores(asked, ids))
 
 
 def test_who_opens_an_index_hears_of_it_while_tokens_are_embedded(index: VectorIndex) -> None:
@@ -218,7 +218,7 @@ def test_who_opens_an_index_hears_of_it_while_tokens_are_embedded(index: VectorI
         progress=lambda step, done, total, *_: heard.append((step, done, total)),
     )
     for _ in range(2):
-        assert searched.tokens is not None
+        assert searched.token_scorer is not None
     assert heard == [("token embeddings", 2, 2)]
 
 

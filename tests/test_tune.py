@@ -20,7 +20,8 @@ from rag_app.finetune.options import TrainingOptions, TrainingRow
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.workload import TrainingSizes, training_workload
 from rag_app.index import Workspace, foresee
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.llm.choose import LanguageModelOptions
 from rag_app.models import EmbeddingModel
 from rag_app.questions import QuestionsReport
@@ -290,8 +291,7 @@ def test_an_ingest_is_foreseen_from_a_few_documents(
     steps: list[str] = []
     ingest(
         workspace,
-        [shop.folder / "docs"],
-        options=IndexOptions(model="tiny"),
+        IngestRequest([shop.folder / "docs"], options=IndexOptions(model="tiny")),
         progress=told(steps),
     )
     said = [step for step in steps if step.startswith("100 documents, about ")]
@@ -301,7 +301,7 @@ def test_an_ingest_is_foreseen_from_a_few_documents(
 
 def test_the_plan_of_an_index_with_pairs_counts_what_will_be_trained_on(shop: Shop) -> None:
     workspace, request = shop.workspace, shop.request()
-    index = ingest(workspace, request.paths, options=request.index).index
+    index = ingest(workspace, IngestRequest(request.paths, options=request.index)).index
     plan = plan_ahead(TrainingContext(workspace), request, workspace.open(index))
     assert (plan.documents, plan.chunks, plan.lacking, plan.trained) == (40, 40, 0, False)
     assert plan.training is not None

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import DIMENSION, WordModel
-from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.schema import Document, NodeRelationship, RelatedNodeInfo, TextNode
 
+from rag_app import ingest
 from rag_app.chunks import Chunking
-from rag_app.index import Catalog, IndexInfo, VectorIndex
+from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace
+from rag_app.query.session import Session
+from rag_app.retrieve import RetrievalOptions, Tools
 from rag_app.retrieve.trace import Step, Trace
 from rag_app.retrieve.weak import FEWEST, QUANTILE, nearest_cosine, unrelated_cosine
 from rag_app.vectors import Vectors
@@ -51,6 +54,36 @@ def test_few_chunks_or_one_document_say_nothing(tmp_path: Path) -> None:
     assert unrelated_cosine(few) is None
     one = made(tmp_path / "one", unit(FEWEST), ["d"] * FEWEST)
     assert unrelated_cosine(one) is None
+
+
+def parcels(count: int) -> list[Document]:
+    return [Document(id_=f"d{n}", text=f"parcel desk lamp {n}") for n in range(count)]
+
+
+def test_an_open_session_follows_an_index_that_grows(tmp_path: Path) -> None:
+    ingest(parcels(FEWEST - 1), storage=tmp_path, embedder=WordModel())
+    workspace = Workspace(tmp_path, embedder=WordModel())
+    opened = workspace.open()
+    session = Session(
+        workspace=workspace,
+        index=opened.index,
+        model=opened.model,
+        llm=None,
+        top_k=3,
+        retrieval=RetrievalOptions(),
+        tools=Tools.of(workspace),
+    )
+    session.ask("zebra")
+    assert session.weak_match() is None
+    # Another process has it open, too.
+    ingest(parcels(FEWEST), storage=tmp_path, embedder=WordModel())
+    session.ask("zebra")
+    weak = session.weak_match()
+    assert weak is not None
+    nearest, unrelated = weak
+    assert nearest < unrelated
+    # A passage has its title, a number, and three words that each has.
+    assert unrelated == pytest.approx(3 / 5, abs=0.01)
 
 
 def test_the_nearest_is_that_of_the_question_itself() -> None:

@@ -12,7 +12,8 @@ from rag_app.chunks import Chunking
 from rag_app.errors import IndexMismatch, ModelError
 from rag_app.evaluate.stage import _over_chunks
 from rag_app.index import IndexInfo, Workspace
-from rag_app.ingest.stage import IndexOptions, IngestReport, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import IngestReport, ingest
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.weights import (
     MULTILINGUAL_MODEL,
@@ -65,7 +66,9 @@ def add_full(storage: Path, weights: dict[str, Path]) -> Callable[[], Path]:
 def run(docs: Path, storage: Path, model: str | None = None) -> tuple[IngestReport, list[str]]:
     told: list[str] = []
     options = IndexOptions(model=model)
-    report = ingest(Workspace(storage, device="cpu"), [docs], options=options, tell=told.append)
+    report = ingest(
+        Workspace(storage, device="cpu"), IngestRequest([docs], options=options), tell=told.append
+    )
     return report, told
 
 

@@ -183,12 +183,13 @@ def _drawn(pairs: Sequence[Pair], most: int | None) -> list[Pair]:
 
 def measure_retrieval(size: Size) -> dict[str, Any]:
     """Ingest, ask, edit an article; leaves what the language model is trained on and asked."""
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
 
     shutil.rmtree(size.folder / "storage", ignore_errors=True)
     shutil.copytree(load("sample-en").documents, size.documents, dirs_exist_ok=True)
     workspace = workspace_of(size)
-    report = ingest(workspace, [size.documents], progress=show)
+    report = ingest(workspace, IngestRequest([size.documents]), progress=show)
     index = workspace.catalog.open(report.index)
     bench = open_bench(size, index)
     size.material.write_text(json.dumps(material(bench)), "utf-8")
@@ -230,6 +231,7 @@ def measure_embedding(size: Size) -> dict[str, Any]:
 
 def take_in_change(size: Size, index_name: str) -> float:
     """Seconds from an edited article to an index that holds the edit; then all is as before."""
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
 
     workspace = workspace_of(size)
@@ -238,12 +240,12 @@ def take_in_change(size: Size, index_name: str) -> float:
     # Not the copy's, which a run that was stopped may have left edited.
     text = (load("sample-en").documents / name).read_text("utf-8")
     article.write_text(text.replace(before, after), "utf-8")
-    report = ingest(workspace, [size.documents], index_name=index_name)
+    report = ingest(workspace, IngestRequest([size.documents], index=index_name))
     article.write_text(text, "utf-8")
     nodes = workspace.catalog.open(index_name).passages().nodes
     if not any(after in node.text for node in nodes):
         raise SystemExit(f"{article} was edited, and index {index_name} does not hold the edit")
-    ingest(workspace, [size.documents], index_name=index_name)
+    ingest(workspace, IngestRequest([size.documents], index=index_name))
     return report.seconds
 
 

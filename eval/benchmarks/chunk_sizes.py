@@ -39,6 +39,7 @@ SHOWN = ("hit_rate@1", "hit_rate@5", "mrr@10", "hit_rate@1024t")
 
 def long_documents() -> Corpus:
     """Posts and reports in one folder, and questions about chunks of the smallest size."""
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
     from rag_app.pairs import write_pairs
     from rag_app.questions import to_pairs, write_questions
@@ -54,7 +55,9 @@ def long_documents() -> Corpus:
     settings = settings_for(corpus, SEED)
     small = settings.model_copy(update={"chunk_size": LONG_SIZES[0], "chunk_overlap": 0})
     workspace = workspace_of(small)
-    report = ingest(workspace, [corpus.documents], options=index_options_of(small), progress=show)
+    report = ingest(
+        workspace, IngestRequest([corpus.documents], options=index_options_of(small)), progress=show
+    )
     written = write_questions(
         workspace.open(report.index),
         storage=small.storage,
@@ -71,11 +74,14 @@ def long_documents() -> Corpus:
 
 def measure(corpus: Corpus) -> dict[str, Any]:
     """Sweep one corpus; the setting to beat is the default one."""
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
     workspace, options = workspace_of(settings), index_options_of(settings)
-    report = ingest(workspace, [corpus.documents], options=options, use=True, progress=show)
+    report = ingest(
+        workspace, IngestRequest([corpus.documents], options=options, use=True), progress=show
+    )
     sizes = LONG_SIZES if corpus.name == LONG else SHORT_SIZES
     request = SweepRequest(
         grid=Grid(chunk_sizes=sizes, retrievers=RETRIEVERS),

@@ -31,7 +31,8 @@ from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.phases import train_phases
 from rag_app.finetune.presets import as_quick
 from rag_app.index import Passages, Workspace
-from rag_app.ingest.stage import IndexOptions, ingest
+from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.ingest.stage import ingest
 from rag_app.models import EmbeddingModel
 from rag_app.models.derived import cut_name
 from rag_app.progress import silent
@@ -105,7 +106,9 @@ def index_sizes(bench: Bench) -> dict[str, Any]:
         storage = WORK / bench.corpus.name / f"first-{dimension}"
         workspace = Workspace(storage, embedder=embedder)
         options = IndexOptions(embedder.name)
-        report = ingest(workspace, [bench.corpus.documents], options=options, progress=show)
+        report = ingest(
+            workspace, IngestRequest([bench.corpus.documents], options=options), progress=show
+        )
         folder = workspace.catalog.open(report.index).folder / "chroma"
         files = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
         found[str(dimension)] = {

@@ -73,13 +73,14 @@ def contestants(name: str) -> tuple[Callable[[], Any], Callable[[VectorCache], A
 
     from rag_app.cli.given import index_options_of, workspace_of
     from rag_app.evaluate.comparison import exact_outcomes
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
     from rag_app.pairs import build_questions, match_questions, read_questions
 
     corpus = load(name)
     settings = settings_for(corpus, 13)
     workspace, options = workspace_of(settings), index_options_of(settings)
-    ingest(workspace, [corpus.documents], options=options)
+    ingest(workspace, IngestRequest([corpus.documents], options=options))
     index, model = open_base(settings)
     nodes = index.passages().nodes
     pairs = match_questions(read_questions(corpus.questions), nodes).pairs

@@ -146,12 +146,13 @@ def measure(corpus: Corpus, row: Row, device: str) -> dict[str, Any]:
     from rag_app.finetune.data.material import prepare_materials, read_labelled
     from rag_app.finetune.train.memory import peak_memory_mb
     from rag_app.index import Passages
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
     from rag_app.pairs import SplitOptions
 
     settings = settings_for(corpus, device)
     workspace, options = workspace_of(settings), index_options_of(settings)
-    ingest(workspace, [corpus.documents], options=options)
+    ingest(workspace, IngestRequest([corpus.documents], options=options))
     index, base = open_base(settings)
     passages = index.passages()
     labelled, _ = read_labelled(corpus.questions, passages.nodes)

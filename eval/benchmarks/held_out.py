@@ -49,7 +49,7 @@ def settings_for(corpus: Corpus, seed: int) -> Settings:
 
 def open_base(settings: Settings) -> "tuple[VectorIndex, EmbeddingModel]":
     """The index that the settings mean, and its model with its weights."""
-    from rag_app.ingest.stage import open_target
+    from rag_app.ingest.target import open_target
     from rag_app.models import EmbeddingModel
 
     opened = open_target(workspace_of(settings), index_options_of(settings))
@@ -112,10 +112,11 @@ def ready(
     examples: Path | None = None,
 ) -> None:
     """Ingest the documents and, if they are trained on, write questions, unless that is done."""
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
 
     workspace, options = workspace_of(settings), index_options_of(settings)
-    report = ingest(workspace, [corpus.documents], options=options, progress=show)
+    report = ingest(workspace, IngestRequest([corpus.documents], options=options), progress=show)
     print(f"{corpus.name}: {report.chunks} chunks in {report.seconds:.0f} s")
     if kind == "labelled":
         return

@@ -27,6 +27,7 @@ from rag_app.environment import prepare_environment
 from rag_app.evaluate.scoring import Outcome, score_questions
 from rag_app.evaluate.statistics import difference, estimate
 from rag_app.index import Workspace
+from rag_app.ingest.request import IngestRequest
 from rag_app.ingest.stage import ingest
 from rag_app.pairs import (
     Pair,
@@ -92,7 +93,11 @@ def measure(name: str) -> dict[str, Any]:
     settings = settings_for(corpus, SEED)
     workspace = workspace_of(settings)
     if not workspace.catalog.names():
-        ingest(workspace, [corpus.documents], options=index_options_of(settings), progress=show)
+        ingest(
+            workspace,
+            IngestRequest([corpus.documents], options=index_options_of(settings)),
+            progress=show,
+        )
     opened = workspace.open()
     passages = opened.index.passages()
     pairs = _pairs(name, workspace)

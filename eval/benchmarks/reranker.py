@@ -60,11 +60,16 @@ def measure(corpus: Corpus, seed: int) -> dict[str, Any]:
     from rag_app.finetune.presets import RERANKER_DEFAULT, RERANKER_NEGATIVES
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.reranker import RerankerOptions, tune_reranker
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, seed)
     workspace = workspace_of(settings)
-    ingest(workspace, [corpus.documents], options=index_options_of(settings), progress=show)
+    ingest(
+        workspace,
+        IngestRequest([corpus.documents], options=index_options_of(settings)),
+        progress=show,
+    )
     options = TrainingOptions(
         **RERANKER_DEFAULT, negatives=NegativeOptions("mined", RERANKER_NEGATIVES), seed=seed
     )

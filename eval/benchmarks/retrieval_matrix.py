@@ -115,11 +115,14 @@ def open_bench(
     corpus: Corpus, llm: ChatModel | None, kept: KeptOutcomes, *, model: str | None = None
 ) -> Bench:
     """Ingest if need be, and match the questions; with a tuned model, those it never saw."""
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest
 
     settings = settings_for(corpus, SEED)
     workspace, options = workspace_of(settings), index_options_of(settings)
-    name = ingest(workspace, [corpus.documents], options=options, progress=show).index
+    name = ingest(
+        workspace, IngestRequest([corpus.documents], options=options), progress=show
+    ).index
     catalog = workspace.catalog
     wanted = model or corpus.model
     if wanted != corpus.model:

@@ -40,6 +40,7 @@ from rag_app.evaluate.learning import (
     regression,
 )
 from rag_app.index import Passages, VectorIndex, Workspace
+from rag_app.ingest.request import IngestRequest
 from rag_app.ingest.stage import ingest
 from rag_app.pairs import (
     Question,
@@ -90,7 +91,7 @@ def open_bench(corpus: Corpus, tuned: Path | None) -> Bench:
     workspace = workspace_of(settings)
     options = index_options_of(settings)
     opened = workspace.open(
-        ingest(workspace, [corpus.documents], options=options, progress=show).index
+        ingest(workspace, IngestRequest([corpus.documents], options=options), progress=show).index
     )
     passages = opened.index.passages()
     if tuned is None:

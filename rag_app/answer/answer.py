@@ -20,6 +20,18 @@ MAX_TOKENS = 300
 NOT_FOUND = "NOT IN THE DOCUMENTS"
 
 
+def writer_of(llm: "ChatModel | None", *, draft: bool) -> "ChatModel | None":
+    """The language model, if it is to answer: one that only continues text must be asked for.
+
+    Gemma 3 270M answers most questions wrongly, in the words of the passages, and so with
+    their numbers beside it (docs/choosing.md).
+
+    Arguments:
+        draft: it is asked for.
+    """
+    return llm if llm is not None and (llm.follows_instructions or draft) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Citation:
     """Where a passage stands: `start` and `end` are characters of the document's text.

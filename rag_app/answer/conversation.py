@@ -9,11 +9,12 @@ all the words, and a retriever needs no grammar.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_app.answer.citations import SUPPORT, support
+from rag_app.errors import LanguageModelError
 from rag_app.llm.fence import fence
 
 if TYPE_CHECKING:
@@ -75,6 +76,29 @@ def standalone(question: str, turns: Sequence[Turn], llm: "ChatModel | None") ->
         if _comes_from(rewritten, question, turns):
             return rewritten
     return with_last_question(question, turns) if is_follow_up(question) else question
+
+
+def understood(
+    question: str,
+    turns: Sequence[Turn],
+    llm: "ChatModel | None",
+    *,
+    tell: Callable[[str], None],
+) -> str:
+    """As `standalone`; the question as it stands where the language model cannot be reached.
+
+    Arguments:
+        tell: called with a sentence where the question is taken as another, or the model is away.
+    """
+    try:
+        found = standalone(question, turns, llm)
+    except LanguageModelError as error:
+        tell(f"the question is taken as it stands, for it could not be rewritten: {error}")
+        return question
+    if found != question:
+        how = " (with the last question)" if found == with_last_question(question, turns) else ""
+        tell(f"understood as: {found}{how}")
+    return found
 
 
 def with_last_question(question: str, turns: Sequence[Turn]) -> str:

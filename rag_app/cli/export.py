@@ -1,13 +1,17 @@
 """`export`: what was measured and tuned, for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag_app.cli.flags import AnswerColumn, QuestionColumn
 from rag_app.cli.given import columns_of, workspace_of
 from rag_app.cli.run import Run, command
+
+if TYPE_CHECKING:
+    from rag_app.index import Passages, Workspace
+    from rag_app.models import EmbeddingModel
 
 export_app = typer.Typer(
     help="Write runs, pairs and models for other programs.",
@@ -153,15 +157,11 @@ def export_onnx_model(
     from rag_app.disk import refuse_unwritable
     from rag_app.evaluate.stage import find_labelled
     from rag_app.export.onnx import export_onnx, onnx_code
-    from rag_app.models import load_model
     from rag_app.pairs import build_questions, cluster_documents, document_texts
 
     refuse_unwritable(folder, is_folder=True, make_parents=True)
     workspace = workspace_of(settings)
-    searched = workspace.catalog.open(index)
-    passages = searched.passages()
-    asked = model or searched.info.model
-    loaded = load_model(asked, storage=settings.storage, offline=settings.offline, device="cpu")
+    passages, loaded = _to_compare(workspace, index, model)
     labelled = []
     if questions:
         pairs, unmatched = find_labelled(questions, passages, columns=columns_of(settings))
@@ -193,6 +193,23 @@ def export_onnx_model(
     run.result({"model": loaded.name, "int8": int8, **exported.to_json()})
 
 
+def _to_compare(
+    workspace: "Workspace", index: str | None, model: str | None
+) -> "tuple[Passages, EmbeddingModel]":
+    """The chunks of an index, and the model that is exported, on the CPU as others run it.
+
+    Arguments:
+        index: None: the one in service.
+        model: None: that of the index.
+    """
+    from rag_app.models import load_model
+
+    searched = workspace.catalog.open(index)
+    asked = model or searched.info.model
+    loaded = load_model(asked, storage=workspace.storage, offline=workspace.offline, device="cpu")
+    return searched.passages(), loaded
+
+
 @export_app.command(
     "gguf",
     epilog="Examples:\n\nrag-app export gguf my-model-gguf\n\n"
@@ -219,13 +236,10 @@ def export_gguf_model(
     from rag_app.chunks import passage_text
     from rag_app.disk import refuse_unwritable
     from rag_app.export.gguf import beginnings, export_gguf, gguf_code
-    from rag_app.models import load_model
 
     refuse_unwritable(folder, is_folder=True, make_parents=True)
-    searched = workspace_of(settings).catalog.open(index)
-    texts = [passage_text(node) for node in searched.passages().nodes]
-    asked = model or searched.info.model
-    loaded = load_model(asked, storage=settings.storage, offline=settings.offline, device="cpu")
+    passages, loaded = _to_compare(workspace_of(settings), index, model)
+    texts = [passage_text(node) for node in passages.nodes]
     exported = export_gguf(loaded, folder, texts, beginnings(texts), progress=run.progress)
     run.say(
         f"{loaded.name} is written to {folder} ({exported.bytes / 1e6:.0f} MB); the least cosine "

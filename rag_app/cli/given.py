@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.documents import Columns
     from rag_app.index import ChromaServer, Workspace
-    from rag_app.ingest.stage import IndexOptions
+    from rag_app.ingest.request import IndexOptions
     from rag_app.llm.choose import LanguageModelOptions
     from rag_app.retrieve import RetrievalOptions
 
@@ -58,7 +58,7 @@ def _header(line: str) -> tuple[str, str]:
 
 def index_options_of(settings: "Settings", dimensions: int | None = None) -> "IndexOptions":
     """How the settings want an index to be made."""
-    from rag_app.ingest.stage import IndexOptions
+    from rag_app.ingest.request import IndexOptions
 
     return IndexOptions(
         settings.model,

@@ -125,25 +125,24 @@ def ingest(
         answer_column=answer_column,
         ocr=ocr,
     )
+    from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest as ingest_stage
 
     tell = WarnedOnce(run)
-    options = index_options_of(settings, dimensions)
+    request = IngestRequest(
+        paths,
+        index=index,
+        options=index_options_of(settings, dimensions),
+        columns=columns_of(settings),
+        ocr=settings.ocr or None,
+        use=use,
+        prune=prune,
+        dedupe=dedupe,
+    )
 
     def once(spread: "Spreading | None") -> "IngestReport":
         report = ingest_stage(
-            workspace_of(settings),
-            paths,
-            index_name=index,
-            options=options,
-            columns=columns_of(settings),
-            ocr=settings.ocr or None,
-            use=use,
-            prune=prune,
-            dedupe=dedupe,
-            spread=spread,
-            progress=run.progress,
-            tell=tell,
+            workspace_of(settings), request, spread=spread, progress=run.progress, tell=tell
         )
         show_ingest(run, report, tell)
         run.result(ingest_json(report))

@@ -26,16 +26,13 @@ METRIC = "mrr@10"
 def list_runs(run: Run) -> None:
     """Show every finished run, the newest first: what it was, its score, its verdict."""
     from rag_app.errors import RunError
-    from rag_app.report.brief import summary_line
-    from rag_app.report.stored import read_run, run_folders
+    from rag_app.report.brief import summary_lines
 
     results = run.settings().results
-    rows: list[dict[str, Any]] = []
-    for folder in run_folders(results):
-        try:
-            rows.append(summary_line(read_run(folder)))
-        except RunError as error:
-            rows.append({"name": folder.name, "problem": str(error)})
+    rows = [
+        {"name": folder.name, "problem": str(line)} if isinstance(line, RunError) else line
+        for folder, line in summary_lines(results)
+    ]
     whole = [row for row in rows if "problem" not in row]
     if whole:
         run.out.print(_table(whole), "")

@@ -158,8 +158,7 @@ def read_sources(
     Raises:
         ConfigError: pages are to be read by OCR, and tesseract or a language is not installed.
     """
-    for languages in {source.ocr for source in sources if source.ocr}:
-        check_ocr(languages)
+    check_ocr_of(sources)
     result = ReadResult([], [], [])
     with ExitStack() as ending:
         process = process or ending.enter_context(ReadingProcess())
@@ -179,6 +178,16 @@ def read_sources(
                 result.read[source.path] = _as_read(source, before, contents)
             progress("read", done, len(sources), source.id)
     return joined([result])
+
+
+def check_ocr_of(sources: Sequence[Source]) -> None:
+    """Make sure that the pages of these files can be read by OCR, where that is asked for.
+
+    Raises:
+        ConfigError: tesseract or a language is not installed.
+    """
+    for languages in sorted({source.ocr for source in sources if source.ocr}):
+        check_ocr(languages)
 
 
 def joined(parts: Sequence[ReadResult]) -> ReadResult:

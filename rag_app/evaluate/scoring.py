@@ -104,13 +104,13 @@ def score_questions(
     for question in questions:
         if not question.gold:
             raise ValueError(f"question {question.id} has no right answer to be scored against")
-    asked = Recorded(retriever) if isinstance(retriever, TracedRetriever) else retriever
-    rankings = retrieve_all(asked, [question.text for question in questions], progress=progress)
-    return score_rankings(
-        questions,
-        [ranking[:depth] for ranking in rankings],
-        asked.traces if isinstance(asked, Recorded) else None,
-    )
+    if isinstance(retriever, TracedRetriever) and not isinstance(retriever, Recorded):
+        retriever = Recorded(retriever)
+    rankings = retrieve_all(retriever, [question.text for question in questions], progress=progress)
+    traces = None
+    if isinstance(retriever, Recorded):
+        traces = retriever.traces[len(retriever.traces) - len(questions) :]
+    return score_rankings(questions, [ranking[:depth] for ranking in rankings], traces)
 
 
 def retrieve_all(

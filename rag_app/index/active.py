@@ -2,10 +2,13 @@
 
 import json
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from rag_app.disk import sweep_partials, write_whole
 from rag_app.errors import IndexMissing, StorageError
@@ -17,6 +20,7 @@ KEPT_PREVIOUS = 20
 # A collection without chunks, whose metadata says what is in service.
 COLLECTION = "rag_app-in-service"
 _STATE = "rag_app_service"
+LOCK = "active.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,22 @@ class Service:
 
 
 class ActivePointer(ABC):
-    """The index in service; a switch is atomic, and the one before can be rolled back to."""
+    """The index in service; a switch is atomic, and the one before can be rolled back to.
+
+    Processes that share the storage folder change it one at a time.
+    """
+
+    def __init__(self, storage: Path) -> None:
+        self._storage = storage
 
     def current(self) -> str | None:
         """Name of the index in service, or None."""
         return self._read().active
+
+    def kept(self) -> frozenset[str]:
+        """Names of the index in service and of those that can be rolled back to."""
+        state = self._read()
+        return frozenset(filter(None, (state.active, *state.previous)))
 
     def use(self, name: str, *, instead_of: str | None = None) -> None:
         """Put an index into service; the one before it can be rolled back to.
@@ -40,12 +55,14 @@ class ActivePointer(ABC):
         Arguments:
             instead_of: the index to roll back to, where that is not the one in service now.
         """
-        state = self._read()
-        if state.active == name:
-            return
-        before = dict.fromkeys(filter(None, (instead_of, state.active, *state.previous)))
-        kept = tuple(old for old in before if old != name)[:KEPT_PREVIOUS]
-        self._write(Service(name, kept))
+
+        def change(state: Service) -> Service:
+            if state.active == name:
+                return state
+            before = dict.fromkeys(filter(None, (instead_of, state.active, *state.previous)))
+            return Service(name, tuple(old for old in before if old != name)[:KEPT_PREVIOUS])
+
+        self._change(change)
 
     def rollback(self) -> str:
         """Put the index before this one back into service and return its name.
@@ -53,21 +70,34 @@ class ActivePointer(ABC):
         Raises:
             IndexMissing: there was none before.
         """
-        state = self._read()
-        if not state.previous:
-            raise IndexMissing(
-                "there is no earlier index to roll back to; `rag-app index list` shows what there "
-                "is, `rag-app index use NAME` picks one"
-            )
-        name, *older = state.previous
-        self._write(Service(name, tuple(older)))
-        return name
+        return str(self._change(_rolled_back).active)
 
     def forget(self, name: str) -> None:
         """Take a removed index out of the record."""
-        state = self._read()
-        active = None if state.active == name else state.active
-        self._write(Service(active, tuple(old for old in state.previous if old != name)))
+
+        def change(state: Service) -> Service:
+            active = None if state.active == name else state.active
+            return Service(active, tuple(old for old in state.previous if old != name))
+
+        self._change(change)
+
+    def _change(self, change: Callable[[Service], Service]) -> Service:
+        """Replace what is kept by what `change` makes of it, while no other process does."""
+        with self._lock():
+            before = self._read()
+            after = change(before)
+            if after != before:
+                self._save(json.dumps(asdict(after), indent=2) + "\n")
+        return after
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Hold the lock; a storage that is not there or cannot be written has none."""
+        with ExitStack() as held:
+            if self._storage.is_dir():
+                with suppress(OSError, NotImplementedError):
+                    held.enter_context(FileLock(self._storage / LOCK))
+            yield
 
     def _read(self) -> Service:
         text = self._load()
@@ -81,9 +111,6 @@ class ActivePointer(ABC):
                 f"{self.place} is damaged; run `rag-app index use NAME` after deleting it "
                 "(`rag-app index list` shows the names)"
             ) from None
-
-    def _write(self, state: Service) -> None:
-        self._save(json.dumps(asdict(state), indent=2) + "\n")
 
     @property
     @abstractmethod
@@ -103,6 +130,7 @@ class FilePointer(ActivePointer):
     """`<storage>/active.json`."""
 
     def __init__(self, storage: Path) -> None:
+        super().__init__(storage)
         self.path = storage / "active.json"
         with suppress(OSError):
             sweep_partials(storage)
@@ -126,7 +154,8 @@ class FilePointer(ActivePointer):
 class ServerPointer(ActivePointer):
     """Metadata of a collection on the Chroma server, so that all clients of a project agree."""
 
-    def __init__(self, server: "ProjectServer") -> None:
+    def __init__(self, server: "ProjectServer", storage: Path) -> None:
+        super().__init__(storage)
         self._server = server
 
     @property
@@ -160,6 +189,16 @@ class ServerPointer(ActivePointer):
     def _save(self, text: str) -> None:
         kept = self._server.create(COLLECTION, metadata={})
         kept.modify(metadata={**kept.metadata, _STATE: text})
+
+
+def _rolled_back(state: Service) -> Service:
+    if not state.previous:
+        raise IndexMissing(
+            "there is no earlier index to roll back to; `rag-app index list` shows what there "
+            "is, `rag-app index use NAME` picks one"
+        )
+    name, *older = state.previous
+    return Service(name, tuple(older))
 
 
 def _state_of(kept: Any) -> str | None:

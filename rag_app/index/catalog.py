@@ -88,7 +88,9 @@ class Catalog:
     @cached_property
     def active(self) -> ActivePointer:
         """Which index is in service; kept where the indexes are."""
-        return ServerPointer(self.server) if self.server else FilePointer(self.storage)
+        if self.server:
+            return ServerPointer(self.server, self.storage)
+        return FilePointer(self.storage)
 
     def names(self) -> list[str]:
         """Names of all indexes that were made to the end, sorted."""

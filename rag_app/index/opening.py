@@ -15,7 +15,7 @@ from rag_app.index.info import IndexInfo
 from rag_app.index.server import ChromaServer
 from rag_app.index.store import VectorIndex
 from rag_app.models import EmbeddingModel, load_model
-from rag_app.models.cross_encoder import CrossEncoder, load_cross_encoder
+from rag_app.models.cross_encoder import CrossEncoder, CrossEncoders
 from rag_app.models.custom import CustomModel
 from rag_app.models.derived import cut_name
 from rag_app.models.weights import DEFAULT_MODEL, STAND_INS, find_model
@@ -76,6 +76,10 @@ class Workspace:
         """Vectors that are known already."""
         return VectorCache(self.storage)
 
+    @cached_property
+    def _cross_encoders(self) -> CrossEncoders:
+        return CrossEncoders(self.storage, offline=self.offline, device=self.device)
+
     @property
     def models(self) -> Path:
         """Folder of the models that were tuned or put together here."""
@@ -116,14 +120,12 @@ class Workspace:
         )
 
     def load_cross_encoder(self, name: str) -> CrossEncoder:
-        """Load a cross-encoder by name or folder.
+        """A cross-encoder by name or folder, loaded once.
 
         Raises:
             ModelError: not found, or not loadable.
         """
-        return load_cross_encoder(
-            name, storage=self.storage, offline=self.offline, device=self.device
-        )
+        return self._cross_encoders.load(name)
 
     def model_named(self, name: str) -> str:
         """The name of the weights that are used where a model is asked for by name.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.errors import IndexBroken, IndexLocked, IndexMismatch, ModelError
 from rag_app.ingest.kept import documents_of
+from rag_app.ingest.writing import write_reading
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def keep_base_in_step(
     Returns:
         a warning, where it could not be done.
     """
-    from rag_app.index import is_in_step, sync_documents
+    from rag_app.index import is_in_step
 
     base = base_of(workspace.catalog, index)
     if base is None:
@@ -40,19 +41,12 @@ def keep_base_in_step(
     if is_in_step(base, reading.documents, roots=roots, failed=failed, kept=kept):
         return []
     try:
-        model = workspace.open(base.name).model
-        if spread:
-            spread.embed(
-                base, reading.documents, model=model, cache=workspace.cache, progress=progress
-            )
-        sync_documents(
-            base,
-            reading.documents,
+        write_reading(
+            workspace.open(base.name),
+            reading,
+            workspace.cache,
             roots=roots,
-            failed=failed,
-            kept=kept,
-            model=model,
-            cache=workspace.cache,
+            spread=spread,
             progress=progress,
         )
     except (IndexBroken, IndexLocked, IndexMismatch, ModelError) as error:

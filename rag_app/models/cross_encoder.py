@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from rag_app.errors import ModelError
 from rag_app.models.device import choose_device
 from rag_app.models.embedding import UNLOADABLE
+from rag_app.models.folders import state_of
 from rag_app.models.weights import CROSS_ENCODER, find_weights
 from rag_app.vectors import Vectors
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder as Loaded
 
 BATCH_SIZE = 32
+# Those that were asked for last.
+MOST_IN_MEMORY = 2
 
 
 class CrossEncoder:
@@ -128,13 +132,30 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def load_cross_encoder(
-    name: str, *, storage: Path, offline: bool = True, device: str = "auto"
-) -> CrossEncoder:
-    """The cross-encoder of this name or folder.
+class CrossEncoders:
+    """The cross-encoders of a storage folder, each in memory once for all that ask for it.
 
-    Raises:
-        ModelError: not found, or not loadable.
+    Arguments:
+        storage, offline: as `find_model` has them.
     """
-    folder = find_weights(name, storage=storage, offline=offline, kind=CROSS_ENCODER)
-    return CrossEncoder(name, folder, device=device)
+
+    def __init__(self, storage: Path, *, offline: bool = True, device: str = "auto") -> None:
+        self._storage, self._offline = storage, offline
+
+        # The last argument is there to be told apart: a model of this name may be tuned again.
+        @lru_cache(MOST_IN_MEMORY)
+        def load(name: str, folder: Path, _state: object) -> CrossEncoder:
+            return CrossEncoder(name, folder, device=device)
+
+        self._load = load
+
+    def load(self, name: str) -> CrossEncoder:
+        """The cross-encoder of this name or folder, as its folder is now.
+
+        Raises:
+            ModelError: not found, or not loadable.
+        """
+        folder = find_weights(
+            name, storage=self._storage, offline=self._offline, kind=CROSS_ENCODER
+        )
+        return self._load(name, folder, state_of(folder))

@@ -32,6 +32,12 @@ def make_once(folder: Path, fill: Callable[[Path], None]) -> Path:
     return folder
 
 
+def state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Another one once a file of the folder is written: names, times and sizes."""
+    stats = ((path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file())
+    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
+
+
 def copy_model(base: Path, target: Path) -> None:
     """Copy a model's folder to `target`, which must not be there."""
     # Where the folders are siblings both are ours, and one copy of the weights is enough for both.

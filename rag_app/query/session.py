@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rag_app.answer.answer import Answer, answer
-from rag_app.answer.conversation import REMEMBERED, Turn, standalone, with_last_question
-from rag_app.errors import LanguageModelError, RagAppError, RequestError
+from rag_app.answer.answer import Answer, answer, writer_of
+from rag_app.answer.conversation import REMEMBERED, Turn, understood
+from rag_app.errors import RagAppError, RequestError
 from rag_app.progress import Progress, silent
 from rag_app.query.transcript import Exchange
 from rag_app.text.asked import plain_question
@@ -52,8 +52,6 @@ class Session:
     progress: Progress = silent
     _built: "tuple[object, Pipeline] | None" = None
     _searched: "Searched | None" = None
-    _unrelated: "tuple[VectorIndex, float | None] | None" = None
-    _filters: "tuple[tuple[str, int], dict[str, list[str]]] | None" = None
 
     def ask(
         self,
@@ -72,8 +70,8 @@ class Session:
             LanguageModelError: the language model cannot be reached.
         """
         question = plain_question(question)
-        understood = self._understood(question, tell)
-        found = self._answer(question, understood, on_text, tell)
+        meant = understood(question, self.turns or (), self.llm, tell=tell)
+        found = self._answer(question, meant, on_text, tell)
         self._remember(found)
         return found
 
@@ -95,21 +93,21 @@ class Session:
     def _answer(
         self,
         question: str,
-        understood: str,
+        meant: str,
         on_text: Callable[[str], None] | None,
         tell: Callable[[str], None],
     ) -> Answer:
         from rag_app.retrieve import Trace
 
-        trace = Trace(understood)
+        trace = Trace(meant)
         [hits] = self.retriever().rank([trace])
         for text in trace.rewrites:
             tell(f"{self.retrieval.rewrite}: {text}")
         for warning in trace.warnings:
             tell(warning)
         self.trace = trace
-        found = answer(understood, hits, self.writer, on_text=on_text)
-        changed = understood if understood != question else None
+        found = answer(meant, hits, self.writer, on_text=on_text)
+        changed = meant if meant != question else None
         self.last = replace(found, question=question, understood_as=changed)
         self.exchanges.append(Exchange(self.last, self.index.name, self.model.name, self.way.spec))
         return self.last
@@ -121,29 +119,8 @@ class Session:
 
     @property
     def writer(self) -> "ChatModel | None":
-        """The language model, if it is to answer: one that only continues text must be asked for.
-
-        Gemma 3 270M answers most questions wrongly, in the words of the passages, and so with
-        their numbers beside it (docs/choosing.md).
-        """
-        if self.llm is None or self.llm.follows_instructions or self.draft:
-            return self.llm
-        return None
-
-    def _understood(self, question: str, tell: Callable[[str], None]) -> str:
-        if not self.turns:
-            return question
-        try:
-            understood = standalone(question, self.turns, self.llm)
-        except LanguageModelError as error:
-            tell(f"the question is taken as it stands, for it could not be rewritten: {error}")
-            return question
-        if understood == question:
-            return question
-        follows = understood == with_last_question(question, self.turns)
-        how = " (with the last question)" if follows else ""
-        tell(f"understood as: {understood}{how}")
-        return understood
+        """The language model, if it is to answer."""
+        return writer_of(self.llm, draft=self.draft)
 
     def _remember(self, found: Answer) -> None:
         if self.turns is None:
@@ -199,13 +176,19 @@ class Session:
 
     def filters(self) -> dict[str, list[str]]:
         """Metadata keys that a filter may name, each with its values where they are few."""
-        from rag_app.retrieve.filters.offered import offered_filters
-
         self.index.refresh()
-        now = (self.index.name, self.index.generation)
-        if self._filters is None or self._filters[0] != now:
-            self._filters = (now, offered_filters(self.index, self.index.metadata_keys()))
-        return self._filters[1]
+        return self.searched.filters
+
+    @property
+    def searched(self) -> "Searched":
+        """The index that is asked now, with what a search keeps of it."""
+        from rag_app.retrieve import Searched
+
+        if self._searched is None or self._searched.index is not self.index:
+            self._searched = Searched(
+                self.index, self.model, cache=self.workspace.cache, progress=self.progress
+            )
+        return self._searched
 
     def retriever(self) -> "Pipeline":
         """What finds passages now; made anew when a setting of it changed.
@@ -213,16 +196,12 @@ class Session:
         Raises:
             ConfigError, ModelError: the settings cannot be followed.
         """
-        from rag_app.retrieve import Searched, build_retriever
+        from rag_app.retrieve import build_retriever
 
-        if self._searched is None or self._searched.index is not self.index:
-            self._searched = Searched(
-                self.index, self.model, cache=self.workspace.cache, progress=self.progress
-            )
-        made_of = (self._searched, self.retrieval, self.top_k)
+        made_of = (self.searched, self.retrieval, self.top_k)
         if self._built is None or self._built[0] != made_of:
             built = build_retriever(
-                self._searched, self.retrieval, top_k=self.top_k, tools=self.tools
+                self.searched, self.retrieval, top_k=self.top_k, tools=self.tools
             )
             self._built = (made_of, built)
         return self._built[1]
@@ -232,15 +211,9 @@ class Session:
 
         None where the best passage is nearer than those, or where nothing tells.
         """
-        from rag_app.retrieve.weak import nearest_cosine, unrelated_cosine
+        from rag_app.retrieve.weak import weak_match
 
-        nearest = nearest_cosine(self.trace) if self.trace else None
-        if nearest is None:
-            return None
-        if self._unrelated is None or self._unrelated[0] is not self.index:
-            self._unrelated = (self.index, unrelated_cosine(self.index))
-        unrelated = self._unrelated[1]
-        return None if unrelated is None or nearest >= unrelated else (nearest, unrelated)
+        return weak_match(self.searched, self.trace) if self.trace else None
 
     def retrieve_by(self, retrieval: "RetrievalOptions") -> None:
         """Find passages another way from now on.

@@ -1,14 +1,16 @@
 """What a run comes to in one line, its settings in a flat table, and what two of them differ in."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from rag_app.errors import RunError
 from rag_app.evaluate.statistics import Estimate
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.origin import flattened
-from rag_app.report.stored import StoredRun
+from rag_app.report.stored import StoredRun, read_run, run_folders
 from rag_app.report.values import EvaluateValues, FinetuneValues, SweepValues, Values
 
 
@@ -54,6 +56,17 @@ def summary_line(run: StoredRun) -> dict[str, Any]:
         PRIMARY_METRIC: score.mean if score else None,
         "verdict": said.verdict or None,
     }
+
+
+def summary_lines(results: Path) -> Iterator[tuple[Path, dict[str, Any] | RunError]]:
+    """Every finished run, the newest first: its folder, and its line or its error."""
+    for folder in run_folders(results):
+        try:
+            line = summary_line(read_run(folder))
+        except RunError as error:
+            yield folder, error
+        else:
+            yield folder, line
 
 
 def settings_apart(first: StoredRun, second: StoredRun) -> list[tuple[str, str, str]]:

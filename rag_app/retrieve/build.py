@@ -12,6 +12,7 @@ from rag_app.errors import ConfigError
 from rag_app.progress import Progress, silent
 from rag_app.retrieve.context import LargerContext
 from rag_app.retrieve.exact import ExactRetriever
+from rag_app.retrieve.filters.offered import offered_filters
 from rag_app.retrieve.filters.where import parse_where
 from rag_app.retrieve.hybrid import HybridRetriever
 from rag_app.retrieve.keyword.bm25 import KeywordIndex, KeywordRetriever
@@ -39,6 +40,7 @@ from rag_app.retrieve.sentences.vectors import SentenceVectors
 from rag_app.retrieve.tokens.folder import open_token_embeddings, token_embeddings_of
 from rag_app.retrieve.tokens.scorer import TokenScorer
 from rag_app.retrieve.vector import VectorRetriever
+from rag_app.retrieve.weak import unrelated_cosine
 from rag_app.vectors import token_embedder
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from rag_app.retrieve.options import RetrievalOptions
     from rag_app.retrieve.tokens.vectors import PassageTokens
     from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever
-    from rag_app.vectors import Embedder
+    from rag_app.vectors import Embedder, TokenEmbedder
 
 T = TypeVar("T")
 
@@ -137,6 +139,16 @@ class Searched:
             return self._now("known", self.index.metadata_keys)
         return self._known
 
+    @property
+    def filters(self) -> dict[str, list[str]]:
+        """Metadata keys that a filter may name, each with its values where they are few."""
+        return self._now("filters", lambda: offered_filters(self.index, self.known))
+
+    @property
+    def unrelated(self) -> float | None:
+        """A cosine that unrelated passages of the index reach; None where it is small."""
+        return self._now("unrelated", lambda: unrelated_cosine(self.index))
+
     def questions(self, storage: Path) -> KnownIndex:
         """The known questions; their vectors are kept below `storage`."""
         from rag_app.index import VectorCache
@@ -157,16 +169,17 @@ class Searched:
         return [node.node_id for node in self._nodes if where.matches_node(node)]
 
     @property
-    def tokens(self) -> "PassageTokens | None":
-        """The token embeddings of all chunks; None where the model gives none."""
+    def token_scorer(self) -> TokenScorer | None:
+        """Scores by the token embeddings of all chunks; None where the model gives none."""
         model = token_embedder(self.model)
         if model is None:
             return None
-        if self.passages is None:
-            return self._now(
-                "tokens", lambda: open_token_embeddings(self.index, model, progress=self.progress)
-            )
-        return self._tokens
+        if self.passages is not None:
+            return TokenScorer(self._tokens, model)
+        kept = self._now(
+            "tokens", lambda: open_token_embeddings(self.index, model, progress=self.progress)
+        )
+        return TokenScorer(kept, model)
 
     def _now(self, name: str, make: "Callable[[], T]") -> "T":
         """What is made of the index once for each of its generations."""
@@ -192,9 +205,8 @@ class Searched:
         )
 
     @cached_property
-    def _tokens(self) -> "PassageTokens | None":
-        model = token_embedder(self.model)
-        return None if model is None else token_embeddings_of(self._nodes, model)
+    def _tokens(self) -> "PassageTokens":
+        return token_embeddings_of(self._nodes, cast("TokenEmbedder", self.model))
 
     @cached_property
     def _known(self) -> "dict[str, set[type]]":
@@ -355,14 +367,14 @@ def _hybrid(
 def _scorer(searched: Searched, view: str) -> "Scorer":
     if view == SENTENCE:
         return SentenceScorer(searched.sentences, searched.model)
-    tokens, model = searched.tokens, token_embedder(searched.model)
-    if tokens is None or model is None:
+    scorer = searched.token_scorer
+    if scorer is None:
         raise ConfigError(
             f"the weights that are kept for index {searched.index.name!r} weigh tokens, and "
             f"{searched.model.name} gives none; `rag-app sweep --retriever hybrid:learned` learns "
             "them anew"
         )
-    return TokenScorer(tokens, model)
+    return scorer
 
 
 def _weights(searched: Searched, options: "RetrievalOptions") -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
+    from rag_app.retrieve.build import Searched
     from rag_app.retrieve.trace import Trace
 
 # Of the cosines between chunks of different documents. It flags 0.6 % of the English sample's
@@ -36,6 +37,18 @@ def unrelated_cosine(index: "VectorIndex") -> float | None:
     if not apart.any():
         return None
     return float(np.quantile((vectors @ vectors.T)[apart], QUANTILE))
+
+
+def weak_match(searched: "Searched", trace: "Trace") -> tuple[float, float] | None:
+    """A question's best cosine, and the higher one of unrelated passages of the index as it is now.
+
+    None where the best passage is nearer than those, or where nothing tells.
+    """
+    nearest = nearest_cosine(trace)
+    unrelated = None if nearest is None else searched.unrelated
+    if nearest is None or unrelated is None or nearest >= unrelated:
+        return None
+    return nearest, unrelated
 
 
 def nearest_cosine(trace: "Trace") -> float | None:

@@ -1,6 +1,5 @@
 """Our own paths: retrieve, answer, feedback, open, runs and reports, about, health."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -8,8 +7,8 @@ from starlette.responses import JSONResponse, Response
 from rag_app.errors import RequestError, RunError
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.pairs.feedback import pairs_file
-from rag_app.report.brief import summary_line
-from rag_app.report.stored import read_run, run_folders
+from rag_app.report.brief import summary_lines
+from rag_app.report.stored import run_folders
 from rag_app.report.write import HTML_FILE
 from rag_app.serve import schemas
 from rag_app.serve.asked import Asked, Found
@@ -64,9 +63,8 @@ def about(site: "Site", _: None) -> dict[str, Any]:
 def runs(site: "Site", _: None) -> dict[str, Any]:
     """Finished runs of the results folder, the newest first; damaged ones are left out."""
     found = []
-    for folder in run_folders(site.results):
-        with suppress(RunError):
-            line = summary_line(read_run(folder))
+    for folder, line in summary_lines(site.results):
+        if not isinstance(line, RunError):
             mrr = line.pop(PRIMARY_METRIC)
             found.append({**line, "mrr": mrr, "has_report": (folder / HTML_FILE).is_file()})
     return {"runs": found}

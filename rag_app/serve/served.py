@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from rag_app.errors import RequestError
 from rag_app.query.opened_passage import OpenedPassage, open_passage
 from rag_app.retrieve import Searched, Trace, build_retriever
-from rag_app.retrieve.filters.offered import offered_filters
-from rag_app.retrieve.weak import nearest_cosine, unrelated_cosine
+from rag_app.retrieve.weak import weak_match
 from rag_app.serve.together import Together
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Retrievers that are kept, by their options: a cross-encoder is not loaded for each question.
+# Retrievers that are kept, by their options, each with its own filter.
 MOST_RETRIEVERS = 16
 
 
@@ -73,7 +72,6 @@ class ServedIndex:
         self.model = opened.model
         self._searched = Searched(self.index, self.model, cache=workspace.cache)
         self._retrievers: OrderedDict[_Way, Pipeline] = OrderedDict()
-        self._kept: dict[str, tuple[int, Any]] = {}
         self._worker = worker
         self._together = Together(self._find, worker)
         self._embed_together = Together(self._embed, worker)
@@ -142,7 +140,7 @@ class ServedIndex:
 
         def read() -> dict[str, list[str]]:
             self.index.refresh()
-            return self._now("filters", lambda: offered_filters(self.index, self._searched.known))
+            return self._searched.filters
 
         return self._alone(read)
 
@@ -156,7 +154,7 @@ class ServedIndex:
         retriever = self._retriever(way, tools=asked[0][1])
         rankings = retriever.rank(traces)
         return [
-            Hits(passages, trace, self._weak_match(trace))
+            Hits(passages, trace, weak_match(self._searched, trace))
             for passages, trace in zip(rankings, traces, strict=True)
         ]
 
@@ -180,17 +178,3 @@ class ServedIndex:
         if len(self._retrievers) > MOST_RETRIEVERS:
             self._retrievers.popitem(last=False)
         return self._retrievers[way]
-
-    def _weak_match(self, trace: Trace) -> tuple[float, float] | None:
-        nearest = nearest_cosine(trace)
-        if nearest is None:
-            return None
-        unrelated = self._now("unrelated", lambda: unrelated_cosine(self.index))
-        return None if unrelated is None or nearest >= unrelated else (nearest, unrelated)
-
-    def _now(self, name: str, make: Callable[[], T]) -> T:
-        """What is made of the index once for each of its generations."""
-        generation = self.index.generation
-        if self._kept.get(name, (None,))[0] != generation:
-            self._kept[name] = (generation, make())
-        return cast("T", self._kept[name][1])

@@ -7,14 +7,13 @@ from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rag_app.answer.answer import Answer, answer
-from rag_app.answer.conversation import standalone
+from rag_app.answer.answer import Answer, answer, writer_of
+from rag_app.answer.conversation import understood
 from rag_app.answer.stream import CheckedStream
 from rag_app.errors import (
     IndexBroken,
     IndexMismatch,
     IndexMissing,
-    LanguageModelError,
     RequestError,
 )
 from rag_app.pairs.feedback import Feedback, Verdict, keep_feedback
@@ -75,8 +74,7 @@ class Service:
     @property
     def writer(self) -> "ChatModel | None":
         """The language model, if it is to answer."""
-        llm = self.llm
-        return llm if llm and (llm.follows_instructions or self.serving.draft) else None
+        return writer_of(self.llm, draft=self.serving.draft)
 
     def retrieve(self, asked: Asked) -> Found:
         """Find the passages of a question.
@@ -88,15 +86,15 @@ class Service:
         """
         notes: list[str] = []
         question = plain_question(asked.question)
-        understood = self._understood(question, asked, notes)
+        meant = understood(question, asked.turns, self.llm, tell=notes.append)
         tools = Tools.of(self.workspace, self.llm, today=self._today)
-        options = _rewritten_ahead(self.options(asked), understood, tools, notes)
+        options = _rewritten_ahead(self.options(asked), meant, tools, notes)
         top_k = asked.top_k or self.serving.top_k
 
         def find(served: ServedIndex) -> Found:
-            hits = served.find(understood, options, top_k=top_k, tools=tools)
-            found = answer(understood, hits.passages, None)
-            changed = understood if understood != question else None
+            hits = served.find(meant, options, top_k=top_k, tools=tools)
+            found = answer(meant, hits.passages, None)
+            changed = meant if meant != question else None
             return Found(
                 replace(found, question=question, understood_as=changed),
                 hits=hits.passages,
@@ -277,16 +275,6 @@ class Service:
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
             return self._open[meant]
-
-    def _understood(self, question: str, asked: Asked, notes: list[str]) -> str:
-        try:
-            understood = standalone(question, asked.turns, self.llm)
-        except LanguageModelError as error:
-            notes.append(f"the question could not be rewritten and is taken as it stands: {error}")
-            return question
-        if understood != question:
-            notes.append(f"understood as: {understood}")
-        return understood
 
 
 def _rewritten_ahead(

@@ -3,7 +3,7 @@
 import itertools
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -12,7 +12,16 @@ from rag_app.chunks import CHUNK_KEYS, EMBEDDED_KEY, chunks_by_document, overlay
 from rag_app.documents import Columns, Source, read_sources
 from rag_app.documents.given import KIND
 from rag_app.errors import DocumentError
-from rag_app.index import IndexInfo, IndexModel, Passages, Workspace, index_name, sync_documents
+from rag_app.index import (
+    IndexInfo,
+    IndexModel,
+    Passages,
+    Workspace,
+    index_name,
+    is_in_step,
+    stale_documents,
+    sync_documents,
+)
 from rag_app.pairs import judged_model
 from rag_app.progress import Progress, silent
 
@@ -42,6 +51,10 @@ class Built:
 class IndexBuilder:
     """Cuts and embeds the documents of an index anew.
 
+    All its indexes hold these documents as their files are now. Neither the source, nor the index
+    in service, nor one that can be rolled back to is written: where a document of it has changed
+    since, another index is made beside it.
+
     Arguments:
         source: the index whose documents they are; their files are read again.
     Raises:
@@ -65,6 +78,8 @@ class IndexBuilder:
         paths = (str(document.metadata["path"]) for document in self._documents)
         self._paths = {Path(path) for path in paths if path}
         self._ids = {document.node_id for document in self._documents}
+        in_use = {source.name, *self._catalog.active.kept()}
+        self._not_ours = in_use.intersection(self._catalog.names())
         self._models: dict[str, IndexModel] = {}
         self._bases: dict[str, str] = {}
         self._built: dict[tuple[str, Chunking], Built] = {}
@@ -101,6 +116,12 @@ class IndexBuilder:
         """Those of the source, as they were read again."""
         return self._documents
 
+    @property
+    def changed(self) -> list[str]:
+        """Ids of the documents that the source holds otherwise than their files are now."""
+        documents, _ = self._meant_for(self._source)
+        return sorted(one.node_id for one in stale_documents(self._source, documents))
+
     def is_there(self, model_name: str, chunking: "Chunking") -> bool:
         """Whether `build` finds an index that is made so."""
         model = self.model(model_name)
@@ -111,16 +132,13 @@ class IndexBuilder:
     def _build(self, model: IndexModel, chunking: "Chunking") -> Built:
         started = time.monotonic()
         index = self._target(IndexInfo.of(model, chunking, base_model=self._base_of(model)))
-        gone = {Path(record.path) for record in self._others(index) if record.path}
-        documents = self._documents
-        if index.name == self._source.name:
-            # What was handed over is there as it was, and its blanks may differ in `documents`.
-            documents = [one for one in documents if one.metadata["kind"] != KIND]
-        paths = {Path(str(one.metadata["path"])) for one in documents if one.metadata["path"]}
+        if index.name in self._not_ours:
+            return Built(index, model, index.passages(), None, self._megabytes(index))
+        documents, roots = self._meant_for(index)
         report = sync_documents(
             index,
             documents,
-            roots=sorted(paths | gone),
+            roots=roots,
             model=model,
             cache=self._workspace.cache,
             progress=self._progress,
@@ -128,8 +146,18 @@ class IndexBuilder:
         seconds = time.monotonic() - started if report.written_chunks else None
         return Built(index, model, index.passages(), seconds, self._megabytes(index))
 
+    def _meant_for(self, index: "VectorIndex") -> "tuple[list[Document], list[Path]]":
+        """The documents that an index is to hold, and the files that it is to hold no others of."""
+        documents = list(self._documents)
+        if index.name == self._source.name:
+            # What was handed over is there as it was, and its blanks may differ in `documents`.
+            documents = [one for one in documents if one.metadata["kind"] != KIND]
+        paths = {Path(str(one.metadata["path"])) for one in documents if one.metadata["path"]}
+        gone = {Path(record.path) for record in self._others(index) if record.path}
+        return documents, sorted(paths | gone)
+
     def _target(self, info: IndexInfo) -> "VectorIndex":
-        """The index to fill: the source, one made so that holds nothing else, or a new one."""
+        """The index of this kind: the source, one made so that holds nothing else, or a new one."""
         if found := self._found(info):
             return found
         first = index_name(info)
@@ -138,10 +166,18 @@ class IndexBuilder:
         return self._catalog.make(next(name for name in names if name not in taken), info)
 
     def _found(self, info: IndexInfo) -> "VectorIndex | None":
-        for index in (self._source, *self._catalog.indexes()):
-            if _made_alike(index.info, info) and not self._holds_others(index):
-                return index
-        return None
+        alike = (
+            index
+            for index in (self._source, *self._catalog.indexes())
+            if _made_alike(index.info, info) and not self._holds_others(index)
+        )
+        return next(
+            (one for one in alike if one.name not in self._not_ours or self._is_in_step(one)), None
+        )
+
+    def _is_in_step(self, index: "VectorIndex") -> bool:
+        documents, roots = self._meant_for(index)
+        return is_in_step(index, documents, roots=roots)
 
     def _holds_others(self, index: "VectorIndex") -> bool:
         return any(not other.path or Path(other.path).exists() for other in self._others(index))
@@ -185,17 +221,19 @@ def documents_of(
         DocumentError: one is gone, or cannot be read.
         ConfigError: it was read by OCR, which is no longer there.
     """
-    nodes = list(index.nodes())
-    handed_over = given_again(nodes)
+    chunks: list[TextNode] = []
+    # The languages of each file with pages that were read by OCR.
+    ocr: dict[str, str | None] = {}
+    for node in index.nodes():
+        kind = node.metadata.get("kind")
+        if kind == KIND:
+            chunks.append(node)
+        elif kind == "pdf":
+            ocr[str(node.metadata.get("path"))] = node.metadata.get("ocr")
+    handed_over = _given_again(chunks)
     known = {document.node_id for document in handed_over}
     records = [record for record in index.records() if record.document_id not in known]
     files = sorted({(_file_id(record), record.path) for record in records})
-    # The languages of each file with pages that were read by OCR.
-    ocr = {
-        node.metadata.get("path"): node.metadata.get("ocr")
-        for node in nodes
-        if node.metadata.get("kind") == "pdf"
-    }
     sources = [
         Source(Path(path), name, columns.question, columns.answer, ocr.get(path))
         for name, path in files
@@ -216,11 +254,11 @@ def documents_of(
     return [*handed_over, *read]
 
 
-def given_again(nodes: "Iterable[TextNode]") -> "list[Document]":
+def _given_again(nodes: "Sequence[TextNode]") -> "list[Document]":
     """The documents that a program handed over, from their chunks."""
     from llama_index.core.schema import Document
 
-    groups = chunks_by_document([node for node in nodes if node.metadata.get("kind") == KIND])
+    groups = chunks_by_document(nodes)
     documents = []
     for document_id, chunks in groups.items():
         first = chunks[0]

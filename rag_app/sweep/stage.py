@@ -223,6 +223,8 @@ def sweep(
     _check_labels(every)
     builder = IndexBuilder(workspace, source, columns=request.columns, progress=progress)
     source.check_model(builder.model(source.info.model))
+    if changed := builder.changed:
+        tell(_changed_since(source.name, changed))
     work = sweep_workload(builder, every, workspace.cache)
     say_duration(progress, str(work), work.seconds)
     announce(work)
@@ -293,6 +295,15 @@ def sweep(
         put_to_use(opened.index, best.retrieval, opened.model, workspace.cache, progress=progress)
         catalog.put_into_service(opened.index.name)
     return result
+
+
+def _changed_since(index: str, documents: Sequence[str]) -> str:
+    others = f" and {len(documents) - 1} more" if len(documents) > 1 else ""
+    return (
+        f"{documents[0]}{others} changed since index {index!r} was brought up to date: all "
+        "settings are compared on the files as they are now, the present one in an index of its "
+        "own; `rag-app ingest` on their folder brings the index itself up to date"
+    )
 
 
 def _settings(

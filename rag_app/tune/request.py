@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag_app.finetune.request import FinetuneRequest
-from rag_app.ingest.stage import IndexOptions
+from rag_app.ingest.request import IndexOptions
 from rag_app.questions.generate import WritingOptions
 from rag_app.sweep.stage import SweepRequest
 

@@ -14,6 +14,7 @@ from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace
+from rag_app.ingest.request import IngestRequest
 from rag_app.ingest.stage import IngestReport, ingest
 from rag_app.pairs import read_questions
 from rag_app.progress import Progress, silent
@@ -85,10 +86,7 @@ def tune(
     _head(progress, "ingest")
     ingested = ingest(
         workspace,
-        request.paths,
-        options=request.index,
-        columns=asked.columns,
-        ocr=request.ocr,
+        IngestRequest(request.paths, options=request.index, columns=asked.columns, ocr=request.ocr),
         progress=progress,
         tell=warn,
     )

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rag_app.documents import Columns, read_sources
-from rag_app.documents.reading import is_own, joined
+from rag_app.documents.reading import check_ocr_of, is_own, joined
 from rag_app.documents.states import reading_key
 from rag_app.errors import ClusterError
 from rag_app.index import stale_documents
 from rag_app.ingest.spread.workers import (
     Documents,
     Embedded,
+    Failed,
     FileReader,
     Files,
     ModelPlace,
@@ -64,8 +65,10 @@ class Spreading:
         """As `read_sources`; readers that a program added read here.
 
         Raises:
+            ConfigError: pages are to be read by OCR, and tesseract or a language is not installed.
             ClusterError: no cluster, or a worker that does not find the files or reads otherwise.
         """
+        check_ocr_of(sources)
         kept = {source.path: one for source in sources if keep and (one := keep(source))}
         others = [source for source in sources if source.path not in kept]
         here = read_sources([one for one in others if not is_own(one)], keep=keep)
@@ -142,13 +145,16 @@ def _place(model: EmbeddingModel) -> ModelPlace:
     return ModelPlace(model.name, folder, model.device, passage_fingerprint(model))
 
 
-def accepted(outcomes: Iterable[T | Refused]) -> Iterator[T]:
+def accepted(outcomes: Iterable[T | Refused | Failed]) -> Iterator[T]:
     """The outcomes of work that was done.
 
     Raises:
         ClusterError: a worker cannot work.
+        RagAppError: what else a worker raised that a user can mend, with the name of its machine.
     """
     for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            raise type(outcome.error)(f"the Ray worker on {outcome.host}: {outcome.error}")
         if isinstance(outcome, Refused):
             raise ClusterError(
                 f"the Ray worker on {outcome.host} {outcome.why}. Each machine of the cluster "

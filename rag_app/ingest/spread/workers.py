@@ -6,7 +6,7 @@ a user can mend is an outcome: Ray would wrap it in its own, and try again.
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,14 @@ class Refused:
 
     host: str
     why: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Work that ended with an error that a user can mend."""
+
+    host: str
+    error: RagAppError
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,14 @@ class ModelPlace:
     fingerprint: str
 
 
+def outcome_of(work: Callable[[Any], Any], row: dict[str, Any]) -> dict[str, Any]:
+    """A row with what becomes of its piece of work."""
+    try:
+        return {VALUE: work(row[VALUE])}
+    except RagAppError as error:
+        return {VALUE: Failed(socket.gethostname(), error)}
+
+
 class FileReader:
     """Reads files, each in a process that can be ended when it takes too much.
 
@@ -121,8 +137,8 @@ class FileReader:
         self._is_same = reading_key(Columns()) == key
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Files -> Read, or Refused."""
-        return {VALUE: self._read(row[VALUE])}
+        """Files -> Read, Refused or Failed."""
+        return outcome_of(self._read, row)
 
     def _read(self, files: Files) -> Read | Refused:
         from rag_app.documents import read_sources
@@ -164,8 +180,8 @@ class PassageEmbedder:
             self._why = f"has other weights in {place.folder} than this machine"
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Documents -> Embedded, or Refused."""
-        return {VALUE: self._embed(row[VALUE])}
+        """Documents -> Embedded, Refused or Failed."""
+        return outcome_of(self._embed, row)
 
     def _embed(self, piece: Documents) -> Embedded | Refused:
         if self._loaded is None:
