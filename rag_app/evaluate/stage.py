@@ -19,6 +19,7 @@ from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_jso
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
+from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.stored import EVALUATED
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
@@ -102,7 +103,8 @@ class EvaluatedRun:
 
     Fields:
         tuned: whether the model was trained by `finetune`.
-        seen: questions about documents that the model was trained on.
+        seen: questions about documents that the model or the reranker was trained on.
+        seen_by_model, seen_by_retriever: those of each of them.
         warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
         no_verdict: why that comparison gives no verdict; empty if it does.
@@ -128,6 +130,8 @@ class EvaluatedRun:
     fingerprint: str | None = None
     chunking: Chunking | None = None
     kept: str | None = None
+    seen_by_model: int = 0
+    seen_by_retriever: int = 0
 
     @property
     def known_label(self) -> str | None:
@@ -225,8 +229,10 @@ def evaluate_indexes(
     for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
         for each in options:
-            seen = training_documents(subject.model) | _of_reranker(each, tools)
-            trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
+            own = each.of(subject.index)
+            of_model = seen_questions(pairs, [subject.model], [], tools)
+            of_retriever = seen_questions(pairs, [], [own], tools)
+            trained_on = len(of_model | of_retriever)
             retriever = Recorded(subject.retriever(each, tools))
             started = time.monotonic()
             outcomes = score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
@@ -243,12 +249,14 @@ def evaluate_indexes(
                     seconds=seconds,
                     tuned=subject.tuned,
                     seen=trained_on,
+                    seen_by_model=len(of_model),
+                    seen_by_retriever=len(of_retriever),
                     warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
                     against_first=compared,
                     no_verdict=_no_verdict(
                         max([trained_on, *(r.seen for r in runs[:1])]), outcomes
                     ),
-                    known=subject.known_among(questions, tools) if each.questions else None,
+                    known=subject.known_among(questions, tools) if own.questions else None,
                     verbatim=request.verbatim,
                     fingerprint=subject.model.fingerprint,
                     chunking=subject.index.info.chunking,
@@ -290,11 +298,6 @@ def _keep(
     values = result_json(kept, unmatched, results=folder)
     write_whole(folder / EVALUATED, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
     return kept
-
-
-def _of_reranker(options: RetrievalOptions, tools: Tools) -> frozenset[str]:
-    """Documents that a retriever's reranker was trained on."""
-    return training_documents(tools.load_encoder(options.rerank)) if options.rerank else frozenset()
 
 
 def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:

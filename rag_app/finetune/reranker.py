@@ -191,7 +191,9 @@ def _train(
             ),
             log=partial(context.curves.log, KIND),
         )
-    write_training_documents(target, material.training_documents)
+    write_training_documents(
+        target, material.training_documents, questions=material.training_questions
+    )
     return target, report
 
 

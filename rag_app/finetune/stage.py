@@ -31,7 +31,7 @@ from rag_app.finetune.result import DataSummary, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
-from rag_app.finetune.whole_way import check_retrieval
+from rag_app.finetune.whole_way import check_retrieval, refuse_seen
 from rag_app.index import Passages, Workspace
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import remember_pairs
@@ -74,6 +74,7 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     _check(request)
     announce(context.progress, 1, STEPS, "reading and splitting the pairs")
     prepared = prepare(context, request)
+    refuse_seen(context, request.retrieval, [one.split for one in prepared.materials])
     name = run_name("finetune", prepared.base.model, prepared.materials[0].rows)
     with open_curves(request.report_to, context.curves_folder, name) as curves:
         result = _tune(replace(context, curves=curves), request, prepared, started)

@@ -15,6 +15,7 @@ from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.scoring import write_outcomes
+from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
@@ -119,7 +120,8 @@ class SweepResult:
     Fields:
         rows: the present setting, then the others, best first on the questions that choose.
         split: questions by what they were for.
-        unmatched, seen: questions left out: no answer in the index; a model trained on it.
+        unmatched, seen: questions left out: no answer in the index; a model or a reranker trained
+            on it.
         refits: model that was trained on all pairs -> the one that was judged before, whose scores
             stand for its own, since it knows all questions.
         before: the index that was in service.
@@ -204,7 +206,8 @@ def sweep(
 ) -> SweepResult:
     """Build what is missing, choose on one part of the questions, report on the other.
 
-    Questions about documents that one of the models was trained on are left out for all.
+    Questions about documents that one of the models or rerankers was trained on are left out for
+    all.
 
     Arguments:
         tell: called with a sentence for the user.
@@ -235,7 +238,9 @@ def sweep(
         llm=request.llm,
         columns=request.columns,
     )
-    fresh = unseen(pairs, [builder.model(name) for name in judged.values()])
+    models = [builder.model(name) for name in judged.values()]
+    seen = seen_questions(pairs, models, [setting.retrieval for setting in every], tools)
+    fresh = unseen(pairs, seen)
     split = split_questions(fresh, here, seed=request.seed, test_share=request.test_share)
     metric = request.metric or _metric(every, request.budget_tokens)
     scorer = Scorer(
@@ -277,7 +282,7 @@ def sweep(
         choice=choice,
         split={"dev": asked(split.train), "test": asked(split.test)},
         unmatched=unmatched,
-        seen=asked(pairs) - asked(fresh),
+        seen=len(seen),
         refits={name: other for name, other in judged.items() if other != name},
         promoted=promoted,
         seconds=time.monotonic() - started,
