@@ -27,7 +27,8 @@ from rag_app.cli.given import workspace_of
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
 from rag_app.index import Catalog
-from rag_app.pairs import write_training_documents
+from rag_app.pairs import question_id, write_training_documents
+from rag_app.retrieve.learned import LearnedFusion
 from rag_app.sweep.grid import Grid
 from rag_app.sweep.stage import SweepRequest, SweepResult, sweep
 
@@ -437,6 +438,21 @@ def test_a_model_trained_here_leaves_its_questions_out_for_all(shop: Shop) -> No
     values = shop.sweep_json("--chunk-sizes", "32", "--retriever", "vector", *both, *COMPARE)
     assert values["trained_on"] == 1
     assert {run["model"]: run["n"] for run in values["runs"]} == {"tiny": 19, "tuned": 19}
+
+
+def test_questions_that_taught_the_present_weights_are_left_out(shop: Shop) -> None:
+    index = Catalog(shop.storage).open()
+    taught = tuple(question_id(f"what at {place}?") for place in PLACES[:10])
+    learned = LearnedFusion({"keyword": 1.0}, "rag-app sweep", 10, question_ids=taught)
+    index.keep_fusion(learned.to_json())
+    index.keep_retriever("hybrid:learned")
+    options = ("--chunk-sizes", "32", "--retriever", "keyword", *COMPARE, "--no-promote")
+    values = shop.sweep_json(*options)
+    assert values["trained_on"] == 10
+    assert values["split"] == {"dev": 15, "test": 15}
+    # Another present setting learned from nothing.
+    shop.toml.write_text('retriever = "vector"\n', "utf-8")
+    assert shop.sweep_json(*options)["trained_on"] == 0
 
 
 def test_questions_of_other_documents_are_counted(shop: Shop) -> None:

@@ -173,9 +173,12 @@ def _warn_of_seen(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
     for retriever, seen in dict.fromkeys((one.retriever, one.seen_by_retriever) for one in runs):
         if seen:
             run.warn(
-                f"the reranker of {retriever} was trained on the documents of {seen} of these "
+                f"the reranker or the weights of {retriever} learned from {seen} of these "
                 "questions; its scores on them say nothing about new ones"
             )
+    for unknown in dict.fromkeys(one.unknown_weights for one in runs):
+        if unknown:
+            run.warn(unknown)
 
 
 def _warn(run: Run, runs: "Sequence[EvaluatedRun]", unmatched: "Unmatched") -> None:

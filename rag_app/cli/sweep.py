@@ -248,7 +248,8 @@ def show_sweep(run: Run, result: "SweepResult") -> None:
         )
     if result.seen:
         run.warn(
-            f"{result.seen} questions were left out: a tuned model was trained on their documents"
+            f"{result.seen} questions were left out: a tuned model was trained on their documents, "
+            "or the learned weights of the present setting on them"
         )
     _warn_of_long_chunks(run, result)
     for name, reason in result.learned.items():

@@ -39,6 +39,7 @@ from rag_app.pairs import (
 )
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.retrieve.learned import kept_fusion
 from rag_app.retrieve.trace import TracedRetriever
 
 # The retriever that searches as the REPL does.
@@ -103,8 +104,10 @@ class EvaluatedRun:
 
     Fields:
         tuned: whether the model was trained by `finetune`.
-        seen: questions about documents that the model or the reranker was trained on.
+        seen: questions about documents that the model or the reranker was trained on, and those
+            that the weights of a hybrid were learned from.
         seen_by_model, seen_by_retriever: those of each of them.
+        unknown_weights: why it is not known which questions taught the weights; empty if it is.
         warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
         no_verdict: why that comparison gives no verdict; empty if it does.
@@ -132,6 +135,7 @@ class EvaluatedRun:
     kept: str | None = None
     seen_by_model: int = 0
     seen_by_retriever: int = 0
+    unknown_weights: str = ""
 
     @property
     def known_label(self) -> str | None:
@@ -229,10 +233,11 @@ def evaluate_indexes(
     for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
         for each in options:
-            own = each.of(subject.index)
+            own = _as_kept(each, subject.index)
             of_model = seen_questions(pairs, [subject.model], [], tools)
             of_retriever = seen_questions(pairs, [], [own], tools)
             trained_on = len(of_model | of_retriever)
+            unknown = _unknown_weights(own)
             retriever = Recorded(subject.retriever(each, tools))
             started = time.monotonic()
             outcomes = score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
@@ -253,9 +258,10 @@ def evaluate_indexes(
                     seen_by_retriever=len(of_retriever),
                     warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
                     against_first=compared,
-                    no_verdict=_no_verdict(
-                        max([trained_on, *(r.seen for r in runs[:1])]), outcomes
-                    ),
+                    unknown_weights=unknown,
+                    no_verdict=_no_verdict(max([trained_on, *(r.seen for r in runs[:1])]), outcomes)
+                    or unknown
+                    or (runs[0].unknown_weights if runs else ""),
                     known=subject.known_among(questions, tools) if own.questions else None,
                     verbatim=request.verbatim,
                     fingerprint=subject.model.fingerprint,
@@ -300,12 +306,30 @@ def _keep(
     return kept
 
 
+def _as_kept(options: RetrievalOptions, index: VectorIndex) -> RetrievalOptions:
+    """The options with the retriever and the weights that this index keeps for them."""
+    own = options.of(index)
+    return replace(own, learned=kept_fusion(index)) if own.to_be_learned else own
+
+
+def _unknown_weights(options: RetrievalOptions) -> str:
+    """Why nobody can say which questions taught the weights; empty if that is known."""
+    learned = options.learned
+    if learned is None or learned.question_ids is not None:
+        return ""
+    return (
+        f"the weights of {options.spec} were learned on {learned.questions} questions "
+        f"({learned.learned_on}) by a version that did not keep which; learn them anew with "
+        "`rag-app sweep` or `rag-app finetune`"
+    )
+
+
 def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:
     """Why two runs are not judged on these questions, `seen` of which one was trained on."""
     if not seen:
         return ""
     return (
-        f"{seen} of {len(outcomes)} questions are training questions of one of the two models; "
+        f"{seen} of {len(outcomes)} questions are training questions of one of the two runs; "
         "judge it on questions that training never saw"
     )
 

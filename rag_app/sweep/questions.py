@@ -66,7 +66,7 @@ def unseen(pairs: Sequence[Pair], seen: Collection[str]) -> list[Pair]:
         raise PairsError(
             "all questions are about documents that one of the models was trained on; name "
             "questions about others, or leave the tuned model out with --model, and a tuned "
-            "reranker with --retriever"
+            "reranker and learned weights with --retriever"
         )
     return fresh
 

@@ -120,8 +120,8 @@ class SweepResult:
     Fields:
         rows: the present setting, then the others, best first on the questions that choose.
         split: questions by what they were for.
-        unmatched, seen: questions left out: no answer in the index; a model or a reranker trained
-            on it.
+        unmatched, seen: questions left out: no answer in the index; a model, a reranker or the
+            present weights learned from it.
         refits: model that was trained on all pairs -> the one that was judged before, whose scores
             stand for its own, since it knows all questions.
         before: the index that was in service.
@@ -207,7 +207,7 @@ def sweep(
     """Build what is missing, choose on one part of the questions, report on the other.
 
     Questions about documents that one of the models or rerankers was trained on are left out for
-    all.
+    all, and so are those that taught the weights of the present setting.
 
     Arguments:
         tell: called with a sentence for the user.
