@@ -131,4 +131,5 @@ def dev_set(
             for question in questions
         ],
         passages=[passage_text(node) for node in pool],
+        clusters=[question.cluster for question in questions],
     )
