@@ -26,8 +26,10 @@ from typer.testing import Result
 from rag_app.cli.given import workspace_of
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
+from rag_app.errors import IndexLocked
 from rag_app.index import Catalog
 from rag_app.pairs import question_id, write_training_documents
+from rag_app.progress import silent
 from rag_app.retrieve.learned import LearnedFusion
 from rag_app.sweep.grid import Grid
 from rag_app.sweep.stage import SweepRequest, SweepResult, sweep
@@ -226,6 +228,12 @@ def test_the_winner_is_in_service_and_in_the_settings_file(won: Won) -> None:
     )
 
 
+def test_the_index_of_the_winner_keeps_its_retriever(won: Won) -> None:
+    index = Catalog(won.shop.storage).open(won.values["recommended"]["index"])
+    assert index.retriever == "keyword+questions"
+    assert Catalog(won.shop.storage).open(won.before).retriever is None
+
+
 def test_query_uses_the_setting(won: Won, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(won.shop.folder)
     for number in (0, 7, 19, 33, 39):
@@ -312,6 +320,7 @@ def test_neighbours_may_be_what_was_lacking(shop: Shop) -> None:
     # The index stays, only the retriever changes.
     assert values["recommended"]["index"] == name_of(shop.storage)
     assert values["promoted"] is True
+    assert Catalog(shop.storage).open().retriever == "keyword+questions+window:1"
 
 
 def test_a_weight_is_found_on_dev(shop: Shop) -> None:
@@ -408,6 +417,29 @@ def test_killed_and_run_again(shop: Shop) -> None:
     assert result.promoted
     # The stage searches the known questions only where it is told to.
     assert {**result.settings} == {**WINNER, "retriever": "keyword"}
+
+
+def test_a_sweep_says_promoted_only_where_it_is(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, summary = name_of(shop.storage), shop.folder / "results" / "sweep" / "sweep.json"
+
+    def said() -> Any:
+        return json.loads(summary.read_text("utf-8"))["promoted"]
+
+    def fails(catalog: Catalog, name: str) -> None:
+        assert said() is None
+        assert catalog.open(name).retriever == "keyword"
+        raise IndexLocked("another process writes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "put_into_service", fails)
+        with pytest.raises(IndexLocked):
+            run_stage(shop, silent)
+    assert said() is False
+    assert name_of(shop.storage) == before
+    assert run_stage(shop, silent).promoted
+    assert said() is True
 
 
 # Questions

@@ -186,13 +186,18 @@ class SweepResult:
     def settings(self) -> dict[str, str | int]:
         """The recommended setting by the names of a settings file."""
         best = self.recommended.setting
-        retrieval = replace(best.retrieval, questions=self.known_first or best.retrieval.questions)
         return {
             "model": best.model,
             "chunk_size": best.chunking.chunk_size,
             "chunk_overlap": best.chunking.chunk_overlap,
-            "retriever": retrieval.spec,
+            "retriever": self.retrieval.spec,
         }
+
+    @property
+    def retrieval(self) -> RetrievalOptions:
+        """The recommended retriever, as it is asked in service."""
+        best = self.recommended.setting.retrieval
+        return replace(best, questions=self.known_first or best.questions)
 
 
 def sweep(
@@ -270,7 +275,7 @@ def sweep(
         bases = compare_bases(
             context, builder, scorer, candidates, split, metric=metric, seed=request.seed
         )
-    promoted = request.promote and not request.tune and choice.wins
+    promoting = request.promote and not request.tune and choice.wins
     present, *others = candidates
     others.sort(key=lambda one: -one.mean(metric))
     extra = budget_metric(request.budget_tokens)
@@ -284,19 +289,25 @@ def sweep(
         unmatched=unmatched,
         seen=len(seen),
         refits={name: other for name, other in judged.items() if other != name},
-        promoted=promoted,
+        promoted=False,
         seconds=time.monotonic() - started,
         results=request.results / "sweep",
         known_first=request.retrieval.of(source).questions,
         bases=bases,
         learned=scorer.learned,
     )
-    _keep(result)
-    if promoted:
-        best = choice.best.setting
-        opened = builder.build(best.model, best.chunking)
-        put_to_use(opened.index, best.retrieval, opened.model, workspace.cache, progress=progress)
+    _keep(result, promoted=None if promoting else False)
+    if not promoting:
+        return result
+    best = choice.best.setting
+    opened = builder.build(best.model, best.chunking)
+    put_to_use(opened.index, result.retrieval, opened.model, workspace.cache, progress=progress)
+    try:
         catalog.put_into_service(opened.index.name)
+    finally:
+        in_service = catalog.in_service() == opened.index.name
+        result = replace(result, promoted=in_service)
+        _write_summary(result, promoted=in_service)
     return result
 
 
@@ -350,16 +361,20 @@ def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
     return list(first.values())
 
 
-def _keep(result: SweepResult) -> None:
+def _keep(result: SweepResult, *, promoted: bool | None) -> None:
     for stale in result.results.glob("*.jsonl"):
         stale.unlink()
     for row in result.rows:
         write_outcomes(result.results / row.file_name, row.candidate.test or [])
     _keep_evidence(result)
-    write_whole(
-        result.results / "sweep.json",
-        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
-    )
+    _write_summary(result, promoted=promoted)
+
+
+def _write_summary(result: SweepResult, *, promoted: bool | None) -> None:
+    """Write what `--json` prints; `promoted` is None while the switch is to come."""
+    values = {**result.to_json(), "promoted": promoted}
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    write_whole(result.results / "sweep.json", text)
 
 
 def _keep_evidence(result: SweepResult) -> None:
