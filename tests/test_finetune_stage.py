@@ -176,7 +176,8 @@ def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
         "passages.jsonl",
         "collection.json",
     }
-    assert measured.results == shop.results / f"finetune-{measured.model.name}"
+    assert measured.results.parent == shop.results
+    assert re.fullmatch(f"finetune-{measured.model.name}-[0-9a-f]{{8}}", measured.results.name)
     for name in ("base.jsonl", "tuned.jsonl"):
         assert len((measured.results / name).read_text("utf-8").splitlines()) == 24
     kept = json.loads((measured.results / "finetune.json").read_text("utf-8"))
@@ -260,6 +261,16 @@ def test_the_summary_says_promoted_only_where_it_is(
     assert said() is result.promoted is True
     assert read_run(measured.results).place.name == "tuned.jsonl"
     assert shop.workspace.catalog.active.rollback() == shop.base_index
+
+
+def test_another_retriever_is_another_run(shop: Shop, measured: FinetuneResult) -> None:
+    before = (measured.results / "tuned.jsonl").read_bytes()
+    hybrid = RetrievalOptions.parse("hybrid:0.7")
+    other, _ = shop.finetune(promote=False, refit=False, retrieval=hybrid)
+    assert other.model == measured.model
+    assert other.results != measured.results
+    assert (measured.results / "tuned.jsonl").read_bytes() == before
+    assert (other.results / "tuned.jsonl").is_file()
 
 
 def test_the_same_command_again_gives_the_same_and_trains_nothing(

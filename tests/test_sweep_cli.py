@@ -20,7 +20,7 @@ import pytest
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, completion
 from test_cli import HEAVY, check_error, name_of, python, run_app, run_json
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_cross_encoder, make_tiny_model, one_thread
 from typer.testing import Result
 
 from rag_app.cli.given import workspace_of
@@ -202,7 +202,7 @@ def test_every_setting_is_asked_the_same_questions(won: Won) -> None:
         path.stem: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         for path in folder.glob("tiny*.jsonl")
     }
-    assert set(kept) == {f"tiny_{size}-0_{by}" for size in (32, 64) for by in ("vector", "keyword")}
+    assert set(kept) == {f"tiny-{size}-0-{by}" for size in (32, 64) for by in ("vector", "keyword")}
     asked = {name: [row["question_id"] for row in rows] for name, rows in kept.items()}
     assert len({tuple(ids) for ids in asked.values()}) == 1
     # The answer is a span of characters: in each index the one chunk that covers it is right.
@@ -211,7 +211,7 @@ def test_every_setting_is_asked_the_same_questions(won: Won) -> None:
         index = won.run(f"tiny {size}/0 keyword")["index"]
         nodes = {node.node_id: node for node in catalog.open(index).passages().nodes}
         assert len(nodes) == count
-        for row in kept[f"tiny_{size}-0_keyword"]:
+        for row in kept[f"tiny-{size}-0-keyword"]:
             [[gold]] = row["gold"]
             assert "Pay" in nodes[gold].text
             assert ("Near" in nodes[gold].text) is (size == 64)
@@ -296,13 +296,14 @@ def test_what_a_sweep_prints(shop: Shop) -> None:
     assert lines[12].startswith("recommended: 64 tokens (overlap 0), keyword: +")
     assert " points hit_rate@1 [+" in lines[12]
     assert "over the current 32 tokens (overlap 0), vector; " in lines[12]
-    assert lines[13] == f"every question: {shop.storage / 'results' / 'sweep'}"
+    [folder] = (shop.storage / "results").iterdir()
+    assert lines[13] == f"every question: {folder}"
     assert lines[14] == (
         f"index {name_of(shop.storage)} is in service and rag_app.toml has the setting; to go "
         f"back: `rag-app index use {before}`, and take model, chunk_size, chunk_overlap, "
         "retriever out of rag_app.toml"
     )
-    assert lines[15] == f"report: {shop.storage / 'results' / 'sweep' / 'report.html'}"
+    assert lines[15] == f"report: {folder / 'report.html'}"
     assert len(lines) == 16
 
 
@@ -422,9 +423,10 @@ def test_killed_and_run_again(shop: Shop) -> None:
 def test_a_sweep_says_promoted_only_where_it_is(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, summary = name_of(shop.storage), shop.folder / "results" / "sweep" / "sweep.json"
+    before = name_of(shop.storage)
 
     def said() -> Any:
+        [summary] = (shop.folder / "results").glob("*/sweep.json")
         return json.loads(summary.read_text("utf-8"))["promoted"]
 
     def fails(catalog: Catalog, name: str) -> None:
@@ -440,6 +442,51 @@ def test_a_sweep_says_promoted_only_where_it_is(
     assert name_of(shop.storage) == before
     assert run_stage(shop, silent).promoted
     assert said() is True
+
+
+# What is kept
+
+
+def test_another_request_is_another_run_and_the_same_replaces_its_own(shop: Shop) -> None:
+    few = ("--chunk-sizes", "32", *COMPARE, "--no-promote")
+    words, window = ("--retriever", "keyword"), ("--retriever", "keyword+window:1")
+    first = Path(shop.sweep_json(*few, *words)["results"])
+    assert re.fullmatch("sweep-[0-9a-f]{8}", first.name)
+    (first / "stale.jsonl").write_text("of an earlier version", "utf-8")
+    second = Path(shop.sweep_json(*few, *window)["results"])
+    assert first != second
+    assert (first / "stale.jsonl").exists()
+    diff = run_json("runs", "diff", first.name, second.name, "--storage", shop.storage)
+    assert diff["settings"]
+    again = Path(shop.sweep_json(*few, *words)["results"])
+    assert again == first
+    assert sorted(path.name for path in first.glob("*.jsonl")) == [
+        "passages.jsonl",
+        "tiny-32-0-keyword.jsonl",
+        "tiny-32-0-vector.jsonl",
+    ]
+    # Other questions are another request, whatever their file is called.
+    write_questions_of(shop, 30)
+    assert Path(shop.sweep_json(*few, *words)["results"]) not in (first, second)
+    assert len(list((shop.storage / "results").iterdir())) == 3
+
+
+def write_questions_of(shop: Shop, count: int) -> None:
+    """The first so many questions of the file alone."""
+    lines = shop.questions.read_text("utf-8").splitlines()
+    shop.questions.write_text("\n".join(lines[:count]), "utf-8")
+
+
+def test_a_long_name_of_a_reranker_is_no_name_of_a_file(shop: Shop) -> None:
+    long = shop.folder / ("a" * 120) / ("b" * 120)
+    judges = [make_tiny_cross_encoder(long / name, words=WORDS) for name in ("one", "two")]
+    options = [part for one in judges for part in ("--retriever", f"keyword+rerank:{one}")]
+    values = shop.sweep_json("--chunk-sizes", "32", *options, *COMPARE, "--no-promote")
+    names = [run["outcomes"] for run in values["runs"]]
+    assert len(set(names)) == 3
+    for name in names:
+        assert len(name) <= 90
+        assert (Path(values["results"]) / name).is_file()
 
 
 # Questions

@@ -1,8 +1,6 @@
 """Stage: any indexes, models and retrievers side by side on one file of questions."""
 
-import itertools
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,6 +15,7 @@ from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.file_names import file_names
 from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.seen import seen_questions
@@ -44,8 +43,6 @@ from rag_app.retrieve.trace import TracedRetriever
 
 # The retriever that searches as the REPL does.
 APPROXIMATE = "vector"
-# Characters of up to 3 bytes; file systems take 255.
-LONGEST_FILE_NAME = 75
 
 
 @dataclass(frozen=True)
@@ -289,10 +286,8 @@ def _keep(
     folder: Path, runs: Sequence[EvaluatedRun], subjects: Sequence[Subject], unmatched: Unmatched
 ) -> list[EvaluatedRun]:
     """Write outcomes, what a report shows of them, and the summary; runs that know their files."""
-    kept = [
-        replace(run, kept=f"{name}.jsonl")
-        for name, run in zip(_file_names(runs), runs, strict=True)
-    ]
+    names = file_names([f"{run.name}-{run.retriever}" for run in runs])
+    kept = [replace(run, kept=f"{name}.jsonl") for name, run in zip(names, runs, strict=True)]
     for run in kept:
         write_outcomes(folder / str(run.kept), run.outcomes)
     indexes = [
@@ -332,17 +327,6 @@ def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:
         f"{seen} of {len(outcomes)} questions are training questions of one of the two runs; "
         "judge it on questions that training never saw"
     )
-
-
-def _file_names(runs: Sequence[EvaluatedRun]) -> list[str]:
-    """A name for each run's file, without an ending; of two that are alike the second is -2."""
-    names: list[str] = []
-    for run in runs:
-        said = re.sub(r"[^\w.+:-]+", "-", f"{run.name}-{run.retriever}").replace(":", "")
-        plain = said[:LONGEST_FILE_NAME]
-        further = (f"{plain}-{number}" for number in itertools.count(2))
-        names.append(next(name for name in itertools.chain([plain], further) if name not in names))
-    return names
 
 
 def _retrievers(request: EvaluateRequest) -> list[RetrievalOptions]:

@@ -4,8 +4,9 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from rag_app.disk import refuse_unwritable, write_whole
+from rag_app.disk import refuse_unwritable, whole_folder, write_whole
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import exact_outcomes, search_loss
 from rag_app.evaluate.evidence import AskedIndex
@@ -131,7 +132,7 @@ def _tune(
         - search_loss(lineage.tuned.index, taken.model, _answered(context, prepared, taken.model)),
         titles=_titles(prepared.passages, judgement.comparison.tuned_outcomes),
         seconds=time.monotonic() - started,
-        results=request.results / f"finetune-{taken.model.name}",
+        results=prepared.results(request, taken.model.name),
     )
     nodes = prepared.passages.nodes
     asked = [AskedIndex.of(one, nodes) for one in (prepared.base, lineage.tuned)]
@@ -147,7 +148,7 @@ def _tune(
     finally:
         in_service = context.workspace.catalog.in_service() == tuned.index.name
         result = replace(result, promoted=in_service)
-        _write_summary(result, promoted=in_service)
+        _write_summary(result, result.results, promoted=in_service)
     if request.pairs is not None:
         _remember_questions(tuned.index, trials)
     return result
@@ -237,12 +238,13 @@ def _keep(
     promoted: bool | None,
 ) -> None:
     """Write outcomes, what a report shows of them, summary and model card."""
-    keep_held_out(result.results, result.judgement.held_out, indexes)
-    _write_summary(result, promoted=promoted)
+    with whole_folder(result.results, hidden=True) as folder:
+        keep_held_out(folder, result.judgement.held_out, indexes)
+        _write_summary(result, folder, promoted=promoted)
     write_card(result, request)
 
 
-def _write_summary(result: FinetuneResult, *, promoted: bool | None) -> None:
+def _write_summary(result: FinetuneResult, folder: Path, *, promoted: bool | None) -> None:
     """Write what `--json` prints.
 
     Arguments:
@@ -251,4 +253,4 @@ def _write_summary(result: FinetuneResult, *, promoted: bool | None) -> None:
     """
     values = {**result.to_json(), "promoted": promoted}
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    write_whole(result.results / "finetune.json", text)
+    write_whole(folder / "finetune.json", text)
