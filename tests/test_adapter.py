@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, Recorder, make_base, row_of
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.data.dev import DevEvaluator, DevSet, errors_risen, reciprocal_rank
+from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
 from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
 from rag_app.finetune.query_map.training import EPOCH_FACTOR, train_adapter
 from rag_app.index import VectorCache
@@ -236,19 +236,6 @@ def test_a_loss_that_is_no_number_ends_training(base: EmbeddingModel, tmp_path: 
     with pytest.raises(TrainingError, match="the loss is nan in epoch 1; run again with a"):
         train(base, tmp_path / "x", options=replace(ADAPTER, learning_rate=1e30))
     assert not (tmp_path / "x").exists()
-
-
-def test_a_change_in_standard_errors() -> None:
-    before = np.array([1.0, 1.0, 0.5, 0.5])
-    assert errors_risen(before, before) == 0
-    # Changes of -1/2, 0, 0, 1/2: none in the mean.
-    assert errors_risen(before, np.array([0.5, 1.0, 0.5, 1.0])) == 0
-    # -1/2, 0, 0, 0: mean -1/8, deviation sqrt(3)/8, standard error sqrt(3)/16.
-    assert errors_risen(before, np.array([0.5, 1.0, 0.5, 0.5])) == pytest.approx(-2 / 3**0.5)
-    # -1/2, -1/2, -1/2, 0: mean -3/8, the same standard error.
-    assert errors_risen(before, np.array([0.5, 0.5, 0.0, 0.5])) == pytest.approx(-6 / 3**0.5)
-    # All alike: there is no error.
-    assert errors_risen(before, before + 0.25) > 1e6
 
 
 def test_training_leaves_no_worse_score_than_the_base(base: EmbeddingModel, tmp_path: Path) -> None:

@@ -63,6 +63,19 @@ def test_a_negative_is_against_the_rows_that_it_answers() -> None:
     assert groups_against(rows) == [{"b", "c"}, frozenset(), {"a", "b", "c"}]
 
 
+def test_an_answer_is_against_the_other_answers_of_its_question() -> None:
+    rows = [
+        TrainingRow("How much?", "one", "a"),
+        TrainingRow("how much", "two", "b"),
+        TrainingRow("how much?", "two again", "b"),
+        TrainingRow("how long?", "three", "c"),
+        # Passages that are trained on alone have no question in common.
+        TrainingRow("", "four", "d"),
+        TrainingRow("", "five", "e"),
+    ]
+    assert groups_against(rows) == [{"b"}, {"a"}, {"a"}, frozenset(), frozenset(), frozenset()]
+
+
 def clashes(batches: list[list[int]], groups: list[str], against: list[frozenset[str]]) -> int:
     """Pairs of a row and another in its batch whose passage it has as a negative."""
     return sum(

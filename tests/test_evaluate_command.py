@@ -24,7 +24,9 @@ from rag_app.evaluate.invariants import check_invariants
 from rag_app.evaluate.scoring import METRICS, Outcome, read_outcomes
 from rag_app.evaluate.stage import EvaluatedRun
 from rag_app.evaluate.statistics import Estimate
-from rag_app.pairs import write_training_documents
+from rag_app.index import Catalog
+from rag_app.pairs import question_id, write_training_documents
+from rag_app.retrieve.learned import LearnedFusion
 
 # Two chunks each; a question asks with words of the first, and the second answers.
 DOCUMENTS = {
@@ -266,7 +268,7 @@ def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path)
     judged = runs[1]["against_first"]
     assert judged["verdict"] is None
     assert judged["reason"] == (
-        "2 of 3 questions are training questions of one of the two models; judge it on questions "
+        "2 of 3 questions are training questions of one of the two runs; judge it on questions "
         "that training never saw"
     )
     assert set(judged["differences"]["mrr@10"]) >= {"mean", "low", "high", "p"}
@@ -277,6 +279,48 @@ def test_a_model_that_was_trained_on_these_documents(shop: Path, tmp_path: Path)
     # Two models of one name: nothing is written over.
     names = outcome_files(tmp_path / "out")
     assert names == ["tiny-exact-2.jsonl", "tiny-exact.jsonl"]
+
+
+def kept_weights(shop: Path, folder: Path, question_ids: tuple[str, ...] | None) -> None:
+    """A storage of its own, whose index keeps weights and asks with them."""
+    shutil.copytree(shop / "storage", folder)
+    index = Catalog(folder).open()
+    learned = LearnedFusion({"keyword": 1.0}, "rag-app sweep", 50, question_ids=question_ids)
+    index.keep_fusion(learned.to_json())
+    index.keep_retriever("hybrid:learned")
+
+
+@pytest.mark.parametrize("asked", ["hybrid:learned", "index"])
+def test_weights_are_not_judged_by_the_questions_that_taught_them(
+    shop: Path, tmp_path: Path, asked: str
+) -> None:
+    taught = [DOCUMENTS[name][1] for name in ("refunds.md", "hours.md")]
+    kept_weights(shop, tmp_path / "storage", tuple(map(question_id, taught)))
+    options = ("--storage", tmp_path / "storage", "--retriever", "exact", "--retriever", asked)
+    done = evaluate(shop, *options, "--json")
+    runs = json.loads(done.stdout)["runs"]
+    assert [run["trained_on"] for run in runs] == [0, 2]
+    assert runs[1]["against_first"]["verdict"] is None
+    assert done.stderr.count("warning: ") == 1
+    assert done.stderr.startswith(
+        f"warning: the reranker or the weights of {asked} learned from 2 of these questions; its "
+        "scores on them say nothing about new ones\n"
+    )
+
+
+def test_weights_of_a_version_that_kept_no_questions_get_no_verdict(
+    shop: Path, tmp_path: Path
+) -> None:
+    kept_weights(shop, tmp_path / "storage", None)
+    options = ("--storage", tmp_path / "storage", "--retriever", "index", "--retriever", "exact")
+    done = evaluate(shop, *options, "--json")
+    judged = json.loads(done.stdout)["runs"][1]["against_first"]
+    assert judged["verdict"] is None
+    assert judged["reason"] == (
+        "the weights of hybrid:learned were learned on 50 questions (rag-app sweep) by a version "
+        "that did not keep which; learn them anew with `rag-app sweep` or `rag-app finetune`"
+    )
+    assert done.stderr.startswith(f"warning: {judged['reason']}\n")
 
 
 def test_the_warning_comes_once_for_a_model(shop: Path, tmp_path: Path) -> None:

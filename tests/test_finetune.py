@@ -1,6 +1,7 @@
 """The engine on a tiny real model: it learns, it resumes, it keeps the test questions apart."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from tiny import MAX_TOKENS, make_tiny_model
 
 from rag_app.chunks import passage_text
 from rag_app.errors import PairsError, TrainingError
+from rag_app.finetune.data.batches import deal_batches, groups_against
 from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
 from rag_app.finetune.data.material import (
     Material,
@@ -34,7 +36,7 @@ from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.train.trainer import PairTrainer
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import Pair, SplitOptions, make_pair
+from rag_app.pairs import Pair, SplitOptions, make_pair, question_key
 from rag_app.progress import Progress, silent
 
 ROOT = Path(__file__).parents[1]
@@ -629,6 +631,53 @@ def test_rows_are_grouped_by_document_where_batches_stay_full(
         assert {row.group for row in rows} == set(clusters.values())
     else:
         assert [row.group for row in rows] == [row.passage for row in rows]
+
+
+def rows_of_one_document(asked: Sequence[tuple[str, int]], batch_size: int) -> list[TrainingRow]:
+    """Rows of questions to numbered passages of one document."""
+    nodes = [node_of("d", document_text(i), start=200 * i) for i in range(60)]
+    model = WordModel()
+    passages = Passages(nodes, model.embed_passages([passage_text(node) for node in nodes]))
+    pairs = [make_pair(text, "d", 200 * i, 200 * i + 9, "human") for text, i in asked]
+    return make_rows(pairs, passages, {"d": "c"}, model.embed_queries, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_answers_of_a_question_never_meet(seed: int) -> None:
+    asked = [(f"word{i}x3", i) for i in range(60)]
+    # Every tenth question has a second answer, in other words for the eye only.
+    twice = [(f"Word{i}x3?", i + 1) for i in range(0, 60, 10)]
+    rows = rows_of_one_document([*asked, *twice], 16)
+    for batch in deal_batches([row.group for row in rows], 16, seed=seed):
+        questions = [question_key(rows[row].question) for row in batch]
+        passages = [rows[row].passage for row in batch]
+        assert len(set(questions)) == len(set(passages)) == len(batch)
+        # Nor does such an answer stand there as the answer of another question.
+        for i in range(0, 60, 10):
+            mine = {rows[i].passage, rows[i + 1].passage}
+            assert f"word{i}x3" not in questions or len(mine & set(passages)) == 1
+
+
+def test_where_all_questions_differ_batches_are_as_they_were() -> None:
+    rows = rows_of_one_document([(f"word{i}x3", i % 40) for i in range(60)], 16)
+    groups = [row.group for row in rows]
+    assert groups == [row.passage for row in rows]
+    assert not any(groups_against(rows))
+    assert deal_batches(groups, 16, seed=3, against=groups_against(rows)) == deal_batches(
+        [row.passage for row in rows], 16, seed=3
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_chain_of_answers_does_not_empty_the_batches(seed: int) -> None:
+    """Each question is answered by its passage and the next one, so that all are joined."""
+    asked = [(f"word{i}x3", place) for i in range(59) for place in (i, i + 1)]
+    rows = rows_of_one_document(asked, 16)
+    assert [row.group for row in rows] == [row.passage for row in rows]
+    dealt = deal_batches([row.group for row in rows], 16, seed=seed, against=groups_against(rows))
+    assert len(dealt) == math.ceil(118 / 16)
+    for batch in dealt:
+        assert len({rows[row].question for row in batch}) == len(batch)
 
 
 def test_passages_that_training_does_not_read_to_the_end_are_counted() -> None:

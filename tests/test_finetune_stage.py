@@ -21,8 +21,9 @@ import rag_app.index as index_package
 from rag_app.cli.app import build_app
 from rag_app.cli.changes import show_changes
 from rag_app.cli.run import Run
-from rag_app.errors import ConfigError, TrainingError
+from rag_app.errors import ConfigError, IndexLocked, StorageError, TrainingError
 from rag_app.evaluate.changes import flips
+from rag_app.evaluate.stored import read_run
 from rag_app.finetune import stage
 from rag_app.finetune.options import TrainingOptions, read_report
 from rag_app.finetune.request import FinetuneRequest
@@ -176,7 +177,8 @@ def test_what_is_left_on_disk(shop: Shop, measured: FinetuneResult) -> None:
         "passages.jsonl",
         "collection.json",
     }
-    assert measured.results == shop.results / f"finetune-{measured.model.name}"
+    assert measured.results.parent == shop.results
+    assert re.fullmatch(f"finetune-{measured.model.name}-[0-9a-f]{{8}}", measured.results.name)
     for name in ("base.jsonl", "tuned.jsonl"):
         assert len((measured.results / name).read_text("utf-8").splitlines()) == 24
     kept = json.loads((measured.results / "finetune.json").read_text("utf-8"))
@@ -230,6 +232,46 @@ def test_only_measuring_leaves_the_base_in_service(shop: Shop, measured: Finetun
     assert measured.index in shop.workspace.catalog.names()
     assert len(measured.index) <= 30
     assert len(measured.model.name) <= 30
+
+
+def test_the_summary_says_promoted_only_where_it_is(
+    shop: Shop, measured: FinetuneResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = measured.results / "finetune.json"
+
+    def said() -> Any:
+        return json.loads(summary.read_text("utf-8"))["promoted"]
+
+    def locked(*_: Any) -> None:
+        # What a run that was killed here leaves: neither, and whose retriever is kept already.
+        assert said() is None
+        with pytest.raises(StorageError, match="does not say which side is"):
+            read_run(measured.results)
+        index = shop.workspace.catalog.open(measured.index)
+        assert index.retriever == "vector+questions"
+        raise IndexLocked("another process writes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "promote", locked)
+        with pytest.raises(IndexLocked):
+            shop.finetune(refit=False)
+    assert said() is False
+    assert read_run(measured.results).place.name == "base.jsonl"
+    assert shop.active() == shop.base_index
+    result, _ = shop.finetune(refit=False)
+    assert said() is result.promoted is True
+    assert read_run(measured.results).place.name == "tuned.jsonl"
+    assert shop.workspace.catalog.active.rollback() == shop.base_index
+
+
+def test_another_retriever_is_another_run(shop: Shop, measured: FinetuneResult) -> None:
+    before = (measured.results / "tuned.jsonl").read_bytes()
+    hybrid = RetrievalOptions.parse("hybrid:0.7")
+    other, _ = shop.finetune(promote=False, refit=False, retrieval=hybrid)
+    assert other.model == measured.model
+    assert other.results != measured.results
+    assert (measured.results / "tuned.jsonl").read_bytes() == before
+    assert (other.results / "tuned.jsonl").is_file()
 
 
 def test_the_same_command_again_gives_the_same_and_trains_nothing(

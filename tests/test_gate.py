@@ -29,8 +29,9 @@ NAME = "all-minilm-l6-v2-256-928eef"
 def outcome(number: int, rank: int | None, *, text: str = "") -> Outcome:
     """A question about a document of its own, whose right passage stands at this rank."""
     values = {f"hit_rate@{k}": float(rank is not None and rank <= k) for k in range(1, 11)}
-    values["mrr@10"] = 1 / rank if rank else 0.0
-    values["ndcg@10"] = 1 / math.log2(1 + rank) if rank else 0.0
+    seen = rank if rank and rank <= 10 else None
+    values["mrr@10"] = 1 / seen if seen else 0.0
+    values["ndcg@10"] = 1 / math.log2(1 + seen) if seen else 0.0
     retrieved = ["right" if place == rank else f"other{place}" for place in range(1, 11)]
     scores = [1 - place / 10 for place in range(10)]
     name = text or f"question {number}"
@@ -121,6 +122,17 @@ def test_the_same_model_twice_is_seldom_a_loss() -> None:
         losses += judged(before, now).decision == "loss"
     # Binomial: more than 11 of 100 at 5 % happens once in 230 times.
     assert losses <= 11
+
+
+def test_what_no_metric_sees_did_not_fall() -> None:
+    """Outcomes keep twenty ranks: 12 to 15 is no fall, 8 to 15 is one out of the first ten."""
+    gate = judged([1] * 60 + [12, 11, 8, 3], [1] * 60 + [15, None, 15, 4])
+    assert [(one.old_rank, one.new_rank) for one in gate.worse] == [(8, None), (3, 4)]
+    suite = ElementTree.fromstring(junit_xml(gate))  # noqa: S314
+    cases = suite.findall(".//testcase[@classname='rag-app.question']")
+    assert [case.get("name") for case in cases] == ["question 62", "question 63"]
+    said = [case[0].get("message") for case in cases]
+    assert said[0] == "rank 8, now none; in its place: other8"
 
 
 # What else is said

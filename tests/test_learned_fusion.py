@@ -1,6 +1,7 @@
 """Weights that are learned, kept, and used; and when nothing is learned."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_a_view_that_is_right_gets_the_weight() -> None:
     assert learned.weights["sentence"] > abs(learned.weights["vector"])
     assert sum(map(abs, learned.weights.values())) == pytest.approx(1, abs=1e-3)
     assert (learned.learned_on, learned.questions) == ("a file", FEWEST_QUESTIONS)
+    assert learned.question_ids == tuple(sorted(f"q{n}" for n in range(FEWEST_QUESTIONS)))
     # Found by the others at rank 2 at best: a has 3, b 2 + 3, r 1 + 1, c 2.
     assert learned.reason.startswith("+0.")
     assert "over hybrid:" in learned.reason
@@ -115,6 +117,14 @@ def index(tmp_path: Path) -> VectorIndex:
 def test_json_there_and_back() -> None:
     assert LearnedFusion.from_json(LEARNED.to_json()) == LEARNED
     assert hash(LearnedFusion.from_json(LEARNED.to_json())) == hash(LEARNED)
+    with_ids = replace(LEARNED, question_ids=("a1", "b2"))
+    assert LearnedFusion.from_json(with_ids.to_json()) == with_ids
+
+
+def test_weights_of_a_version_that_kept_no_questions_are_taken() -> None:
+    text = '{"weights": {"vector": 1.0}, "learned_on": "a file", "questions": 50}'
+    assert LearnedFusion.from_json(text) == LearnedFusion({"vector": 1.0}, "a file", 50)
+    assert LearnedFusion.from_json(text).question_ids is None
 
 
 @pytest.mark.parametrize(

@@ -167,4 +167,21 @@ def test_who_has_fewer_negatives_gets_passages_of_other_groups() -> None:
         ("p0", "p1", "p2"),
     ]
     assert as_many_each(rows[2:]) == rows[2:]
+
+
+def test_no_answer_of_a_question_fills_up_its_negatives() -> None:
+    rows = [
+        TrainingRow("q0", "p0", "a", ("n1", "n2", "n3")),
+        TrainingRow("which?", "p1", "b"),
+        TrainingRow("Which", "p2", "c"),
+        TrainingRow("q3", "p2", "d"),
+        TrainingRow("q4", "p4", "e"),
+    ]
+    filled = as_many_each(rows)
+    # Both passages answer "which?", whatever else they answer.
+    assert [row.negatives for row in filled[1:3]] == [("p4", "p0"), ("p4", "p0")]
+    assert filled[3].negatives == ("p4", "p0", "p1")
+
+
+def test_without_negatives_none_are_added() -> None:
     assert as_many_each([]) == []

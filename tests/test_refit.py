@@ -1,9 +1,12 @@
 """The recipe that a refit follows, and what refuses it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rag_app.evaluate.comparison import compare_outcomes
 from rag_app.evaluate.scoring import Outcome, score_rankings
+from rag_app.finetune.data.dev import DevSet, certainly_fell_on_dev
 from rag_app.finetune.phases import FixedPhase, Phase
 from rag_app.finetune.refit import common_recipe, why_refused
 from rag_app.pairs import Question
@@ -54,13 +57,38 @@ def hit(outcome: Outcome) -> Outcome:
 def test_a_refit_that_certainly_fell_out_of_domain_is_refused() -> None:
     fell = compare_outcomes(outcomes(1), outcomes(0), seed=1)
     rose = compare_outcomes(outcomes(0), outcomes(1), seed=1)
-    assert "out-of-domain" in why_refused(fell, None)
-    assert why_refused(rose, None) == why_refused(None, None) == ""
+    assert "out-of-domain" in why_refused(fell, fell_on_dev=False)
+    assert why_refused(rose, fell_on_dev=False) == why_refused(None, fell_on_dev=False) == ""
 
 
 def test_a_refit_that_certainly_fell_on_dev_is_refused() -> None:
-    judged = np.ones(50)
-    # Half of the questions are lost: a fall of .5 with a standard error of .07.
-    refit = np.tile([1.0, 0.0], 25)
-    assert "dev questions" in why_refused(None, (judged, refit))
-    assert why_refused(None, (refit, judged)) == ""
+    assert "dev questions" in why_refused(None, fell_on_dev=True)
+
+
+def fell(before: Sequence[float], after: Sequence[float], documents: int) -> bool:
+    """On dev questions that so many documents answer in turn."""
+    count = len(before)
+    clusters = [f"d{n % documents}" for n in range(count)]
+    dev = DevSet([""] * count, [frozenset()] * count, [], clusters)
+    return certainly_fell_on_dev(dev, np.array(before), np.array(after), seed=13)
+
+
+def test_half_of_fifty_dev_questions_lost_is_a_certain_fall() -> None:
+    judged, refit = [1.0] * 50, [1.0, 0.0] * 25
+    assert fell(judged, refit, 50)
+    assert not fell(refit, judged, 50)
+    # Questions about one document succeed and fail together.
+    assert not fell(judged, [1.0] * 25 + [0.0] * 25, 5)
+
+
+def test_a_few_dev_questions_tell_nothing_for_certain() -> None:
+    # From the first place to the second.
+    assert not fell([1, 1], [0.5, 0.5], 2)
+    # All of one sign: 2 / 2^5 = .06, 2 / 2^6 = .03.
+    assert not fell([1] * 5, [0.5] * 5, 5)
+    assert fell([1] * 6, [0.5] * 6, 6)
+
+
+def test_without_clusters_each_dev_question_is_one() -> None:
+    dev = DevSet([""] * 6, [frozenset()] * 6, [])
+    assert certainly_fell_on_dev(dev, np.ones(6), np.full(6, 0.5), seed=13)

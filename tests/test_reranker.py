@@ -16,12 +16,15 @@ from rag_app.cli.app import build_app
 from rag_app.errors import ConfigError, ModelError, TrainingError
 from rag_app.evaluate.scoring import KEPT_RANKS
 from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
+from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.options import NegativeOptions, TrainingOptions, TrainingReport, TrainingRow
 from rag_app.finetune.presets import RERANKER_DEFAULT
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.reranker import RerankerOptions, tune_reranker
 from rag_app.finetune.reranker_result import RerankerResult
+from rag_app.finetune.stage import finetune
 from rag_app.finetune.train.cross_encoder import DevCandidates, train_cross_encoder
+from rag_app.finetune.whole_way import refuse_seen
 from rag_app.index import Workspace
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import ingest
@@ -29,6 +32,8 @@ from rag_app.models.cross_encoder import CrossEncoder
 from rag_app.pairs import SplitOptions
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import Tools
+from rag_app.sweep.grid import Grid
+from rag_app.sweep.stage import SweepRequest, sweep
 
 ANIMALS = ("cat", "dog", "cow", "hen")
 OPTIONS = TrainingOptions(
@@ -233,6 +238,56 @@ def test_evaluate_gives_no_verdict_on_what_it_was_trained_on(shop: Shop) -> None
     split = shop.result.material.split
     assert [run.seen for run in runs] == [0, len(split.train) + len(split.dev)]
     assert "training questions" in runs[1].no_verdict
+
+
+@pytest.mark.slow
+def test_the_retriever_that_the_index_keeps_may_have_a_tuned_reranker(shop: Shop) -> None:
+    """`--retriever index` is looked at as what it stands for."""
+    assert shop.request.pairs is not None
+    index = shop.workspace.open().index
+    index.keep_retriever(shop.result.retrieval.spec)
+    try:
+        request = EvaluateRequest(shop.request.pairs, retrievers=("exact", "index"))
+        runs, _ = evaluate_indexes(shop.workspace, request, tools=Tools.of(shop.workspace))
+    finally:
+        index.keep_retriever(None)
+    split = shop.result.material.split
+    assert [run.seen for run in runs] == [0, len(split.train) + len(split.dev)]
+    assert "training questions" in runs[1].no_verdict
+
+
+@pytest.mark.slow
+def test_a_sweep_leaves_out_what_a_reranker_was_trained_on(shop: Shop, tmp_path: Path) -> None:
+    own, split = shop.workspace.open().index.info, shop.result.material.split
+    grid = Grid(
+        chunk_sizes=(own.chunk_size,),
+        chunk_overlaps=(own.chunk_overlap,),
+        retrievers=(shop.result.retrieval.spec,),
+    )
+    request = SweepRequest(grid, shop.request.pairs, promote=False, results=tmp_path)
+    result = sweep(shop.workspace, request, tools=Tools.of(shop.workspace))
+    assert result.seen == len(split.train) + len(split.dev)
+    trained = {pair.question for pair in (*split.train, *split.dev)}
+    for row in result.rows:
+        asked = [*row.candidate.dev, *(row.candidate.test or [])]
+        assert len(asked) == len(split.test)
+        assert not trained & {outcome.question for outcome in asked}
+
+
+@pytest.mark.slow
+def test_finetune_refuses_a_reranker_that_knows_its_test_questions(shop: Shop) -> None:
+    retrieval = shop.result.retrieval
+    # Another seed holds out other documents; the reranker has seen some of these.
+    options = TrainingOptions(seed=OPTIONS.seed + 1)
+    request = replace(shop.request, options=options, retrieval=retrieval)
+    with pytest.raises(ConfigError, match=r"learned from \d+ of 24 test questions; name the rera"):
+        finetune(shop.workspace, request)
+    # What its own split held out it may be judged by; of documents that it knows, new questions.
+    context, split = TrainingContext(shop.workspace), shop.result.material.split
+    new = [replace(pair, question=f"{pair.question} too") for pair in split.train]
+    refuse_seen(context, retrieval, [replace(split, known=new)])
+    with pytest.raises(ConfigError, match=r"learned from 1 of 25 test questions"):
+        refuse_seen(context, retrieval, [replace(split, known=split.train[:1])])
 
 
 @pytest.mark.slow

@@ -20,14 +20,17 @@ import pytest
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, completion
 from test_cli import HEAVY, check_error, name_of, python, run_app, run_json
-from tiny import make_tiny_model, one_thread
+from tiny import make_tiny_cross_encoder, make_tiny_model, one_thread
 from typer.testing import Result
 
 from rag_app.cli.given import workspace_of
 from rag_app.cli.retrieval import make_tools
 from rag_app.config import Settings
+from rag_app.errors import IndexLocked
 from rag_app.index import Catalog
-from rag_app.pairs import write_training_documents
+from rag_app.pairs import question_id, write_training_documents
+from rag_app.progress import silent
+from rag_app.retrieve.learned import LearnedFusion
 from rag_app.sweep.grid import Grid
 from rag_app.sweep.stage import SweepRequest, SweepResult, sweep
 
@@ -199,7 +202,7 @@ def test_every_setting_is_asked_the_same_questions(won: Won) -> None:
         path.stem: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         for path in folder.glob("tiny*.jsonl")
     }
-    assert set(kept) == {f"tiny_{size}-0_{by}" for size in (32, 64) for by in ("vector", "keyword")}
+    assert set(kept) == {f"tiny-{size}-0-{by}" for size in (32, 64) for by in ("vector", "keyword")}
     asked = {name: [row["question_id"] for row in rows] for name, rows in kept.items()}
     assert len({tuple(ids) for ids in asked.values()}) == 1
     # The answer is a span of characters: in each index the one chunk that covers it is right.
@@ -208,7 +211,7 @@ def test_every_setting_is_asked_the_same_questions(won: Won) -> None:
         index = won.run(f"tiny {size}/0 keyword")["index"]
         nodes = {node.node_id: node for node in catalog.open(index).passages().nodes}
         assert len(nodes) == count
-        for row in kept[f"tiny_{size}-0_keyword"]:
+        for row in kept[f"tiny-{size}-0-keyword"]:
             [[gold]] = row["gold"]
             assert "Pay" in nodes[gold].text
             assert ("Near" in nodes[gold].text) is (size == 64)
@@ -223,6 +226,12 @@ def test_the_winner_is_in_service_and_in_the_settings_file(won: Won) -> None:
         '# ours\ntop_k = 3\nmodel = "tiny"\nchunk_size = 64\nchunk_overlap = 0\n'
         'retriever = "keyword+questions"\n'
     )
+
+
+def test_the_index_of_the_winner_keeps_its_retriever(won: Won) -> None:
+    index = Catalog(won.shop.storage).open(won.values["recommended"]["index"])
+    assert index.retriever == "keyword+questions"
+    assert Catalog(won.shop.storage).open(won.before).retriever is None
 
 
 def test_query_uses_the_setting(won: Won, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,13 +296,14 @@ def test_what_a_sweep_prints(shop: Shop) -> None:
     assert lines[12].startswith("recommended: 64 tokens (overlap 0), keyword: +")
     assert " points hit_rate@1 [+" in lines[12]
     assert "over the current 32 tokens (overlap 0), vector; " in lines[12]
-    assert lines[13] == f"every question: {shop.storage / 'results' / 'sweep'}"
+    [folder] = (shop.storage / "results").iterdir()
+    assert lines[13] == f"every question: {folder}"
     assert lines[14] == (
         f"index {name_of(shop.storage)} is in service and rag_app.toml has the setting; to go "
         f"back: `rag-app index use {before}`, and take model, chunk_size, chunk_overlap, "
         "retriever out of rag_app.toml"
     )
-    assert lines[15] == f"report: {shop.storage / 'results' / 'sweep' / 'report.html'}"
+    assert lines[15] == f"report: {folder / 'report.html'}"
     assert len(lines) == 16
 
 
@@ -311,6 +321,7 @@ def test_neighbours_may_be_what_was_lacking(shop: Shop) -> None:
     # The index stays, only the retriever changes.
     assert values["recommended"]["index"] == name_of(shop.storage)
     assert values["promoted"] is True
+    assert Catalog(shop.storage).open().retriever == "keyword+questions+window:1"
 
 
 def test_a_weight_is_found_on_dev(shop: Shop) -> None:
@@ -430,6 +441,75 @@ def test_killed_and_run_again(shop: Shop) -> None:
     assert {**result.settings} == {**WINNER, "retriever": "keyword"}
 
 
+def test_a_sweep_says_promoted_only_where_it_is(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = name_of(shop.storage)
+
+    def said() -> Any:
+        [summary] = (shop.folder / "results").glob("*/sweep.json")
+        return json.loads(summary.read_text("utf-8"))["promoted"]
+
+    def fails(catalog: Catalog, name: str) -> None:
+        assert said() is None
+        assert catalog.open(name).retriever == "keyword"
+        raise IndexLocked("another process writes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "put_into_service", fails)
+        with pytest.raises(IndexLocked):
+            run_stage(shop, silent)
+    assert said() is False
+    assert name_of(shop.storage) == before
+    assert run_stage(shop, silent).promoted
+    assert said() is True
+
+
+# What is kept
+
+
+def test_another_request_is_another_run_and_the_same_replaces_its_own(shop: Shop) -> None:
+    few = ("--chunk-sizes", "32", *COMPARE, "--no-promote")
+    words, window = ("--retriever", "keyword"), ("--retriever", "keyword+window:1")
+    first = Path(shop.sweep_json(*few, *words)["results"])
+    assert re.fullmatch("sweep-[0-9a-f]{8}", first.name)
+    (first / "stale.jsonl").write_text("of an earlier version", "utf-8")
+    second = Path(shop.sweep_json(*few, *window)["results"])
+    assert first != second
+    assert (first / "stale.jsonl").exists()
+    diff = run_json("runs", "diff", first.name, second.name, "--storage", shop.storage)
+    assert diff["settings"]
+    again = Path(shop.sweep_json(*few, *words)["results"])
+    assert again == first
+    assert sorted(path.name for path in first.glob("*.jsonl")) == [
+        "passages.jsonl",
+        "tiny-32-0-keyword.jsonl",
+        "tiny-32-0-vector.jsonl",
+    ]
+    # Other questions are another request, whatever their file is called.
+    write_questions_of(shop, 30)
+    assert Path(shop.sweep_json(*few, *words)["results"]) not in (first, second)
+    assert len(list((shop.storage / "results").iterdir())) == 3
+
+
+def write_questions_of(shop: Shop, count: int) -> None:
+    """The first so many questions of the file alone."""
+    lines = shop.questions.read_text("utf-8").splitlines()
+    shop.questions.write_text("\n".join(lines[:count]), "utf-8")
+
+
+def test_a_long_name_of_a_reranker_is_no_name_of_a_file(shop: Shop) -> None:
+    long = shop.folder / ("a" * 120) / ("b" * 120)
+    judges = [make_tiny_cross_encoder(long / name, words=WORDS) for name in ("one", "two")]
+    options = [part for one in judges for part in ("--retriever", f"keyword+rerank:{one}")]
+    values = shop.sweep_json("--chunk-sizes", "32", *options, *COMPARE, "--no-promote")
+    names = [run["outcomes"] for run in values["runs"]]
+    assert len(set(names)) == 3
+    for name in names:
+        assert len(name) <= 90
+        assert (Path(values["results"]) / name).is_file()
+
+
 # Questions
 
 
@@ -458,6 +538,21 @@ def test_a_model_trained_here_leaves_its_questions_out_for_all(shop: Shop) -> No
     values = shop.sweep_json("--chunk-sizes", "32", "--retriever", "vector", *both, *COMPARE)
     assert values["trained_on"] == 1
     assert {run["model"]: run["n"] for run in values["runs"]} == {"tiny": 19, "tuned": 19}
+
+
+def test_questions_that_taught_the_present_weights_are_left_out(shop: Shop) -> None:
+    index = Catalog(shop.storage).open()
+    taught = tuple(question_id(f"what at {place}?") for place in PLACES[:10])
+    learned = LearnedFusion({"keyword": 1.0}, "rag-app sweep", 10, question_ids=taught)
+    index.keep_fusion(learned.to_json())
+    index.keep_retriever("hybrid:learned")
+    options = ("--chunk-sizes", "32", "--retriever", "keyword", *COMPARE, "--no-promote")
+    values = shop.sweep_json(*options)
+    assert values["trained_on"] == 10
+    assert values["split"] == {"dev": 15, "test": 15}
+    # Another present setting learned from nothing.
+    shop.toml.write_text('retriever = "vector"\n', "utf-8")
+    assert shop.sweep_json(*options)["trained_on"] == 0
 
 
 def test_questions_of_other_documents_are_counted(shop: Shop) -> None:

@@ -163,15 +163,28 @@ def evaluate(
     )
 
 
+def _warn_of_seen(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
+    for model, seen in dict.fromkeys((one.model, one.seen_by_model) for one in runs):
+        if seen:
+            run.warn(
+                f"{model} was trained on the documents of {seen} of these questions; its scores "
+                "on them say nothing about new ones"
+            )
+    for retriever, seen in dict.fromkeys((one.retriever, one.seen_by_retriever) for one in runs):
+        if seen:
+            run.warn(
+                f"the reranker or the weights of {retriever} learned from {seen} of these "
+                "questions; its scores on them say nothing about new ones"
+            )
+    for unknown in dict.fromkeys(one.unknown_weights for one in runs):
+        if unknown:
+            run.warn(unknown)
+
+
 def _warn(run: Run, runs: "Sequence[EvaluatedRun]", unmatched: "Unmatched") -> None:
     if unmatched:
         run.warn(str(unmatched))
-    for one in {(one.name, one.model): one for one in runs}.values():
-        if one.seen:
-            run.warn(
-                f"{one.model} was trained on the documents of {one.seen} of these questions; its "
-                "scores on them say nothing about new ones"
-            )
+    _warn_of_seen(run, runs)
     if len(runs[0].outcomes) == 1:
         run.warn("one question tells nothing about others; evaluate with some fifty or more")
     for one in runs:

@@ -1,5 +1,6 @@
 """`sweep`: chunk sizes, models and retrievers compared, and one of them recommended."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -199,8 +200,6 @@ def _grid(
     models: list[str] | None,
     retrievers: list[str] | None,
 ) -> "Grid":
-    from dataclasses import replace
-
     from rag_app.sweep.grid import Grid, read_grid
 
     given: dict[str, Any] = {
@@ -248,7 +247,8 @@ def show_sweep(run: Run, result: "SweepResult") -> None:
         )
     if result.seen:
         run.warn(
-            f"{result.seen} questions were left out: a tuned model was trained on their documents"
+            f"{result.seen} questions were left out: a tuned model was trained on their documents, "
+            "or the learned weights of the present setting on them"
         )
     _warn_of_long_chunks(run, result)
     for name, reason in result.learned.items():
@@ -279,10 +279,17 @@ def _keep_settings(run: Run, result: "SweepResult") -> None:
     from rag_app.sweep.settings_file import write_settings
 
     write_settings(run.settings_file, result.settings)
+    index = result.choice.best.built.index.name
+    present = result.rows[0].candidate.setting.retrieval
+    was = replace(present, questions=result.known_first).spec
+    back = (
+        f'write retriever = "{was}" there'
+        if index == result.before
+        else f"`rag-app index use {result.before}`, and take {', '.join(result.settings)} out of "
+        f"{run.settings_file}"
+    )
     run.say(
-        f"index {result.choice.best.built.index.name} is in service and {run.settings_file} "
-        f"has the setting; to go back: `rag-app index use {result.before}`, and take "
-        f"{', '.join(result.settings)} out of {run.settings_file}"
+        f"index {index} is in service and {run.settings_file} has the setting; to go back: {back}"
     )
 
 

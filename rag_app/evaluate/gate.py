@@ -7,7 +7,7 @@ Personality Science 8(4), 2017), or a file of ten questions would let everything
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rag_app.errors import ConfigError, PairsError
@@ -34,7 +34,8 @@ class Gate:
     Fields:
         smallest_loss: of mrr@10, that has to be excluded.
         fell: metrics that certainly fell.
-        worse: questions whose first right passage fell, the farthest first.
+        worse: questions whose first right passage fell, the farthest first, as far as metrics look:
+            one that leaves the first ten is missed, and what moves behind them did not move.
         new, gone: questions that only this run, or only the earlier one, was asked.
         apart: what else is not as it was: "chunk size 128, was 256".
         baseline: where the earlier run lies.
@@ -112,7 +113,7 @@ def judge_run(
         smallest_loss=smallest_loss,
         comparison=comparison,
         fell=fell,
-        worse=[change for change in changes(before, after) if change.gain < 0],
+        worse=_worse(before, after),
         new=len(now.outcomes) - len(after),
         gone=len(baseline.outcomes) - len(before),
         apart=now.setting.apart(baseline.setting),
@@ -141,6 +142,15 @@ def _common(now: RetrievalRun, baseline: RetrievalRun) -> tuple[list[Outcome], l
             "`rag-app evaluate FILE --out FOLDER`"
         )
     return before, [asked[outcome.question_id] for outcome in before]
+
+
+def _worse(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[Change]:
+    """Questions that fell among the ranks that metrics see; outcomes keep more."""
+    seen_before, seen_after = (
+        [replace(one, rank=one.rank if (one.rank or 0) <= LARGEST_K else None) for one in side]
+        for side in (before, after)
+    )
+    return [change for change in changes(seen_before, seen_after) if change.gain < 0]
 
 
 def _fell(differences: Mapping[str, Difference]) -> list[str]:

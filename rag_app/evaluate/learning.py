@@ -103,10 +103,11 @@ def learn_fusion(
         learned_on: what the questions are, in words.
     """
     names = ordered(views)
+    ids = tuple(sorted(question.id for question in questions))
     if few := _too_few(questions):
         reason = f"{few}: nothing was learned, and hybrid:{EQUAL} is used"
         fixed = _named(names, fixed_hybrids(len(names))[EQUAL])
-        return LearnedFusion(fixed, learned_on, len(questions), reason=reason)
+        return LearnedFusion(fixed, learned_on, len(questions), reason=reason, question_ids=ids)
     asked = asked_of(views, questions, depth)
     weights, change = learned_or_fixed(asked, seed=seed)
     certain = _is_certain(change)
@@ -116,6 +117,7 @@ def learn_fusion(
         len(questions),
         certain=certain,
         reason=_reason(change, f"hybrid:{_best_fixed(asked)}", certain=certain),
+        question_ids=ids,
     )
 
 

@@ -1,8 +1,6 @@
 """Stage: any indexes, models and retrievers side by side on one file of questions."""
 
-import itertools
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,8 +15,10 @@ from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.file_names import file_names
 from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
+from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.stored import EVALUATED
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
@@ -38,12 +38,11 @@ from rag_app.pairs import (
 )
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
+from rag_app.retrieve.learned import kept_fusion
 from rag_app.retrieve.trace import TracedRetriever
 
 # The retriever that searches as the REPL does.
 APPROXIMATE = "vector"
-# Characters of up to 3 bytes; file systems take 255.
-LONGEST_FILE_NAME = 75
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,10 @@ class EvaluatedRun:
 
     Fields:
         tuned: whether the model was trained by `finetune`.
-        seen: questions about documents that the model was trained on.
+        seen: questions about documents that the model or the reranker was trained on, and those
+            that the weights of a hybrid were learned from.
+        seen_by_model, seen_by_retriever: those of each of them.
+        unknown_weights: why it is not known which questions taught the weights; empty if it is.
         warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
         no_verdict: why that comparison gives no verdict; empty if it does.
@@ -128,6 +130,9 @@ class EvaluatedRun:
     fingerprint: str | None = None
     chunking: Chunking | None = None
     kept: str | None = None
+    seen_by_model: int = 0
+    seen_by_retriever: int = 0
+    unknown_weights: str = ""
 
     @property
     def known_label(self) -> str | None:
@@ -225,8 +230,11 @@ def evaluate_indexes(
     for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
         for each in options:
-            seen = training_documents(subject.model) | _of_reranker(each, tools)
-            trained_on = len({question_key(p.question) for p in pairs if p.document_id in seen})
+            own = _as_kept(each, subject.index)
+            of_model = seen_questions(pairs, [subject.model], [], tools)
+            of_retriever = seen_questions(pairs, [], [own], tools)
+            trained_on = len(of_model | of_retriever)
+            unknown = _unknown_weights(own)
             retriever = Recorded(subject.retriever(each, tools))
             started = time.monotonic()
             outcomes = score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
@@ -243,12 +251,15 @@ def evaluate_indexes(
                     seconds=seconds,
                     tuned=subject.tuned,
                     seen=trained_on,
+                    seen_by_model=len(of_model),
+                    seen_by_retriever=len(of_retriever),
                     warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
                     against_first=compared,
-                    no_verdict=_no_verdict(
-                        max([trained_on, *(r.seen for r in runs[:1])]), outcomes
-                    ),
-                    known=subject.known_among(questions, tools) if each.questions else None,
+                    unknown_weights=unknown,
+                    no_verdict=_no_verdict(max([trained_on, *(r.seen for r in runs[:1])]), outcomes)
+                    or unknown
+                    or (runs[0].unknown_weights if runs else ""),
+                    known=subject.known_among(questions, tools) if own.questions else None,
                     verbatim=request.verbatim,
                     fingerprint=subject.model.fingerprint,
                     chunking=subject.index.info.chunking,
@@ -275,10 +286,8 @@ def _keep(
     folder: Path, runs: Sequence[EvaluatedRun], subjects: Sequence[Subject], unmatched: Unmatched
 ) -> list[EvaluatedRun]:
     """Write outcomes, what a report shows of them, and the summary; runs that know their files."""
-    kept = [
-        replace(run, kept=f"{name}.jsonl")
-        for name, run in zip(_file_names(runs), runs, strict=True)
-    ]
+    names = file_names([f"{run.name}-{run.retriever}" for run in runs])
+    kept = [replace(run, kept=f"{name}.jsonl") for name, run in zip(names, runs, strict=True)]
     for run in kept:
         write_outcomes(folder / str(run.kept), run.outcomes)
     indexes = [
@@ -292,9 +301,22 @@ def _keep(
     return kept
 
 
-def _of_reranker(options: RetrievalOptions, tools: Tools) -> frozenset[str]:
-    """Documents that a retriever's reranker was trained on."""
-    return training_documents(tools.load_encoder(options.rerank)) if options.rerank else frozenset()
+def _as_kept(options: RetrievalOptions, index: VectorIndex) -> RetrievalOptions:
+    """The options with the retriever and the weights that this index keeps for them."""
+    own = options.of(index)
+    return replace(own, learned=kept_fusion(index)) if own.to_be_learned else own
+
+
+def _unknown_weights(options: RetrievalOptions) -> str:
+    """Why nobody can say which questions taught the weights; empty if that is known."""
+    learned = options.learned
+    if learned is None or learned.question_ids is not None:
+        return ""
+    return (
+        f"the weights of {options.spec} were learned on {learned.questions} questions "
+        f"({learned.learned_on}) by a version that did not keep which; learn them anew with "
+        "`rag-app sweep` or `rag-app finetune`"
+    )
 
 
 def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:
@@ -302,20 +324,9 @@ def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:
     if not seen:
         return ""
     return (
-        f"{seen} of {len(outcomes)} questions are training questions of one of the two models; "
+        f"{seen} of {len(outcomes)} questions are training questions of one of the two runs; "
         "judge it on questions that training never saw"
     )
-
-
-def _file_names(runs: Sequence[EvaluatedRun]) -> list[str]:
-    """A name for each run's file, without an ending; of two that are alike the second is -2."""
-    names: list[str] = []
-    for run in runs:
-        said = re.sub(r"[^\w.+:-]+", "-", f"{run.name}-{run.retriever}").replace(":", "")
-        plain = said[:LONGEST_FILE_NAME]
-        further = (f"{plain}-{number}" for number in itertools.count(2))
-        names.append(next(name for name in itertools.chain([plain], further) if name not in names))
-    return names
 
 
 def _retrievers(request: EvaluateRequest) -> list[RetrievalOptions]:

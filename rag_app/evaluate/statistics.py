@@ -130,6 +130,19 @@ def difference(
     return _differences(base, tuned, (metric,), seed)[metric]
 
 
+def mean_change(names: Sequence[str], change: Floats, *, seed: int) -> Difference:
+    """`difference` of any values of questions.
+
+    Arguments:
+        names: cluster of each question.
+        change: (n_questions,), after less before, each between -1 and 1.
+    """
+    clusters = _add_up(names, change[np.newaxis])
+    low, high, error = _bootstrap(clusters, seed=seed, lowest=-1.0)
+    columns = (clusters.means, low, high, _randomization_p(clusters, seed=seed), _shown_by(error))
+    return Difference(*(float(column[0]) for column in columns))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p values for having looked at all of them (Holm, Scand. J. Statist. 6, 1979)."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
@@ -186,11 +199,14 @@ def _differences(
         wider = _widening(names, after - before, number, error)
         low, high = means - wider * (means - low), means + wider * (high - means)
         p, error = _p_of_wider(p, wider), wider * error
-    # Scores lie between 0 and 1, so no difference is larger than 1.
-    smallest = np.minimum(POWER_FACTOR * error, 1.0)
     bounded = np.clip([low, high], -1.0, 1.0)
-    columns = np.column_stack([means, *bounded, p, smallest]).tolist()
+    columns = np.column_stack([means, *bounded, p, _shown_by(error)]).tolist()
     return {metric: Difference(*column) for metric, column in zip(metrics, columns, strict=True)}
+
+
+def _shown_by(error: Floats) -> Floats:
+    """The smallest difference that a standard error of this size shows, at most 1 as any score."""
+    return np.minimum(POWER_FACTOR * error, 1.0)
 
 
 def _widening(

@@ -165,8 +165,13 @@ def _of_tuning(values: dict[str, Any], *, every: bool) -> list[tuple[str, RunSet
     )
     base = RunSetting(index=values.get("base_index"), model=values["base_model"], retriever="exact")
     sides = [("tuned.jsonl", tuned), ("base.jsonl", base)]
-    in_service = 0 if values.get("promoted", values["verdict"] == "promote") else 1
-    return sides if every else [sides[in_service]]
+    promoted = values.get("promoted", values["verdict"] == "promote")
+    if promoted is None and not every:
+        raise StorageError(
+            "a tuning ended while its index was put into service, so that its summary does not say "
+            "which side is: run the same `rag-app finetune` again, or name one of its .jsonl files"
+        )
+    return sides if every else [sides[0 if promoted else 1]]
 
 
 def _meant(runs: Listed, like: RunSetting | None, place: Path) -> tuple[Path, RunSetting]:

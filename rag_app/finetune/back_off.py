@@ -78,7 +78,10 @@ def back_off(
         changes = changes_of(form.model)
         if not tried and not certainly_fell(changes):
             return trained, []
-        candidate = _measure(context, name, (base, form.model), material.dev, changes)
+        seed = trained.options.seed
+        candidate = _measure(
+            context, name, (base, form.model), material.dev, changes=changes, seed=seed
+        )
         if not candidate.harms:
             report = replace(form.report, saved_dev_mrr=candidate.dev_mrr)
             return replace(form, report=report), [*tried, replace(candidate, chosen=True)]
@@ -111,7 +114,9 @@ def _measure(
     name: str,
     models: tuple[EmbeddingModel, EmbeddingModel],
     dev: DevSet | None,
+    *,
     changes: Mapping[str, Difference],
+    seed: int,
 ) -> Candidate:
     """One form against the base.
 
@@ -124,7 +129,7 @@ def _measure(
     if dev is not None:
         before, after = (dev_ranks(model, dev, context.cache) for model in models)
         mrr, gain = float(after.mean()), float((after - before).mean())
-        fell = certainly_fell_on_dev(before, after)
+        fell = certainly_fell_on_dev(dev, before, after, seed=seed)
     harms = certainly_fell(changes)
     return Candidate(name, mrr, gain, fell, canary=changes[PRIMARY_METRIC], harms=harms)
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from rag_app.chunking import WHOLE_PASSAGES, Chunking
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.canary import Canary, find_canary, read_canary, why_no_canary
+from rag_app.evaluate.file_names import key_of
 from rag_app.finetune.context import TrainingContext, TunableIndex
 from rag_app.finetune.data.material import Material, prepare_materials, read_labelled
 from rag_app.finetune.request import FinetuneRequest
@@ -49,6 +51,29 @@ class Prepared:
     canary_skipped: str = ""
     canary_guards: bool = True
     may_be_replaced: bool = True
+
+    def results(self, request: FinetuneRequest, model: str, *besides: object) -> Path:
+        """Folder of what is measured; another one where anything else was asked.
+
+        Whether what won goes into service, and how training is watched, changes nothing there.
+
+        Arguments:
+            model: name of the tuned model.
+            besides: what was asked that the request does not say.
+        """
+        # What the files and language models of the request gave stands in the questions.
+        asked = FinetuneRequest(
+            train_on=request.train_on,
+            options=request.options,
+            split=request.split,
+            preset=request.preset,
+            canary=request.canary,
+            retrieval=request.retrieval,
+        )
+        every = [q.id for one in self.materials for test in one.tests.values() for q in test]
+        return request.results / (
+            f"finetune-{model}-{key_of(asked, self.base.index.name, every, *besides)}"
+        )
 
 
 def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:

@@ -98,7 +98,8 @@ def refit(
     seed = first.trained.options.seed
     watched = on_canary(context, prepared, trained.model)
     canary = compare_outcomes(watched.base, watched.tuned, seed=seed) if watched else None
-    ranks = _dev_ranks(context, first, trained.model)
+    dev, ranks = first.material.dev, _dev_ranks(context, first, trained.model)
+    fell = dev is not None and ranks is not None and certainly_fell_on_dev(dev, *ranks, seed=seed)
     return Refit(
         trained=trained,
         pairs=len(material.rows),
@@ -106,7 +107,7 @@ def refit(
         canary=canary,
         dev_mrr=(float(ranks[0].mean()), float(ranks[1].mean())) if ranks else None,
         agreement=_agreement(first, canary),
-        refused=why_refused(canary if prepared.canary_guards else None, ranks),
+        refused=why_refused(canary if prepared.canary_guards else None, fell_on_dev=fell),
     )
 
 
@@ -147,15 +148,15 @@ def _agreement(judged: Trial, refitted: Comparison | None) -> float | None:
     return sum(same) / len(same)
 
 
-def why_refused(canary: Comparison | None, ranks: tuple[Ranks, Ranks] | None) -> str:
+def why_refused(canary: Comparison | None, *, fell_on_dev: bool) -> str:
     """Why a refit is not taken; empty if it is.
 
     Arguments:
         canary: base against refit on out-of-domain questions.
-        ranks: reciprocal ranks of the dev questions, with the judged model and with the refit.
+        fell_on_dev: whether it certainly fell on the judged model's dev questions.
     """
     if canary and certainly_fell(canary.differences):
         return "it certainly fell on out-of-domain questions (canary)"
-    if ranks and certainly_fell_on_dev(*ranks):
+    if fell_on_dev:
         return "it certainly fell on the dev questions, which it was trained on"
     return ""

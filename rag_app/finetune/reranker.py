@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rag_app.disk import refuse_unwritable, write_whole
+from rag_app.disk import refuse_unwritable, whole_folder, write_whole
 from rag_app.duration import foretold
 from rag_app.errors import ConfigError
 from rag_app.evaluate.canary import CanaryOptions
@@ -123,11 +123,12 @@ def tune_reranker(
         training=report,
         options=request.options,
         seconds=time.monotonic() - started,
-        results=request.results / f"finetune-{target.name}",
+        results=prepared.results(request, target.name, options),
     )
     opened = AskedIndex.of(prepared.base, prepared.passages.nodes)
-    keep_held_out(result.results, held_out, [opened])
-    _keep(result)
+    with whole_folder(result.results, hidden=True) as folder:
+        keep_held_out(folder, held_out, [opened])
+        _write_summary(result, folder)
     return result
 
 
@@ -191,7 +192,9 @@ def _train(
             ),
             log=partial(context.curves.log, KIND),
         )
-    write_training_documents(target, material.training_documents)
+    write_training_documents(
+        target, material.training_documents, questions=material.training_questions
+    )
     return target, report
 
 
@@ -233,7 +236,6 @@ def _score(
     return outcomes, 1000 * seconds / asked
 
 
-def _keep(result: RerankerResult) -> None:
-    """Write the summary."""
+def _write_summary(result: RerankerResult, folder: Path) -> None:
     text: str = json.dumps(result.to_json(), indent=2, ensure_ascii=False)
-    write_whole(result.results / "finetune.json", text + "\n")
+    write_whole(folder / "finetune.json", text + "\n")

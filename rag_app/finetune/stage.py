@@ -4,14 +4,15 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from rag_app.disk import refuse_unwritable, write_whole
+from rag_app.disk import refuse_unwritable, whole_folder, write_whole
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import exact_outcomes, search_loss
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.card import write_card
-from rag_app.finetune.context import TrainingContext, TunableIndex
+from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.curves import (
     Within,
     check_tracker,
@@ -31,8 +32,8 @@ from rag_app.finetune.result import DataSummary, FinetuneResult
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
-from rag_app.finetune.whole_way import check_retrieval
-from rag_app.index import Passages, Workspace
+from rag_app.finetune.whole_way import check_retrieval, refuse_seen
+from rag_app.index import Passages, VectorIndex, Workspace
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import remember_pairs
 from rag_app.progress import Progress, announce, silent
@@ -74,6 +75,7 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     _check(request)
     announce(context.progress, 1, STEPS, "reading and splitting the pairs")
     prepared = prepare(context, request)
+    refuse_seen(context, request.retrieval, [one.split for one in prepared.materials])
     name = run_name("finetune", prepared.base.model, prepared.materials[0].rows)
     with open_curves(request.report_to, context.curves_folder, name) as curves:
         result = _tune(replace(context, curves=curves), request, prepared, started)
@@ -117,7 +119,7 @@ def _tune(
         base_model=prepared.base.model.name,
         index=lineage.tuned.index.name,
         base_index=prepared.base.index.name,
-        promoted=promoting,
+        promoted=False,
         data=_summary(prepared, trials),
         training=trials[0].trained.report,
         options=trials[0].trained.options,
@@ -130,34 +132,36 @@ def _tune(
         - search_loss(lineage.tuned.index, taken.model, _answered(context, prepared, taken.model)),
         titles=_titles(prepared.passages, judgement.comparison.tuned_outcomes),
         seconds=time.monotonic() - started,
-        results=request.results / f"finetune-{taken.model.name}",
+        results=prepared.results(request, taken.model.name),
     )
     nodes = prepared.passages.nodes
-    _keep(result, request, [AskedIndex.of(one, nodes) for one in (prepared.base, lineage.tuned)])
-    if result.promoted:
+    asked = [AskedIndex.of(one, nodes) for one in (prepared.base, lineage.tuned)]
+    _keep(result, request, asked, None if promoting else False)
+    if not promoting:
+        return result
+    tuned = lineage.tuned
+    # The known questions, which the verdict does not count, are searched in service.
+    retrieval = replace(trials[0].way.retrieval, questions=True)
+    put_to_use(tuned.index, retrieval, tuned.model, context.cache, progress=context.progress)
+    try:
         promote(context, lineage)
-        _hand_over(context, lineage.tuned, request, trials)
+    finally:
+        in_service = context.workspace.catalog.in_service() == tuned.index.name
+        result = replace(result, promoted=in_service)
+        _write_summary(result, result.results, promoted=in_service)
+    if request.pairs is not None:
+        _remember_questions(tuned.index, trials)
     return result
 
 
-def _hand_over(
-    context: TrainingContext,
-    tuned: TunableIndex,
-    request: FinetuneRequest,
-    trials: Sequence[Trial],
-) -> None:
-    """Keep the judged retriever and the labelled questions with the index in service.
+def _remember_questions(index: VectorIndex, trials: Sequence[Trial]) -> None:
+    """Make the labelled questions known ones of the index in service.
 
     All of them: in evaluation a question is not among the known ones while it is asked.
     """
-    retrieval = trials[0].way.retrieval
-    # The known questions, which the verdict does not count, are searched in service.
-    tuned.index.keep_retriever(replace(retrieval, questions=True).spec)
-    put_to_use(tuned.index, retrieval, tuned.model, context.cache, progress=context.progress)
-    if request.pairs is not None:
-        splits = [trial.material.split for trial in trials]
-        pairs = {pair.id: pair for one in splits for pair in (*one.train, *one.held_out)}
-        remember_pairs(tuned.index, pairs.values())
+    splits = [trial.material.split for trial in trials]
+    pairs = {pair.id: pair for one in splits for pair in (*one.train, *one.held_out)}
+    remember_pairs(index, pairs.values())
 
 
 def _check(request: FinetuneRequest) -> None:
@@ -227,11 +231,26 @@ def _titles(passages: Passages, outcomes: Sequence[Outcome]) -> dict[str, str]:
     }
 
 
-def _keep(result: FinetuneResult, request: FinetuneRequest, indexes: Sequence[AskedIndex]) -> None:
+def _keep(
+    result: FinetuneResult,
+    request: FinetuneRequest,
+    indexes: Sequence[AskedIndex],
+    promoted: bool | None,
+) -> None:
     """Write outcomes, what a report shows of them, summary and model card."""
-    keep_held_out(result.results, result.judgement.held_out, indexes)
-    write_whole(
-        result.results / "finetune.json",
-        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
-    )
+    with whole_folder(result.results, hidden=True) as folder:
+        keep_held_out(folder, result.judgement.held_out, indexes)
+        _write_summary(result, folder, promoted=promoted)
     write_card(result, request)
+
+
+def _write_summary(result: FinetuneResult, folder: Path, *, promoted: bool | None) -> None:
+    """Write what `--json` prints.
+
+    Arguments:
+        promoted: None while the switch to the tuned index is to come: a run that is killed
+            meanwhile says neither.
+    """
+    values = {**result.to_json(), "promoted": promoted}
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    write_whole(folder / "finetune.json", text)

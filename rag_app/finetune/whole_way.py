@@ -7,7 +7,14 @@ from rag_app.errors import ConfigError
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions
 from rag_app.finetune.context import TrainingContext
-from rag_app.pairs import Question
+from rag_app.pairs import (
+    Question,
+    Split,
+    question_id,
+    question_key,
+    training_documents,
+    training_questions,
+)
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 from rag_app.retrieve.options import KEPT
 from rag_app.retrieve.trace import TracedRetriever
@@ -44,6 +51,36 @@ def check_retrieval(retrieval: RetrievalOptions) -> None:
         raise ConfigError(
             f"{retrieval.spec}: finetune takes a weight, hybrid:0.7, or learns all of them, "
             "hybrid:learned"
+        )
+
+
+def refuse_seen(
+    context: TrainingContext, retrieval: RetrievalOptions, splits: Sequence[Split]
+) -> None:
+    """Raise ConfigError where the reranker learned from what is held out.
+
+    That is the documents of the test questions; of questions about known documents, themselves.
+    """
+    if retrieval.rerank is None:
+        return
+    reranker = context.workspace.load_cross_encoder(retrieval.rerank)
+    documents, questions = training_documents(reranker), training_questions(reranker)
+    test = [pair for split in splits for pair in split.test]
+    known = [pair for split in splits for pair in split.known]
+    seen = {question_key(pair.question) for pair in test if pair.document_id in documents}
+    seen |= {
+        question_key(pair.question)
+        for pair in known
+        # Those that an earlier version tuned have kept no questions.
+        if pair.document_id in documents
+        and (questions is None or question_id(pair.question) in questions)
+    }
+    if seen:
+        asked = len({question_key(pair.question) for pair in (*test, *known)})
+        raise ConfigError(
+            f"{retrieval.rerank} learned from {len(seen)} of {asked} test "
+            "questions; name the reranker that it was tuned from, or one that was tuned on the "
+            "same split of the same pairs (same --seed, --test-share and --held-out, no --folds)"
         )
 
 

@@ -145,6 +145,7 @@ def _as_many(rows: Sequence[TrainingRow], count: int) -> list[TrainingRow]:
     return [
         replace(
             row,
+            question=f"{row.question} {turn}" if turn else row.question,
             passage=f"{row.passage} {turn}" if turn else row.passage,
             group=f"{row.group} {turn}",
         )

@@ -32,6 +32,11 @@ class Question:
     cluster: str
 
 
+def question_id(question: str) -> str:
+    """Hash of a question's text, 16 hex digits; the same for questions that ask the same."""
+    return _id_of(question_key(question))
+
+
 def build_questions(
     pairs: Iterable[Pair], chunks: Sequence["TextNode"], clusters: Mapping[str, str]
 ) -> list[Question]:
@@ -83,8 +88,12 @@ def _question(
 ) -> Question:
     first = pairs[0]
     return Question(
-        id=hashlib.sha256(key.encode()).hexdigest()[:16],
+        id=_id_of(key),
         text=first.question,
         gold=tuple(dict.fromkeys(answers.gold(pair) for pair in pairs)),
         cluster=clusters.get(first.document_id, first.document_id),
     )
+
+
+def _id_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -11,14 +11,21 @@ TRAINING_FILE = "training_documents.json"
 
 
 def write_training_documents(
-    model_folder: Path, document_ids: Iterable[str], *, judged: str | None = None
+    model_folder: Path,
+    document_ids: Iterable[str],
+    *,
+    questions: Iterable[str] | None = None,
+    judged: str | None = None,
 ) -> None:
     """Write down the documents whose pairs trained the model or chose its checkpoint.
 
     Arguments:
+        questions: ids of the questions of these pairs, where they are to be kept, too.
         judged: of a model that was trained on all pairs, the name of the one that was judged.
     """
-    values = {"documents": sorted(document_ids), "judged_model": judged}
+    values: dict[str, Any] = {"documents": sorted(document_ids), "judged_model": judged}
+    if questions is not None:
+        values["questions"] = sorted(questions)
     text = json.dumps(values, ensure_ascii=False, indent=0) + "\n"
     write_whole(model_folder / TRAINING_FILE, text)
 
@@ -30,6 +37,12 @@ def training_documents(model: object) -> frozenset[str]:
         model: with a `folder`, if it has one.
     """
     return frozenset(_read(model).get("documents", ()))
+
+
+def training_questions(model: object) -> frozenset[str] | None:
+    """Ids of the questions that trained the model or chose its checkpoint; None: not known."""
+    questions = _read(model).get("questions")
+    return None if questions is None else frozenset(questions)
 
 
 def judged_model(model: object) -> str | None:

@@ -142,6 +142,8 @@ def run_folders(results: Path) -> Iterator[Path]:
         path.parent: path.stat().st_mtime
         for kind in SUMMARIES
         for path in results.glob(f"*/{kind}.json")
+        # A hidden folder is a run's that was killed while it was written.
+        if not path.parent.name.startswith(".")
     }
     yield from sorted(found, key=lambda folder: (-found[folder], folder.name))
 

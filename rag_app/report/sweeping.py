@@ -140,7 +140,7 @@ def _questions(values: SweepValues) -> Section:
         blocks.append(
             Paragraph(
                 f"{counted(values.trained_on, 'question')} left out: a model was trained on their "
-                "documents."
+                "documents, or the learned weights of the present setting on them."
             )
         )
     return Section("How the questions were used", blocks)

@@ -90,7 +90,7 @@ class FinetuneValues(Values):
     base_model: str
     verdict: str
     reason: str
-    promoted: bool = False
+    promoted: bool | None = False
     split: dict[str, int]
     folds: int = 1
     training_pairs: int
@@ -240,7 +240,7 @@ class SweepValues(Values):
     recommended: Recommended
     best_on_dev: str
     bases: BasesValues | None = None
-    promoted: bool = False
+    promoted: bool | None = False
     seconds: float
 
     @property

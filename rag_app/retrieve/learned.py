@@ -22,6 +22,7 @@ class LearnedFusion:
         weights: by view: "vector", "keyword", "sentence", "token".
         learned_on: what the questions were, in words.
         questions: how many there were.
+        question_ids: which they were, as `Question.id` has them; None: a version before kept none.
         certain: it was certainly better than fixed weights; else these are the best of those.
         reason: a sentence that says what it was held against, and what came of it.
     """
@@ -31,6 +32,7 @@ class LearnedFusion:
     questions: int
     certain: bool = False
     reason: str = ""
+    question_ids: tuple[str, ...] | None = None
 
     def to_json(self) -> str:
         """As an index keeps it."""
@@ -43,7 +45,9 @@ class LearnedFusion:
         Raises:
             ValueError, TypeError: another version of this program wrote it, or something else.
         """
-        fusion = cls(**json.loads(text))
+        values = json.loads(text)
+        ids = values.pop("question_ids", None)
+        fusion = cls(**values, question_ids=None if ids is None else tuple(ids))
         if not fusion.weights or not set(fusion.weights) <= set(VIEWS):
             raise ValueError(f"{fusion.weights} are no weights of {', '.join(VIEWS)}")
         return fusion

@@ -47,7 +47,11 @@ def put_to_use(
     *,
     progress: Progress = silent,
 ) -> None:
-    """Keep the weights that a retriever has learned, and make what the index's search needs."""
+    """Let an index keep its retriever with the weights that it learned, and make what these need.
+
+    Called before the index goes into service, so that nobody asks it with another one.
+    """
     if retrieval.learned is not None:
         index.keep_fusion(retrieval.learned.to_json())
+    index.keep_retriever(retrieval.spec)
     prepare_views(index, model, cache, progress=progress)

@@ -1,6 +1,6 @@
 """The questions that settings are compared by: found, fresh to every model, split in two."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from rag_app.pairs import (
     document_texts,
     question_key,
     split_pairs,
-    training_documents,
 )
 from rag_app.pairs.split import MIN_PAIRS
 
@@ -54,19 +53,20 @@ def find_pairs(
     return find_labelled(questions, here.passages, columns=columns)
 
 
-def unseen(pairs: Sequence[Pair], models: Iterable[object]) -> list[Pair]:
-    """Leave out what one of the models was trained on; a question of several answers, whole.
+def unseen(pairs: Sequence[Pair], seen: Collection[str]) -> list[Pair]:
+    """Leave out what has been seen; a question of several answers, whole.
 
+    Arguments:
+        seen: questions that taught one of the settings, by `question_key`.
     Raises:
         PairsError: nothing is left.
     """
-    seen = frozenset().union(*map(training_documents, dict.fromkeys(models)))
-    trained = {question_key(pair.question) for pair in pairs if pair.document_id in seen}
-    fresh = [pair for pair in pairs if question_key(pair.question) not in trained]
-    if trained and not fresh:
+    fresh = [pair for pair in pairs if question_key(pair.question) not in seen]
+    if seen and not fresh:
         raise PairsError(
             "all questions are about documents that one of the models was trained on; name "
-            "questions about others, or leave the tuned model out with --model"
+            "questions about others, or leave the tuned model out with --model, and a tuned "
+            "reranker and learned weights with --retriever"
         )
     return fresh
 

@@ -8,19 +8,21 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.disk import refuse_unwritable, write_whole
+from rag_app.disk import refuse_unwritable, whole_folder, write_whole
 from rag_app.documents import Columns
 from rag_app.duration import say_duration
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.file_names import file_names, key_of
 from rag_app.evaluate.scoring import write_outcomes
+from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
 from rag_app.index import Workspace
 from rag_app.llm.choose import LanguageModelOptions
-from rag_app.pairs import Unmatched
+from rag_app.pairs import Pair, Unmatched
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Tools
 from rag_app.retrieve.learned import kept_fusion
@@ -76,16 +78,15 @@ class SweepRequest:
 
 @dataclass(frozen=True)
 class Row:
-    """One setting on test: scores, cost, and what it changes."""
+    """One setting on test: scores, cost, and what it changes.
+
+    Fields:
+        file_name: of the outcomes of its questions, in the folder of the results.
+    """
 
     candidate: Candidate
     scores: dict[str, Estimate]
-
-    @property
-    def file_name(self) -> str:
-        """Of the outcomes of its questions, in the folder of the results."""
-        name = self.candidate.setting.name
-        return name.replace("/", "-").replace(" ", "_").replace(":", "") + ".jsonl"
+    file_name: str
 
     def to_json(self, choice: Choice, metric: str) -> dict[str, Any]:
         """What `--json` prints for a run."""
@@ -119,7 +120,8 @@ class SweepResult:
     Fields:
         rows: the present setting, then the others, best first on the questions that choose.
         split: questions by what they were for.
-        unmatched, seen: questions left out: no answer in the index; a model trained on it.
+        unmatched, seen: questions left out: no answer in the index; a model, a reranker or the
+            present weights learned from it.
         refits: model that was trained on all pairs -> the one that was judged before, whose scores
             stand for its own, since it knows all questions.
         before: the index that was in service.
@@ -184,13 +186,18 @@ class SweepResult:
     def settings(self) -> dict[str, str | int]:
         """The recommended setting by the names of a settings file."""
         best = self.recommended.setting
-        retrieval = replace(best.retrieval, questions=self.known_first or best.retrieval.questions)
         return {
             "model": best.model,
             "chunk_size": best.chunking.chunk_size,
             "chunk_overlap": best.chunking.chunk_overlap,
-            "retriever": retrieval.spec,
+            "retriever": self.retrieval.spec,
         }
+
+    @property
+    def retrieval(self) -> RetrievalOptions:
+        """The recommended retriever, as it is asked in service."""
+        best = self.recommended.setting.retrieval
+        return replace(best, questions=self.known_first or best.questions)
 
 
 def sweep(
@@ -204,7 +211,8 @@ def sweep(
 ) -> SweepResult:
     """Build what is missing, choose on one part of the questions, report on the other.
 
-    Questions about documents that one of the models was trained on are left out for all.
+    Questions about documents that one of the models or rerankers was trained on are left out for
+    all, and so are those that taught the weights of the present setting.
 
     Arguments:
         tell: called with a sentence for the user.
@@ -237,7 +245,9 @@ def sweep(
         llm=request.llm,
         columns=request.columns,
     )
-    fresh = unseen(pairs, [builder.model(name) for name in judged.values()])
+    models = [builder.model(name) for name in judged.values()]
+    seen = seen_questions(pairs, models, [setting.retrieval for setting in every], tools)
+    fresh = unseen(pairs, seen)
     split = split_questions(fresh, here, seed=request.seed, test_share=request.test_share)
     metric = request.metric or _metric(every, request.budget_tokens)
     scorer = Scorer(
@@ -267,33 +277,39 @@ def sweep(
         bases = compare_bases(
             context, builder, scorer, candidates, split, metric=metric, seed=request.seed
         )
-    promoted = request.promote and not request.tune and choice.wins
+    promoting = request.promote and not request.tune and choice.wins
     present, *others = candidates
     others.sort(key=lambda one: -one.mean(metric))
     extra = budget_metric(request.budget_tokens)
     result = SweepResult(
         before=catalog.active.current() or source.name,
         metric=metric,
-        rows=[_row(one, extra, request.seed) for one in (present, *others)],
+        rows=_rows([present, *others], extra, request.seed),
         dropped=dropped,
         choice=choice,
         split={"dev": asked(split.train), "test": asked(split.test)},
         unmatched=unmatched,
-        seen=asked(pairs) - asked(fresh),
+        seen=len(seen),
         refits={name: other for name, other in judged.items() if other != name},
-        promoted=promoted,
+        promoted=False,
         seconds=time.monotonic() - started,
-        results=request.results / "sweep",
+        results=request.results / f"sweep-{_key(request, source, fresh)}",
         known_first=request.retrieval.of(source).questions,
         bases=bases,
         learned=scorer.learned,
     )
-    _keep(result)
-    if promoted:
-        best = choice.best.setting
-        opened = builder.build(best.model, best.chunking)
-        put_to_use(opened.index, best.retrieval, opened.model, workspace.cache, progress=progress)
+    _keep(result, promoted=None if promoting else False)
+    if not promoting:
+        return result
+    best = choice.best.setting
+    opened = builder.build(best.model, best.chunking)
+    put_to_use(opened.index, result.retrieval, opened.model, workspace.cache, progress=progress)
+    try:
         catalog.put_into_service(opened.index.name)
+    finally:
+        in_service = catalog.in_service() == opened.index.name
+        result = replace(result, promoted=in_service)
+        _write_summary(result, result.results, promoted=in_service)
     return result
 
 
@@ -342,10 +358,27 @@ def _metric(settings: Sequence[Setting], budget_tokens: int) -> str:
     return budget_metric(budget_tokens) if len(costs) > 1 else PRIMARY_METRIC
 
 
-def _row(candidate: Candidate, extra: str, seed: int) -> Row:
-    outcomes = candidate.test or []
-    scores = summarise(outcomes, seed=seed)
-    return Row(candidate, {**scores, extra: estimate(outcomes, extra, seed=seed)})
+def _rows(candidates: Sequence[Candidate], extra: str, seed: int) -> list[Row]:
+    names = file_names([one.setting.name for one in candidates])
+    return [
+        Row(
+            one,
+            {
+                **summarise(one.test or [], seed=seed),
+                extra: estimate(one.test or [], extra, seed=seed),
+            },
+            f"{name}.jsonl",
+        )
+        for name, one in zip(names, candidates, strict=True)
+    ]
+
+
+def _key(request: SweepRequest, source: "VectorIndex", pairs: Sequence[Pair]) -> str:
+    """Of what is measured; whether the winner goes into service changes nothing there."""
+    asked = replace(
+        request, questions=None, promote=True, llm=LanguageModelOptions(), results=Path()
+    )
+    return key_of(asked, source.name, sorted(pair.id for pair in pairs))
 
 
 def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -356,23 +389,26 @@ def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
     return list(first.values())
 
 
-def _keep(result: SweepResult) -> None:
-    for stale in result.results.glob("*.jsonl"):
-        stale.unlink()
-    for row in result.rows:
-        write_outcomes(result.results / row.file_name, row.candidate.test or [])
-    _keep_evidence(result)
-    write_whole(
-        result.results / "sweep.json",
-        json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
-    )
+def _keep(result: SweepResult, *, promoted: bool | None) -> None:
+    with whole_folder(result.results, hidden=True) as folder:
+        for row in result.rows:
+            write_outcomes(folder / row.file_name, row.candidate.test or [])
+        _keep_evidence(result, folder)
+        _write_summary(result, folder, promoted=promoted)
 
 
-def _keep_evidence(result: SweepResult) -> None:
+def _write_summary(result: SweepResult, folder: Path, *, promoted: bool | None) -> None:
+    """Write what `--json` prints; `promoted` is None while the switch is to come."""
+    values = {**result.to_json(), "promoted": promoted}
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    write_whole(folder / "sweep.json", text)
+
+
+def _keep_evidence(result: SweepResult, folder: Path) -> None:
     """What a report shows of the present setting and the best: those that it compares."""
     present, best = result.rows[0].candidate, result.choice.best
     indexes = [
         AskedIndex(built.index.name, built.model, built.index.info.chunking, built.passages.nodes)
         for built in (present.built, best.built)
     ]
-    keep_evidence(result.results, indexes, best.test or [], others=present.test or [])
+    keep_evidence(folder, indexes, best.test or [], others=present.test or [])

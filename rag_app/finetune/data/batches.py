@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
 
+from rag_app.text.asked import question_key
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -38,8 +40,8 @@ def deal_batches(
 
     Arguments:
         groups: the group of each row.
-        against: the groups whose passages each row has as negatives: they do not meet either, where
-            room for them is found.
+        against: of each row the groups that it should not meet either, see `groups_against`; they
+            do not, where room for them is found.
     Returns:
         row numbers by batch.
     """
@@ -64,15 +66,21 @@ def deal_batches(
 
 
 def groups_against(rows: Sequence["TrainingRow"]) -> list[frozenset[str]]:
-    """The groups whose passages each row has as negatives.
+    """The groups whose passages each row has as negatives, and the others that answer its question.
 
     Beside such a passage's own question, a negative of another is the right answer called wrong.
+    So is an answer beside another one of the same question.
     """
     of_passage: dict[str, set[str]] = defaultdict(set)
+    of_question: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         of_passage[row.passage].add(row.group)
+        # Passages that are trained on alone have no question.
+        if row.question:
+            of_question[question_key(row.question)].add(row.group)
     return [
         frozenset(group for text in row.negatives for group in of_passage.get(text, ()))
+        | (of_question[question_key(row.question)] - {row.group})
         for row in rows
     ]
 

@@ -10,6 +10,8 @@ import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from rag_app.evaluate.ranks import first_rank, reciprocal
+from rag_app.evaluate.statistics import mean_change
+from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.models import EmbeddingModel, Prompts
 from rag_app.vectors import Vectors, nearest
 
@@ -29,11 +31,17 @@ DEPTH = 10
 
 @dataclass(frozen=True)
 class DevSet:
-    """Dev questions over a pool of passages; `gold` holds row numbers of the pool per question."""
+    """Dev questions over a pool of passages.
+
+    Fields:
+        gold: row numbers of the pool, of each question.
+        clusters: of each question, see `Question`; empty: none is like another.
+    """
 
     questions: Sequence[str]
     gold: Sequence[frozenset[int]]
     passages: Sequence[str]
+    clusters: Sequence[str] = ()
 
 
 class DevEvaluator(BaseEvaluator):
@@ -94,16 +102,13 @@ def dev_ranks(model: EmbeddingModel, dev: DevSet, cache: "VectorCache") -> Ranks
     )
 
 
-def certainly_fell_on_dev(before: Ranks, after: Ranks) -> bool:
-    """Whether the mean over the same questions fell by more than two standard errors."""
-    return errors_risen(before, after) < -2
+def certainly_fell_on_dev(dev: DevSet, before: Ranks, after: Ranks, *, seed: int) -> bool:
+    """Whether MRR@10 on the dev questions certainly fell, as every verdict has it.
 
-
-def errors_risen(before: Ranks, after: Ranks) -> float:
-    """By how many standard errors the mean over the same questions rose; below 0 where it fell."""
-    change = after - before
-    error = change.std() / len(change) ** 0.5
-    return float(change.mean() / max(error, np.finfo(np.float64).eps))
+    Fewer than six documents or groups of near-duplicates are never certain.
+    """
+    clusters = dev.clusters or [str(number) for number in range(len(before))]
+    return certainly_fell({PRIMARY_METRIC: mean_change(clusters, after - before, seed=seed)})
 
 
 def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:

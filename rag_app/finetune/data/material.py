@@ -28,6 +28,7 @@ from rag_app.pairs import (
     document_texts,
     gold_chunks,
     match_questions,
+    question_id,
     question_key,
     read_questions,
     split_as_asked,
@@ -81,6 +82,12 @@ class Material:
         clusters = self.split.clusters
         seen = {*self.row_clusters, *(clusters[pair.document_id] for pair in self.split.dev)}
         return [document for document, cluster in clusters.items() if cluster in seen]
+
+    @property
+    def training_questions(self) -> set[str]:
+        """Ids of the questions that are trained on or choose the checkpoint."""
+        dev = self.dev.questions if self.dev else ()
+        return {question_id(text) for text in (*(row.question for row in self.rows), *dev)}
 
 
 def read_labelled(

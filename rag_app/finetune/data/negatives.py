@@ -1,12 +1,14 @@
 """Passages that do not answer a question, to train against: random ones, or hard ones."""
 
 import random
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rag_app.finetune.options import TrainingRow
+from rag_app.text.asked import question_key
 from rag_app.vectors import Vectors, nearest
 
 # A passage that scores above this share of the right one's score may be right as well: the
@@ -84,8 +86,12 @@ def mined_negatives(
 def as_many_each(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
     """Rows with as many negatives each as any of them, for a loss that reads them as columns.
 
-    Those that lack some get passages of other groups, which a batch would bring as well.
+    Those that lack some get passages of other groups, which a batch would bring as well; none that
+    answers their question.
     """
+    answers: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        answers[question_key(row.question)].add(row.passage)
     most = max((len(row.negatives) for row in rows), default=0)
     filled = []
     for place, row in enumerate(rows):
@@ -94,7 +100,8 @@ def as_many_each(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
             if len(negatives) == most:
                 break
             other = rows[(place + step) % len(rows)]
-            if other.group != row.group and other.passage != row.passage:
+            right = answers[question_key(row.question)]
+            if other.group != row.group and other.passage not in right:
                 negatives[other.passage] = None
         filled.append(replace(row, negatives=tuple(negatives)))
     return filled

@@ -9,7 +9,7 @@ from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.finetune.data.batches import batch_count
 from rag_app.finetune.data.dev import DevSet
 from rag_app.finetune.options import TrainingRow, tokens_read
-from rag_app.pairs import Pair, Question, gold_chunks
+from rag_app.pairs import Pair, Question, gold_chunks, question_key
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -54,7 +54,9 @@ def training_rows(
     Where several chunks do, the one most like the question is taken. Rows of near-duplicate
     documents form one group, unless that would leave too many places of a batch empty: where few
     documents have many passages, those of the others are too few negatives. Then rows of one
-    passage do.
+    passage do. Groups that answer the same question are one: in a batch each answer would be called
+    wrong beside the other. Only where questions with several answers join so many passages that
+    batches would be too empty again they stay apart, and `groups_against` keeps such rows apart.
     """
     by_document = chunks_by_document(passages.nodes)
     row_of = {node.node_id: row for row, node in enumerate(passages.nodes)}
@@ -68,13 +70,37 @@ def training_rows(
         for gold, vector in zip(golds, vectors, strict=True)
     ]
     texts = [passage_text(passages.nodes[row]) for row in best]
-    groups = [clusters[pair.document_id] for pair in pairs]
-    if batch_count(texts, batch_size) < LEAST_FULL * batch_count(groups, batch_size):
-        groups = texts
+    questions = [question_key(pair.question) for pair in pairs]
+    groups = join_groups([clusters[pair.document_id] for pair in pairs], questions)
+    for finer in (join_groups(texts, questions), texts):
+        if batch_count(finer, batch_size) < LEAST_FULL * batch_count(groups, batch_size):
+            groups = finer
     return [
         TrainingRow(pair.question, text, group)
         for pair, text, group in zip(pairs, texts, groups, strict=True)
     ]
+
+
+def join_groups(groups: Sequence[str], questions: Sequence[str]) -> list[str]:
+    """The groups of rows, where those that have a question in common are one.
+
+    >>> join_groups(["a", "b", "c", "d"], ["one", "two", "one", "three"])
+    ['a', 'b', 'a', 'd']
+
+    Arguments:
+        questions: of each row, by `question_key`.
+    """
+    first: dict[str, str] = {}
+    joined_to: dict[str, str] = {}
+
+    def find(group: str) -> str:
+        while (other := joined_to.get(group, group)) != group:
+            group = other
+        return group
+
+    for group, question in zip(groups, questions, strict=True):
+        joined_to[find(group)] = find(first.setdefault(question, group))
+    return [find(group) for group in groups]
 
 
 def cut_passages(
@@ -105,4 +131,5 @@ def dev_set(
             for question in questions
         ],
         passages=[passage_text(node) for node in pool],
+        clusters=[question.cluster for question in questions],
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
-from rag_app.finetune.data.batches import deal_batches
+from rag_app.finetune.data.batches import deal_batches, groups_against
 from rag_app.finetune.data.dev import DevSet, Ranks, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
 from rag_app.finetune.query_map.gate import InDomainGate
@@ -78,7 +78,8 @@ def train_adapter(
     ranks = _dev_ranks(dev, base, cache, gate) if dev else None
     share = _share(whole, ranks, options.whitening or 0.0)
     start = np.float32(share) * whole
-    embedded = _Embedded(questions, passages, [row.group for row in rows])
+    groups = [row.group for row in rows]
+    embedded = _Embedded(questions, passages, groups, groups_against(rows))
     fitted = _fit(start, embedded, options=options, ranks=ranks, progress=progress)
     seconds = time.monotonic() - started
     report = TrainingReport(
@@ -103,12 +104,13 @@ class _Embedded:
 
     Fields:
         questions, passages: (n_rows, dim) float32, unit length; each question beside its passage.
-        groups: of each row; no two rows of one group meet in a batch.
+        groups, against: of each row, as of `deal_batches`.
     """
 
     questions: Vectors
     passages: Vectors
     groups: Sequence[str]
+    against: Sequence[frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,9 @@ def _fit(
     best = start
     for epoch in range(epochs):
         total = 0.0
-        for batch in deal_batches(groups, options.batch_size, seed=options.seed * 10_007 + epoch):
+        seed = options.seed * 10_007 + epoch
+        dealt = deal_batches(groups, options.batch_size, seed=seed, against=embedded.against)
+        for batch in dealt:
             mapped = functional.normalize(questions[batch] + questions[batch] @ change.T)
             scores = scale * mapped @ passages[batch].T
             loss = functional.cross_entropy(scores, torch.arange(len(batch)))
