@@ -1,20 +1,24 @@
 """The stages with plain arguments, for programs and notebooks; `from rag_app import ...`."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.environment import prepare_environment
+from rag_app.errors import ConfigError, refuse_unknown
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
+    from rag_app.finetune.data.material import TrainOn
+    from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.result import FinetuneResult
     from rag_app.index import Workspace
     from rag_app.ingest.stage import IngestReport
     from rag_app.llm.chat import ChatModel
     from rag_app.llm.choose import LanguageModelOptions
-    from rag_app.pairs import Questions
+    from rag_app.pairs import HeldOutOption, Questions
     from rag_app.progress import Progress
     from rag_app.query.opened import Index
     from rag_app.questions import QuestionsReport, WritingOptions
@@ -75,6 +79,10 @@ def ingest(
     from rag_app.ingest.stage import ingest as ingest_paths
     from rag_app.progress import silent
 
+    if model and embedder and model != embedder.name:
+        raise ConfigError(
+            f"model is {model!r}, but the embedder is {embedder.name!r}; name one of them"
+        )
     workspace = _workspace(storage, embedder=embedder, **place)
     named = model or (embedder.name if embedder else None)
     wanted: dict[str, Any] = {
@@ -176,8 +184,8 @@ def finetune(
     preset: str | None = None,
     loss: str = "mnrl",
     method: str = "full,adapter",
-    train_on: str | None = None,
-    held_out: str = "auto",
+    train_on: "TrainOn | None" = None,
+    held_out: "HeldOutOption" = "auto",
     folds: int | None = None,
     repeats: int = 1,
     dev_share: float = 0.1,
@@ -223,6 +231,7 @@ def finetune(
         training: further fields of `rag_app.finetune.options.TrainingOptions`, such as epochs,
             batch_size, learning_rate.
     Raises:
+        ConfigError: a value that an argument does not take.
         PairsError, LeakError, TrainingError, IndexMissing, ModelError: as their names say.
 
     >>> pairs = [(f"how much is item {n}", f"Item {n} costs {n + 90} euro.") for n in range(24)]
@@ -231,7 +240,6 @@ def finetune(
     True
     """
     from rag_app.evaluate.canary import CanaryOptions
-    from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as tune
     from rag_app.pairs import SplitOptions
@@ -240,18 +248,17 @@ def finetune(
     from rag_app.retrieve import RetrievalOptions
 
     workspace = _workspace(storage, **place)
-    options = TrainingOptions(**{"loss": loss, "method": method, **(training or {})}, seed=seed)
     request = FinetuneRequest(
         pairs=None if pairs is None else as_file(pairs, workspace.storage / "pairs"),
-        train_on=train_on or ("synthetic" if pairs is None else "labelled"),  # type: ignore[arg-type]
+        train_on=train_on,
         index=index,
         model=model,
-        options=options,
+        options=_training_options(training or {}, loss=loss, method=method, seed=seed),
         split=SplitOptions(
             dev_share=dev_share,
             test_share=test_share,
             group_by=group_by,
-            held_out=held_out,  # type: ignore[arg-type]
+            held_out=held_out,
             folds=folds,
             repeats=repeats,
         ),
@@ -317,9 +324,7 @@ def sweep(
 
     workspace = _workspace(storage, **place)
     request = SweepRequest(
-        grid=Grid(
-            chunk_sizes=tuple(chunk_sizes), models=tuple(models), retrievers=tuple(retrievers)
-        ),
+        grid=Grid.of(chunk_sizes=chunk_sizes, models=models, retrievers=retrievers),
         questions=None if questions is None else as_file(questions, workspace.storage / "pairs"),
         index=index,
         test_share=test_share,
@@ -348,6 +353,19 @@ def language_model(**options: Any) -> "ChatModel | None":
     from rag_app.llm.choose import LanguageModelOptions, open_language_model
 
     return open_language_model(LanguageModelOptions(**options))
+
+
+def _training_options(training: dict[str, Any], **arguments: Any) -> "TrainingOptions":
+    """The options of `training` besides those that are arguments of their own."""
+    from rag_app.finetune.options import TrainingOptions
+
+    names = (field.name for field in fields(TrainingOptions))
+    known = [name for name in names if name not in arguments]
+    for name in training:
+        if name in arguments:
+            raise ConfigError(f"{name} is an argument of its own; take it out of training=")
+        refuse_unknown("a field of training=", name, known)
+    return TrainingOptions(**training, **arguments)
 
 
 def _workspace(

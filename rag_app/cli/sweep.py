@@ -173,7 +173,7 @@ def sweep(
         questions=questions,
         index=index,
         budget_tokens=budget,
-        metric=_metric(metric, budget),
+        metric=metric,
         halving=halving,
         test_share=test_share,
         promote=not no_promote,
@@ -225,16 +225,6 @@ def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise ConfigError(f"{flag} is {text!r}; it takes numbers with commas, as in 128,256")
     return tuple(map(int, parts))
-
-
-def _metric(name: str | None, budget: int) -> str | None:
-    from rag_app.evaluate.scoring import METRICS
-    from rag_app.sweep.context import budget_metric
-
-    known = (*METRICS, budget_metric(budget))
-    if name is not None and name not in known:
-        raise ConfigError(f"--metric is {name!r}; it takes one of: {', '.join(known)}")
-    return name
 
 
 def show_sweep(run: Run, result: "SweepResult") -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.finetune import refuse_unknown
 from rag_app.cli.flags import (
     DATA,
     AnswerColumn,
@@ -104,10 +103,8 @@ def tune(
         device=device,
         seed=seed,
     )
-    from rag_app.finetune.presets import PRESETS
     from rag_app.tune.stage import tune as tune_stage
 
-    refuse_unknown("--preset", preset, (None, *PRESETS))
     request = _request(
         settings, paths, pairs=pairs, preset=preset, per_chunk=per_chunk, promote=not no_promote
     )
@@ -154,7 +151,6 @@ def _request(
         per_chunk=per_chunk,
         finetune=FinetuneRequest(
             pairs=pairs,
-            train_on="labelled" if pairs else "synthetic",
             usual_model=settings.model,
             options=TrainingOptions(**DEFAULT, seed=settings.seed),
             split=SplitOptions(held_out="auto"),

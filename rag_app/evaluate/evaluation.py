@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rag_app.errors import PairsError
+from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with_interval
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, retrieve_all, score_rankings
@@ -132,6 +132,7 @@ def evaluate(
         verbatim: let a retriever of `rag_app.open_index` find known questions by themselves, as in
             service; else each is held out while it is asked.
     Raises:
+        ConfigError: the retriever is none.
         PairsError: no questions, or none of their answers is in the collection.
 
     >>> from llama_index.core.schema import NodeWithScore, TextNode
@@ -145,6 +146,11 @@ def evaluate(
     >>> evaluation.scores["hit_rate@1"].mean, evaluation.scores["mrr@10"].mean
     (0.5, 0.75)
     """
+    if not hasattr(retriever, "retrieve"):
+        raise ConfigError(
+            f"{retriever!r:.80} is no retriever; hand over a LlamaIndex BaseRetriever, such as "
+            'open_index().as_retriever("vector")'
+        )
     labelled = as_questions(questions)
     held_out = None if verbatim else getattr(retriever, "held_out", None)
     retriever = retriever if held_out is None else held_out()

@@ -35,8 +35,7 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         "",
         "## Data",
         "",
-        f"- pairs: {source}; trained on: {request.train_on if request.pairs else 'synthetic'} "
-        f"({result.data.training_pairs} rows)",
+        f"- pairs: {source}; trained on: {request.trained_on} ({result.data.training_pairs} rows)",
         _split(result),
         "",
         "## Training",

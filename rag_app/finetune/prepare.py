@@ -153,12 +153,13 @@ def _materials(
     unmatched = Unmatched()
     if request.pairs is not None:
         labelled, unmatched = read_labelled(request.pairs, passages.nodes, columns=request.columns)
-    wanted = request.train_on != "labelled" or request.pairs is None
-    synthetic = _synthetic(context, request, base, passages) if wanted else []
+    synthetic: Sequence[Pair] = []
+    if request.trained_on != "labelled":
+        synthetic = _synthetic(context, request, base, passages)
     return prepare_materials(
         labelled,
         synthetic,
-        train_on=request.train_on,
+        train_on=request.trained_on,
         passages=passages,
         embed=partial(context.cache.embed_queries, base.model),
         options=request.split,

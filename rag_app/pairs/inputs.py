@@ -29,6 +29,11 @@ Questions: TypeAlias = (
     str | Path | QADataset | Iterable[LabelledQuestion] | Iterable[tuple[str, str]]
 )
 
+_TAKEN = (
+    "hand over (question, passage) tuples, LabelledQuestion objects, an EmbeddingQAFinetuneDataset "
+    "or a file"
+)
+
 
 def as_questions(given: Questions) -> list[LabelledQuestion]:
     """Labelled questions of a file, a dataset, a list of them, or (question, passage) tuples.
@@ -42,8 +47,10 @@ def as_questions(given: Questions) -> list[LabelledQuestion]:
         found = label_dataset(
             given.queries, given.corpus, given.relevant_docs, source="the dataset"
         )
-    else:
+    elif isinstance(given, Iterable):
         found = [_as_question(one) for one in given]
+    else:
+        raise PairsError(f"{given!r:.80} holds no questions; {_TAKEN}")
     if not found:
         raise PairsError("there are no questions; hand over at least one")
     return found
@@ -55,10 +62,7 @@ def _as_question(given: Any) -> LabelledQuestion:
     if isinstance(given, tuple) and len(given) == 2 and all(isinstance(one, str) for one in given):
         question, passage = given
         return LabelledQuestion(normalise(question), passage=normalise(passage))
-    raise PairsError(
-        f"{given!r:.80} is no labelled question; hand over (question, passage) tuples, "
-        "LabelledQuestion objects, an EmbeddingQAFinetuneDataset or a file"
-    )
+    raise PairsError(f"{given!r:.80} is no labelled question; {_TAKEN}")
 
 
 def as_file(given: Questions, folder: Path) -> Path:
