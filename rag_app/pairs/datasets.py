@@ -12,6 +12,10 @@ from rag_app.text.normalise import normalise
 _BEIR_TEXTS = ("corpus.jsonl", "queries.jsonl")
 QRELS_HEADER = ["query-id", "corpus-id", "score"]
 _EMBEDDING_QA = {"queries": dict, "corpus": dict, "relevant_docs": dict}
+# Beside the fields of a dataset, in files of questions that a program handed over: query id -> what
+# a labelled question says besides question and passage.
+LABELS = "rag_app_labels"
+LABEL_FIELDS = ("document", "evidence", "start", "end", "origin")
 
 
 def read_embedding_qa(path: Path) -> list[LabelledQuestion]:
@@ -28,7 +32,13 @@ def read_embedding_qa(path: Path) -> list[LabelledQuestion]:
             f"corpus and relevant_docs, found {', '.join(found) or type(data).__name__}; "
             "for rows of questions and answers use .jsonl or .csv"
         )
-    return label_dataset(data["queries"], data["corpus"], data["relevant_docs"], source=str(path))
+    return label_dataset(
+        data["queries"],
+        data["corpus"],
+        data["relevant_docs"],
+        source=str(path),
+        labels=data.get(LABELS, {}),
+    )
 
 
 def label_dataset(
@@ -37,6 +47,7 @@ def label_dataset(
     relevant_docs: Mapping[str, Any],
     *,
     source: str,
+    labels: Mapping[str, Mapping[str, Any]] = {},
 ) -> list[LabelledQuestion]:
     """Label the queries of an EmbeddingQAFinetuneDataset with their passages.
 
@@ -44,6 +55,7 @@ def label_dataset(
         queries, corpus: id -> text.
         relevant_docs: query id -> passage ids, or one of them.
         source: what messages call it.
+        labels: query id -> what it says besides question and passage.
     Raises:
         PairsError: it names what it does not hold.
     """
@@ -52,7 +64,7 @@ def label_dataset(
         for query, passages in relevant_docs.items()
         for passage in (passages if isinstance(passages, list) else [passages])
     ]
-    return _label(relevant, queries=queries, corpus=corpus, source=source)
+    return _label(relevant, queries=queries, corpus=corpus, source=source, labels=labels)
 
 
 def read_beir(folder: Path) -> list[LabelledQuestion]:
@@ -79,6 +91,7 @@ def _label(
     queries: Mapping[str, Any],
     corpus: Mapping[str, Any],
     source: str,
+    labels: Mapping[str, Mapping[str, Any]] = {},
 ) -> list[LabelledQuestion]:
     labelled = []
     for query, passage in relevant:
@@ -90,8 +103,8 @@ def _label(
                 )
         question = normalise(queries[query])
         if question:
-            text = normalise(corpus[passage])
-            labelled.append(LabelledQuestion(question, passage=text, document=passage))
+            said = {"document": passage, **labels.get(query, {})}
+            labelled.append(LabelledQuestion(question, normalise(corpus[passage]), **said))
     return labelled
 
 

@@ -19,8 +19,8 @@ def read_questions(
 
     Arguments:
         path: .csv, .tsv, .xlsx or .jsonl with a question and its answer in each row; .jsonl with
-            question, document and, where known, evidence, start and end; .json as LlamaIndex's
-            EmbeddingQAFinetuneDataset is saved; a folder in BEIR's layout.
+            question, document and, where known, passage, evidence, start and end; .json as
+            LlamaIndex's EmbeddingQAFinetuneDataset is saved; a folder in BEIR's layout.
         question_column, answer_column: what a table calls them.
     Raises:
         PairsError: there is no such file, its format is unknown or broken, or it is empty.
@@ -82,11 +82,16 @@ def _evidence_row(row: dict[str, Any], place: str, question: str) -> LabelledQue
             f"{place}: start {start!r} and end {end!r} are no span; give two whole numbers, the "
             "first the smaller, or leave both out"
         )
-    evidence = row.get("evidence") or None
+    said = {
+        name: normalise(text_of(row, name, place))
+        for name in ("passage", "evidence")
+        if row.get(name)
+    }
     return LabelledQuestion(
         normalise(text_of(row, question, place)),
         document=text_of(row, "document", place).strip(),
-        evidence=None if evidence is None else normalise(text_of(row, "evidence", place)),
+        passage=said.get("passage"),
+        evidence=said.get("evidence"),
         start=start,
         end=end,
         origin=text_of({"origin": "human"} | row, "origin", place),

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from rag_app.disk import write_whole
 from rag_app.errors import PairsError, StorageError
-from rag_app.pairs.datasets import label_dataset
+from rag_app.pairs.datasets import LABEL_FIELDS, LABELS, label_dataset
 from rag_app.pairs.formats import read_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.text.normalise import normalise
@@ -81,18 +81,30 @@ def as_file(given: Questions, folder: Path) -> Path:
         values = {name: getattr(given, name) for name in ("queries", "corpus", "relevant_docs")}
         return _written(json.dumps(values, ensure_ascii=False), folder, ".json")
     questions = as_questions(given)
-    if all(one.passage and not one.document for one in questions):
+    if all(one.passage for one in questions):
         return _written(json.dumps(_dataset_of(questions), ensure_ascii=False), folder, ".json")
     if not all(one.document for one in questions):
-        raise PairsError("some questions name a document and some do not; hand them over apart")
-    rows = [{key: value for key, value in asdict(one).items() if value} for one in questions]
+        raise PairsError(
+            "some questions name a document and others only a passage, or neither; hand them over "
+            "apart"
+        )
+    rows = [_known_fields(one) for one in questions]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return _written(text, folder, ".jsonl")
 
 
+def _known_fields(question: LabelledQuestion) -> dict[str, Any]:
+    return {key: value for key, value in asdict(question).items() if value is not None}
+
+
 def _dataset_of(questions: Iterable[LabelledQuestion]) -> dict[str, Any]:
-    """What LlamaIndex's EmbeddingQAFinetuneDataset saves, of questions with their passages."""
+    """What LlamaIndex's EmbeddingQAFinetuneDataset saves, and the labels that it has no field for.
+
+    Arguments:
+        questions: with their passages.
+    """
     corpus: dict[str, str] = {}
+    labels: dict[str, dict[str, Any]] = {}
     queries: dict[str, str] = {}
     relevant: dict[str, list[str]] = defaultdict(list)
     for number, one in enumerate(questions):
@@ -101,7 +113,9 @@ def _dataset_of(questions: Iterable[LabelledQuestion]) -> dict[str, Any]:
         corpus[key] = passage
         queries[f"q{number}"] = one.question
         relevant[f"q{number}"].append(key)
-    return {"queries": queries, "corpus": corpus, "relevant_docs": relevant}
+        fields = asdict(one)
+        labels[f"q{number}"] = {name: fields[name] for name in LABEL_FIELDS}
+    return {"queries": queries, "corpus": corpus, "relevant_docs": relevant, LABELS: labels}
 
 
 def _written(text: str, folder: Path, ending: str) -> Path:
