@@ -19,7 +19,7 @@ from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, Unmatched, match_questions
 from rag_app.pairs.pair import Pair, make_pair
 from rag_app.pairs.places import document_texts
-from rag_app.pairs.question import Question, build_questions, gold_chunks
+from rag_app.pairs.question import Question, build_questions, gold_chunks, question_id
 from rag_app.pairs.self_answering import without_self_answering
 from rag_app.pairs.split import MIN_PAIRS, Split, by_question, split_pairs
 from rag_app.pairs.training_documents import (
@@ -61,6 +61,7 @@ __all__ = [
     "make_pair",
     "match_questions",
     "open_dataset",
+    "question_id",
     "question_key",
     "read_corpus",
     "read_questions",
