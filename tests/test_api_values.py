@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 from fakes import WordModel
-from llama_index.core.schema import Document
+from llama_index.core.schema import Document, TextNode
 
 from rag_app import evaluate, finetune, ingest, language_model, open_index, sweep, write_questions
+from rag_app.api import LanguageModelFields, Place
 from rag_app.errors import ConfigError, PairsError
 from rag_app.finetune.options import RANGES, NegativeOptions, TrainingOptions
 from rag_app.finetune.request import FinetuneRequest
+from rag_app.index import Workspace
+from rag_app.llm.choose import LanguageModelOptions
 from rag_app.models.device import choose_device
 from rag_app.pairs import SplitOptions
 
+DOCUMENT = Document(text="Call us.")
 PAIRS = [(f"how much is item {n}", f"Item {n} costs {n + 90} euro.") for n in range(24)]
 
 
@@ -68,7 +72,7 @@ def test_finetune(tmp_path: Path, given: dict[str, Any], says: str) -> None:
     ids=str,
 )
 def test_sweep(tmp_path: Path, given: dict[str, Any], says: str) -> None:
-    ingest([Document(text="Call us.")], storage=tmp_path, embedder=WordModel())
+    ingest([DOCUMENT], storage=tmp_path, embedder=WordModel())
     with pytest.raises(ConfigError) as error:
         sweep(PAIRS, storage=tmp_path, embedder=WordModel(), **given)
     assert says in str(error.value)
@@ -82,7 +86,16 @@ def test_sweep(tmp_path: Path, given: dict[str, Any], says: str) -> None:
         (lambda there: open_index(**there).as_retriever(top_k=0), "top_k is 0"),
         (lambda there: open_index(**there).as_retriever(fetch_k=-1), "fetch_k is -1"),
         (lambda there: ingest([], **there, model="tiny"), "but the embedder is 'words'"),
-        (lambda _: language_model(kind="lokal"), "'lokal'; it takes one of: auto, none, local"),
+        (lambda there: ingest(["a.md", DOCUMENT], **there), "1 paths among 1 Documents; ingest"),
+        (lambda there: ingest([TextNode(text="x")], **there), "TextNode "),
+        (lambda there: ingest(None, **there), "NoneType None is neither a path nor a LlamaIndex"),
+        (lambda there: ingest([DOCUMENT], **there, ocr="kor"), "ocr is 'kor', but documents that"),
+        (
+            lambda there: open_index(**there, chroma_ulr="x"),  # type: ignore[call-arg]
+            "an argument is 'chroma_ulr'; it takes",
+        ),
+        (lambda _: language_model(knid="none"), "an argument is 'knid'; it takes one of: kind, "),  # type: ignore[call-arg]
+        (lambda _: language_model(kind="lokal"), "'lokal'; it takes one of: auto, none, local"),  # type: ignore[arg-type]
         (lambda _: language_model(concurrency=0), "llm_concurrency is 0"),
         (lambda _: evaluate("vector", PAIRS), "'vector' is no retriever"),
         (lambda _: NegativeOptions("hard"), "'hard'; it takes one of: none, random, mined"),  # type: ignore[arg-type]
@@ -92,7 +105,7 @@ def test_sweep(tmp_path: Path, given: dict[str, Any], says: str) -> None:
 )
 def test_other_functions(tmp_path: Path, call: Callable[[dict[str, Any]], Any], says: str) -> None:
     there: dict[str, Any] = {"storage": tmp_path, "embedder": WordModel()}
-    ingest([Document(text="Call us.")], **there)
+    ingest([DOCUMENT], **there)
     with pytest.raises(ConfigError) as error:
         call(there)
     assert says in str(error.value)
@@ -117,3 +130,14 @@ def test_what_trains_without_being_told() -> None:
     assert FinetuneRequest().trained_on == "synthetic"
     assert FinetuneRequest(Path("faq.csv")).trained_on == "labelled"
     assert SplitOptions(test_share=0).test_share == 0
+
+
+def test_the_fields_that_a_language_model_takes_are_those_of_its_options() -> None:
+    assert list(LanguageModelFields.__annotations__) == [
+        field.name for field in fields(LanguageModelOptions)
+    ]
+    assert Place.__annotations__.keys() < {field.name for field in fields(Workspace)}
+
+
+def test_one_document_is_a_list_of_one(tmp_path: Path) -> None:
+    assert ingest(DOCUMENT, storage=tmp_path, embedder=WordModel()).chunks == 1

@@ -294,15 +294,17 @@ def load_model(
     return EmbeddingModel(found, folder, device=device, without_torch=without_torch)
 
 
-def as_embedder(model: str | Path | Embedder, **place: Any) -> Embedder:
+def as_embedder(
+    model: str | Path | Embedder, *, storage: Path, offline: bool, device: str
+) -> Embedder:
     """The model itself, or the weights of this name or folder.
 
-    Arguments:
-        place: `storage`, `offline` and `device`, as `load_model` takes them.
     Raises:
         ModelError: not found, or not loadable.
     """
-    return load_model(str(model), **place) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        return load_model(str(model), storage=storage, offline=offline, device=device)
+    return model
 
 
 def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
