@@ -187,6 +187,20 @@ def test_evaluate_needs_no_ingest_and_puts_nothing_into_service(here: Path, kind
     assert " whole " in run_app("index", "list").stdout
 
 
+def test_a_beir_folder_is_scored_on_its_test_part(here: Path) -> None:
+    folder = write_beir(here / "v", dataset(3, count=8))
+    lines = (folder / "qrels" / "test.tsv").read_text("utf-8").splitlines()
+    (folder / "qrels" / "dev.tsv").write_text("\n".join(lines[:7]), "utf-8")
+    (folder / "qrels" / "test.tsv").write_text("\n".join([lines[0], *lines[7:]]), "utf-8")
+    done = run_app("evaluate", folder, "--model", "tiny")
+    assert "10 questions" in done.stdout
+    said = "".join(done.stderr.split())
+    assert f"{folder}/qrels/test.tsv:10judgements" in said
+    [run] = run_json("evaluate", folder / "qrels" / "dev.tsv", "--model", "tiny")["runs"]
+    assert run["n"] == 6
+    assert len(indexes().keys() - {"active"}) == 1  # One collection, whichever part is asked.
+
+
 def test_the_settings_name_a_model_as_well(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_APP_MODEL", "tiny")
     path = write_json(here / "v.json", dataset(3, count=8))

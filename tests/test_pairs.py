@@ -15,11 +15,13 @@ from rag_app.pairs import (
     LabelledQuestion,
     Pair,
     build_questions,
+    judgements_of,
     make_pair,
     match_questions,
     question_key,
     read_corpus,
     read_questions,
+    training_qrels,
     write_pairs,
 )
 from rag_app.pairs.inputs import as_file
@@ -171,7 +173,22 @@ def test_reads_beir_folders(tmp_path: Path) -> None:
     assert read_questions(folder) == [first]
     write(folder / "qrels" / "dev.tsv", "query-id\tcorpus-id\tscore\r\nq1\td2\t1\r\n")
     second = LabelledQuestion("며칠?", passage="only a title", document="d2")
-    assert read_questions(folder) == [second, first]
+    # Published figures are those of test.
+    assert read_questions(folder) == [first]
+    assert read_questions(folder / "qrels" / "dev.tsv") == [second]
+    assert judgements_of(folder) == (
+        f"{folder}/qrels/test.tsv: 1 judgements; 1 of them are graded above 1 and count as 1"
+    )
+    assert judgements_of(folder / "qrels" / "dev.tsv") == f"{folder}/qrels/dev.tsv: 1 judgements"
+    assert read_corpus(folder / "qrels" / "dev.tsv") == read_corpus(folder) is not None
+    assert judgements_of(write(tmp_path / "faq.csv", "question,answer\na,b\n")) is None
+    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "train.tsv")
+    assert read_questions(folder) == [second]
+    assert training_qrels(folder) == folder / "qrels" / "train.tsv"
+    (folder / "qrels" / "dev.tsv").rename(folder / "qrels" / "b.tsv")
+    (folder / "qrels" / "train.tsv").rename(folder / "qrels" / "a.tsv")
+    assert read_questions(folder) == [first, second]
+    assert training_qrels(folder) == folder
 
 
 QA = {"queries": {"q": "?"}, "corpus": {"n": "t"}, "relevant_docs": {"q": ["n"]}}

@@ -282,7 +282,7 @@ def finetune(
     )
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
-    from rag_app.pairs import SplitOptions
+    from rag_app.pairs import SplitOptions, judgements_of, training_qrels
     from rag_app.retrieve import RetrievalOptions
     from rag_app.retrieve.options import KEPT
 
@@ -357,6 +357,8 @@ def finetune(
         report_to=report_to,
         results=settings.results,
     )
+    if request.pairs and (said := judgements_of(training_qrels(request.pairs))):
+        run.note(said)
     if reranker:
         from rag_app.cli.reranker import tune
 

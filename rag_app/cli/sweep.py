@@ -164,6 +164,7 @@ def sweep(
         answer_column=answer_column,
         seed=seed,
     )
+    from rag_app.pairs import judgements_of
     from rag_app.sweep.stage import SweepRequest
     from rag_app.sweep.stage import sweep as sweep_stage
 
@@ -188,6 +189,8 @@ def sweep(
         result = sweep_stage(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
+    if questions and (said := judgements_of(questions)):
+        run.note(said)
     show_sweep(run, result)
     run.result({**result.to_json(), **report_on(run, result.results)})
 

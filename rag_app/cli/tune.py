@@ -103,11 +103,14 @@ def tune(
         device=device,
         seed=seed,
     )
+    from rag_app.pairs import judgements_of, training_qrels
     from rag_app.tune.stage import tune as tune_stage
 
     request = _request(
         settings, paths, pairs=pairs, preset=preset, per_chunk=per_chunk, promote=not no_promote
     )
+    if pairs and (said := judgements_of(training_qrels(pairs))):
+        run.note(said)
     writing = replace(request.writing, announce=lambda cost: run.say(cost_in_words(cost)))
     warn = WarnedOnce(run)
     result = tune_stage(

@@ -1,7 +1,7 @@
 """First step: open the base, read and split the pairs, find the canary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rag_app.chunking import WHOLE_PASSAGES, Chunking
@@ -19,7 +19,7 @@ from rag_app.index import (
     copy_chunks,
     name_for,
 )
-from rag_app.pairs import Pair, Unmatched, in_service, open_dataset
+from rag_app.pairs import Pair, Unmatched, in_service, open_dataset, training_qrels
 from rag_app.retrieve import Searched
 
 
@@ -59,6 +59,8 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
         IndexMissing, ModelError: as their names say.
     """
     catalog = context.workspace.catalog
+    if request.pairs is not None:
+        request = replace(request, pairs=training_qrels(request.pairs))
     dataset = _open_dataset(context, request)
     source = dataset.index if dataset else catalog.open(request.index)
     base = dataset or open_base(context, request, source)

@@ -2,6 +2,7 @@
 
 from rag_app.pairs.corpus import corpus_documents, holds_corpus, read_corpus
 from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
+from rag_app.pairs.datasets import judgements_of, training_qrels
 from rag_app.pairs.export import WRITERS, refuse_output, write_beir, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.held_out import (
@@ -58,6 +59,7 @@ __all__ = [
     "holds_corpus",
     "in_service",
     "judged_model",
+    "judgements_of",
     "make_pair",
     "match_questions",
     "open_dataset",
@@ -70,6 +72,7 @@ __all__ = [
     "split_as_asked",
     "split_pairs",
     "training_documents",
+    "training_qrels",
     "tuned_from",
     "without_self_answering",
     "write_beir",

@@ -8,6 +8,7 @@ from rag_app.documents import Content, Source, read_sources
 from rag_app.documents.content import to_document
 from rag_app.documents.tables import text_part
 from rag_app.errors import PairsError
+from rag_app.pairs.datasets import beir_folder
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.matching import match_questions
 from rag_app.text.normalise import normalise
@@ -27,7 +28,8 @@ def read_corpus(path: Path) -> "list[Document] | None":
     one document, and two passages with one number are two.
 
     Arguments:
-        path: an EmbeddingQAFinetuneDataset's .json, or a BEIR folder; anything else brings none.
+        path: an EmbeddingQAFinetuneDataset's .json, a BEIR folder or a file of its
+            qrels; anything else brings none.
     Raises:
         PairsError: its passages cannot be read.
     """
@@ -59,8 +61,9 @@ def holds_corpus(questions: Sequence[LabelledQuestion], chunks: "Sequence[TextNo
 
 
 def _source(path: Path) -> Source | None:
-    if path.is_dir() and (path / "corpus.jsonl").is_file():
-        return Source(path / "corpus.jsonl", path.name)
+    folder = beir_folder(path)
+    if folder and (folder / "corpus.jsonl").is_file():
+        return Source(folder / "corpus.jsonl", folder.name)
     if path.is_file() and path.suffix.lower() == ".json":
         return Source(path, path.name)
     return None
