@@ -1,17 +1,15 @@
 """Files of questions that bring their own passages: LlamaIndex's dataset JSON, BEIR folders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.documents import Content, Source, read_sources
-from rag_app.documents.content import to_document
+from rag_app.documents import Source, read_sources
 from rag_app.documents.tables import text_part
 from rag_app.errors import PairsError
 from rag_app.pairs.datasets import beir_folder
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.matching import match_questions
-from rag_app.text.normalise import normalise
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
@@ -40,18 +38,6 @@ def read_corpus(path: Path) -> "list[Document] | None":
     if read.failures:
         raise PairsError(f"{source.path} {read.failures[0].reason}")
     return _named_by_content(read.documents, source) or None
-
-
-def corpus_documents(corpus: Mapping[str, str]) -> "list[Document]":
-    """The passages of a corpus in memory, with the ids that `read_corpus` would give them.
-
-    Arguments:
-        corpus: id -> text; those without text are left out.
-    """
-    source = Source(Path("corpus.json"), "corpus.json")
-    texts = {normalise(key): normalise(text) for key, text in corpus.items()}
-    contents = (Content(text, kind="text", part=key) for key, text in texts.items() if text)
-    return _named_by_content([to_document(source, content) for content in contents], source)
 
 
 def holds_corpus(questions: Sequence[LabelledQuestion], chunks: "Sequence[TextNode]") -> bool:
