@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rag_app.errors import ConfigError
+from rag_app.errors import ConfigError, refuse_unknown
 from rag_app.text.sentences import SENTENCE_SPLITTERS
 
 SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
@@ -35,9 +35,7 @@ class Chunking:
                 f"chunk_overlap is {self.chunk_overlap}, more than half of chunk_size "
                 f"{self.chunk_size}; name a smaller --chunk-overlap"
             )
-        if self.sentences not in SENTENCE_SPLITTERS:
-            known = ", ".join(SENTENCE_SPLITTERS)
-            raise ConfigError(f"sentences is {self.sentences!r}; it takes one of: {known}")
+        refuse_unknown("sentences", self.sentences, SENTENCE_SPLITTERS)
 
 
 # Of documents that are passages already.

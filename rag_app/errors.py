@@ -110,3 +110,8 @@ def refuse_unknown(name: str, value: object, known: Iterable[str]) -> None:
     known = tuple(known)
     if value not in known:
         raise ConfigError(f"{name} is {value!r}; it takes one of: {', '.join(known)}")
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of an error, without what follows; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

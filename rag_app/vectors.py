@@ -96,6 +96,11 @@ def are_unit(vectors: Vectors) -> bool:
     return bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT).all())
 
 
+def row_cosines(ours: Vectors, theirs: Vectors) -> Vectors:
+    """(n,) cosines of the unit vectors that stand in the same row of both, (n, dim) each."""
+    return np.asarray((ours * theirs).sum(axis=1))
+
+
 def passage_fingerprint(model: Embedder) -> str:
     """The fingerprint of what passages pass through: a map on questions does not change it."""
     return str(getattr(model, "passage_fingerprint", model.fingerprint))

@@ -55,7 +55,7 @@ def test_a_view_that_is_right_gets_the_weight() -> None:
     assert sum(map(abs, learned.weights.values())) == pytest.approx(1, abs=1e-3)
     assert (learned.learned_on, learned.questions) == ("a file", FEWEST_QUESTIONS)
     # Found by the others at rank 2 at best: a has 3, b 2 + 3, r 1 + 1, c 2.
-    assert learned.reason.startswith("+0.")
+    assert learned.reason.startswith("mrr@10 +.")
     assert "over hybrid:" in learned.reason
 
 

@@ -23,8 +23,9 @@ from rag_app.cli.printing import shown, table
 from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
-from rag_app.cli.scores import figure, head, p_value, signed
+from rag_app.cli.scores import figure, head, signed
 from rag_app.errors import ConfigError
+from rag_app.evaluate.figures import p_value
 
 if TYPE_CHECKING:
     from rag_app.sweep.grid import Grid
@@ -330,7 +331,7 @@ def _change(row: "Row", result: "SweepResult") -> tuple[str, str]:
     if change is None:
         return "(current)", ""
     interval = f"[{signed(change.low)}, {signed(change.high)}]"
-    return f"{signed(change.mean)} {interval}", p_value(result.choice.adjusted[name])
+    return f"{signed(change.mean)} {interval}", p_value(result.choice.adjusted[name], figure)
 
 
 def _explain(run: Run, result: "SweepResult") -> None:

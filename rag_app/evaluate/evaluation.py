@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
-from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with_interval
+from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table
+from rag_app.evaluate.figures import with_interval
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, retrieve_all, score_rankings
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.pairs import (

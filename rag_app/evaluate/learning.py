@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.ranks import first_rank, reciprocal
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
 from rag_app.evaluate.statistics import Difference, difference
@@ -242,7 +243,7 @@ def _named(names: Sequence[str], weights: Floats) -> dict[str, float]:
 
 
 def _reason(change: Difference, simple: str, *, certain: bool) -> str:
-    found = f"{change.mean:+.3f} {PRIMARY_METRIC} [{change.low:+.3f}, {change.high:+.3f}]"
+    found = f"{PRIMARY_METRIC} {change_with_interval(change)}"
     how = "each question asked with what was learned on others"
     if certain:
         return f"{found} over {simple}, {how}"
