@@ -23,13 +23,14 @@ class Chunking:
             ConfigError: a size out of range, an overlap of more than half of it, or an unknown way
                 to find sentences.
         """
-        if not SMALLEST_CHUNK <= self.chunk_size <= LARGEST_CHUNK:
+        whole = isinstance(self.chunk_size, int)
+        if not whole or not SMALLEST_CHUNK <= self.chunk_size <= LARGEST_CHUNK:
             raise ConfigError(
-                f"chunk_size is {self.chunk_size}; it takes {SMALLEST_CHUNK} to {LARGEST_CHUNK} "
+                f"chunk_size is {self.chunk_size!r}; it takes {SMALLEST_CHUNK} to {LARGEST_CHUNK} "
                 "tokens"
             )
-        if self.chunk_overlap < 0:
-            raise ConfigError(f"chunk_overlap is {self.chunk_overlap}; it takes 0 or more tokens")
+        if not isinstance(self.chunk_overlap, int) or self.chunk_overlap < 0:
+            raise ConfigError(f"chunk_overlap is {self.chunk_overlap!r}; it takes 0 or more tokens")
         if self.chunk_overlap * 2 > self.chunk_size:
             raise ConfigError(
                 f"chunk_overlap is {self.chunk_overlap}, more than half of chunk_size "

@@ -87,6 +87,11 @@ def test_sweep(tmp_path: Path, given: dict[str, Any], says: str) -> None:
         (lambda there: open_index(**there).as_retriever(fetch_k=-1), "fetch_k is -1"),
         (lambda there: ingest([], **there, model="tiny"), "but the embedder is 'words'"),
         (lambda there: ingest(["a.md", DOCUMENT], **there), "1 paths among 1 Documents; ingest"),
+        (
+            lambda there: ingest([DOCUMENT], **there, chunk_size="256"),  # type: ignore[arg-type]
+            "chunk_size is '256'; it takes",
+        ),
+        (lambda there: ingest([DOCUMENT], **there, chunk_overlap=-1), "chunk_overlap is -1; it"),
         (lambda there: ingest([TextNode(text="x")], **there), "TextNode "),
         (lambda there: ingest(None, **there), "NoneType None is neither a path nor a LlamaIndex"),
         (lambda there: ingest([DOCUMENT], **there, ocr="kor"), "ocr is 'kor', but documents that"),
