@@ -1,20 +1,24 @@
 """The stages with plain arguments, for programs and notebooks; `from rag_app import ...`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from rag_app.environment import prepare_environment
+from rag_app.errors import ConfigError, refuse_unknown
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
+    from rag_app.finetune.data.material import TrainOn
+    from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.result import FinetuneResult
-    from rag_app.index import Workspace
+    from rag_app.index import ChromaServer, Workspace
     from rag_app.ingest.stage import IngestReport
     from rag_app.llm.chat import ChatModel
-    from rag_app.llm.choose import LanguageModelOptions
-    from rag_app.pairs import Questions
+    from rag_app.llm.choose import Kind, LanguageModelOptions
+    from rag_app.pairs import HeldOutOption, Questions
     from rag_app.progress import Progress
     from rag_app.query.opened import Index
     from rag_app.questions import QuestionsReport, WritingOptions
@@ -24,8 +28,38 @@ if TYPE_CHECKING:
 DEFAULT_STORAGE = "storage"
 
 
+class Place(TypedDict, total=False):
+    """Where indexes are and models run.
+
+    Fields:
+        chroma_url: a Chroma server that has the indexes: its address, or a `ChromaServer`.
+        project: whose indexes on that server; those of the storage's own project unless named.
+        offline: never ask the Hugging Face hub for weights; True unless named.
+        device: "auto", "cpu", "cuda" or "mps".
+    """
+
+    chroma_url: "str | ChromaServer | None"
+    project: str | None
+    offline: bool
+    device: str
+
+
+class LanguageModelFields(TypedDict, total=False):
+    """Fields of `rag_app.llm.choose.LanguageModelOptions`, which says what they are."""
+
+    kind: "Kind"
+    base_url: str | None
+    model: str | None
+    api_key: str
+    timeout_seconds: float
+    retries: int
+    concurrency: int
+    models: Path
+    gpu: bool
+
+
 def ingest(
-    documents: "str | Path | Sequence[str | Path] | Sequence[Document]",
+    documents: "str | Path | Document | Iterable[str | Path] | Iterable[Document]",
     *,
     storage: str | Path = DEFAULT_STORAGE,
     index: str | None = None,
@@ -38,7 +72,7 @@ def ingest(
     dedupe: bool = False,
     use: bool = False,
     progress: "Progress | None" = None,
-    **place: Any,
+    **place: Unpack[Place],
 ) -> "IngestReport":
     """Bring an index in line with documents: only what was added or changed is embedded.
 
@@ -57,10 +91,11 @@ def ingest(
         dedupe: leave out documents that say nearly what an earlier one says.
         use: put the index into service; the first index goes into service in any case.
         progress: called with (step, done, total, note).
-        place: `chroma_url`, `offline`, `device`, as `rag_app.Workspace` takes them.
+        place: see `Place`.
     Raises:
         DocumentError: a path is missing, or nothing could be read.
-        ConfigError, ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
+        ConfigError: paths and documents together, something else, or a value out of range.
+        ModelError, IndexMismatch, IndexLocked, IndexBroken: as their names say.
 
     >>> from llama_index.core.schema import Document
     >>> faq = [Document(id_="hours", text="We are open from nine to six.")]
@@ -68,20 +103,26 @@ def ingest(
     >>> report.sync.added, report.chunks
     (['hours'], 1)
     """
-    from llama_index.core.schema import Document
-
     from rag_app.documents.given import given_documents
     from rag_app.ingest.request import IndexOptions, IngestRequest
     from rag_app.ingest.stage import ingest as ingest_paths
     from rag_app.ingest.stage import ingest_reading
     from rag_app.progress import silent
 
+    paths, handed_over = _paths_and_documents(documents)
+    if handed_over and ocr:
+        raise ConfigError(
+            f"ocr is {ocr!r}, but documents that are handed over have their text already; name the "
+            "files themselves, or leave ocr out"
+        )
+    if model and embedder and model != embedder.name:
+        raise ConfigError(
+            f"model is {model!r}, but the embedder is {embedder.name!r}; name one of them"
+        )
     workspace = _workspace(storage, embedder=embedder, **place)
     named = model or (embedder.name if embedder else None)
-    listed = [documents] if isinstance(documents, str | Path) else list(documents)
-    handed_over = [one for one in listed if isinstance(one, Document)]
     request = IngestRequest(
-        () if handed_over else [Path(str(one)) for one in listed],
+        paths,
         index=index,
         options=IndexOptions(named, chunk_size, chunk_overlap, sentences),
         ocr=ocr,
@@ -94,12 +135,38 @@ def ingest(
     return ingest_paths(workspace, request, progress=told)
 
 
+def _paths_and_documents(given: Any) -> "tuple[list[Path], list[Document]]":
+    """What `ingest` is given, of which one is empty.
+
+    Raises:
+        ConfigError: both, or something else.
+    """
+    from llama_index.core.schema import Document
+
+    several = isinstance(given, Iterable) and not isinstance(given, str | Path | Document)
+    listed = list(given) if several else [given]
+    paths = [Path(each) for each in listed if isinstance(each, str | Path)]
+    documents = [each for each in listed if isinstance(each, Document)]
+    for each in listed:
+        if not isinstance(each, str | Path | Document):
+            raise ConfigError(
+                f"{type(each).__name__} {each!r:.60} is neither a path nor a LlamaIndex Document; "
+                "hand over paths, or Documents"
+            )
+    if paths and documents:
+        raise ConfigError(
+            f"there are {len(paths)} paths among {len(documents)} Documents; ingest them one after "
+            "the other"
+        )
+    return paths, documents
+
+
 def open_index(
     name: str | None = None,
     *,
     storage: str | Path = DEFAULT_STORAGE,
     embedder: "Embedder | None" = None,
-    **place: Any,
+    **place: Unpack[Place],
 ) -> "Index":
     """Open an index, or the one in service.
 
@@ -107,7 +174,7 @@ def open_index(
         name: its name, or a beginning that no other has.
         storage: folder of indexes, models and cached vectors.
         embedder: the model that made it, if that was your own.
-        place: `chroma_url`, `offline`, `device`.
+        place: see `Place`.
     Raises:
         IndexMissing, IndexBroken, IndexMismatch, ModelError: as their names say.
 
@@ -130,8 +197,9 @@ def write_questions(
     limit: int | None = None,
     writing: "WritingOptions | None" = None,
     seed: int = 13,
+    embedder: "Embedder | None" = None,
     progress: "Progress | None" = None,
-    **place: Any,
+    **place: Unpack[Place],
 ) -> "QuestionsReport":
     """Write questions that the chunks of an index answer, and keep those that find their passage.
 
@@ -156,7 +224,7 @@ def write_questions(
     from rag_app.questions import WritingOptions
     from rag_app.questions import write_questions as write
 
-    workspace = _workspace(storage, **place)
+    workspace = _workspace(storage, embedder=embedder, **place)
     return write(
         workspace.open(index),
         storage=workspace.storage,
@@ -178,8 +246,8 @@ def finetune(
     preset: str | None = None,
     loss: str = "mnrl",
     method: str = "full,adapter",
-    train_on: str | None = None,
-    held_out: str = "auto",
+    train_on: "TrainOn | None" = None,
+    held_out: "HeldOutOption" = "auto",
     folds: int | None = None,
     repeats: int = 1,
     dev_share: float = 0.1,
@@ -191,9 +259,10 @@ def finetune(
     refit: bool = True,
     seed: int = 13,
     results: str | Path | None = None,
+    embedder: "Embedder | None" = None,
     progress: "Progress | None" = None,
     training: dict[str, Any] | None = None,
-    **place: Any,
+    **place: Unpack[Place],
 ) -> "FinetuneResult":
     """Tune the embedding model on pairs, score it on held-out ones, promote the index if it won.
 
@@ -225,6 +294,7 @@ def finetune(
         training: further fields of `rag_app.finetune.options.TrainingOptions`, such as epochs,
             batch_size, learning_rate.
     Raises:
+        ConfigError: a value that an argument does not take.
         PairsError, LeakError, TrainingError, IndexMissing, ModelError: as their names say.
 
     >>> pairs = [(f"how much is item {n}", f"Item {n} costs {n + 90} euro.") for n in range(24)]
@@ -233,7 +303,6 @@ def finetune(
     True
     """
     from rag_app.evaluate.canary import CanaryOptions
-    from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as tune
     from rag_app.pairs import SplitOptions
@@ -241,19 +310,18 @@ def finetune(
     from rag_app.progress import silent
     from rag_app.retrieve import RetrievalOptions
 
-    workspace = _workspace(storage, **place)
-    options = TrainingOptions(**{"loss": loss, "method": method, **(training or {})}, seed=seed)
+    workspace = _workspace(storage, embedder=embedder, **place)
     request = FinetuneRequest(
         pairs=None if pairs is None else as_file(pairs, workspace.storage / "pairs"),
-        train_on=train_on or ("synthetic" if pairs is None else "labelled"),  # type: ignore[arg-type]
+        train_on=train_on,
         index=index,
         model=model,
-        options=options,
+        options=_training_options(training or {}, loss=loss, method=method, seed=seed),
         split=SplitOptions(
             dev_share=dev_share,
             test_share=test_share,
             group_by=group_by,
-            held_out=held_out,  # type: ignore[arg-type]
+            held_out=held_out,
             folds=folds,
             repeats=repeats,
         ),
@@ -280,8 +348,9 @@ def sweep(
     promote: bool = False,
     seed: int = 13,
     results: str | Path | None = None,
+    embedder: "Embedder | None" = None,
     progress: "Progress | None" = None,
-    **place: Any,
+    **place: Unpack[Place],
 ) -> "SweepResult":
     """Compare chunk sizes, models and retrievers on the same questions.
 
@@ -317,11 +386,9 @@ def sweep(
     from rag_app.sweep.stage import SweepRequest
     from rag_app.sweep.stage import sweep as compare_settings
 
-    workspace = _workspace(storage, **place)
+    workspace = _workspace(storage, embedder=embedder, **place)
     request = SweepRequest(
-        grid=Grid(
-            chunk_sizes=tuple(chunk_sizes), models=tuple(models), retrievers=tuple(retrievers)
-        ),
+        grid=Grid.of(chunk_sizes=chunk_sizes, models=models, retrievers=retrievers),
         questions=None if questions is None else as_file(questions, workspace.storage / "pairs"),
         index=index,
         test_share=test_share,
@@ -335,7 +402,7 @@ def sweep(
     )
 
 
-def language_model(**options: Any) -> "ChatModel | None":
+def language_model(**options: Unpack[LanguageModelFields]) -> "ChatModel | None":
     """A language model behind the OpenAI chat protocol, for `Index.as_query_engine`.
 
     Arguments:
@@ -349,13 +416,33 @@ def language_model(**options: Any) -> "ChatModel | None":
     """
     from rag_app.llm.choose import LanguageModelOptions, open_language_model
 
+    _refuse_unknown_names(options, LanguageModelFields)
     return open_language_model(LanguageModelOptions(**options))
 
 
+def _training_options(training: dict[str, Any], **arguments: Any) -> "TrainingOptions":
+    """The options of `training` besides those that are arguments of their own."""
+    from rag_app.finetune.options import TrainingOptions
+
+    names = (field.name for field in fields(TrainingOptions))
+    known = [name for name in names if name not in arguments]
+    for name in training:
+        if name in arguments:
+            raise ConfigError(f"{name} is an argument of its own; take it out of training=")
+        refuse_unknown("a field of training=", name, known)
+    return TrainingOptions(**training, **arguments)
+
+
 def _workspace(
-    storage: str | Path, *, embedder: "Embedder | None" = None, **place: Any
+    storage: str | Path, *, embedder: "Embedder | None" = None, **place: Unpack[Place]
 ) -> "Workspace":
+    _refuse_unknown_names(place, Place)
     prepare_environment(offline=place.get("offline", True))
     from rag_app.index import Workspace
 
     return Workspace(Path(storage), embedder=embedder, **place)
+
+
+def _refuse_unknown_names(given: Mapping[str, object], known: type) -> None:
+    for name in given:
+        refuse_unknown("an argument", name, known.__annotations__)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rag_app.errors import ConfigError
+from rag_app.errors import ConfigError, refuse_unknown
 from rag_app.text.sentences import SENTENCE_SPLITTERS
 
 SMALLEST_CHUNK, LARGEST_CHUNK = 16, 8192
@@ -23,21 +23,20 @@ class Chunking:
             ConfigError: a size out of range, an overlap of more than half of it, or an unknown way
                 to find sentences.
         """
-        if not SMALLEST_CHUNK <= self.chunk_size <= LARGEST_CHUNK:
+        whole = isinstance(self.chunk_size, int)
+        if not whole or not SMALLEST_CHUNK <= self.chunk_size <= LARGEST_CHUNK:
             raise ConfigError(
-                f"chunk_size is {self.chunk_size}; it takes {SMALLEST_CHUNK} to {LARGEST_CHUNK} "
+                f"chunk_size is {self.chunk_size!r}; it takes {SMALLEST_CHUNK} to {LARGEST_CHUNK} "
                 "tokens"
             )
-        if self.chunk_overlap < 0:
-            raise ConfigError(f"chunk_overlap is {self.chunk_overlap}; it takes 0 or more tokens")
+        if not isinstance(self.chunk_overlap, int) or self.chunk_overlap < 0:
+            raise ConfigError(f"chunk_overlap is {self.chunk_overlap!r}; it takes 0 or more tokens")
         if self.chunk_overlap * 2 > self.chunk_size:
             raise ConfigError(
                 f"chunk_overlap is {self.chunk_overlap}, more than half of chunk_size "
                 f"{self.chunk_size}; name a smaller --chunk-overlap"
             )
-        if self.sentences not in SENTENCE_SPLITTERS:
-            known = ", ".join(SENTENCE_SPLITTERS)
-            raise ConfigError(f"sentences is {self.sentences!r}; it takes one of: {known}")
+        refuse_unknown("sentences", self.sentences, SENTENCE_SPLITTERS)
 
 
 # Of documents that are passages already.

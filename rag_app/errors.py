@@ -23,6 +23,8 @@ A message says what was found, what was expected, and the command or setting tha
 Anything else that is raised is a bug and keeps its traceback.
 """
 
+from collections.abc import Iterable
+
 
 class RagAppError(Exception):
     """Base of the errors that a user can mend; the command line exits with 2 on it.
@@ -97,3 +99,19 @@ class StorageError(RagAppError):
 
 class RequestError(RagAppError):
     """A request to `serve`, `mcp` or the REPL that names what is not there, or what it may not."""
+
+
+def refuse_unknown(name: str, value: object, known: Iterable[str]) -> None:
+    """Refuse a value that a setting does not take.
+
+    Raises:
+        ConfigError: it is not among those that are known.
+    """
+    known = tuple(known)
+    if value not in known:
+        raise ConfigError(f"{name} is {value!r}; it takes one of: {', '.join(known)}")
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of an error, without what follows; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,9 +14,9 @@ from rag_app.errors import PairsError
 from rag_app.evaluate.canary import (
     Canary,
     CanaryOptions,
+    changes_on,
     find_canary,
     read_canary,
-    watch_canary,
     why_no_canary,
 )
 from rag_app.evaluate.statistics import Difference
@@ -217,15 +217,9 @@ class Forgetful(WordModel):
 
 def watch(folder: Path, base: WordModel, tuned: WordModel) -> dict[str, Difference]:
     canary = read(write_folder(folder / "facts"))
-    comparison = watch_canary(
-        canary,
-        base,  # type: ignore[arg-type]
-        tuned,  # type: ignore[arg-type]
-        cache=VectorCache(folder),
-        seed=13,
-    )
-    assert comparison.n == 4
-    return comparison.differences
+    assert len(canary.questions) == 4
+    changes_of = changes_on(canary, base, cache=VectorCache(folder), seed=13)  # type: ignore[arg-type]
+    return changes_of(tuned)  # type: ignore[arg-type]
 
 
 def test_a_model_that_forgot_falls(tmp_path: Path) -> None:
@@ -243,8 +237,8 @@ def test_each_model_is_judged_on_its_own_vectors(tmp_path: Path) -> None:
 def test_harm_is_a_certain_fall(english: Canary, tmp_path: Path) -> None:
     def harms(model: Any) -> bool:
         base: Any = WordModel()
-        cache = VectorCache(tmp_path)
-        return certainly_fell(watch_canary(english, base, model, cache=cache, seed=13).differences)
+        changes_of = changes_on(english, base, cache=VectorCache(tmp_path), seed=13)
+        return certainly_fell(changes_of(model))
 
     assert harms(Forgetful("forgetful"))
     assert not harms(WordModel("other", seed=1))

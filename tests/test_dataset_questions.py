@@ -30,7 +30,7 @@ from rag_app.index import (
     copy_chunks,
     index_corpus,
 )
-from rag_app.pairs import corpus_documents, open_dataset, read_corpus, tuned_from
+from rag_app.pairs import open_dataset, read_corpus, tuned_from
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
@@ -89,7 +89,6 @@ def test_the_passages_of_a_file_are_documents_whose_ids_know_their_text(tmp_path
     beir = read_corpus(write_beir(tmp_path / "beir", data))
     assert beir is not None
     assert [document.id_ for document in beir] == ids
-    assert sorted(document.id_ for document in corpus_documents(data["corpus"])) == ids
     other = read_corpus(write_json(tmp_path / "b.json", dataset(2, count=3)))
     assert other is not None
     assert not {document.id_ for document in other} & set(ids)
@@ -106,9 +105,13 @@ def test_what_brings_no_passages(tmp_path: Path) -> None:
 
 
 def make(storage: Path, texts: Mapping[str, str], *, name: str, **model: Any) -> CorpusIndex:
+    storage.mkdir(exist_ok=True)
+    data = {"queries": {}, "corpus": texts, "relevant_docs": {}}
+    documents = read_corpus(write_json(storage / "corpus.json", data))
+    assert documents is not None
     return index_corpus(
         Catalog(storage),
-        corpus_documents(texts),
+        documents,
         WordModel(**model),
         name=name,
         cache=VectorCache(storage),
@@ -185,6 +188,20 @@ def test_evaluate_needs_no_ingest_and_puts_nothing_into_service(here: Path, kind
     assert values["unmatched"] == 0
     assert indexes() == {name: "tiny", "active": None}
     assert " whole " in run_app("index", "list").stdout
+
+
+def test_a_beir_folder_is_scored_on_its_test_part(here: Path) -> None:
+    folder = write_beir(here / "v", dataset(3, count=8))
+    lines = (folder / "qrels" / "test.tsv").read_text("utf-8").splitlines()
+    (folder / "qrels" / "dev.tsv").write_text("\n".join(lines[:7]), "utf-8")
+    (folder / "qrels" / "test.tsv").write_text("\n".join([lines[0], *lines[7:]]), "utf-8")
+    done = run_app("evaluate", folder, "--model", "tiny")
+    assert "10 questions" in done.stdout
+    said = "".join(done.stderr.split())
+    assert f"{folder}/qrels/test.tsv:10judgements" in said
+    [run] = run_json("evaluate", folder / "qrels" / "dev.tsv", "--model", "tiny")["runs"]
+    assert run["n"] == 6
+    assert len(indexes().keys() - {"active"}) == 1  # One collection, whichever part is asked.
 
 
 def test_the_settings_name_a_model_as_well(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

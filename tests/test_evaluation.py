@@ -85,16 +85,7 @@ def test_takes_an_embedding_qa_dataset() -> None:
 
 
 def test_a_known_collection_is_scored_by_places_and_counts_what_it_does_not_answer() -> None:
-    nodes = [
-        TextNode(
-            id_=text[:8],
-            text=text,
-            start_char_idx=0,
-            end_char_idx=len(text),
-            relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"{text[:8]}.md")},
-        )
-        for text in (SHIPPING, REFUND)
-    ]
+    nodes = [placed(text) for text in (SHIPPING, REFUND)]
     with pytest.warns(UserWarning, match="1 questions were left out"):
         found = evaluate(Fixed({"how fast": [SHIPPING, REFUND]}), ASKED, nodes=nodes)
     assert (found.n, found.unmatched) == (2, 1)
@@ -144,3 +135,40 @@ def test_a_limit_below_ten_is_said() -> None:
     with pytest.warns(UserWarning, match="returned 2 nodes at most.*similarity_top_k=10"):
         found = scored(always)
     assert len(found.warnings) == 1
+
+
+def placed(text: str) -> TextNode:
+    """A node that is all of its document."""
+    return TextNode(
+        id_=text[:8],
+        text=text,
+        start_char_idx=0,
+        end_char_idx=len(text),
+        relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"{text[:8]}.md")},
+    )
+
+
+def test_ids_are_the_same_whether_the_nodes_are_known_or_not() -> None:
+    texts = [SHIPPING, REFUND, PHONE]
+    asked = [("How fast?", SHIPPING), ("how fast", SHIPPING), ("Money back", REFUND)]
+    answers = {"How fast?": texts, "Money back": texts[:2]}
+    by_place = evaluate(Fixed(answers), asked, nodes=[placed(text) for text in texts])
+    by_text = scored(answers, asked)
+    assert [one.question for one in by_text.outcomes] == ["How fast?", "Money back"]
+    assert compare(by_place, by_text).differences["mrr@10"].mean == 0
+
+
+def test_questions_that_one_collection_does_not_answer_are_left_out_of_a_comparison() -> None:
+    nodes = [TextNode(id_=text[:8], text=text) for text in (SHIPPING, REFUND)]
+    answers = {"how fast": [SHIPPING, REFUND], "money back?": [PHONE, REFUND], "phone": [PHONE]}
+    with pytest.warns(UserWarning, match="1 questions were left out"):
+        known = evaluate(Fixed(answers), ASKED, nodes=nodes, name="known")
+    theirs = scored(answers)
+    with pytest.warns(UserWarning, match=r"1 questions were left out: .* 2 are compared"):
+        compared = compare(known, theirs)
+    assert compared.n == 2
+    assert compared.tuned["mrr@10"].mean == (1 + 1 / 2) / 2
+    asked = [("else", PHONE), ("other", REFUND)]
+    other = scored({"else": [PHONE]}, asked)
+    with pytest.raises(PairsError, match="fixed and fixed were asked no question in common"):
+        compare(theirs, other)

@@ -25,6 +25,7 @@ import rag_app
 from rag_app.cli.canary import show_canary
 from rag_app.cli.run import Run
 from rag_app.evaluate.canary import CanaryOptions
+from rag_app.evaluate.figures import change_with_interval, score
 from rag_app.evaluate.verdict import certainly_fell
 from rag_app.finetune.options import read_report
 from rag_app.finetune.request import FinetuneRequest
@@ -121,19 +122,18 @@ def test_what_was_tried_is_kept_and_shown(
     card = (weakened.model / "README.md").read_text("utf-8")
     last = weakened.frontier[-1]
     assert last.dev_mrr is not None
-    change = f"{last.canary.mean:+.3f} [{last.canary.low:+.3f}, {last.canary.high:+.3f}]"
+    change = change_with_interval(last.canary)
     assert "| candidate | dev MRR@10 | canary MRR@10 | chosen |\n|---|---|---|---|\n" in card
-    assert f"| {last.name} | {last.dev_mrr:.3f} | {change} | yes |\n" in card
+    assert f"| {last.name} | {score(last.dev_mrr)} | {change} | yes |\n" in card
 
     lines = said_of(weakened, capsys)
     shown = [line for line in lines if line.startswith(("as trained", "blend"))]
     assert len(shown) == len(weakened.frontier)
-    short = change.replace("0.", ".")
     assert shown[-1].startswith(f"{last.name} .{1000 * last.dev_mrr:03.0f} (+.")
-    assert shown[-1].endswith(f" {short} yes")
+    assert shown[-1].endswith(f" {change} yes")
     canary = f"canary ({weakened.canary_options}), {kept['canary']['n']} out-of-domain questions"
     assert lines[-1].startswith(canary)
-    assert lines[-1].endswith(f"({short})")
+    assert lines[-1].endswith(f"({change})")
 
 
 def test_the_same_command_again_finds_the_same_form(shop: Path, weakened: FinetuneResult) -> None:

@@ -23,6 +23,7 @@ from rag_app.cli.changes import show_changes
 from rag_app.cli.run import Run
 from rag_app.errors import ConfigError, IndexLocked, StorageError, TrainingError
 from rag_app.evaluate.changes import flips
+from rag_app.evaluate.figures import with_interval
 from rag_app.evaluate.stored import read_run
 from rag_app.finetune import stage
 from rag_app.finetune.options import TrainingOptions, read_report
@@ -196,10 +197,7 @@ def test_the_model_card_has_the_table(measured: FinetuneResult) -> None:
     assert "| metric | base | tuned |\n|---|---|---|\n| hit_rate@1 | " in card
     compared = measured.judgement.comparison
     base, tuned = compared.base["mrr@10"], compared.tuned["mrr@10"]
-    assert (
-        f"| mrr@10 | {base.mean:.3f} [{base.low:.3f}, {base.high:.3f}] "
-        f"| {tuned.mean:.3f} [{tuned.low:.3f}, {tuned.high:.3f}] |\n"
-    ) in card
+    assert f"| mrr@10 | {with_interval(base)} | {with_interval(tuned)} |\n" in card
     assert "Verdict: promote: mrr@10 rose from " in card
 
 
@@ -394,7 +392,7 @@ def test_what_plain_encode_gives_is_scored_where_there_is_a_map(shop: Shop) -> N
     assert plain == comparison.base
     assert comparison.tuned["mrr@10"].mean > plain["mrr@10"].mean
     assert result.to_json()["plain_encode"] == result.to_json()["base"]
-    shown = f"its mrr@10 is {plain['mrr@10'].mean:.3f} ["
+    shown = f"its mrr@10 is {with_interval(plain['mrr@10'])} "
     assert shown in (result.model / "README.md").read_text("utf-8")
 
 

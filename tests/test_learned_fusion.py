@@ -57,7 +57,7 @@ def test_a_view_that_is_right_gets_the_weight() -> None:
     assert (learned.learned_on, learned.questions) == ("a file", FEWEST_QUESTIONS)
     assert learned.question_ids == tuple(sorted(f"q{n}" for n in range(FEWEST_QUESTIONS)))
     # Found by the others at rank 2 at best: a has 3, b 2 + 3, r 1 + 1, c 2.
-    assert learned.reason.startswith("+0.")
+    assert learned.reason.startswith("mrr@10 +.")
     assert "over hybrid:" in learned.reason
 
 

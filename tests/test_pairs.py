@@ -1,8 +1,9 @@
 """Labelled questions in and out of files, and the pairs made of them."""
 
 import csv
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,16 @@ from rag_app.pairs import (
     LabelledQuestion,
     Pair,
     build_questions,
+    judgements_of,
     make_pair,
     match_questions,
     question_key,
+    read_corpus,
     read_questions,
+    training_qrels,
     write_pairs,
 )
+from rag_app.pairs.inputs import as_file
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -168,7 +173,22 @@ def test_reads_beir_folders(tmp_path: Path) -> None:
     assert read_questions(folder) == [first]
     write(folder / "qrels" / "dev.tsv", "query-id\tcorpus-id\tscore\r\nq1\td2\t1\r\n")
     second = LabelledQuestion("며칠?", passage="only a title", document="d2")
-    assert read_questions(folder) == [second, first]
+    # Published figures are those of test.
+    assert read_questions(folder) == [first]
+    assert read_questions(folder / "qrels" / "dev.tsv") == [second]
+    assert judgements_of(folder) == (
+        f"{folder}/qrels/test.tsv: 1 judgements; 1 of them are graded above 1 and count as 1"
+    )
+    assert judgements_of(folder / "qrels" / "dev.tsv") == f"{folder}/qrels/dev.tsv: 1 judgements"
+    assert read_corpus(folder / "qrels" / "dev.tsv") == read_corpus(folder) is not None
+    assert judgements_of(write(tmp_path / "faq.csv", "question,answer\na,b\n")) is None
+    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "train.tsv")
+    assert read_questions(folder) == [second]
+    assert training_qrels(folder) == folder / "qrels" / "train.tsv"
+    (folder / "qrels" / "dev.tsv").rename(folder / "qrels" / "b.tsv")
+    (folder / "qrels" / "train.tsv").rename(folder / "qrels" / "a.tsv")
+    assert read_questions(folder) == [first, second]
+    assert training_qrels(folder) == folder
 
 
 QA = {"queries": {"q": "?"}, "corpus": {"n": "t"}, "relevant_docs": {"q": ["n"]}}
@@ -368,3 +388,42 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
         write_pairs(tmp_path / "q.parquet", PAIRS, CHUNKS)
     with pytest.raises(StorageError, match=r"q\.jsonl cannot be written"):
         write_pairs(tmp_path / "notes" / "q.jsonl", PAIRS, CHUNKS)
+
+
+def test_nothing_of_a_labelled_question_is_lost_on_its_way_in(tmp_path: Path) -> None:
+    texts = {"passage": "From nine to six.", "document": "hours.md", "evidence": "nine"}
+    spans = [{}, {"start": 0, "end": 16}]
+    forms = [
+        LabelledQuestion(f"when {number}?", **said, **span, origin=origin)  # type: ignore[arg-type]
+        for number, (kept, span, origin) in enumerate(
+            itertools.product(powerset(texts), spans, ("human", "gemma/v1"))
+        )
+        if (said := {name: texts[name] for name in kept})
+    ]
+    for one in forms:
+        if one.passage or one.document:
+            assert read_questions(as_file([one], tmp_path)) == [one]
+        else:
+            with pytest.raises(PairsError, match="or neither; hand them over apart"):
+                as_file([one], tmp_path)
+    named = [one for one in forms if one.document]
+    with_passage = [one for one in forms if one.passage]
+    assert read_questions(as_file(named, tmp_path)) == named
+    assert read_questions(as_file(with_passage, tmp_path)) == with_passage
+
+
+def test_questions_of_a_dataset_take_their_passages_along(tmp_path: Path) -> None:
+    folder = beir(tmp_path)
+    asked = read_questions(folder)[:2]
+    path = as_file(asked, tmp_path)
+    assert read_questions(path) == asked
+    corpus = read_corpus(path)
+    assert corpus is not None
+    assert {document.text for document in corpus} == {one.passage for one in asked}
+
+
+def powerset(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Every choice of some of them."""
+    names = list(names)
+    for count in range(len(names) + 1):
+        yield from itertools.combinations(names, count)

@@ -11,7 +11,7 @@ from llama_index.core.schema import Document, QueryBundle
 from rag_app.chunks import Chunking, SentenceChunker
 from rag_app.index import Catalog, IndexInfo, VectorIndex
 from rag_app.retrieve import ExactRetriever, VectorRetriever
-from rag_app.vectors import QUERY_BATCH, Vectors, nearest
+from rag_app.vectors import QUERY_BATCH, Vectors, best_rows, nearest
 
 QUESTIONS = ["one", "another", "a third", "nothing of the kind"]
 
@@ -75,6 +75,17 @@ def test_more_questions_than_a_batch() -> None:
     cosines = queries @ passages.T
     assert np.array_equal(rows, np.argsort(-cosines, axis=1, kind="stable")[:, :5])
     assert scores == pytest.approx(-np.sort(-cosines, axis=1)[:, :5], abs=1e-5)
+
+
+@pytest.mark.parametrize("different", [1, 3, 50, 10_000])
+def test_the_best_are_those_of_a_full_stable_sort(different: int) -> None:
+    draw = np.random.default_rng(different)
+    for size in (1, 2, 7, 200):
+        scores = draw.integers(different, size=size).astype(np.float32) / different
+        scores[draw.random(size) < 0.05] = np.nan
+        whole = np.argsort(-scores, kind="stable")
+        for top_k in {0, 1, 2, size // 2, size - 1, size, size + 3}:
+            assert best_rows(scores, top_k).tolist() == whole[:top_k].tolist()
 
 
 def test_exact_and_approximate_agree_on_fifty_chunks(index: VectorIndex, model: WordModel) -> None:

@@ -29,7 +29,7 @@ from tuning_quality import LABELLED, Bench, Way, harmless, open_bench
 
 from rag_app.chunks import passage_text
 from rag_app.environment import prepare_environment
-from rag_app.evaluate.canary import Canary, find_canary, watch_canary
+from rag_app.evaluate.canary import Canary, canary_outcomes, find_canary
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import Difference
@@ -118,8 +118,10 @@ def measure(bench: Bench, way: str, sample: Canary | None, kept: KeptOutcomes) -
     }
     for part, canary in zip(CANARIES, (bench.canary, sample), strict=True):
         if canary is not None:
-            watched = watch_canary(canary, bench.base, model, cache=bench.cache, seed=bench.seed)
-            found[f" {part}"] = watched.base_outcomes, watched.tuned_outcomes
+            found[f" {part}"] = (
+                canary_outcomes(canary, bench.base, cache=bench.cache),
+                canary_outcomes(canary, model, cache=bench.cache),
+            )
     for part, outcomes in found.items():
         for name, one in zip(("base", way), outcomes, strict=True):
             kept.put(f"{bench.corpus.name} {bench.kind} {bench.seed} {name}{part}", one)

@@ -26,7 +26,7 @@ from tuning_quality import LABELLED, TITLES, Bench, Way, open_bench
 from rag_app.chunks import passage_text
 from rag_app.cli.given import workspace_of
 from rag_app.environment import prepare_environment
-from rag_app.evaluate.canary import changes_on, watch_canary
+from rag_app.evaluate.canary import canary_outcomes, changes_on
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import guard
@@ -87,7 +87,10 @@ def measure(bench: Bench, kept: KeptOutcomes) -> dict[str, Any]:
 
 
 def _watch(bench: Bench, model: EmbeddingModel) -> Comparison:
-    return watch_canary(bench.canary, bench.base, model, cache=bench.cache, seed=bench.seed)
+    before, after = (
+        canary_outcomes(bench.canary, each, cache=bench.cache) for each in (bench.base, model)
+    )
+    return compare_outcomes(before, after, seed=bench.seed)
 
 
 def _judge(bench: Bench, model: EmbeddingModel) -> Comparison:

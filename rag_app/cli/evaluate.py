@@ -134,6 +134,7 @@ def evaluate(
     )
     from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes, result_json
     from rag_app.evaluate.stored import RetrievalRun, RunSetting
+    from rag_app.pairs import judgements_of
 
     request = EvaluateRequest(
         questions=questions,
@@ -151,6 +152,8 @@ def evaluate(
         runs, unmatched = evaluate_indexes(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
+    if said := judgements_of(questions):
+        run.note(said)
     _warn(run, runs, unmatched)
     _show(run, runs)
     written = report_on(run, out) if out else {"report": None}

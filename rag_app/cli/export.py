@@ -73,11 +73,13 @@ def export_beir(
     settings = run.settings(question_column=question_column, answer_column=answer_column)
     from rag_app.disk import refuse_unwritable
     from rag_app.evaluate.stage import find_labelled
-    from rag_app.pairs import write_beir
+    from rag_app.pairs import judgements_of, write_beir
 
     refuse_unwritable(folder, is_folder=True, make_parents=True)
     passages = workspace_of(settings).catalog.open(index).passages()
     pairs, unmatched = find_labelled(questions, passages, columns=columns_of(settings))
+    if said := judgements_of(questions):
+        run.note(said)
     if unmatched:
         run.warn(str(unmatched))
     write_beir(folder, pairs, passages.nodes)

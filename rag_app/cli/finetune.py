@@ -1,7 +1,5 @@
 """`finetune`: tune the embedding model and say whether it helped."""
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,10 +27,8 @@ EXAMPLES = (
     "rag-app finetune --pairs pairs.jsonl --loss dae,mnrl --method lora --no-promote",
 )
 SMALLEST_BATCH = 2
-HIGHEST_LEARNING_RATE = 1.0
 TRAINING, NEGATIVES = "Training", "Negatives"
 EMBEDDING, RERANKER = WHAT = ("embedding", "reranker")
-TRAIN_ON = ("labelled", "synthetic", "both")
 
 
 @command
@@ -275,38 +271,22 @@ def finetune(
         seed=seed,
     )
     from rag_app.cli.tuning import show_tuning
-    from rag_app.errors import ConfigError
+    from rag_app.errors import refuse_unknown
     from rag_app.evaluate.canary import CanaryOptions
-    from rag_app.finetune.options import KINDS, NegativeOptions, TrainingOptions
+    from rag_app.finetune.options import NegativeOptions, TrainingOptions
     from rag_app.finetune.presets import (
         DEFAULT,
-        PRESETS,
         QUICK,
         RERANKER_DEFAULT,
         RERANKER_NEGATIVES,
     )
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
-    from rag_app.pairs import HELD_OUT, SplitOptions
+    from rag_app.pairs import SplitOptions, judgements_of, training_qrels
     from rag_app.retrieve import RetrievalOptions
     from rag_app.retrieve.options import KEPT
 
-    kind = train_on or ("labelled" if pairs else "synthetic")
-    for flag, value, known in (
-        ("--what", what, WHAT),
-        ("--train-on", kind, TRAIN_ON),
-        ("--preset", preset, (None, *PRESETS)),
-        ("--negatives", negatives, KINDS),
-        ("--held-out", held_out, HELD_OUT),
-    ):
-        refuse_unknown(flag, value, known)
-    _refuse_no_number(dev_share=dev_share, test_share=test_share, scale=scale)
-    _refuse_no_number(blend=blend, whitening=whitening, learning_rate=learning_rate)
-    if learning_rate is not None and learning_rate > HIGHEST_LEARNING_RATE:
-        raise ConfigError(
-            f"--learning-rate is {learning_rate:g}; it takes up to {HIGHEST_LEARNING_RATE:g}, "
-            "usual are 1e-5 to 1e-3"
-        )
+    refuse_unknown("--what", what, WHAT)
     of_embedding = {
         "--loss": loss,
         "--method": method,
@@ -340,14 +320,13 @@ def finetune(
         **_batch_size(batch_size),
     }
     options = {key: value for key, value in given.items() if value is not None}
-    _check_test_share(test_share)
     workspace = workspace_of(settings)
     if dimensions is not None:
         own = model or workspace.base_model(index) or settings.model
         model = workspace.cut_model(own, dimensions)
     request = FinetuneRequest(
         pairs=pairs_of(settings, pairs),
-        train_on=kind,  # type: ignore[arg-type]
+        train_on=train_on,  # type: ignore[arg-type]
         index=index,
         model=model,
         usual_model=settings.model,
@@ -378,6 +357,8 @@ def finetune(
         report_to=report_to,
         results=settings.results,
     )
+    if request.pairs and (said := judgements_of(training_qrels(request.pairs))):
+        run.note(said)
     if reranker:
         from rag_app.cli.reranker import tune
 
@@ -395,19 +376,6 @@ def finetune(
     run.result({**result.to_json(), **report_on(run, result.results)})
 
 
-def refuse_unknown(flag: str, value: str | None, known: Sequence[str | None]) -> None:
-    """Refuse a value that a flag does not take.
-
-    Raises:
-        ConfigError: it is not among those that are known.
-    """
-    from rag_app.errors import ConfigError
-
-    if value not in known:
-        names = ", ".join(filter(None, known))
-        raise ConfigError(f"{flag} is {value!r}; it takes one of: {names}")
-
-
 def _show_curves(run: Run, request: "FinetuneRequest", storage: Path) -> None:
     """Where training curves are, if they were asked for."""
     from rag_app.finetune.curves import TRACKERS
@@ -415,25 +383,6 @@ def _show_curves(run: Run, request: "FinetuneRequest", storage: Path) -> None:
     if request.report_to is not None:
         look = TRACKERS[request.report_to].look.format(folder=storage / "curves")
         run.say(f"training curves: `{look}`")
-
-
-def _check_test_share(share: float) -> None:
-    """Refuse to train where nothing is held out to judge by."""
-    from rag_app.errors import ConfigError
-
-    if not 0 < share < 1:
-        raise ConfigError(
-            f"--test-share is {share:g}; the verdict needs held-out questions: name a share "
-            "between 0 and 1, such as .3"
-        )
-
-
-def _refuse_no_number(**values: float | None) -> None:
-    from rag_app.errors import ConfigError
-
-    for name, value in values.items():
-        if value is not None and not math.isfinite(value):
-            raise ConfigError(f"--{name.replace('_', '-')} is {value}; it takes a finite number")
 
 
 def _refuse_others(flags: dict[str, Any], *, reranker: bool) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.cli.printing import table
 from rag_app.evaluate.display import COMPARED_METRICS, HEADS
+from rag_app.evaluate.figures import change, p_value, score
 
 if TYPE_CHECKING:
     from rag_app.evaluate.comparison import Comparison
@@ -33,14 +34,14 @@ def gate_table(gate: "Gate") -> Any:
 def _compared(comparison: "Comparison", metrics: Sequence[str]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name in metrics:
-        change = comparison.differences[name]
+        moved = comparison.differences[name]
         rows.append(
             (
                 head(name),
                 cell(comparison.base[name]),
                 cell(comparison.tuned[name]),
-                f"{signed(change.mean)} [{signed(change.low)}, {signed(change.high)}]",
-                p_value(change.p),
+                f"{signed(moved.mean)} [{signed(moved.low)}, {signed(moved.high)}]",
+                p_value(moved.p, figure),
             )
         )
     return rows
@@ -66,15 +67,9 @@ def cell(score: "Estimate", *, digits: int = 3) -> str:
 
 def figure(value: float, *, digits: int = 3) -> str:
     """.573 for 0.573 and 1.00 for 1, which is as wide."""
-    text = f"{value:.{digits}f}"
-    return text[1:] if text.startswith("0") else text[:-1]
+    return score(value, digits=digits)[: digits + 1]
 
 
 def signed(value: float) -> str:
-    """+.083 or -.012."""
-    return ("-" if value < 0 else "+") + figure(abs(value))
-
-
-def p_value(p: float) -> str:
-    """p with as many digits as ten thousand resamples allow."""
-    return "<.001" if p < 0.001 else figure(p)
+    """A change as wide as any other: +.083, -.012, +1.00."""
+    return change(value, figure)

@@ -24,8 +24,9 @@ from rag_app.cli.printing import shown, table
 from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
-from rag_app.cli.scores import figure, head, p_value, signed
+from rag_app.cli.scores import figure, head, signed
 from rag_app.errors import ConfigError
+from rag_app.evaluate.figures import p_value
 
 if TYPE_CHECKING:
     from rag_app.sweep.grid import Grid
@@ -165,6 +166,7 @@ def sweep(
         answer_column=answer_column,
         seed=seed,
     )
+    from rag_app.pairs import judgements_of
     from rag_app.sweep.stage import SweepRequest
     from rag_app.sweep.stage import sweep as sweep_stage
 
@@ -174,7 +176,7 @@ def sweep(
         questions=questions,
         index=index,
         budget_tokens=budget,
-        metric=_metric(metric, budget),
+        metric=metric,
         halving=halving,
         test_share=test_share,
         promote=not no_promote,
@@ -189,6 +191,8 @@ def sweep(
         result = sweep_stage(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
+    if questions and (said := judgements_of(questions)):
+        run.note(said)
     show_sweep(run, result)
     run.result({**result.to_json(), **report_on(run, result.results)})
 
@@ -224,16 +228,6 @@ def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise ConfigError(f"{flag} is {text!r}; it takes numbers with commas, as in 128,256")
     return tuple(map(int, parts))
-
-
-def _metric(name: str | None, budget: int) -> str | None:
-    from rag_app.evaluate.scoring import METRICS
-    from rag_app.sweep.context import budget_metric
-
-    known = (*METRICS, budget_metric(budget))
-    if name is not None and name not in known:
-        raise ConfigError(f"--metric is {name!r}; it takes one of: {', '.join(known)}")
-    return name
 
 
 def show_sweep(run: Run, result: "SweepResult") -> None:
@@ -344,7 +338,7 @@ def _change(row: "Row", result: "SweepResult") -> tuple[str, str]:
     if change is None:
         return "(current)", ""
     interval = f"[{signed(change.low)}, {signed(change.high)}]"
-    return f"{signed(change.mean)} {interval}", p_value(result.choice.adjusted[name])
+    return f"{signed(change.mean)} {interval}", p_value(result.choice.adjusted[name], figure)
 
 
 def _explain(run: Run, result: "SweepResult") -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.finetune import refuse_unknown
 from rag_app.cli.flags import (
     DATA,
     AnswerColumn,
@@ -104,13 +103,14 @@ def tune(
         device=device,
         seed=seed,
     )
-    from rag_app.finetune.presets import PRESETS
+    from rag_app.pairs import judgements_of, training_qrels
     from rag_app.tune.stage import tune as tune_stage
 
-    refuse_unknown("--preset", preset, (None, *PRESETS))
     request = _request(
         settings, paths, pairs=pairs, preset=preset, per_chunk=per_chunk, promote=not no_promote
     )
+    if pairs and (said := judgements_of(training_qrels(pairs))):
+        run.note(said)
     writing = replace(request.writing, announce=lambda cost: run.say(cost_in_words(cost)))
     warn = WarnedOnce(run)
     result = tune_stage(
@@ -154,7 +154,6 @@ def _request(
         per_chunk=per_chunk,
         finetune=FinetuneRequest(
             pairs=pairs,
-            train_on="labelled" if pairs else "synthetic",
             usual_model=settings.model,
             options=TrainingOptions(**DEFAULT, seed=settings.seed),
             split=SplitOptions(held_out="auto"),

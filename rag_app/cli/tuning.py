@@ -7,7 +7,7 @@ from rag_app.cli.changes import show_changes
 from rag_app.cli.printing import table
 from rag_app.cli.run import Run
 from rag_app.cli.scores import cell, comparison_table, figure
-from rag_app.evaluate.display import with_interval
+from rag_app.evaluate.figures import change_with_interval
 
 if TYPE_CHECKING:
     from rag_app.finetune.data.rows import CutPassages
@@ -71,7 +71,7 @@ def _show_parts(run: Run, result: "FinetuneResult") -> None:
     rows = [("base, vector", cell(whole.base["hit_rate@1"]), cell(whole.base["mrr@10"]), "")]
     every = {**judgement.parts, f"tuned, {result.way.asked}": whole}
     for name, one in every.items():
-        change = with_interval(one.differences["mrr@10"], signed=True)
+        change = change_with_interval(one.differences["mrr@10"])
         rows.append((name, cell(one.tuned["hit_rate@1"]), cell(one.tuned["mrr@10"]), change))
     heads = ("model, retriever", "hit@1", "MRR@10", "change of MRR@10")
     run.out.print(table(heads, rows, title="what each part brings"), "")

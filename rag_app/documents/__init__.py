@@ -18,7 +18,7 @@ from rag_app.documents.reading import (
     why_skipped,
 )
 from rag_app.documents.sources import Columns, Failure, Source
-from rag_app.documents.tables import Row, read_rows, table_document_id
+from rag_app.documents.tables import Row, read_rows
 
 __all__ = [
     "READERS",
@@ -34,6 +34,5 @@ __all__ = [
     "read_documents",
     "read_rows",
     "read_sources",
-    "table_document_id",
     "why_skipped",
 ]

@@ -131,11 +131,6 @@ def _content(alike: Sequence[Row]) -> Content:
     )
 
 
-def table_document_id(file_id: str, answer: str) -> str:
-    """Name the document of an answer: the file's id and twelve digits of the answer's hash."""
-    return f"{file_id}#{text_part(answer)}"
-
-
 def text_part(text: str) -> str:
     """Make the part of a document's id that stands for its text; 48 bits of SHA-256."""
     return hashlib.sha256(normalise(text).encode()).hexdigest()[:12]

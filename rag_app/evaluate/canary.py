@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from rag_app.chunks import Chunking, SentenceChunker, passage_text
 from rag_app.documents import read_documents
 from rag_app.errors import PairsError
-from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
+from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.statistics import differences
 from rag_app.index import Passages, VectorCache
 from rag_app.pairs import (
@@ -133,19 +133,6 @@ def _samples(model: "EmbeddingModel", chunking: Chunking) -> "Iterator[Canary]":
 def _shared(canary: Canary, own: set[str]) -> float:
     texts = [passage_text(node) for node in canary.nodes]
     return sum(text in own for text in texts) / len(texts)
-
-
-def watch_canary(
-    canary: Canary,
-    base: "EmbeddingModel",
-    tuned: "EmbeddingModel",
-    *,
-    cache: VectorCache,
-    seed: int,
-) -> Comparison:
-    """Score the canary before and after."""
-    before, after = (canary_outcomes(canary, model, cache=cache) for model in (base, tuned))
-    return compare_outcomes(before, after, seed=seed)
 
 
 def canary_outcomes(

@@ -3,7 +3,7 @@
 import re
 
 from rag_app.evaluate.changes import Change
-from rag_app.evaluate.display import with_interval
+from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.evaluate.gate import WATCHED, Decision, Gate
 from rag_app.evaluate.junit import counted
 from rag_app.text.normalise import visible
@@ -25,7 +25,7 @@ def markdown_comment(gate: Gate) -> str:
     rows = [
         f"| {metric} | {with_interval(compared.base[metric])} "
         f"| {with_interval(compared.tuned[metric])} "
-        f"| {with_interval(compared.differences[metric], signed=True)} |"
+        f"| {change_with_interval(compared.differences[metric])} |"
         for metric in WATCHED
     ]
     lines = [

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import write_whole
 from rag_app.evaluate.changes import changes, flips
-from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with_interval
+from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table
+from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.evaluate.scoring import (
     KEPT_RANKS,
     LARGEST_K,
@@ -88,7 +89,7 @@ class Comparison:
                 metric,
                 with_interval(self.base[metric]),
                 with_interval(self.tuned[metric]),
-                with_interval(self.differences[metric], signed=True),
+                change_with_interval(self.differences[metric]),
             ]
             for metric in SHOWN_METRICS
         ]

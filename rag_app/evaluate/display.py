@@ -9,8 +9,6 @@ from rag_app.errors import ConfigError
 if TYPE_CHECKING:
     import pandas
 
-    from rag_app.evaluate.statistics import Difference, Estimate
-
 # Of all metrics, those that a table of two runs shows, and a narrower one.
 COMPARED_METRICS = (
     "hit_rate@1",
@@ -24,12 +22,6 @@ COMPARED_METRICS = (
 SHOWN_METRICS = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
 # As the field writes them.
 HEADS = {"hit_rate": "hit", "mrr": "MRR", "ndcg": "nDCG"}
-
-
-def with_interval(score: "Estimate | Difference", *, signed: bool = False) -> str:
-    """A mean and its 95 % interval: ".561 [.520, .602]", or "+.042 [.014, .070]" if signed."""
-    mean, low, high = (short(value, signed=signed) for value in (score.mean, score.low, score.high))
-    return f"{mean} [{low}, {high}]"
 
 
 def html_table(
@@ -67,10 +59,3 @@ def data_frame(rows: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
     except ImportError:
         raise ConfigError("to_pandas() needs pandas: pip install pandas") from None
     return pandas.DataFrame(list(rows))
-
-
-def short(value: float, *, signed: bool = False) -> str:
-    """.573 for 0.573, 1.000 for 1; +.083 or -.012 if signed."""
-    number = f"{abs(value):.3f}".removeprefix("0")
-    sign = "-" if round(value, 3) < 0 else "+" if signed else ""
-    return f"{sign}{number}"

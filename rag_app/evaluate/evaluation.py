@@ -1,6 +1,5 @@
 """Any LlamaIndex retriever on labelled questions: scores with intervals, and what two differ by."""
 
-import hashlib
 import time
 import warnings
 from collections import defaultdict
@@ -9,9 +8,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rag_app.errors import PairsError
+from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
-from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table, with_interval
+from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table
+from rag_app.evaluate.figures import with_interval
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, retrieve_all, score_rankings
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.pairs import (
@@ -21,6 +21,7 @@ from rag_app.pairs import (
     cluster_documents,
     document_texts,
     match_questions,
+    question_id,
 )
 from rag_app.pairs.places import squeeze
 from rag_app.progress import Progress, silent
@@ -132,6 +133,7 @@ def evaluate(
         verbatim: let a retriever of `rag_app.open_index` find known questions by themselves, as in
             service; else each is held out while it is asked.
     Raises:
+        ConfigError: the retriever is none.
         PairsError: no questions, or none of their answers is in the collection.
 
     >>> from llama_index.core.schema import NodeWithScore, TextNode
@@ -145,6 +147,11 @@ def evaluate(
     >>> evaluation.scores["hit_rate@1"].mean, evaluation.scores["mrr@10"].mean
     (0.5, 0.75)
     """
+    if not hasattr(retriever, "retrieve"):
+        raise ConfigError(
+            f"{retriever!r:.80} is no retriever; hand over a LlamaIndex BaseRetriever, such as "
+            'open_index().as_retriever("vector")'
+        )
     labelled = as_questions(questions)
     held_out = None if verbatim else getattr(retriever, "held_out", None)
     retriever = retriever if held_out is None else held_out()
@@ -154,7 +161,7 @@ def evaluate(
         asked, unmatched = _of_collection(labelled, list(known))
         rankings = retrieve_all(retriever, [one.text for one in asked], progress=progress)
     else:
-        texts = list(dict.fromkeys(one.question for one in labelled))
+        texts = [same[0].question for same in _by_question(labelled)]
         rankings = retrieve_all(retriever, texts, progress=progress)
         retrieved = {
             text: [hit.node for hit in ranking]
@@ -181,8 +188,11 @@ def evaluate(
 def compare(base: Evaluation, tuned: Evaluation) -> Comparison:
     """What the second retriever changes, question by question, with intervals and a verdict.
 
+    Questions that only one of them has, since the other's collection does not answer them, are
+    left out with a warning.
+
     Raises:
-        ValueError: they were not asked the same questions.
+        PairsError: they have no question in common.
 
     >>> from llama_index.core.retrievers import BaseRetriever
     >>> from llama_index.core.schema import NodeWithScore, TextNode
@@ -198,7 +208,23 @@ def compare(base: Evaluation, tuned: Evaluation) -> Comparison:
     >>> round(compare(base, other).differences["mrr@10"].mean, 3)
     0.333
     """
-    return compare_outcomes(base.outcomes, tuned.outcomes, seed=base.seed)
+    ids = [{one.question_id for one in run.outcomes} for run in (base, tuned)]
+    common = ids[0] & ids[1]
+    if not common:
+        raise PairsError(
+            f"{base.name} and {tuned.name} were asked no question in common; evaluate both on the "
+            "same questions"
+        )
+    if left_out := len(ids[0] | ids[1]) - len(common):
+        warnings.warn(
+            f"{left_out} questions were left out: only one of {base.name} and {tuned.name} was "
+            f"asked them; {len(common)} are compared",
+            stacklevel=2,
+        )
+    before, after = (
+        [one for one in run.outcomes if one.question_id in common] for run in (base, tuned)
+    )
+    return compare_outcomes(before, after, seed=base.seed)
 
 
 def _of_collection(
@@ -230,15 +256,12 @@ def _by_content(
     Arguments:
         nodes_for: a question's text -> the nodes to look at.
     """
-    asked: dict[str, list[LabelledQuestion]] = defaultdict(list)
-    for one in labelled:
-        asked[one.question].append(one)
     clusters = _clusters(labelled)
     # A node is looked at for many questions.
     letters = cache(_letters)
     return [
         Question(
-            id=hashlib.sha256(text.encode()).hexdigest()[:16],
+            id=question_id(text),
             text=text,
             gold=tuple(
                 frozenset(node.node_id for node in nodes_for(text) if _answers(node, one, letters))
@@ -246,8 +269,17 @@ def _by_content(
             ),
             cluster=clusters[_answer_key(same[0])],
         )
-        for text, same in asked.items()
+        for same in _by_question(labelled)
+        for text in [same[0].question]
     ]
+
+
+def _by_question(labelled: "Sequence[LabelledQuestion]") -> "list[list[LabelledQuestion]]":
+    """Those that ask the same together, in the order in which they are first asked."""
+    asked: dict[str, list[LabelledQuestion]] = defaultdict(list)
+    for one in labelled:
+        asked[question_id(one.question)].append(one)
+    return list(asked.values())
 
 
 def _clusters(labelled: "Iterable[LabelledQuestion]") -> dict[str, str]:

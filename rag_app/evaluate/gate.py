@@ -13,7 +13,7 @@ from typing import Any, Literal
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.changes import Change, changes
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
-from rag_app.evaluate.display import with_interval
+from rag_app.evaluate.figures import change_with_interval, score
 from rag_app.evaluate.scoring import LARGEST_K, Outcome
 from rag_app.evaluate.statistics import Difference, holm
 from rag_app.evaluate.stored import RetrievalRun
@@ -225,8 +225,8 @@ def _unfair(decision: Decision, now: RetrievalRun, baseline: RetrievalRun) -> st
 def _from_to(compared: Comparison, metric: str) -> str:
     before, after = compared.base[metric].mean, compared.tuned[metric].mean
     change = compared.differences[metric]
-    moved = f"{with_interval(change, signed=True)}, p = {change.p:.4f}"
-    return f"from {before:.3f} to {after:.3f} ({moved})".replace(" 0.", " .")
+    moved = f"{change_with_interval(change)}, p = {score(change.p, digits=4)}"
+    return f"from {score(before)} to {score(after)} ({moved})"
 
 
 def _questions(n: int) -> str:

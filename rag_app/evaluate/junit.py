@@ -3,7 +3,7 @@
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from rag_app.evaluate.changes import Change, flips
-from rag_app.evaluate.display import with_interval
+from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.evaluate.gate import WATCHED, Gate
 from rag_app.text.normalise import visible
 
@@ -51,7 +51,7 @@ def _metric(suite: Element, gate: Gate, metric: str) -> None:
     said = (
         f"{metric}: {with_interval(compared.base[metric])} before, "
         f"{with_interval(compared.tuned[metric])} now, "
-        f"{with_interval(compared.differences[metric], signed=True)}"
+        f"{change_with_interval(compared.differences[metric])}"
     )
     if metric in gate.fell:
         kind = "failure" if gate.decision == "loss" else "skipped"

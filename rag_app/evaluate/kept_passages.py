@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rag_app.disk import write_whole
 from rag_app.documents.links import source_uri
-from rag_app.errors import RunError
+from rag_app.errors import RunError, first_line
 from rag_app.evaluate.scoring import Outcome
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def read_passages(folder: Path) -> dict[str, KeptPassage]:
         read = [adapter.validate_json(line) for line in lines if line.strip()]
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise RunError(
-            f"{path} is damaged ({_first_line(error)}); run again what wrote it, or delete the "
+            f"{path} is damaged ({first_line(error)}); run again what wrote it, or delete the "
             "file for a report without passages"
         ) from error
     return {one.id: one for one in read}
@@ -103,7 +103,3 @@ def shortened(text: str, longest: int) -> str:
     """The beginning of a text on one line, of so many characters at most."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.ranks import first_rank, reciprocal
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
 from rag_app.evaluate.statistics import Difference, difference
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rag_app.retrieve.trace import Ranking
 
 Floats = npt.NDArray[np.float64]
+Name = TypeVar("Name", str, float)
+Weights = TypeVar("Weights")
 Views = Mapping[str, Sequence["Ranking"]]
 
 # On fewer questions than these nothing is learned.
@@ -185,12 +188,23 @@ def best_fixed(asked: Sequence[Asked]) -> Floats:
 
 
 def _best_fixed(asked: Sequence[Asked]) -> str:
-    def mrr(weights: Floats) -> float:
-        ranks = (first_rank(one.right[one.order(weights)], (True,)) for one in asked)
-        return sum(map(reciprocal, ranks))
-
     fixed = fixed_hybrids(asked[0].scores.shape[1])
-    return max(fixed, key=lambda name: mrr(fixed[name]))
+    return best_of(fixed, lambda weights: [one.right[one.order(weights)] for one in asked])
+
+
+def best_of(
+    weights: Mapping[Name, Weights], right: Callable[[Weights], Iterable[Iterable[bool]]]
+) -> Name:
+    """The name of the weights with the best MRR@10; of equal ones the first.
+
+    Arguments:
+        right: weights -> of each question, whether each of its ten best candidates answers it.
+    """
+
+    def mrr(name: Name) -> float:
+        return sum(reciprocal(first_rank(each, (True,))) for each in right(weights[name]))
+
+    return max(weights, key=mrr)
 
 
 def fixed_hybrids(n_views: int) -> dict[str, Floats]:
@@ -231,7 +245,7 @@ def _named(names: Sequence[str], weights: Floats) -> dict[str, float]:
 
 
 def _reason(change: Difference, simple: str, *, certain: bool) -> str:
-    found = f"{change.mean:+.3f} {PRIMARY_METRIC} [{change.low:+.3f}, {change.high:+.3f}]"
+    found = f"{PRIMARY_METRIC} {change_with_interval(change)}"
     how = "each question asked with what was learned on others"
     if certain:
         return f"{found} over {simple}, {how}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rag_app.evaluate.figures import change_with_interval, score
 from rag_app.evaluate.statistics import Difference, Estimate
 
 PRIMARY_METRIC = "mrr@10"
@@ -47,7 +48,7 @@ def decide(
         level: of p; half of it, where one of two comparisons may promote.
     """
     change = differences[PRIMARY_METRIC]
-    before, after = _score(base[PRIMARY_METRIC].mean), _score(tuned[PRIMARY_METRIC].mean)
+    before, after = score(base[PRIMARY_METRIC].mean), score(tuned[PRIMARY_METRIC].mean)
     asked = f"{n} {asked or ('question' if n == 1 else 'questions')}"
     if change.low == change.high == 0:
         return Verdict("hold", f"{PRIMARY_METRIC} is {before} before and after on {asked}")
@@ -59,7 +60,7 @@ def decide(
     return Verdict(
         "hold",
         f"{PRIMARY_METRIC} went {numbers}, which could be chance; the smallest difference that "
-        f"so many questions can show is {_score(change.smallest_detectable)}{_more(change, n)}",
+        f"so many questions can show is {score(change.smallest_detectable)}{_more(change, n)}",
     )
 
 
@@ -112,7 +113,7 @@ def guard(
     change = canary[PRIMARY_METRIC]
     if verdict.decision != "promote" or not certainly_fell(canary):
         return verdict
-    fell = f"on out-of-domain questions (canary) it fell by {_score(-change.mean)}"
+    fell = f"on out-of-domain questions (canary) it fell by {score(-change.mean)}"
     also = f", and all that is milder fell as well ({', '.join(milder)})" if milder else ""
     less = "--learning-rate or fewer --epochs" if milder else "--whitening or --learning-rate"
     return Verdict(
@@ -123,14 +124,4 @@ def guard(
 
 
 def _evidence(change: Difference) -> str:
-    interval = f"[{_signed(change.low)}, {_signed(change.high)}]"
-    return f"({_signed(change.mean)} {interval}, p = {_score(change.p, digits=4)})"
-
-
-def _score(value: float, *, digits: int = 3) -> str:
-    """.561 for 0.561, as figures between 0 and 1 are printed."""
-    return f"{value:.{digits}f}".removeprefix("0")
-
-
-def _signed(value: float) -> str:
-    return ("-" if value < 0 else "+") + _score(abs(value))
+    return f"({change_with_interval(change)}, p = {score(change.p, digits=4)})"

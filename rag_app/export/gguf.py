@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rag_app.disk import whole_folder, write_whole
 from rag_app.errors import ConfigError, ModelError
 from rag_app.export.folder import CARD, said_by_card
+from rag_app.finetune.loading import quoted
 from rag_app.models import EmbeddingModel
 from rag_app.models.exported import SETTINGS_FILE
 from rag_app.models.gguf import ADAPTER, GGUF, write_gguf
 from rag_app.models.gguf_engine import GgufModel
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Vectors
+from rag_app.vectors import Vectors, row_cosines
 
 # Rounding to 16 bits moves vectors by less; below, it is another model.
 LEAST_COSINE = 0.999
@@ -103,8 +102,8 @@ def _compared(
     theirs = GgufModel(folder)
     read, asked = _short(model, passages), _short(model, questions)
     mine, other = model.embed_passages(read), theirs.embed_passages(read, progress=progress)
-    of_passages = _cosines(mine, other)
-    of_questions = _cosines(model.embed_queries(asked), theirs.embed_queries(asked))
+    of_passages = row_cosines(mine, other)
+    of_questions = row_cosines(model.embed_queries(asked), theirs.embed_queries(asked))
     for texts, cosines in ((read, of_passages), (asked, of_questions)):
         if not len(texts):
             raise ModelError("there is no text that is short enough to compare the model on")
@@ -127,10 +126,6 @@ def _short(model: EmbeddingModel, texts: Sequence[str]) -> list[str]:
     ][:MOST_COMPARED]
 
 
-def _cosines(ours: Vectors, theirs: Vectors) -> Vectors:
-    return np.asarray((ours * theirs).sum(axis=1))
-
-
 def gguf_code(model: EmbeddingModel, folder: Path) -> list[str]:
     """Lines that embed a question and a passage with llama.cpp and NumPy alone."""
     prompts = model.prompts
@@ -145,7 +140,7 @@ def gguf_code(model: EmbeddingModel, folder: Path) -> list[str]:
         "import xllamacpp",
         "",
         "params = xllamacpp.CommonParams()",
-        f"params.model.path = {_quoted(folder / GGUF)}",
+        f"params.model.path = {quoted(folder / GGUF)}",
         "params.embedding, params.n_parallel, params.port = True, 1, 0",
         f"params.n_ctx = params.n_batch = params.n_ubatch = {model.max_tokens}",
         "server = xllamacpp.Server(params)",
@@ -163,7 +158,7 @@ def gguf_code(model: EmbeddingModel, folder: Path) -> list[str]:
 
 def _adapter_code(folder: Path) -> list[str]:
     return [
-        f"adapter = np.load({_quoted(folder / ADAPTER)})",
+        f"adapter = np.load({quoted(folder / ADAPTER)})",
         "",
         "def adapt(vectors):",
         '    moves = vectors @ adapter["change"].T',
@@ -172,10 +167,6 @@ def _adapter_code(folder: Path) -> list[str]:
         "    return moved / np.linalg.norm(moved, axis=1, keepdims=True)",
         "",
     ]
-
-
-def _quoted(path: Path) -> str:
-    return json.dumps(path.as_posix(), ensure_ascii=False)
 
 
 def card(model: EmbeddingModel, folder: Path) -> str:

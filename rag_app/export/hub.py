@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from rag_app.errors import ConfigError
+from rag_app.errors import ConfigError, first_line
 from rag_app.export.folder import CARD, has_verdict, named_anew
 from rag_app.models.weights import STAND_INS
 from rag_app.pairs.training_documents import TRAINING_FILE
@@ -154,9 +154,5 @@ def _reason(error: Exception) -> str:
                 f"the hub refuses the token ({status}); give HF_TOKEN one that may write there, "
                 "or name a repository of your own"
             )
-        return f"the hub answers {status} ({_first_line(error)}); try again later"
-    return f"{_first_line(error)}; look at the network, and try again"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"the hub answers {status} ({first_line(error)}); try again later"
+    return f"{first_line(error)}; look at the network, and try again"

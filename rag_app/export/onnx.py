@@ -12,6 +12,7 @@ from rag_app.chunks import passage_text
 from rag_app.disk import whole_folder, write_whole
 from rag_app.errors import ConfigError, ModelError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
+from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.export.folder import CARD, said_by_card
 from rag_app.index import Passages
@@ -26,7 +27,7 @@ from rag_app.models.onnx import (
     write_onnx,
 )
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Vectors
+from rag_app.vectors import row_cosines
 
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
@@ -107,8 +108,8 @@ def export_onnx(
         asked = [question.text for question in questions[:MOST_COMPARED]]
         cosines = np.concatenate(
             [
-                _cosines(before.vectors[:MOST_COMPARED], after.vectors[:MOST_COMPARED]),
-                _cosines(model.embed_queries(asked), graph.embed_queries(asked)),
+                row_cosines(before.vectors[:MOST_COMPARED], after.vectors[:MOST_COMPARED]),
+                row_cosines(model.embed_queries(asked), graph.embed_queries(asked)),
             ]
         )
         compared = None
@@ -126,9 +127,9 @@ def export_onnx(
             if certainly_fell(compared.differences):
                 change = compared.differences[PRIMARY_METRIC]
                 raise ModelError(
-                    f"with 8-bit weights {PRIMARY_METRIC} certainly falls, by {-change.mean:.3f} "
-                    f"[{-change.high:.3f}, {-change.low:.3f}] on {compared.n} questions; nothing "
-                    "was written, export without --int8"
+                    f"with 8-bit weights {PRIMARY_METRIC} certainly falls, by "
+                    f"{change_with_interval(change)} on {compared.n} questions; nothing was "
+                    "written, export without --int8"
                 )
         write_whole(partial / CARD, card(model, target, int8=int8))
         size = (partial / GRAPH).stat().st_size
@@ -173,8 +174,3 @@ def card(model: EmbeddingModel, folder: Path, *, int8: bool) -> str:
         f"{model.dimension} numbers; prompts and limits stand in `{SETTINGS_FILE}`.\n\n"
         f"```python\n{code}\n```\n\n{said_by_card(model.folder)}\n"
     )
-
-
-def _cosines(ours: Vectors, theirs: Vectors) -> Vectors:
-    """Of each text, whose vectors stand in the same row of both."""
-    return np.asarray((ours * theirs).sum(axis=1))

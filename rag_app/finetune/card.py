@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rag_app.disk import write_whole
+from rag_app.evaluate.display import SHOWN_METRICS
+from rag_app.evaluate.figures import change_with_interval, score, with_interval
 from rag_app.finetune.judge import PROMISES
 from rag_app.finetune.loading import llama_index_code, sentence_transformers_code
 from rag_app.models.query_map import QUERY_MAP
@@ -10,13 +12,10 @@ from rag_app.models.query_map import QUERY_MAP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rag_app.evaluate.statistics import Estimate
     from rag_app.finetune.back_off import Candidate
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.result import FinetuneResult
     from rag_app.pairs import HeldOut
-
-SHOWN = ("hit_rate@1", "hit_rate@3", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
 
 
 def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
@@ -35,8 +34,7 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         "",
         "## Data",
         "",
-        f"- pairs: {source}; trained on: {request.train_on if request.pairs else 'synthetic'} "
-        f"({result.data.training_pairs} rows)",
+        f"- pairs: {source}; trained on: {request.trained_on} ({result.data.training_pairs} rows)",
         _split(result),
         "",
         "## Training",
@@ -87,8 +85,9 @@ def _before_and_after(result: "FinetuneResult", what: "HeldOut") -> list[str]:
         "| metric | base | tuned |",
         "|---|---|---|",
         *(
-            f"| {name} | {_cell(compared.base[name])} | {_cell(compared.tuned[name])} |"
-            for name in SHOWN
+            f"| {name} | {with_interval(compared.base[name])} "
+            f"| {with_interval(compared.tuned[name])} |"
+            for name in SHOWN_METRICS
         ),
         "",
     ]
@@ -126,7 +125,7 @@ def _use(result: "FinetuneResult") -> list[str]:
         lines += [
             "Plain `encode`, which LlamaIndex's HuggingFaceEmbedding calls, leaves out prompts and "
             f"the map on questions. On the same held-out questions its mrr@10 is "
-            f"{_cell(plain['mrr@10'])} instead of {_cell(tuned['mrr@10'])}.",
+            f"{with_interval(plain['mrr@10'])} instead of {with_interval(tuned['mrr@10'])}.",
             "",
         ]
     return lines
@@ -139,8 +138,8 @@ def _canary(result: "FinetuneResult") -> list[str]:
     before, after = canary.base["mrr@10"], canary.tuned["mrr@10"]
     return [
         "",
-        f"On {canary.n} out-of-domain questions, mrr@10: {_cell(before)} before, "
-        f"{_cell(after)} after.",
+        f"On {canary.n} out-of-domain questions, mrr@10: {with_interval(before)} before, "
+        f"{with_interval(after)} after.",
         *_frontier(result.frontier),
     ]
 
@@ -156,13 +155,9 @@ def _frontier(tried: "Sequence[Candidate]") -> list[str]:
         "| candidate | dev MRR@10 | canary MRR@10 | chosen |",
         "|---|---|---|---|",
         *(
-            f"| {one.name} | {'' if one.dev_mrr is None else f'{one.dev_mrr:.3f}'} "
-            f"| {one.canary.mean:+.3f} [{one.canary.low:+.3f}, {one.canary.high:+.3f}] "
+            f"| {one.name} | {'' if one.dev_mrr is None else score(one.dev_mrr)} "
+            f"| {change_with_interval(one.canary)} "
             f"| {'yes' if one.chosen else ''} |"
             for one in tried
         ),
     ]
-
-
-def _cell(score: "Estimate") -> str:
-    return f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from rag_app.errors import ConfigError
+from rag_app.errors import ConfigError, refuse_unknown
 from rag_app.evaluate.comparison import Comparison
 from rag_app.finetune.options import TrainingRow
 from rag_app.index.names import short_model_name
@@ -180,8 +180,7 @@ def check_tracker(name: str | None) -> None:
     """
     if name is None:
         return
-    if name not in TRACKERS:
-        raise ConfigError(f"--report-to is {name!r}; it takes one of: {', '.join(TRACKERS)}")
+    refuse_unknown("--report-to", name, TRACKERS)
     if find_spec(TRACKERS[name].module) is None:
         raise ConfigError(
             f"--report-to {name} needs the package {TRACKERS[name].module}, which is not "

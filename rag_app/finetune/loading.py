@@ -9,7 +9,7 @@ def sentence_transformers_code(folder: Path) -> list[str]:
     return [
         "from sentence_transformers import SentenceTransformer",
         "",
-        f"model = SentenceTransformer({_quoted(folder)})",
+        f"model = SentenceTransformer({quoted(folder)})",
         'queries = model.encode_query(["your question"], normalize_embeddings=True)',
         'passages = model.encode_document(["your passage"], normalize_embeddings=True)',
     ]
@@ -20,12 +20,12 @@ def llama_index_code(folder: Path) -> list[str]:
     return [
         "from rag_app import Embedding",
         "",
-        f"embedding = Embedding({_quoted(folder)})  # a LlamaIndex BaseEmbedding",
+        f"embedding = Embedding({quoted(folder)})  # a LlamaIndex BaseEmbedding",
         'query = embedding.get_query_embedding("your question")',
         'passage = embedding.get_text_embedding("your passage")',
     ]
 
 
-def _quoted(folder: Path) -> str:
-    """As a string in double quotes, whatever is in the name."""
-    return json.dumps(folder.as_posix(), ensure_ascii=False)
+def quoted(path: Path) -> str:
+    """A path as a string of Python in double quotes, whatever is in the name."""
+    return json.dumps(path.as_posix(), ensure_ascii=False)

@@ -2,17 +2,33 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rag_app.disk import write_whole
+from rag_app.errors import ConfigError, refuse_unknown
 
 NegativeKind = Literal["none", "random", "mined"]
 KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
 # What training measured, in the folder of the model.
 REPORT_FILE = "training.json"
+# Hyperparameter -> the least and the largest value that it takes, as its message says them.
+RANGES: dict[str, tuple[float, float, str]] = {
+    "epochs": (1, math.inf, "a whole number of 1 or more"),
+    "batch_size": (2, math.inf, "a whole number of 2 or more"),
+    "learning_rate": (0, 1, "up to 1, usual are 1e-5 to 1e-3"),
+    "warmup_share": (0, 1, "a number from 0 to 1"),
+    "scale": (0.1, math.inf, "a number of 0.1 or more"),
+    "max_tokens": (16, math.inf, "a whole number of 16 or more"),
+    "mini_batch": (1, math.inf, "a whole number of 1 or more"),
+    "blend": (0, 1, "a number from 0 to 1"),
+    "whitening": (0, 1, "a number from 0 to 1"),
+    "adapter_epochs": (1, math.inf, "a whole number of 1 or more"),
+    "seed": (0, 2**32 - 1, "a whole number from 0 to 4294967295"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,16 @@ class NegativeOptions:
 
     kind: NegativeKind = "none"
     per_pair: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what would be passed over.
+
+        Raises:
+            ConfigError: an unknown kind, or no negatives of a pair.
+        """
+        refuse_unknown("--negatives", self.kind, KINDS)
+        if self.per_pair < 1:
+            raise ConfigError(f"--negatives-per-pair is {self.per_pair}; it takes 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +101,26 @@ class TrainingOptions:
     adapter_epochs: int | None = None
     negatives: NegativeOptions = NegativeOptions()
     seed: int = 13
+
+    def check(self) -> None:
+        """Refuse what no training can be asked for; a recipe may say 0 epochs.
+
+        Raises:
+            ConfigError: a value of another type, or out of its range.
+        """
+        for field in fields(self):
+            value: Any = getattr(self, field.name)
+            kind: Any = field.type
+            least, most, takes = RANGES.get(
+                field.name, (0, math.inf, getattr(kind, "__name__", ""))
+            )
+            whole = isinstance(value, int) and isinstance(0.5, kind)
+            fits = isinstance(value, kind) or whole
+            if fits and isinstance(value, int | float):
+                fits = least <= value <= most and math.isfinite(value)
+            if not fits:
+                flag = field.name.replace("_", "-")
+                raise ConfigError(f"--{flag} is {value!r}; it takes {takes}")
 
 
 def tokens_read(wanted: int | None, most: int) -> int:

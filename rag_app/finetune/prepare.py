@@ -1,7 +1,7 @@
 """First step: open the base, read and split the pairs, find the canary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from rag_app.index import (
     copy_chunks,
     name_for,
 )
-from rag_app.pairs import Pair, Unmatched, in_service, open_dataset
+from rag_app.pairs import Pair, Unmatched, in_service, open_dataset, training_qrels
 from rag_app.retrieve import Searched
 
 
@@ -84,6 +84,8 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
         IndexMissing, ModelError: as their names say.
     """
     catalog = context.workspace.catalog
+    if request.pairs is not None:
+        request = replace(request, pairs=training_qrels(request.pairs))
     dataset = _open_dataset(context, request)
     source = dataset.index if dataset else catalog.open(request.index)
     base = dataset or open_base(context, request, source)
@@ -178,12 +180,13 @@ def _materials(
     unmatched = Unmatched()
     if request.pairs is not None:
         labelled, unmatched = read_labelled(request.pairs, passages.nodes, columns=request.columns)
-    wanted = request.train_on != "labelled" or request.pairs is None
-    synthetic = _synthetic(context, request, base, passages) if wanted else []
+    synthetic: Sequence[Pair] = []
+    if request.trained_on != "labelled":
+        synthetic = _synthetic(context, request, base, passages)
     return prepare_materials(
         labelled,
         synthetic,
-        train_on=request.train_on,
+        train_on=request.trained_on,
         passages=passages,
         embed=partial(context.cache.embed_queries, base.model),
         options=request.split,

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag_app.documents import Columns
+from rag_app.errors import ConfigError, refuse_unknown
 from rag_app.evaluate.canary import CanaryOptions
-from rag_app.finetune.data.material import TrainOn
+from rag_app.finetune.data.material import TRAIN_ON, TrainOn
 from rag_app.finetune.options import TrainingOptions
-from rag_app.finetune.presets import DEFAULT
+from rag_app.finetune.presets import DEFAULT, PRESETS
 from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import SplitOptions
 from rag_app.retrieve import RetrievalOptions
@@ -18,6 +19,7 @@ class FinetuneRequest:
     """What to tune on and how.
 
     Fields:
+        train_on: None: the labelled pairs, or without any what is written.
         model: what to tune, where the pairs bring their own passages; without one, that of the
             index in service.
         usual_model: the same, where none is named.
@@ -32,7 +34,7 @@ class FinetuneRequest:
     """
 
     pairs: Path | None = None
-    train_on: TrainOn = "labelled"
+    train_on: TrainOn | None = None
     index: str | None = None
     model: str | None = None
     usual_model: str | None = None
@@ -47,3 +49,29 @@ class FinetuneRequest:
     llm: LanguageModelOptions = LanguageModelOptions()
     report_to: str | None = None
     results: Path = Path("storage/results")
+
+    def __post_init__(self) -> None:
+        """Refuse what would be passed over, or end badly after the training.
+
+        Raises:
+            ConfigError: an unknown name, a value out of range, or settings that exclude each other.
+        """
+        refuse_unknown("--train-on", self.trained_on, TRAIN_ON)
+        if self.pairs is None and self.trained_on != "synthetic":
+            raise ConfigError(
+                f"--train-on is {self.trained_on!r}, but there are no labelled pairs; name them "
+                "with --pairs, or leave it out"
+            )
+        if self.preset is not None:
+            refuse_unknown("--preset", self.preset, PRESETS)
+        if not 0 < self.split.test_share < 1:
+            raise ConfigError(
+                f"--test-share is {self.split.test_share:g}; the verdict needs held-out questions: "
+                "name a share between 0 and 1, such as .3"
+            )
+        self.options.check()
+
+    @property
+    def trained_on(self) -> TrainOn:
+        """Which pairs train."""
+        return self.train_on or ("synthetic" if self.pairs is None else "labelled")

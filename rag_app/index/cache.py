@@ -29,8 +29,6 @@ CREATE TABLE IF NOT EXISTS vectors (
 """
 # SQLite's limit on parameters of one statement is 999 in old builds.
 READ_BATCH = 500
-# Of the hash of a text.
-HASH_BYTES = 32
 _COLUMNS = ["fingerprint", "text_hash", "vector"]
 
 

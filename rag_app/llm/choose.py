@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from rag_app.errors import ConfigError
+from rag_app.errors import ConfigError, refuse_unknown
 from rag_app.llm import local as local_llm
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.endpoint import Endpoint
+
+Kind = Literal["auto", "none", "local", "endpoint"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class LanguageModelOptions:
         gpu: whether the local model may use one.
     """
 
-    kind: Literal["auto", "none", "local", "endpoint"] = "auto"
+    kind: Kind = "auto"
     base_url: str | None = None
     model: str | None = None
     api_key: str = field(default="none", repr=False)
@@ -35,6 +37,21 @@ class LanguageModelOptions:
     concurrency: int = 8
     models: Path = Path("storage/models")
     gpu: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no language model can be asked with.
+
+        Raises:
+            ConfigError: an unknown kind, or a number out of range.
+        """
+        refuse_unknown("llm", self.kind, get_args(Kind))
+        for name, value, fits, takes in (
+            ("llm_timeout", self.timeout_seconds, self.timeout_seconds > 0, "seconds above 0"),
+            ("llm_retries", self.retries, self.retries >= 0, "0 or more"),
+            ("llm_concurrency", self.concurrency, self.concurrency >= 1, "1 or more"),
+        ):
+            if not fits:
+                raise ConfigError(f"{name} is {value!r}; it takes {takes}")
 
     @property
     def asks_endpoint(self) -> bool:

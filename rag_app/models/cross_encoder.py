@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag_app.errors import ModelError
+from rag_app.errors import ModelError, first_line
 from rag_app.models.device import choose_device
 from rag_app.models.embedding import UNLOADABLE
 from rag_app.models.folders import state_of
@@ -40,7 +40,7 @@ class CrossEncoder:
             self._model = _load(folder, device)
         except UNLOADABLE as error:
             raise ModelError(
-                f"{folder} is no cross-encoder that can be loaded ({_first_line(error)}); "
+                f"{folder} is no cross-encoder that can be loaded ({first_line(error)}); "
                 "name another"
             ) from error
         if self._model.num_labels != 1:
@@ -76,7 +76,7 @@ def untrained_cross_encoder(
             model = _load(folder, device, num_labels=1)
     except UNLOADABLE as error:
         raise ModelError(
-            f"{folder} cannot be made a cross-encoder ({_first_line(error)}); name a transformer "
+            f"{folder} cannot be made a cross-encoder ({first_line(error)}); name a transformer "
             "such as bert-base-uncased, or a cross-encoder, with --base"
         ) from error
     if max_tokens is not None:
@@ -107,10 +107,6 @@ def _without_warnings() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _refuse_other_kinds(name: str, folder: Path) -> None:

@@ -7,10 +7,17 @@ def choose_device(device: str) -> str:
     """The device itself, or for "auto" the best one there is.
 
     Raises:
-        ConfigError: there is none of this kind.
+        ConfigError: there is none of this kind, or no such kind.
     """
     import torch
 
+    if device != "auto":
+        try:
+            torch.device(device)
+        except RuntimeError:
+            raise ConfigError(
+                f"--device is {device!r}; it takes one of: auto, cpu, cuda, mps"
+            ) from None
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     found = [name for name, is_there in there.items() if is_there]
     if not there.get(device.partition(":")[0], True):

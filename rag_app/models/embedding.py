@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 
-from rag_app.errors import ModelError
+from rag_app.errors import ModelError, first_line
 from rag_app.models.device import choose_device, has_bf16
 from rag_app.models.families import Family, Prompts, find_family
 from rag_app.models.folders import MODULES
@@ -294,15 +294,17 @@ def load_model(
     return EmbeddingModel(found, folder, device=device, without_torch=without_torch)
 
 
-def as_embedder(model: str | Path | Embedder, **place: Any) -> Embedder:
+def as_embedder(
+    model: str | Path | Embedder, *, storage: Path, offline: bool, device: str
+) -> Embedder:
     """The model itself, or the weights of this name or folder.
 
-    Arguments:
-        place: `storage`, `offline` and `device`, as `load_model` takes them.
     Raises:
         ModelError: not found, or not loadable.
     """
-    return load_model(str(model), **place) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        return load_model(str(model), storage=storage, offline=offline, device=device)
+    return model
 
 
 def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
@@ -325,9 +327,8 @@ def load_transformer(folder: Path, device: str) -> "SentenceTransformer":
             model_kwargs={"dtype": "float32", "use_safetensors": True},
         )
     except UNLOADABLE as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{folder} is no sentence-transformers model that can be loaded ({reason}); "
+            f"{folder} is no sentence-transformers model that can be loaded ({first_line(error)}); "
             "name another with --model"
         ) from error
 

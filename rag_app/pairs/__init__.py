@@ -1,7 +1,8 @@
 """Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
 
-from rag_app.pairs.corpus import corpus_documents, holds_corpus, read_corpus
+from rag_app.pairs.corpus import holds_corpus, read_corpus
 from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
+from rag_app.pairs.datasets import judgements_of, training_qrels
 from rag_app.pairs.export import WRITERS, refuse_output, write_beir, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
 from rag_app.pairs.held_out import (
@@ -53,12 +54,12 @@ __all__ = [
     "by_question",
     "check_leaks",
     "cluster_documents",
-    "corpus_documents",
     "document_texts",
     "gold_chunks",
     "holds_corpus",
     "in_service",
     "judged_model",
+    "judgements_of",
     "make_pair",
     "match_questions",
     "open_dataset",
@@ -71,6 +72,7 @@ __all__ = [
     "split_as_asked",
     "split_pairs",
     "training_documents",
+    "training_qrels",
     "training_questions",
     "tuned_from",
     "without_self_answering",

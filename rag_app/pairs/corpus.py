@@ -1,16 +1,15 @@
 """Files of questions that bring their own passages: LlamaIndex's dataset JSON, BEIR folders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.documents import Content, Source, read_sources
-from rag_app.documents.content import to_document
+from rag_app.documents import Source, read_sources
 from rag_app.documents.tables import text_part
 from rag_app.errors import PairsError
+from rag_app.pairs.datasets import beir_folder
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.matching import match_questions
-from rag_app.text.normalise import normalise
 
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
@@ -27,7 +26,8 @@ def read_corpus(path: Path) -> "list[Document] | None":
     one document, and two passages with one number are two.
 
     Arguments:
-        path: an EmbeddingQAFinetuneDataset's .json, or a BEIR folder; anything else brings none.
+        path: an EmbeddingQAFinetuneDataset's .json, a BEIR folder or a file of its
+            qrels; anything else brings none.
     Raises:
         PairsError: its passages cannot be read.
     """
@@ -40,18 +40,6 @@ def read_corpus(path: Path) -> "list[Document] | None":
     return _named_by_content(read.documents, source) or None
 
 
-def corpus_documents(corpus: Mapping[str, str]) -> "list[Document]":
-    """The passages of a corpus in memory, with the ids that `read_corpus` would give them.
-
-    Arguments:
-        corpus: id -> text; those without text are left out.
-    """
-    source = Source(Path("corpus.json"), "corpus.json")
-    texts = {normalise(key): normalise(text) for key, text in corpus.items()}
-    contents = (Content(text, kind="text", part=key) for key, text in texts.items() if text)
-    return _named_by_content([to_document(source, content) for content in contents], source)
-
-
 def holds_corpus(questions: Sequence[LabelledQuestion], chunks: "Sequence[TextNode]") -> bool:
     """Whether an index's chunks answer (nearly) all of these questions."""
     unmatched = match_questions(questions, chunks).unmatched
@@ -59,8 +47,9 @@ def holds_corpus(questions: Sequence[LabelledQuestion], chunks: "Sequence[TextNo
 
 
 def _source(path: Path) -> Source | None:
-    if path.is_dir() and (path / "corpus.jsonl").is_file():
-        return Source(path / "corpus.jsonl", path.name)
+    folder = beir_folder(path)
+    if folder and (folder / "corpus.jsonl").is_file():
+        return Source(folder / "corpus.jsonl", folder.name)
     if path.is_file() and path.suffix.lower() == ".json":
         return Source(path, path.name)
     return None

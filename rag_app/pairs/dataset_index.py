@@ -19,6 +19,7 @@ from rag_app.models import EmbeddingModel
 from rag_app.models.scripts import fitting_model
 from rag_app.models.weights import DEFAULT_MODEL, find_weights, stand_in_note
 from rag_app.pairs.corpus import holds_corpus, read_corpus
+from rag_app.pairs.datasets import beir_folder
 from rag_app.pairs.formats import read_questions
 from rag_app.progress import Progress, silent
 
@@ -72,7 +73,7 @@ def open_dataset(
         catalog,
         documents,
         loaded,
-        name=path.stem if path.is_file() else path.name,
+        name=folder.name if (folder := beir_folder(path)) else path.stem,
         cache=workspace.cache,
         progress=progress,
     )

@@ -10,8 +10,14 @@ from rag_app.pairs.lines import parse_lines, read_json, text_of
 from rag_app.text.normalise import normalise
 
 _BEIR_TEXTS = ("corpus.jsonl", "queries.jsonl")
+# Of several files of judgements the one that is scored, as published figures are.
+_QRELS = ("test", "dev", "train")
 QRELS_HEADER = ["query-id", "corpus-id", "score"]
 _EMBEDDING_QA = {"queries": dict, "corpus": dict, "relevant_docs": dict}
+# Beside the fields of a dataset, in files of questions that a program handed over: query id -> what
+# a labelled question says besides question and passage.
+LABELS = "rag_app_labels"
+LABEL_FIELDS = ("document", "evidence", "start", "end", "origin")
 
 
 def read_embedding_qa(path: Path) -> list[LabelledQuestion]:
@@ -28,7 +34,13 @@ def read_embedding_qa(path: Path) -> list[LabelledQuestion]:
             f"corpus and relevant_docs, found {', '.join(found) or type(data).__name__}; "
             "for rows of questions and answers use .jsonl or .csv"
         )
-    return label_dataset(data["queries"], data["corpus"], data["relevant_docs"], source=str(path))
+    return label_dataset(
+        data["queries"],
+        data["corpus"],
+        data["relevant_docs"],
+        source=str(path),
+        labels=data.get(LABELS, {}),
+    )
 
 
 def label_dataset(
@@ -37,6 +49,7 @@ def label_dataset(
     relevant_docs: Mapping[str, Any],
     *,
     source: str,
+    labels: Mapping[str, Mapping[str, Any]] = {},
 ) -> list[LabelledQuestion]:
     """Label the queries of an EmbeddingQAFinetuneDataset with their passages.
 
@@ -44,6 +57,7 @@ def label_dataset(
         queries, corpus: id -> text.
         relevant_docs: query id -> passage ids, or one of them.
         source: what messages call it.
+        labels: query id -> what it says besides question and passage.
     Raises:
         PairsError: it names what it does not hold.
     """
@@ -52,25 +66,65 @@ def label_dataset(
         for query, passages in relevant_docs.items()
         for passage in (passages if isinstance(passages, list) else [passages])
     ]
-    return _label(relevant, queries=queries, corpus=corpus, source=source)
+    return _label(relevant, queries=queries, corpus=corpus, source=source, labels=labels)
 
 
-def read_beir(folder: Path) -> list[LabelledQuestion]:
-    """Read a BEIR folder: corpus.jsonl, queries.jsonl and the judgements of every qrels/*.tsv.
+def beir_folder(path: Path) -> Path | None:
+    """The folder itself, or the BEIR folder that a file of judgements lies in; None: it is none."""
+    if path.is_dir():
+        return path
+    folder = path.parent.parent
+    lies_in_one = path.parent.name == "qrels" and (folder / _BEIR_TEXTS[0]).is_file()
+    return folder if lies_in_one and path.suffix.lower() == ".tsv" else None
 
+
+def training_qrels(path: Path) -> Path:
+    """What is trained on where a BEIR folder is named: its qrels/train.tsv, if there is one."""
+    train = path / "qrels" / "train.tsv"
+    return train if train.is_file() else path
+
+
+def judgements_of(path: Path) -> str | None:
+    """A sentence on the judgements that `read_beir` takes; None for anything but a BEIR folder."""
+    folder = beir_folder(path)
+    if folder is None or not (folder / "qrels").is_dir():
+        return None
+    files = _qrels(path, folder)
+    scores = [score for file in files for _, score in _read_qrels(file)]
+    graded = sum(score > 1 for score in scores)
+    grades = f"; {graded} of them are graded above 1 and count as 1" if graded else ""
+    return f"{', '.join(map(str, files))}: {len(scores)} judgements{grades}"
+
+
+def read_beir(path: Path) -> list[LabelledQuestion]:
+    """Read a BEIR folder: corpus.jsonl, queries.jsonl and judgements, those above 0 being right.
+
+    Arguments:
+        path: the folder, of whose judgements qrels/test.tsv are taken, or else dev.tsv, train.tsv
+            or all that there are; or one file of judgements in it.
     Raises:
         PairsError: a file is missing or broken, or names what another does not hold.
     """
-    qrels = sorted((folder / "qrels").glob("*.tsv"))
+    folder = beir_folder(path) or path
+    qrels = _qrels(path, folder)
     if not qrels or not all((folder / name).is_file() for name in _BEIR_TEXTS):
         raise PairsError(
             f"{folder} is not a BEIR folder: expected corpus.jsonl, queries.jsonl and qrels/*.tsv; "
             "name a file of questions, or mend the folder"
         )
-    relevant = [judgement for path in qrels for judgement in _read_qrels(path)]
+    relevant = [judgement for file in qrels for judgement, _ in _read_qrels(file)]
     queries = _texts(folder / "queries.jsonl", {query for query, _ in relevant})
     corpus = _texts(folder / "corpus.jsonl", {passage for _, passage in relevant})
     return _label(relevant, queries=queries, corpus=corpus, source=str(folder))
+
+
+def _qrels(path: Path, folder: Path) -> list[Path]:
+    """The files of judgements that are meant."""
+    if path != folder:
+        return [path]
+    there = {file.stem: file for file in sorted((folder / "qrels").glob("*.tsv"))}
+    first = next((there[name] for name in _QRELS if name in there), None)
+    return [first] if first else list(there.values())
 
 
 def _label(
@@ -79,6 +133,7 @@ def _label(
     queries: Mapping[str, Any],
     corpus: Mapping[str, Any],
     source: str,
+    labels: Mapping[str, Mapping[str, Any]] = {},
 ) -> list[LabelledQuestion]:
     labelled = []
     for query, passage in relevant:
@@ -90,13 +145,13 @@ def _label(
                 )
         question = normalise(queries[query])
         if question:
-            text = normalise(corpus[passage])
-            labelled.append(LabelledQuestion(question, passage=text, document=passage))
+            said = {"document": passage, **labels.get(query, {})}
+            labelled.append(LabelledQuestion(question, normalise(corpus[passage]), **said))
     return labelled
 
 
-def _read_qrels(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the ids of queries and passages whose score is above 0."""
+def _read_qrels(path: Path) -> Iterator[tuple[tuple[str, str], float]]:
+    """Yield the ids of queries and passages whose score is above 0, and this score."""
     for number, line in enumerate(_lines(path), 1):
         cells = line.rstrip("\r\n").split("\t")
         if number == 1 and cells != QRELS_HEADER:
@@ -104,8 +159,10 @@ def _read_qrels(path: Path) -> Iterator[tuple[str, str]]:
                 f"{path} begins with {line.strip()!r}; write the header query-id, corpus-id, score "
                 "there, with tabs between"
             )
-        if number > 1 and line.strip() and _score(cells, f"{path}, line {number}") > 0:
-            yield cells[0], cells[1]
+        if number > 1 and line.strip():
+            score = _score(cells, f"{path}, line {number}")
+            if score > 0:
+                yield (cells[0], cells[1]), score
 
 
 def _score(cells: list[str], place: str) -> float:

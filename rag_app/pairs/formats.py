@@ -6,7 +6,7 @@ from typing import Any
 
 from rag_app.documents import Columns, read_rows
 from rag_app.errors import DocumentError, PairsError
-from rag_app.pairs.datasets import read_beir, read_embedding_qa
+from rag_app.pairs.datasets import beir_folder, read_beir, read_embedding_qa
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.lines import read_json_lines, text_of
 from rag_app.text.normalise import normalise
@@ -19,8 +19,10 @@ def read_questions(
 
     Arguments:
         path: .csv, .tsv, .xlsx or .jsonl with a question and its answer in each row; .jsonl with
-            question, document and, where known, evidence, start and end; .json as LlamaIndex's
-            EmbeddingQAFinetuneDataset is saved; a folder in BEIR's layout.
+            question, document and, where known, passage, evidence, start and end; .json as
+            LlamaIndex's EmbeddingQAFinetuneDataset is saved; a folder in BEIR's layout (its
+            qrels/test.tsv, or dev.tsv or train.tsv where that is missing), or one file of its
+            qrels.
         question_column, answer_column: what a table calls them.
     Raises:
         PairsError: there is no such file, its format is unknown or broken, or it is empty.
@@ -48,7 +50,7 @@ def read_questions(
 def _reader(path: Path) -> "Reader":
     if not path.exists():
         raise PairsError(f"{path} does not exist; name a file of questions, or a BEIR folder")
-    kind = "folder" if path.is_dir() else path.suffix.lower()
+    kind = "folder" if beir_folder(path) else path.suffix.lower()
     if kind not in READERS:
         raise PairsError(
             f"{path} is of an unknown format {kind!r}; the known ones are {', '.join(READERS)} "
@@ -82,11 +84,16 @@ def _evidence_row(row: dict[str, Any], place: str, question: str) -> LabelledQue
             f"{place}: start {start!r} and end {end!r} are no span; give two whole numbers, the "
             "first the smaller, or leave both out"
         )
-    evidence = row.get("evidence") or None
+    said = {
+        name: normalise(text_of(row, name, place))
+        for name in ("passage", "evidence")
+        if row.get(name)
+    }
     return LabelledQuestion(
         normalise(text_of(row, question, place)),
         document=text_of(row, "document", place).strip(),
-        evidence=None if evidence is None else normalise(text_of(row, "evidence", place)),
+        passage=said.get("passage"),
+        evidence=said.get("evidence"),
         start=start,
         end=end,
         origin=text_of({"origin": "human"} | row, "origin", place),

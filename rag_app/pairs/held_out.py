@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rag_app.errors import ConfigError, PairsError
+from rag_app.errors import ConfigError, PairsError, refuse_unknown
 from rag_app.pairs.pair import Pair
 from rag_app.pairs.split import (
     Split,
@@ -53,6 +53,25 @@ class SplitOptions:
     folds: int | None = None
     repeats: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse what no split can be asked for.
+
+        Raises:
+            ConfigError: a share, folds, repeats or a name that cannot be.
+        """
+        refuse_unknown("--held-out", self.held_out, HELD_OUT)
+        if not 0 <= self.dev_share < 1:
+            raise ConfigError(
+                f"--dev-share is {self.dev_share:g}; it takes a number from 0 to below 1"
+            )
+        if self.folds is None and self.repeats != 1:
+            raise ConfigError("--repeats repeats folds; name their number with --folds")
+        if self.folds is not None and (self.folds < FEWEST_FOLDS or self.repeats < 1):
+            raise ConfigError(
+                f"--folds is {self.folds} and --repeats {self.repeats}; folds are {FEWEST_FOLDS} "
+                "or more, repeats 1 or more"
+            )
+
 
 @dataclass(frozen=True)
 class SplitInput:
@@ -75,21 +94,10 @@ def split_as_asked(given: SplitInput, options: SplitOptions, *, seed: int) -> li
 
     Raises:
         PairsError: too few pairs or documents, or no passage with several questions.
-        ConfigError: shares, folds, repeats or a name that cannot be.
+        ConfigError: the shares leave nothing to train on.
     """
-    if options.held_out not in HELD_OUT:
-        raise ConfigError(
-            f"held-out is {options.held_out!r}; it takes one of: {', '.join(HELD_OUT)}"
-        )
     if options.folds is None:
-        if options.repeats != 1:
-            raise ConfigError("--repeats repeats folds; name their number with --folds")
         return [_one_split(given, options, seed)]
-    if options.folds < FEWEST_FOLDS or options.repeats < 1:
-        raise ConfigError(
-            f"--folds is {options.folds} and --repeats {options.repeats}; folds are {FEWEST_FOLDS} "
-            "or more, repeats 1 or more"
-        )
     require_enough(given.pairs, given.texts)
     return [
         split
@@ -121,8 +129,6 @@ def _one_split(given: SplitInput, options: SplitOptions, seed: int) -> Split:
 
 def _split_by_question(given: SplitInput, options: SplitOptions, seed: int) -> Split:
     require_enough(given.pairs, given.texts)
-    if min(options.dev_share, options.test_share) < 0:
-        raise ConfigError("--dev-share and --test-share are 0 or more")
     count = len(given.pairs)
     rest, known = _hold_back(
         given.pairs, given.passage_of, round(options.test_share * count), seed=seed

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from rag_app.disk import write_whole
 from rag_app.errors import PairsError, StorageError
-from rag_app.pairs.datasets import label_dataset
+from rag_app.pairs.datasets import LABEL_FIELDS, LABELS, label_dataset
 from rag_app.pairs.formats import read_questions
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.text.normalise import normalise
@@ -29,6 +29,11 @@ Questions: TypeAlias = (
     str | Path | QADataset | Iterable[LabelledQuestion] | Iterable[tuple[str, str]]
 )
 
+_TAKEN = (
+    "hand over (question, passage) tuples, LabelledQuestion objects, an EmbeddingQAFinetuneDataset "
+    "or a file"
+)
+
 
 def as_questions(given: Questions) -> list[LabelledQuestion]:
     """Labelled questions of a file, a dataset, a list of them, or (question, passage) tuples.
@@ -42,8 +47,10 @@ def as_questions(given: Questions) -> list[LabelledQuestion]:
         found = label_dataset(
             given.queries, given.corpus, given.relevant_docs, source="the dataset"
         )
-    else:
+    elif isinstance(given, Iterable):
         found = [_as_question(one) for one in given]
+    else:
+        raise PairsError(f"{given!r:.80} holds no questions; {_TAKEN}")
     if not found:
         raise PairsError("there are no questions; hand over at least one")
     return found
@@ -55,10 +62,7 @@ def _as_question(given: Any) -> LabelledQuestion:
     if isinstance(given, tuple) and len(given) == 2 and all(isinstance(one, str) for one in given):
         question, passage = given
         return LabelledQuestion(normalise(question), passage=normalise(passage))
-    raise PairsError(
-        f"{given!r:.80} is no labelled question; hand over (question, passage) tuples, "
-        "LabelledQuestion objects, an EmbeddingQAFinetuneDataset or a file"
-    )
+    raise PairsError(f"{given!r:.80} is no labelled question; {_TAKEN}")
 
 
 def as_file(given: Questions, folder: Path) -> Path:
@@ -77,18 +81,30 @@ def as_file(given: Questions, folder: Path) -> Path:
         values = {name: getattr(given, name) for name in ("queries", "corpus", "relevant_docs")}
         return _written(json.dumps(values, ensure_ascii=False), folder, ".json")
     questions = as_questions(given)
-    if all(one.passage and not one.document for one in questions):
+    if all(one.passage for one in questions):
         return _written(json.dumps(_dataset_of(questions), ensure_ascii=False), folder, ".json")
     if not all(one.document for one in questions):
-        raise PairsError("some questions name a document and some do not; hand them over apart")
-    rows = [{key: value for key, value in asdict(one).items() if value} for one in questions]
+        raise PairsError(
+            "some questions name a document and others only a passage, or neither; hand them over "
+            "apart"
+        )
+    rows = [_known_fields(one) for one in questions]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return _written(text, folder, ".jsonl")
 
 
+def _known_fields(question: LabelledQuestion) -> dict[str, Any]:
+    return {key: value for key, value in asdict(question).items() if value is not None}
+
+
 def _dataset_of(questions: Iterable[LabelledQuestion]) -> dict[str, Any]:
-    """What LlamaIndex's EmbeddingQAFinetuneDataset saves, of questions with their passages."""
+    """What LlamaIndex's EmbeddingQAFinetuneDataset saves, and the labels that it has no field for.
+
+    Arguments:
+        questions: with their passages.
+    """
     corpus: dict[str, str] = {}
+    labels: dict[str, dict[str, Any]] = {}
     queries: dict[str, str] = {}
     relevant: dict[str, list[str]] = defaultdict(list)
     for number, one in enumerate(questions):
@@ -97,7 +113,9 @@ def _dataset_of(questions: Iterable[LabelledQuestion]) -> dict[str, Any]:
         corpus[key] = passage
         queries[f"q{number}"] = one.question
         relevant[f"q{number}"].append(key)
-    return {"queries": queries, "corpus": corpus, "relevant_docs": relevant}
+        fields = asdict(one)
+        labels[f"q{number}"] = {name: fields[name] for name in LABEL_FIELDS}
+    return {"queries": queries, "corpus": corpus, "relevant_docs": relevant, LABELS: labels}
 
 
 def _written(text: str, folder: Path, ending: str) -> Path:

@@ -20,7 +20,7 @@ class Question:
     """A question, and in one index the chunks that answer it.
 
     Fields:
-        id: hash of the question's text, 16 hex digits; the same in every index.
+        id: as `question_id` gives it; the same in every index.
         text: as asked.
         gold: one set of chunk ids for each right answer; any chunk of a set finds that answer.
         cluster: questions of one cluster (one document, or near-duplicates) are not independent.
@@ -32,9 +32,9 @@ class Question:
     cluster: str
 
 
-def question_id(question: str) -> str:
-    """Hash of a question's text, 16 hex digits; the same for questions that ask the same."""
-    return _id_of(question_key(question))
+def question_id(text: str) -> str:
+    """Hash of a question's text, 16 hex digits; the same for wordings with the same key."""
+    return hashlib.sha256(question_key(text).encode()).hexdigest()[:16]
 
 
 def build_questions(
@@ -55,7 +55,7 @@ def build_questions(
     asked: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         asked[question_key(pair.question)].append(pair)
-    return [_question(key, same, answers, clusters) for key, same in asked.items()]
+    return [_question(same, answers, clusters) for same in asked.values()]
 
 
 def gold_chunks(pair: Pair, chunks_of_document: Sequence["TextNode"]) -> frozenset[str]:
@@ -83,17 +83,11 @@ class _Answers:
         return frozenset(copy for chunk_id in own for copy in self.copies[chunk_id])
 
 
-def _question(
-    key: str, pairs: Sequence[Pair], answers: _Answers, clusters: Mapping[str, str]
-) -> Question:
+def _question(pairs: Sequence[Pair], answers: _Answers, clusters: Mapping[str, str]) -> Question:
     first = pairs[0]
     return Question(
-        id=_id_of(key),
+        id=question_id(first.question),
         text=first.question,
         gold=tuple(dict.fromkeys(answers.gold(pair) for pair in pairs)),
         cluster=clusters.get(first.document_id, first.document_id),
     )
-
-
-def _id_of(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:16]

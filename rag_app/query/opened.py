@@ -10,6 +10,7 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import ConfigDict, PrivateAttr
 
+from rag_app.errors import ConfigError
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.options import KEPT
 from rag_app.retrieve.trace import Ranking, TracedRetriever
@@ -164,9 +165,11 @@ class Index:
             today: the day that ages are counted from; the day of this call unless given.
             llm: for steps that rewrite the question.
         Raises:
-            ConfigError: a retriever or filter that cannot be read.
+            ConfigError: a retriever or filter that cannot be read, or a number out of range.
             ModelError: no such cross-encoder.
         """
+        if top_k < 1:
+            raise ConfigError(f"top_k is {top_k}; it takes 1 or more")
         tools = Tools.of(self.workspace, llm, today=today)
         options = RetrievalOptions.parse(retriever, fetch_k=fetch_k, where=where)
         build = partial(build_retriever, options=options, top_k=top_k, tools=tools)

@@ -118,11 +118,15 @@ def write_questions(
             chunk is asked for anew.
     Raises:
         PairsError: no example has its answer beside it.
-        ConfigError: there are examples and no language model, or no such styles.
+        ConfigError: there are examples and no language model, no such styles, or nothing is asked
+            for.
         LanguageModelError: it failed; what was written until then is kept.
         StorageError: another process writes, or the stored questions are damaged.
     """
     started = time.monotonic()
+    for flag, number in (("--per-chunk", per_chunk), ("--limit", limit)):
+        if number is not None and number < 1:
+            raise ConfigError(f"{flag} is {number}; it takes 1 or more")
     if writing.styles is not None:
         check_shares(writing.styles)
     index, model = opened.index, opened.model

@@ -1,7 +1,7 @@
 """What `sweep --tune` found: each model untuned and tuned, with its price."""
 
+from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.report.blocks import Paragraph, Section, Table
-from rag_app.report.figures import change_with_interval, with_interval
 from rag_app.report.values import BasesValues
 
 

@@ -2,16 +2,11 @@
 
 from collections.abc import Iterable
 
+from rag_app.evaluate.figures import with_interval
 from rag_app.report.at_fault import at_fault_section
 from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import (
-    counted,
-    left_out_of_index,
-    metric_name,
-    seconds,
-    with_interval,
-)
+from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
 from rag_app.report.groups import groups_section
 from rag_app.report.origin import origin_section
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section

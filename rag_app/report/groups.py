@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from rag_app.evaluate.figures import change_with_interval, score, with_interval
 from rag_app.evaluate.kept_passages import KeptPassage
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.blocks import Block, Paragraph, Section, Table
 from rag_app.report.compared import Compared
-from rag_app.report.figures import change_with_interval, metric_name, score, with_interval
+from rag_app.report.figures import metric_name
 from rag_app.report.intervals import intervals
 
 # Groups of one kind that are shown, the largest first.

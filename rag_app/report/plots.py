@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from rag_app.evaluate.figures import with_interval
 from rag_app.evaluate.statistics import Estimate
 from rag_app.report.blocks import Figure, Table
-from rag_app.report.figures import with_interval
 from rag_app.report.svg import Frame, axes, band, legend, line, mark, picture, text, whisker
 
 

@@ -2,7 +2,8 @@
 
 from html import escape
 
-from rag_app.report.figures import NOT_FOUND, counted, rank_name, score
+from rag_app.evaluate.figures import score
+from rag_app.report.figures import NOT_FOUND, counted, rank_name
 from rag_app.report.questions import SHOWN_PASSAGES, STATES, QuestionList, QuestionRow, Shown
 
 ALONE = {"still missed": "missed", "found in both": "found"}

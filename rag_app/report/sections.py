@@ -4,17 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from rag_app.evaluate.collection import SecondAnswer
 from rag_app.evaluate.display import COMPARED_METRICS
+from rag_app.evaluate.figures import change_with_interval, p_value, with_interval
 from rag_app.evaluate.statistics import Estimate
 from rag_app.report.at_fault import why_as_well
 from rag_app.report.blocks import Block, Paragraph, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import (
-    change_with_interval,
-    counted,
-    metric_name,
-    p_value,
-    with_interval,
-)
+from rag_app.report.figures import counted, metric_name
 from rag_app.report.intervals import depth_of, hit_curve
 from rag_app.report.plots import hit_plot, interval_plot
 from rag_app.report.questions import STATES, question_list, state_of

@@ -4,21 +4,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from rag_app.evaluate.figures import change_with_interval, p_value, score, with_interval
 from rag_app.evaluate.statistics import Difference, Estimate
 from rag_app.report.at_fault import at_fault_section
 from rag_app.report.bases import bases_section
 from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import (
-    change_with_interval,
-    counted,
-    left_out_of_index,
-    metric_name,
-    p_value,
-    score,
-    seconds,
-    with_interval,
-)
+from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
 from rag_app.report.groups import groups_section
 from rag_app.report.origin import origin_section
 from rag_app.report.plots import size_plot

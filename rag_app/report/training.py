@@ -1,17 +1,9 @@
 """What a tuning's report says of its data, its training, what it costs, and out-of-domain harm."""
 
+from rag_app.evaluate.figures import change, change_with_interval, score, with_interval
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.blocks import Block, Paragraph, Section, Table
-from rag_app.report.figures import (
-    change,
-    change_with_interval,
-    counted,
-    left_out_of_index,
-    metric_name,
-    score,
-    seconds,
-    with_interval,
-)
+from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
 from rag_app.report.plots import epoch_plot
 from rag_app.report.values import FinetuneValues
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.at_fault import at_fault_section
 from rag_app.report.blocks import Report, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import change_with_interval, counted, with_interval
+from rag_app.report.figures import counted
 from rag_app.report.groups import groups_section
 from rag_app.report.origin import origin_section
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section

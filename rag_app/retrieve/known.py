@@ -21,6 +21,7 @@ from rag_app.retrieve.exact import embed_questions
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 from rag_app.text.asked import question_key
 from rag_app.text.words import terms
+from rag_app.vectors import best_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -91,7 +92,7 @@ class KnownIndex:
         same = self._rows.get(question_key(trace.question), [])
         scores[same] = -1.0 if held_out else SAME_WORDS
         if held_out:
-            near = _best(scores, NEIGHBOURS)
+            near = best_rows(scores, NEIGHBOURS).tolist()
             texts = {row: self.questions[row].text for row in near}
             scores[[row for row in near if same_wording(texts[row], trace.question)]] = -1.0
         return scores
@@ -118,7 +119,7 @@ class KnownIndex:
         own = self.questions[row]
         others = [
             other
-            for other in _best(cosines, NEIGHBOURS)
+            for other in best_rows(cosines, NEIGHBOURS).tolist()
             if self.questions[other].document_id != own.document_id
         ]
         differing = (o for o in others if not same_wording(self.questions[o].text, own.text))
@@ -146,14 +147,6 @@ def same_wording(one: str, other: str) -> bool:
     """Whether two questions are one in two spellings."""
     left, right = frozenset(terms(one)), frozenset(terms(other))
     return len(left & right) >= SAME_WORDING * len(left | right)
-
-
-def _best(scores: "Vectors", count: int) -> list[int]:
-    """Rows of the highest scores, best first."""
-    rows = (
-        np.argpartition(-scores, count)[:count] if len(scores) > count else np.arange(len(scores))
-    )
-    return [int(row) for row in rows[np.argsort(-scores[rows], kind="stable")]]
 
 
 def _answering(
@@ -257,7 +250,7 @@ class KnownFirst(TracedRetriever):
         return NodeWithScore(node=_with_question(hit.node, question), score=hit.score)
 
     def _note(self, trace: Trace, scores: "Vectors") -> None:
-        [best] = _best(scores, 1)
+        [best] = best_rows(scores, 1).tolist()
         question, cosine = self.known.questions[best], float(scores[best])
         if self.known.asked_before(scores)[best]:
             trace.asked_before = question

@@ -69,6 +69,16 @@ class RetrievalOptions:
     where: str | None = None
     questions: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no search can do with.
+
+        Raises:
+            ConfigError: there are such.
+        """
+        for name, number in (("fetch_k", self.fetch_k), ("rewrites", self.rewrites)):
+            if number < 1:
+                raise ConfigError(f"{name} is {number}; it takes 1 or more")
+
     @classmethod
     def parse(
         cls,

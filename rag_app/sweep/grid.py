@@ -33,6 +33,26 @@ class Grid:
     models: tuple[str, ...] = ()
     retrievers: tuple[str, ...] = RETRIEVERS
 
+    @classmethod
+    def of(cls, **values: object) -> "Grid":
+        """A grid of these fields.
+
+        Raises:
+            ConfigError: an unknown field, or a value of another type.
+        """
+        known = {
+            field.name: int if field.name.startswith("chunk") else str for field in fields(cls)
+        }
+        for key, value in values.items():
+            if key not in known:
+                raise ConfigError(f"the grid has an unknown key {key!r}; known: {', '.join(known)}")
+            if not isinstance(value, list | tuple) or not all(
+                type(one) is known[key] for one in value
+            ):
+                kind = "numbers" if known[key] is int else "texts in quotes"
+                raise ConfigError(f"{key} is {value!r}; it takes a list of {kind}")
+        return cls(**{key: tuple(value) for key, value in values.items()})  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -87,14 +107,10 @@ def read_grid(path: Path) -> Grid:
         values = read_toml(path)
     except (FileNotFoundError, ConfigError) as error:
         raise ConfigError(f"{path} cannot be read as a grid: {error}; mend the file") from None
-    known = {field.name: int if field.name.startswith("chunk") else str for field in fields(Grid)}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(f"{path} has an unknown key {key!r}; known: {', '.join(known)}")
-        if not isinstance(value, list) or not all(type(one) is known[key] for one in value):
-            kind = "numbers" if known[key] is int else "texts in quotes"
-            raise ConfigError(f"{path}: {key} is {value!r}; it takes a list of {kind}")
-    return Grid(**{key: tuple(value) for key, value in values.items()})
+    try:
+        return Grid.of(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def chunkings(grid: Grid, sentences: str) -> list[Chunking]:

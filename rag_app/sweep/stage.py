@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rag_app.disk import refuse_unwritable, whole_folder, write_whole
 from rag_app.documents import Columns
 from rag_app.duration import say_duration
-from rag_app.errors import ConfigError
+from rag_app.errors import ConfigError, refuse_unknown
 from rag_app.evaluate.comparison import scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.file_names import file_names, key_of
-from rag_app.evaluate.scoring import write_outcomes
+from rag_app.evaluate.scoring import METRICS, write_outcomes
 from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import Estimate, estimate, summarise
 from rag_app.evaluate.verdict import PRIMARY_METRIC
@@ -74,6 +74,21 @@ class SweepRequest:
     llm: LanguageModelOptions = LanguageModelOptions()
     seed: int = 13
     results: Path = Path("storage/results")
+
+    def __post_init__(self) -> None:
+        """Refuse what no sweep can be asked for.
+
+        Raises:
+            ConfigError: a share that leaves a part empty, or an unknown metric.
+        """
+        if not 0 < self.test_share < 1:
+            raise ConfigError(
+                f"--test-share is {self.test_share:g}; it takes a number between 0 and 1, since "
+                "some questions choose and the others report"
+            )
+        if self.metric is not None:
+            known = (*METRICS, budget_metric(self.budget_tokens))
+            refuse_unknown("--metric", self.metric, known)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,16 @@
 """The share of the vector search in a hybrid that serves these questions best."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rag_app.evaluate.learning import FIXED_WEIGHTS
-from rag_app.evaluate.ranks import first_rank, reciprocal
+from rag_app.evaluate.learning import FIXED_WEIGHTS, best_of
+from rag_app.evaluate.scoring import LARGEST_K
 from rag_app.retrieve import Searched, Tools, Trace, build_retriever
 from rag_app.retrieve.fusion import FUSIONS
 from rag_app.retrieve.options import RetrievalOptions
 
 if TYPE_CHECKING:
     from rag_app.pairs import Question
-    from rag_app.retrieve.trace import Ranking
-
-COUNTED = 10
 
 
 def tune_weight(
@@ -34,13 +31,11 @@ def tune_weight(
     pairs = list(zip(*sides, strict=True))
     fuse = FUSIONS[options.fusion]
 
-    def mrr(weight: float) -> float:
-        fused = [fuse(pair, (weight, 1 - weight), options.fetch_k) for pair in pairs]
-        return sum(map(_reciprocal_rank, fused, questions))
+    answers = [frozenset().union(*question.gold) for question in questions]
 
-    return max(FIXED_WEIGHTS, key=mrr)
+    def right(weights: tuple[float, float]) -> Iterator[list[bool]]:
+        for pair, wanted in zip(pairs, answers, strict=True):
+            best = fuse(pair, weights, options.fetch_k)[:LARGEST_K]
+            yield [hit.node.node_id in wanted for hit in best]
 
-
-def _reciprocal_rank(ranking: "Ranking", question: "Question") -> float:
-    right = frozenset().union(*question.gold)
-    return reciprocal(first_rank((hit.node.node_id for hit in ranking[:COUNTED]), right))
+    return best_of({weight: (weight, 1 - weight) for weight in FIXED_WEIGHTS}, right)

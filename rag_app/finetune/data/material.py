@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.documents import Columns
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rag_app.index import Passages
 
 TrainOn = Literal["labelled", "synthetic", "both"]
+TRAIN_ON: tuple[TrainOn, ...] = get_args(TrainOn)
 
 
 @dataclass(frozen=True)

@@ -22,20 +22,19 @@ from rag_app.finetune.options import (
     read_report,
     write_report,
 )
+from rag_app.finetune.train.both_trainers import common_arguments, report_of
 from rag_app.finetune.train.callbacks import Diverged, LogSteps, StepLog, Watch, unlogged
-from rag_app.finetune.train.memory import peak_memory_mb, ran_out_of_memory
+from rag_app.finetune.train.memory import ran_out_of_memory
 from rag_app.finetune.train.run import last_whole_checkpoint, switch_off_dropout
 from rag_app.finetune.train.trainer import BestCheckpoint
 from rag_app.models.cross_encoder import untrained_cross_encoder
-from rag_app.models.device import choose_device, has_bf16
+from rag_app.models.device import choose_device
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
     from transformers import TrainerCallback
-
-LOG_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,14 @@ def train_cross_encoder(
             f"the memory does not hold a training with the passages of {options.batch_size} "
             "questions at once; run again with a smaller --batch-size or --max-tokens"
         ) from error
-    report = _measure(history, options, device, len(rows), time.monotonic() - started)
+    seconds = time.monotonic() - started
+    report = report_of(
+        history,
+        options,
+        device,
+        seconds=seconds,
+        pairs_per_second=options.epochs * len(rows) / seconds,
+    )
     with whole_folder(target) as folder:
         model.save_pretrained(str(folder), create_model_card=False)
         write_report(report, folder)
@@ -177,47 +183,5 @@ def _lists(rows: Sequence[TrainingRow]) -> "Dataset":
 def _arguments(work: Path, options: TrainingOptions, device: str, has_dev: bool) -> Any:
     from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
 
-    return CrossEncoderTrainingArguments(
-        output_dir=str(work),
-        num_train_epochs=options.epochs,
-        per_device_train_batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        warmup_steps=options.warmup_share,
-        seed=options.seed,
-        data_seed=options.seed,
-        use_cpu=device == "cpu",
-        bf16=has_bf16(device),
-        eval_strategy="epoch" if has_dev else "no",
-        save_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=has_dev,
-        metric_for_best_model=f"eval_{DEV_METRIC}" if has_dev else None,
-        greater_is_better=True if has_dev else None,
-        logging_steps=LOG_STEPS,
-        # Otherwise a loss that is NaN is logged as the last one that was not.
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
-        log_level="error",
-        report_to=[],
-    )
-
-
-def _measure(
-    history: Sequence[dict[str, Any]],
-    options: TrainingOptions,
-    device: str,
-    n_rows: int,
-    seconds: float,
-) -> TrainingReport:
-    by_epoch = [log[f"eval_{DEV_METRIC}"] for log in history if f"eval_{DEV_METRIC}" in log]
-    return TrainingReport(
-        seconds=round(seconds, 2),
-        pairs_per_second=round(options.epochs * n_rows / seconds, 2),
-        peak_memory_mb=peak_memory_mb(device),
-        device=device,
-        bf16=has_bf16(device),
-        best_epoch=1 + by_epoch.index(max(by_epoch)) if by_epoch else options.epochs,
-        dev_mrr=[round(value, 6) for value in by_epoch],
-        losses=[log["loss"] for log in history if "loss" in log],
-        saved_dev_mrr=max(by_epoch, default=None),
-    )
+    common = common_arguments(work, options, device, has_dev=has_dev)
+    return CrossEncoderTrainingArguments(**common, save_total_limit=1)

@@ -1,6 +1,5 @@
 """Fine-tuning an embedding model, behind LlamaIndex's finetune-engine interface."""
 
-import math
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rag_app.disk import whole_folder
 from rag_app.environment import root_logger_kept
-from rag_app.finetune.data.dev import DEV_METRIC, DevSet
+from rag_app.finetune.data.dev import DevSet
 from rag_app.finetune.options import (
     REPORT_FILE,
     TrainingOptions,
@@ -19,12 +18,13 @@ from rag_app.finetune.options import (
     write_report,
 )
 from rag_app.finetune.train.blend import set_blend
+from rag_app.finetune.train.both_trainers import report_of
 from rag_app.finetune.train.callbacks import Diverged, StepLog, unlogged
-from rag_app.finetune.train.memory import free_memory, peak_memory_mb
+from rag_app.finetune.train.memory import free_memory
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.train.run import Trained, TrainingJob, train
 from rag_app.models import EmbeddingModel
-from rag_app.models.device import choose_device, has_bf16
+from rag_app.models.device import choose_device
 from rag_app.progress import Progress, silent
 
 with warnings.catch_warnings(), root_logger_kept():
@@ -154,22 +154,13 @@ class EmbeddingFinetuneEngine(BaseEmbeddingFinetuneEngine):
         set_blend(into, dict(self.base.transformer.named_parameters()), tuned, share)
 
     def _measure(self, trained: Trained, blend: float) -> TrainingReport:
-        by_epoch = [
-            log[f"eval_{DEV_METRIC}"] for log in trained.history if f"eval_{DEV_METRIC}" in log
-        ]
-        best = 1 + by_epoch.index(max(by_epoch)) if by_epoch else self.options.epochs
-        losses = [log["loss"] for log in trained.history if "loss" in log]
-        return TrainingReport(
-            seconds=round(trained.seconds, 2),
-            pairs_per_second=round(trained.pairs_per_second, 2),
-            peak_memory_mb=peak_memory_mb(self.device),
-            device=self.device,
-            bf16=has_bf16(self.device),
-            best_epoch=best,
-            dev_mrr=[round(value, 6) for value in by_epoch],
-            losses=[loss for loss in losses if math.isfinite(loss)],
+        return report_of(
+            trained.history,
+            self.options,
+            self.device,
+            seconds=trained.seconds,
+            pairs_per_second=trained.pairs_per_second,
             blend=blend,
-            saved_dev_mrr=max(by_epoch, default=None),
         )
 
     def _save(self, model: "SentenceTransformer", target: Path) -> None:

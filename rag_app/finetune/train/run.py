@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.finetune.data.batches import batch_count, clean_batches, groups_against
-from rag_app.finetune.data.dev import DEV_METRIC, DevEvaluator, DevSet
+from rag_app.finetune.data.dev import DevEvaluator, DevSet
 from rag_app.finetune.options import TrainingOptions, TrainingRow, tokens_read
+from rag_app.finetune.train.both_trainers import common_arguments
 from rag_app.finetune.train.callbacks import Diverged, LogSteps, StepLog, Trim, Watch, unlogged
 from rag_app.finetune.train.fast_path import pack_where_faster
 from rag_app.finetune.train.losses import LossEntry, at_cut, find_loss, training_dataset
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import nn
 
-LOG_STEPS = 5
 SMALLEST_PIECE = 4
 
 
@@ -206,45 +206,27 @@ def _fresh_model(
 def _arguments(job: TrainingJob, groups: Sequence[str], against: Sequence[frozenset[str]]) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
-    options = job.options
-    each_epoch = "epoch" if job.dev else "no"
     # A GPU is faster than one process prepares its batches. What damages texts anew in each epoch
     # stays in the process that counts them, and only on Linux others begin with what this one has.
-    of_pairs = find_loss(options.loss).trains_on == "pairs"
+    of_pairs = find_loss(job.options.loss).trains_on == "pairs"
     ahead = job.device == "cuda" and of_pairs and sys.platform == "linux"
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(job.work),
-        num_train_epochs=options.epochs,
-        per_device_train_batch_size=options.batch_size // world_size(),
-        learning_rate=options.learning_rate,
-        warmup_steps=options.warmup_share,
-        batch_sampler=clean_batches(groups, against=against, processes=world_size()),
-        prompts=column_prompts(job.prompts),
-        seed=options.seed,
-        data_seed=options.seed,
-        use_cpu=job.device == "cpu",
-        accelerator_config={"even_batches": False},
-        ddp_backend="gloo" if job.device == "cpu" and world_size() > 1 else None,
-        bf16=has_bf16(job.device),
-        eval_strategy=each_epoch,
-        save_strategy="epoch",
-        save_total_limit=2,
-        load_best_model_at_end=job.dev is not None,
-        metric_for_best_model=f"eval_{DEV_METRIC}" if job.dev else None,
-        greater_is_better=True if job.dev else None,
-        logging_steps=LOG_STEPS,
-        # Otherwise a loss that is NaN is logged as the last one that was not.
-        logging_nan_inf_filter=False,
+    several = world_size() > 1
+    own: dict[str, Any] = {
+        "per_device_train_batch_size": job.options.batch_size // world_size(),
+        "batch_sampler": clean_batches(groups, against=against, processes=world_size()),
+        "prompts": column_prompts(job.prompts),
+        "accelerator_config": {"even_batches": False},
+        "ddp_backend": "gloo" if job.device == "cpu" and several else None,
+        "save_total_limit": 2,
         # Said only where there are several processes, whose batches are equal already.
-        dataloader_drop_last=world_size() > 1,
+        "dataloader_drop_last": several,
         # Its thread would disturb a capture of CUDA graphs.
-        dataloader_pin_memory=False,
-        dataloader_num_workers=2 if ahead else 0,
-        dataloader_persistent_workers=ahead,
-        disable_tqdm=True,
-        log_level="error",
-        report_to=[],
-    )
+        "dataloader_pin_memory": False,
+        "dataloader_num_workers": 2 if ahead else 0,
+        "dataloader_persistent_workers": ahead,
+    }
+    common = common_arguments(job.work, job.options, job.device, has_dev=job.dev is not None)
+    return SentenceTransformerTrainingArguments(**{**common, **own})
 
 
 def switch_off_dropout(criterion: "nn.Module") -> None:

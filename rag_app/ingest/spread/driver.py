@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.environment import prepare_environment
+from rag_app.errors import first_line
 from rag_app.ingest.spread.workers import VALUE
 
 # What is sent back: one of these words, and a value.
@@ -82,7 +83,7 @@ def _join(line: Connection, address: str | None, workers: int | None) -> bool:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     # Ray raises whatever its parts do.
     except Exception as error:  # noqa: BLE001
-        line.send((UNUSABLE, _first_line(error)))
+        line.send((UNUSABLE, _reason(error)))
         return False
     return True
 
@@ -105,7 +106,7 @@ def _do(line: Connection, work: Work, workers: int | None) -> None:
     except RayTaskError:
         line.send((FAULT, traceback.format_exc()))
     except RayError as error:
-        line.send((ENDED, _first_line(error)))
+        line.send((ENDED, _reason(error)))
 
 
 def _outcomes(work: Work, workers: int | None) -> Iterator[Any]:
@@ -137,6 +138,5 @@ def share(gpus: int, workers: int) -> float:
     return 1 / ceil(workers / gpus) if gpus else 0
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:_LONGEST_REASON].rstrip(".:")
+def _reason(error: Exception) -> str:
+    return first_line(error)[:_LONGEST_REASON].rstrip(".:")

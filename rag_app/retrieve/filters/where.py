@@ -52,12 +52,11 @@ class Where:
     text: str
     filters: MetadataFilters
 
-    def matches(self, metadata: Metadata) -> bool:
-        """Whether Chroma would find a chunk with this metadata; a value of None is no value."""
-        return self._test(metadata)
-
     def matches_node(self, node: BaseNode) -> bool:
-        """Whether Chroma would find this chunk, which has its document's id beside its metadata."""
+        """Whether Chroma would find this chunk, which has its document's id beside its metadata.
+
+        A value of None is no value.
+        """
         return self._test({**node.metadata, "document_id": node.ref_doc_id})
 
     @cached_property

@@ -10,6 +10,7 @@ from rag_app.chunks import passage_text
 from rag_app.retrieve.keyword.analysis import Analysis
 from rag_app.retrieve.nodes import Fetch, id_only_nodes
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
+from rag_app.vectors import best_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -110,10 +111,7 @@ class KeywordIndex:
         scores = self.bm25.get_scores_from_ids(terms)
         sharing = scores > 0 if allowed is None else (scores > 0) & allowed
         rows = np.flatnonzero(sharing)
-        if len(rows) > top_k:
-            least = np.partition(scores[rows], -top_k)[-top_k]
-            rows = rows[scores[rows] >= least]
-        rows = rows[np.argsort(-scores[rows], kind="stable")][:top_k]
+        rows = rows[best_rows(scores[rows], top_k)]
         return rows.astype(np.int64), scores[rows]
 
     def mask(self, chunk_ids: Iterable[str]) -> "Mask":
