@@ -512,14 +512,14 @@ def test_the_verdict_may_be_about_another_retriever(shop: Shop) -> None:
     # All parts are held against the base with vector search.
     assert all(part.base == judgement.comparison.base for part in judgement.parts.values())
     assert judgement.tuned_vector == judgement.parts["tuned, vector"].tuned
-    assert "learned" in result.way.learned
+    assert "learned" in result.judged.learned
     values = result.to_json()
-    assert values["retriever"] == result.way.retrieval.spec
+    assert values["retriever"] == result.judged.options.spec
     assert list(values["parts"]) == list(judgement.parts)
     assert result.promoted
     index = shop.workspace.open(result.index, model="tiny").index
-    assert index.retriever == f"{result.way.retrieval.spec}+questions"
-    assert kept_fusion(index) == result.way.retrieval.learned
+    assert index.retriever == f"{result.judged.options.spec}+questions"
+    assert kept_fusion(index) == result.judged.options.learned
     assert shop.workspace.open(shop.base_index, model="tiny").index.retriever is None
 
 

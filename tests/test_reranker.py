@@ -22,9 +22,9 @@ from rag_app.finetune.presets import RERANKER_DEFAULT
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.reranker import RerankerOptions, tune_reranker
 from rag_app.finetune.reranker_result import RerankerResult
+from rag_app.finetune.retrieval import refuse_seen
 from rag_app.finetune.stage import finetune
 from rag_app.finetune.train.cross_encoder import DevCandidates, train_cross_encoder
-from rag_app.finetune.whole_way import refuse_seen
 from rag_app.index import Workspace
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import ingest

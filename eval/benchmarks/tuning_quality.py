@@ -52,8 +52,8 @@ from rag_app.finetune.options import NegativeOptions, TrainingOptions
 from rag_app.finetune.phases import TrainedModel, train_phases
 from rag_app.finetune.prepare import Prepared
 from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
+from rag_app.finetune.retrieval import learn_retrieval, retrieval_outcomes
 from rag_app.finetune.trial import BaseAndTuned, embedded
-from rag_app.finetune.whole_way import learn_way, way_outcomes
 from rag_app.index import OpenIndex, Passages, VectorCache
 from rag_app.models import EmbeddingModel
 from rag_app.models.device import has_bf16
@@ -341,15 +341,15 @@ def hybrid_outcomes(bench: Bench, passages: Passages, model: EmbeddingModel) -> 
     context, prepared, material = bench.context, bench.prepared, bench.material
     equal, asked = map(RetrievalOptions.parse, ("hybrid:equal", "hybrid:learned"))
     untuned = prepared.searched
-    way = learn_way(context, untuned, asked, material.train, seed=bench.seed)
-    print(f"  {way.learned}", flush=True)
+    judged = learn_retrieval(context, untuned, asked, material.train, seed=bench.seed)
+    print(f"  {judged.learned}", flush=True)
     tuned = Searched(untuned.index, model, passages, context.cache)
     return [
-        way_outcomes(context, searched, retrieval, material.test)
+        retrieval_outcomes(context, searched, retrieval, material.test)
         for searched, retrieval in (
             (untuned, equal),
-            (untuned, way.retrieval),
-            (tuned, way.retrieval),
+            (untuned, judged.options),
+            (tuned, judged.options),
         )
     ]
 

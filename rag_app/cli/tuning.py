@@ -58,7 +58,7 @@ def show_tuning(run: Run, result: "FinetuneResult") -> None:
 
 def _searched(result: "FinetuneResult") -> str:
     """What both sides were searched with, where it is not vector search."""
-    spec = result.way.asked
+    spec = result.judged.asked
     return f" (base: vector, tuned: {spec})" if result.judgement.parts else ""
 
 
@@ -69,17 +69,17 @@ def _show_parts(run: Run, result: "FinetuneResult") -> None:
         return
     whole = judgement.comparison
     rows = [("base, vector", cell(whole.base["hit_rate@1"]), cell(whole.base["mrr@10"]), "")]
-    every = {**judgement.parts, f"tuned, {result.way.asked}": whole}
+    every = {**judgement.parts, f"tuned, {result.judged.asked}": whole}
     for name, one in every.items():
         change = change_with_interval(one.differences["mrr@10"])
         rows.append((name, cell(one.tuned["hit_rate@1"]), cell(one.tuned["mrr@10"]), change))
     heads = ("model, retriever", "hit@1", "MRR@10", "change of MRR@10")
     run.out.print(table(heads, rows, title="what each part brings"), "")
-    if result.way.learned:
-        run.say(f"weights of the views: {result.way.learned}")
+    if result.judged.learned:
+        run.say(f"weights of the views: {result.judged.learned}")
     if result.promoted:
         run.say(
-            f"the index keeps the judged retriever, {result.way.retrieval.spec}: `query` takes it"
+            f"the index keeps the judged retriever, {result.judged.options.spec}: `query` takes it"
         )
 
 

@@ -156,8 +156,8 @@ def exact_outcomes(
     return score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
 
 
-def search_loss(index: "VectorIndex", model: "Embedder", outcomes: Sequence[Outcome]) -> float:
-    """Share of the exact ten nearest chunks that the index's own search does not return."""
+def ann_recall(index: "VectorIndex", model: "Embedder", outcomes: Sequence[Outcome]) -> float:
+    """Recall@10 of the index's own search: the share of the exact ten nearest that it returns."""
     from rag_app.retrieve import VectorRetriever
 
     sample = outcomes[:SEARCHED]
@@ -170,7 +170,7 @@ def search_loss(index: "VectorIndex", model: "Embedder", outcomes: Sequence[Outc
         len({hit.node.node_id for hit in hits} & exact)
         for hits, exact in zip(found, nearest, strict=True)
     )
-    return 1 - got / wanted if wanted else 0.0
+    return got / wanted if wanted else 1.0
 
 
 def scores_json(scores: dict[str, Estimate]) -> dict[str, dict[str, float]]:

@@ -16,7 +16,7 @@ from rag_app.disk import whole_folder
 from rag_app.evaluate.statistics import Difference
 from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.dev import DevSet, certainly_fell_on_dev, dev_ranks
+from rag_app.finetune.data.dev import DevSet, certainly_fell_on_dev, dev_reciprocal_ranks
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.options import REPORT_FILE, read_report, write_report
 from rag_app.finetune.phases import BLEND, TrainedModel, folder_name, with_map
@@ -127,7 +127,7 @@ def _measure(
     mrr = gain = None
     fell = False
     if dev is not None:
-        before, after = (dev_ranks(model, dev, context.cache) for model in models)
+        before, after = (dev_reciprocal_ranks(model, dev, context.cache) for model in models)
         mrr, gain = float(after.mean()), float((after - before).mean())
         fell = certainly_fell_on_dev(dev, before, after, seed=seed)
     harms = certainly_fell(changes)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
 from rag_app.evaluate.verdict import certainly_fell
 from rag_app.finetune.context import TrainingContext
-from rag_app.finetune.data.dev import Ranks, certainly_fell_on_dev, dev_ranks
+from rag_app.finetune.data.dev import ReciprocalRanks, certainly_fell_on_dev, dev_reciprocal_ranks
 from rag_app.finetune.data.material import all_pairs
 from rag_app.finetune.phases import Recipe, TrainedModel, follow_recipe
 from rag_app.finetune.trial import Trial, on_canary
@@ -98,7 +98,7 @@ def refit(
     seed = first.trained.options.seed
     watched = on_canary(context, prepared, trained.model)
     canary = compare_outcomes(watched.base, watched.tuned, seed=seed) if watched else None
-    dev, ranks = first.material.dev, _dev_ranks(context, first, trained.model)
+    dev, ranks = first.material.dev, _reciprocal_ranks(context, first, trained.model)
     fell = dev is not None and ranks is not None and certainly_fell_on_dev(dev, *ranks, seed=seed)
     return Refit(
         trained=trained,
@@ -127,14 +127,16 @@ def _phases(recipes: Sequence[Recipe]) -> list[list[Any]]:
     return [[one for one in every if one.name == phase.name] for phase in longest]
 
 
-def _dev_ranks(
+def _reciprocal_ranks(
     context: TrainingContext, judged: Trial, model: EmbeddingModel
-) -> tuple[Ranks, Ranks] | None:
+) -> tuple[ReciprocalRanks, ReciprocalRanks] | None:
     """Reciprocal ranks of the dev questions, with the judged model and with the refit."""
     dev = judged.material.dev
     if dev is None:
         return None
-    before, after = (dev_ranks(each, dev, context.cache) for each in (judged.trained.model, model))
+    before, after = (
+        dev_reciprocal_ranks(each, dev, context.cache) for each in (judged.trained.model, model)
+    )
     return before, after
 
 

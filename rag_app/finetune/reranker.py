@@ -27,10 +27,10 @@ from rag_app.finetune.phases import TIMED_STEPS, folder_name, mined_rows
 from rag_app.finetune.prepare import Prepared, prepare
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.reranker_result import RerankerResult
+from rag_app.finetune.retrieval import retriever_in_memory
 from rag_app.finetune.train.cross_encoder import DevCandidates, train_cross_encoder
 from rag_app.finetune.training_lock import training_lock
 from rag_app.finetune.trial import BaseAndTuned
-from rag_app.finetune.whole_way import way_retriever
 from rag_app.index import Workspace
 from rag_app.models.weights import find_weights
 from rag_app.pairs import HeldOut, training_documents, write_training_documents
@@ -222,7 +222,7 @@ def _score(
     """Outcomes without and with the reranker, and what it takes, in milliseconds a question."""
     [material], base = prepared.materials, prepared.base.model
     passages, progress = prepared.passages, context.progress
-    retriever = way_retriever(context, prepared.searched, retrieval)
+    retriever = retriever_in_memory(context, prepared.searched, retrieval)
     outcomes: dict[HeldOut, BaseAndTuned] = {}
     seconds = 0.0
     for what, questions in material.tests.items():

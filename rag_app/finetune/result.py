@@ -12,7 +12,7 @@ from rag_app.finetune.data.rows import CutPassages
 from rag_app.finetune.judge import Judgement
 from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.refit import Refit
-from rag_app.finetune.whole_way import WholeWay
+from rag_app.finetune.retrieval import JudgedRetrieval
 from rag_app.pairs import Unmatched
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class FinetuneResult:
         model: what is indexed: the refit, if there is one that passed its checks.
         training, options: of the model that was judged; of folds, of the first. A milder blend or
             method than asked for where what was asked for did harm.
-        way: the retriever of the tuned model, which the verdict is about.
+        judged: the retriever of the tuned model, which the verdict is about.
         ann_recall: share of the exact ten nearest chunks that the index's own search returns.
         frontier: forms of the model that were tried, strongest first, since what was trained did
             certain harm on out-of-domain questions; empty if it did not. Of folds, of the first.
@@ -71,7 +71,7 @@ class FinetuneResult:
     canary_options: CanaryOptions
     judgement: Judgement
     refit: Refit | None
-    way: WholeWay
+    judged: JudgedRetrieval
     ann_recall: float
     titles: dict[str, str]
     seconds: float
@@ -109,8 +109,8 @@ class FinetuneResult:
             "held_out": {
                 what: {"n": one.n, **compared_json(one)} for what, one in judgement.held_out.items()
             },
-            "retriever": self.way.retrieval.spec,
-            "learned": self.way.learned,
+            "retriever": self.judged.options.spec,
+            "learned": self.judged.learned,
             "parts": {name: compared_json(one) for name, one in judgement.parts.items()},
             "refit": self.refit.to_json() if self.refit else None,
             "flips": compared["flips"],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag_app.disk import refuse_unwritable, whole_folder, write_whole
 from rag_app.errors import ConfigError
-from rag_app.evaluate.comparison import exact_outcomes, search_loss
+from rag_app.evaluate.comparison import ann_recall, exact_outcomes
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import Outcome
 from rag_app.finetune.card import write_card
@@ -29,10 +29,10 @@ from rag_app.finetune.promotion import Lineage, make_tuned, promote
 from rag_app.finetune.refit import refit
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.result import DataSummary, FinetuneResult
+from rag_app.finetune.retrieval import check_retrieval, refuse_seen
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
-from rag_app.finetune.whole_way import check_retrieval, refuse_seen
 from rag_app.index import Passages, VectorIndex, Workspace
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import remember_pairs
@@ -127,9 +127,10 @@ def _tune(
         canary_options=request.canary,
         judgement=judgement,
         refit=refitted,
-        way=trials[0].way,
-        ann_recall=1
-        - search_loss(lineage.tuned.index, taken.model, _answered(context, prepared, taken.model)),
+        judged=trials[0].judged,
+        ann_recall=ann_recall(
+            lineage.tuned.index, taken.model, _answered(context, prepared, taken.model)
+        ),
         titles=_titles(prepared.passages, judgement.comparison.tuned_outcomes),
         seconds=time.monotonic() - started,
         results=prepared.results(request, taken.model.name),
@@ -141,7 +142,7 @@ def _tune(
         return result
     tuned = lineage.tuned
     # The known questions, which the verdict does not count, are searched in service.
-    retrieval = replace(trials[0].way.retrieval, questions=True)
+    retrieval = replace(trials[0].judged.options, questions=True)
     put_to_use(tuned.index, retrieval, tuned.model, context.cache, progress=context.progress)
     try:
         promote(context, lineage)

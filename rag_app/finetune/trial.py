@@ -14,7 +14,7 @@ from rag_app.finetune.data.material import Material
 from rag_app.finetune.phases import TrainedModel, train_phases
 from rag_app.finetune.presets import QUICK, as_quick
 from rag_app.finetune.request import FinetuneRequest
-from rag_app.finetune.whole_way import WholeWay, learn_way, way_outcomes
+from rag_app.finetune.retrieval import JudgedRetrieval, learn_retrieval, retrieval_outcomes
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.models.plain import PlainEncode
@@ -46,7 +46,7 @@ class Trial:
             the retriever that the verdict is about.
         parts: where that is another one than vector search, base and tuned with each, by names
             such as "tuned, vector".
-        way: that retriever.
+        judged: that retriever.
         training: the training questions, which are no measure of quality.
         canary: out-of-domain questions.
         plain: test questions with plain `encode`, which leaves out prompts and the map on
@@ -59,7 +59,7 @@ class Trial:
     trained: TrainedModel
     held_out: dict[HeldOut, BaseAndTuned]
     parts: dict[str, list[Outcome]]
-    way: WholeWay
+    judged: JudgedRetrieval
     training: BaseAndTuned
     canary: BaseAndTuned | None
     plain: list[Outcome] | None
@@ -113,16 +113,16 @@ def score_trial(
         )
 
     def searched(side: str, questions: Sequence[Question]) -> list[Outcome]:
-        return way_outcomes(context, sides[side][-1], way.retrieval, questions)
+        return retrieval_outcomes(context, sides[side][-1], judged.options, questions)
 
     seed, tests = trained.options.seed, material.tests
-    way = learn_way(context, prepared.searched, retrieval, material.train, seed=seed)
-    plain_way = retrieval.spec in VECTOR_SEARCH
-    after = exact if plain_way else searched
+    judged = learn_retrieval(context, prepared.searched, retrieval, material.train, seed=seed)
+    vector_search = retrieval.spec in VECTOR_SEARCH
+    after = exact if vector_search else searched
     spec = retrieval.spec
     parts = (
         {}
-        if plain_way
+        if vector_search
         else {
             f"base, {spec}": searched("base", material.test),
             "tuned, vector": exact("tuned", material.test),
@@ -136,7 +136,7 @@ def score_trial(
             for what, questions in tests.items()
         },
         parts=parts,
-        way=way,
+        judged=judged,
         training=BaseAndTuned(exact("base", material.train), exact("tuned", material.train)),
         canary=on_canary(context, prepared, tuned),
         plain=_plain_outcomes(tuned, passages, material.test),

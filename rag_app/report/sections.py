@@ -25,7 +25,7 @@ def scores_section(
     """Both rankings on each kind of question, with intervals.
 
     Arguments:
-        parts: what else belongs here, such as what each part of a way brings.
+        parts: what else belongs here, such as what each part of a retriever brings.
     """
     blocks: list[Block] = []
     for one in compared:

@@ -108,5 +108,5 @@ def _parts(values: FinetuneValues) -> list[Table]:
         for name, one in every.items()
     ]
     asked = counted(whole.n, "question")
-    caption = f"what each part of the whole way brings, {asked}"
+    caption = f"what each part of the retriever brings, {asked}"
     return [Table(["model, retriever", "MRR@10", "change against the first"], rows, caption)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
 # The reciprocal rank of each dev question, (n,).
-Ranks = npt.NDArray[np.float64]
+ReciprocalRanks = npt.NDArray[np.float64]
 
 DEV_METRIC = "dev_mrr@10"
 # The same as trackers of curves take it: MLflow allows no @.
@@ -63,7 +63,7 @@ class DevEvaluator(BaseEvaluator):
         """Mean reciprocal rank of the first right passage among the first ten."""
         return {DEV_METRIC: float(self.ranks(model).mean())}
 
-    def ranks(self, model: "SentenceTransformer") -> Ranks:
+    def ranks(self, model: "SentenceTransformer") -> ReciprocalRanks:
         """Of each question, see `reciprocal_ranks`."""
         with torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16):
             queries = self._encode(model, self.dev.questions, self.prompts.query)
@@ -80,7 +80,9 @@ class DevEvaluator(BaseEvaluator):
         )
 
 
-def reciprocal_ranks(queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]) -> Ranks:
+def reciprocal_ranks(
+    queries: Vectors, passages: Vectors, gold: Sequence[frozenset[int]]
+) -> ReciprocalRanks:
     """1 / rank of each query's first gold passage, 0 where none is among the first ten: (n,).
 
     Arguments:
@@ -93,7 +95,9 @@ def reciprocal_ranks(queries: Vectors, passages: Vectors, gold: Sequence[frozens
     )
 
 
-def dev_ranks(model: EmbeddingModel, dev: DevSet, cache: "VectorCache") -> Ranks:
+def dev_reciprocal_ranks(
+    model: EmbeddingModel, dev: DevSet, cache: "VectorCache"
+) -> ReciprocalRanks:
     """The same of a model on the dev questions, with vectors that are kept: (n_questions,)."""
     return reciprocal_ranks(
         cache.embed_queries(model, dev.questions),
@@ -102,7 +106,9 @@ def dev_ranks(model: EmbeddingModel, dev: DevSet, cache: "VectorCache") -> Ranks
     )
 
 
-def certainly_fell_on_dev(dev: DevSet, before: Ranks, after: Ranks, *, seed: int) -> bool:
+def certainly_fell_on_dev(
+    dev: DevSet, before: ReciprocalRanks, after: ReciprocalRanks, *, seed: int
+) -> bool:
     """Whether MRR@10 on the dev questions certainly fell, as every verdict has it.
 
     Fewer than six documents or groups of near-duplicates are never certain.

@@ -18,7 +18,7 @@ import numpy as np
 from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
 from rag_app.finetune.data.batches import deal_batches, groups_against
-from rag_app.finetune.data.dev import DevSet, Ranks, reciprocal_ranks
+from rag_app.finetune.data.dev import DevSet, ReciprocalRanks, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
 from rag_app.finetune.query_map.gate import InDomainGate
 from rag_app.finetune.query_map.whitening import whitening
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rag_app.index import VectorCache
 
 # A change of vectors, (dim, dim) -> the reciprocal ranks of the dev questions under it.
-RanksOf = Callable[[Vectors], Ranks]
+ReciprocalRanksOf = Callable[[Vectors], ReciprocalRanks]
 
 # An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
 # heart.
@@ -75,7 +75,7 @@ def train_adapter(
     every = cache.embed_passages(base, corpus, progress=progress)
     whole = whitening(questions, every)
     gate = InDomainGate.of(questions, every)
-    ranks = _dev_ranks(dev, base, cache, gate) if dev else None
+    ranks = _reciprocal_ranks_of(dev, base, cache, gate) if dev else None
     share = _share(whole, ranks, options.whitening or 0.0)
     start = np.float32(share) * whole
     groups = [row.group for row in rows]
@@ -132,7 +132,7 @@ def _fit(
     embedded: _Embedded,
     *,
     options: TrainingOptions,
-    ranks: RanksOf | None,
+    ranks: ReciprocalRanksOf | None,
     progress: Progress,
 ) -> _Fitted:
     """Train on from `start`; what was best on dev is kept, and of equally good ones the first.
@@ -185,9 +185,9 @@ def _fit(
     return _Fitted(best, int(np.argmax(by_epoch)), by_epoch[1:] if ranks else [], losses)
 
 
-def _dev_ranks(
+def _reciprocal_ranks_of(
     dev: DevSet, base: EmbeddingModel, cache: "VectorCache", gate: InDomainGate
-) -> RanksOf:
+) -> ReciprocalRanksOf:
     """What measures a change, (dim, dim), as it is saved; the vectors are made once.
 
     It returns the reciprocal rank of each dev question, (n_questions,).
@@ -195,13 +195,13 @@ def _dev_ranks(
     questions = cache.embed_queries(base, dev.questions)
     passages = cache.embed_passages(base, dev.passages)
 
-    def ranks(change: Vectors) -> Ranks:
+    def ranks(change: Vectors) -> ReciprocalRanks:
         return reciprocal_ranks(gate.keep(change)(questions), passages, dev.gold)
 
     return ranks
 
 
-def _share(whole: Vectors, ranks: RanksOf | None, most: float) -> float:
+def _share(whole: Vectors, ranks: ReciprocalRanksOf | None, most: float) -> float:
     """The share of whitening to begin with: the best on dev, and of equally good ones the least.
 
     Arguments:

@@ -1,4 +1,4 @@
-"""The whole way of a question: the tuned model behind another retriever than vector search."""
+"""The retriever that a verdict is about: the tuned model behind more than vector search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,17 +21,17 @@ from rag_app.retrieve.trace import TracedRetriever
 
 
 @dataclass(frozen=True)
-class WholeWay:
+class JudgedRetrieval:
     """A retriever with the weights that it has learned.
 
     Fields:
         asked: the retriever as it was asked for.
-        retrieval: that retriever, or what it falls back to where nothing certain was learned.
+        options: that retriever, or what it falls back to where nothing certain was learned.
         learned: a sentence that says what came of learning; empty where nothing was to be learned.
     """
 
     asked: str
-    retrieval: RetrievalOptions
+    options: RetrievalOptions
     learned: str = ""
 
 
@@ -84,21 +84,21 @@ def refuse_seen(
         )
 
 
-def learn_way(
+def learn_retrieval(
     context: TrainingContext,
     base: Searched,
     retrieval: RetrievalOptions,
     questions: Sequence[Question],
     *,
     seed: int,
-) -> WholeWay:
+) -> JudgedRetrieval:
     """The retriever with its weights learned on training questions.
 
     They are learned with the base model: the tuned one has learned these very questions, so its
     scores would seem better than they are on others.
     """
     if not retrieval.to_be_learned:
-        return WholeWay(retrieval.spec, retrieval)
+        return JudgedRetrieval(retrieval.spec, retrieval)
     learned, reason = learn_weights(
         base,
         retrieval,
@@ -107,21 +107,21 @@ def learn_way(
         learned_on="training questions of rag-app finetune, untuned model",
         seed=seed,
     )
-    return WholeWay(retrieval.spec, learned, reason)
+    return JudgedRetrieval(retrieval.spec, learned, reason)
 
 
-def way_outcomes(
+def retrieval_outcomes(
     context: TrainingContext,
     searched: Searched,
     retrieval: RetrievalOptions,
     questions: Sequence[Question],
 ) -> list[Outcome]:
     """Score a retriever over passages in memory."""
-    retriever = way_retriever(context, searched, retrieval)
+    retriever = retriever_in_memory(context, searched, retrieval)
     return score_questions(retriever, questions, depth=KEPT_RANKS, progress=context.progress)
 
 
-def way_retriever(
+def retriever_in_memory(
     context: TrainingContext, searched: Searched, retrieval: RetrievalOptions
 ) -> TracedRetriever:
     """The retriever over passages in memory, without known questions."""
