@@ -1,6 +1,7 @@
 """Looking after indexes: verify, repair, gc, info, doctor."""
 
 import os
+import re
 import shutil
 import sqlite3
 import tomllib
@@ -190,3 +191,10 @@ def test_doctor_looks_for_every_extra_that_can_be_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     # What developers install.
     assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs"}
+
+
+def test_the_guide_lists_the_extras() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text("utf-8")
+    section = guide.partition("## Extras\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    assert set(re.findall(r"`([\w-]+)`", " ".join(rows))) == set(EXTRAS)

@@ -208,7 +208,7 @@ def show_ingest(run: Run, report: "IngestReport", tell: WarnedOnce) -> None:
         tell(warning)
     sync = report.sync
     for failure in report.failures[:SHOWN_FAILURES]:
-        run.warn(f"{failure.path} {failure.reason}")
+        run.warn(f"{_from_here(failure.path)} {failure.reason}")
     _say_left_out(run, report.left_out)
     _say_by_ocr(run, report.by_ocr)
     _say_skipped(run, report.skipped)
@@ -269,10 +269,16 @@ def ingest_json(report: "IngestReport") -> dict[str, Any]:
     }
 
 
+def _from_here(path: Path) -> Path:
+    """As seen from the current folder, if it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def _say_left_out(run: Run, left_out: "Mapping[Path, Sequence[LeftOut]]") -> None:
     """Name what was left out of files that were read, one line a file."""
     for path, left in list(left_out.items())[:SHOWN_LEFT_OUT]:
-        run.warn(f"{path} was read without {'; '.join(map(str, left))}")
+        run.warn(f"{_from_here(path)} was read without {'; '.join(map(str, left))}")
     if len(left_out) > SHOWN_LEFT_OUT:
         more = len(left_out) - SHOWN_LEFT_OUT
         run.warn(f"{more} more files were read without some part (all of them are in --json)")
@@ -297,7 +303,7 @@ def _say_skipped(run: Run, skipped: Sequence[Path]) -> None:
     from rag_app.documents import why_skipped
 
     for path in skipped[:SHOWN_SKIPPED]:
-        run.note(f"skipped: {path} {why_skipped(path)}")
+        run.note(f"skipped: {_from_here(path)} {why_skipped(path)}")
     if len(skipped) > SHOWN_SKIPPED:
         run.note(f"skipped: {len(skipped) - SHOWN_SKIPPED} more (all of them are in --json)")
 
