@@ -41,7 +41,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
 @pytest.fixture
 def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rounding to bfloat16, which would hide small differences."""
-    monkeypatch.setattr("rag_app.finetune.train.run.has_bf16", lambda _: False)
+    for module in ("run", "both_trainers"):
+        monkeypatch.setattr(f"rag_app.finetune.train.{module}.has_bf16", lambda _: False)
 
 
 @pytest.fixture

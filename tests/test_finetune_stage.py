@@ -352,7 +352,10 @@ def test_folds_without_a_refit_leave_nothing_to_use(shop: Shop) -> None:
 
 def test_both_kinds_of_new_questions_are_told_apart(shop: Shop) -> None:
     result, _ = shop.finetune(
-        split=SplitOptions(held_out="both"), options=replace(OPTIONS, epochs=10), promote=False
+        split=SplitOptions(held_out="both"),
+        options=replace(OPTIONS, epochs=10),
+        train_on="labelled",
+        promote=False,
     )
     held_out = result.judgement.held_out
     assert list(held_out) == ["documents", "questions"]

@@ -62,18 +62,17 @@ class Prepared:
             besides: what was asked that the request does not say.
         """
         # What the files and language models of the request gave stands in the questions.
-        asked = FinetuneRequest(
-            train_on=request.train_on,
-            options=request.options,
-            split=request.split,
-            preset=request.preset,
-            canary=request.canary,
-            retrieval=request.retrieval,
+        asked = (
+            request.trained_on,
+            request.options,
+            request.split,
+            request.preset,
+            request.canary,
+            request.retrieval,
         )
         every = [q.id for one in self.materials for test in one.tests.values() for q in test]
-        return request.results / (
-            f"finetune-{model}-{key_of(asked, self.base.index.name, every, *besides)}"
-        )
+        key = key_of(*asked, self.base.index.name, every, *besides)
+        return request.results / f"finetune-{model}-{key}"
 
 
 def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
