@@ -118,12 +118,28 @@ def test_what_a_model_writes_that_only_continues_text_is_a_draft() -> None:
     assert answer("when is my refund?", HITS, model).draft  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("raw", [NOT_FOUND, f"Sorry: {NOT_FOUND}.", "Not in the documents.", " \n"])
+@pytest.mark.parametrize(
+    "raw", [NOT_FOUND, f"Sorry: {NOT_FOUND}.", "Not in the documents.", " \n", "<think>so"]
+)
 def test_a_model_that_finds_nothing_says_so(raw: str) -> None:
     found = answer("why?", HITS, SetModel(raw))  # type: ignore[arg-type]
     assert found.text == "The documents do not say."
     assert (found.cited, found.unsupported, found.support_ratio) == ([], [], None)
     assert len(found.citations) == 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "<think>\nPassage 1 says it.\n</think>\n\nRefunds are paid within five working days [1].",
+        # A template may hold the first mark.
+        "Passage 1 says it.\n</think>Refunds are paid within five working days [1].",
+    ],
+)
+def test_what_a_model_thinks_is_no_answer(raw: str) -> None:
+    found = answer("when is my refund?", HITS, SetModel(raw))  # type: ignore[arg-type]
+    assert found.text == "Refunds are paid within five working days. [1]"
+    assert found.unsupported == []
 
 
 def test_without_a_model_the_passages_are_the_answer() -> None:

@@ -73,6 +73,15 @@ def test_a_mail_has_its_sender_date_and_attachments(tmp_path: Path) -> None:
     assert said(result) == ["2 files attached (prices.csv, scan.png)"]
 
 
+def test_a_mail_whose_plain_text_is_blank_is_read_from_its_html(tmp_path: Path) -> None:
+    message = mail(Subject="refund")
+    message.set_content(" \n")
+    message.add_alternative("<p>Your refund is on its way.</p>", subtype="html")
+    assert (
+        read(tmp_path / "a.eml", bytes(message)).documents[0].text == "Your refund is on its way."
+    )
+
+
 def test_a_mail_in_html_and_in_cp949(tmp_path: Path) -> None:
     head = b"Subject: x\r\nContent-Type: text/html; charset=ks_c_5601-1987\r\n\r\n"
     data = head + "<p>똠방각하<p>둘째".encode("cp949")

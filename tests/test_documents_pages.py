@@ -132,6 +132,14 @@ def test_a_sentence_with_a_colon_is_no_metadata_key(tmp_path: Path) -> None:
 # HTML
 
 
+def test_html_whose_head_is_not_closed_keeps_its_text(tmp_path: Path) -> None:
+    """As the standard allows; the parser then puts the body into the head."""
+    page = "<html><head><title>Refunds</title><meta charset=utf-8><body><p>In five days."
+    (tmp_path / "a.html").write_text(page, "utf-8")
+    [document] = read_documents([tmp_path]).documents
+    assert (document.metadata["title"], document.text) == ("Refunds", "In five days.")
+
+
 def test_html_structure_becomes_marks(tmp_path: Path) -> None:
     source = """<html><head><title>Shop</title><style>p{}</style></head><body>
 <header><h1>Our shop</h1></header><nav><a href=/>Home</a></nav>

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rag_app.documents import Row, read_documents, read_rows
+from rag_app.documents.cell_formats import formatted
 from rag_app.errors import DocumentError
 
 
@@ -283,3 +284,26 @@ def test_a_scraped_faq_that_nobody_here_wrote(shared_data: Path) -> None:
     assert result.failures == []
     assert {row.answer for row in found} == {document.text for document in result.documents}
     assert not any("<p>" in row.answer or "&amp;" in row.answer for row in found)
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "shown"),
+    [
+        # Scaled by thousands: the number itself, not its digits beside another unit.
+        ("1500000", '#,##0,"천원"', "1500000"),
+        ("1234567", '0.0,"K"', "1234567"),
+        ("1500000", '#,##0,,"M"', "1500000"),
+        # Several groups of digits.
+        ("1012345678", "000-0000-0000", "010-1234-5678"),
+        ("9001011234567", "000000-0000000", "900101-1234567"),
+        ("2125551234", "(###) ###-####", "(212) 555-1234"),
+        ("82101234", "##-####", "8210-1234"),
+        ("1.5", "0-0", "1.5"),
+        # Conditions choose the part.
+        ("5551234", "[<=9999999]###-####;(###) ###-####", "555-1234"),
+        ("2125551234", "[<=9999999]###-####;(###) ###-####", "(212) 555-1234"),
+        ("1234.5", "#,##0.00", "1,234.50"),
+    ],
+)
+def test_numbers_are_written_as_their_format_shows_them(value: str, code: str, shown: str) -> None:
+    assert formatted(value, code) == shown

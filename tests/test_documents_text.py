@@ -194,6 +194,8 @@ def test_only_what_its_script_does_not_tell_loads_the_model() -> None:
         1709683199.5,
         "1709596800.25",
         1709596800_000,
+        # As a clock writes it; read as milliseconds it would be of 1976.
+        "202403051200",
         dt.date(2024, 3, 5),
         dt.datetime(2024, 3, 5, 23, 59, tzinfo=dt.UTC),
     ],

@@ -67,6 +67,7 @@ def test_another_address_model_or_prompt_is_another_space() -> None:
     [
         (failure(404, "no such model"), "status 404: .*no such model"),
         (Reply({"object": "list", "data": [], "model": "m"}), "0 vectors for 1 texts"),
+        (Reply("<html>a page</html>"), "0 vectors for 1 texts; .* does base_url go up to /v1"),
         (
             Reply(
                 {
@@ -82,6 +83,15 @@ def test_another_address_model_or_prompt_is_another_space() -> None:
 def test_what_is_no_vector_is_said(reply: Reply, message: str) -> None:
     with FakeEndpoint(lambda _: reply) as running, pytest.raises(ModelError, match=message):
         EndpointEmbedder(running.url, "m").embed_queries(["a"])
+
+
+def test_nothing_of_an_openai_account_is_sent(
+    endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):
+        monkeypatch.setenv(f"OPENAI_{name}", "X-Secret: secret")
+    EndpointEmbedder(endpoint.url, "m").embed_queries(["a"])
+    assert "secret" not in " ".join(endpoint.requests[0].headers.values())
 
 
 def test_a_dead_endpoint_is_said() -> None:

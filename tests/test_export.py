@@ -21,6 +21,7 @@ from rag_app.evaluate.scoring import Outcome, write_outcomes
 from rag_app.evaluate.statistics import summarise
 from rag_app.evaluate.stored import RetrievalRun, RunSetting, read_runs
 from rag_app.evaluate.trec import write_trec
+from rag_app.export.folder import said_by_card
 from rag_app.finetune.loading import sentence_transformers_code
 from rag_app.models import load_model
 from rag_app.models.query_map import QueryMap, add_query_map
@@ -182,6 +183,12 @@ def test_a_copied_model_embeds_as_it_was_judged(shop: Path, tmp_path: Path) -> N
     assert not np.allclose(ours.embed_queries(asked), passages, atol=1e-3)
     # Again, over the earlier copy.
     assert run_app("export", "sentence-transformers", target, *options).exit_code == 0
+
+
+def test_all_of_a_card_but_its_front_matter_is_kept(tmp_path: Path) -> None:
+    for head in ("---\ntags: [a]\n---\n", "---\n---\n", ""):
+        (tmp_path / "README.md").write_text(f"{head}# tuned\n\n---\n\nVerdict: promote.\n", "utf-8")
+        assert said_by_card(tmp_path) == "# tuned\n\n---\n\nVerdict: promote."
 
 
 def test_a_copy_takes_nothing_elses_place(shop: Path, tmp_path: Path) -> None:

@@ -239,6 +239,21 @@ def test_a_model_that_refuses_an_option_is_asked_without_it() -> None:
     assert fake.requests[-1].body["max_completion_tokens"] == 9
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (422, '{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]}'),
+        (400, 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'),
+    ],
+)
+def test_an_option_that_a_server_does_not_know_is_left_out(status: int, said: str) -> None:
+    def without_seed(request: Request) -> Reply:
+        return failure(status, said) if "seed" in request.body else completion("one")
+
+    with FakeEndpoint(without_seed) as fake, chat(fake) as llm:
+        assert llm.complete(["a"], max_tokens=9) == ["one"]
+
+
 def test_an_option_out_of_range_is_an_error() -> None:
     reply = failure(400, "temperature is at most 2", param="temperature", code="invalid_value")
     fake = FakeEndpoint(lambda _: reply)

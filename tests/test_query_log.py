@@ -35,6 +35,18 @@ def test_a_table_has_them_in_a_column(tmp_path: Path) -> None:
     assert read_query_log(log(tmp_path, f"n,query\n{rows}", "log.csv")) == QUERIES
 
 
+def test_a_table_as_korean_excel_writes_it(tmp_path: Path) -> None:
+    asked = [
+        "환불은 며칠 걸려요",
+        "배송비는 얼마인가요",
+        "비밀번호를 잊었어요",
+        "주문을 취소하고 싶어요",
+        "영수증은 어디서 받나요",
+    ]
+    table = "번호,Query\n" + "".join(f"1,{one}\n" for one in asked)
+    assert read_query_log(log(tmp_path, table.encode("cp949"), "log.csv")) == asked
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -42,8 +54,8 @@ def test_a_table_has_them_in_a_column(tmp_path: Path) -> None:
         ("log.txt", b"\n\nhttp://a.b\nhow much\n", "1 usable queries besides 2 empty, 1 addresses"),
         ("log.txt", b"a" * 10_000, f"1 longer than {LONGEST} characters"),
         ("log.txt", b"a b\n" * 9, "1 usable queries besides 8 repeated"),
-        ("log.txt", b"\x89PNG\0\0", "is no text in UTF-8"),
-        ("log.txt", b"\xff\xfe\xfa", "is no text in UTF-8"),
+        ("log.txt", b"\x89PNG\0\0", "log.txt is neither UTF-8 .*; give a text file"),
+        ("log.txt", b"\xff\xfe\xfa", "is marked utf-16-le but holds something else"),
         ("log.csv", b"question,n\nhow much,1\n", "has no column 'query', only question, n"),
         ("log.csv", b"", "has no column 'query', only none"),
         ("log.csv", b'query\n"never closed\n', "is no table"),

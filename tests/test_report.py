@@ -23,7 +23,7 @@ from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.kept_passages import read_passages
 from rag_app.evaluate.scoring import read_outcomes, write_outcomes
 from rag_app.report.blocks import Figure, Paragraph, Report, Section, Table
-from rag_app.report.comparing import compare_runs
+from rag_app.report.comparing import compare_runs, report_of_two
 from rag_app.report.intervals import hit_curve, intervals
 from rag_app.report.question_html import question_html
 from rag_app.report.questions import QuestionList, state_of
@@ -322,6 +322,13 @@ def test_two_runs_are_compared_question_by_question(tmp_path: Path) -> None:
     found = compare_runs(read_run(first), read_run(second))
     # MRR@10: (1 + 1/2) / 2 = 3/4 against (1/4 + 1) / 2 = 5/8.
     assert found.differences["mrr@10"].mean == pytest.approx(5 / 8 - 3 / 4)
+
+
+def test_runs_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for branch in ("main", "pr"):
+        make_evaluate(tmp_path / branch / "eval", {"exact": [4, 1]})
+    report = report_of_two(*(read_run(tmp_path / branch / "eval") for branch in ("main", "pr")))
+    assert (report.title, report.run) == ("pr/eval against main/eval", "main/eval, pr/eval")
 
 
 def node(name: str, text: str, **metadata: str) -> TextNode:

@@ -8,6 +8,7 @@ from rag_app.answer.citations import Checked, best_sentence, check_citations
 from rag_app.chunks import TABLE_HEADER
 from rag_app.documents.links import source_uri
 from rag_app.llm.fence import fence
+from rag_app.llm.thoughts import without_thoughts
 from rag_app.retrieve.known import KNOWN_QUESTION
 from rag_app.text.normalise import visible
 
@@ -177,7 +178,7 @@ def answer(
     if llm is None or not hits:
         return Answer(question, None, citations)
     prompt = answer_prompt(question, citations, instruct=llm.follows_instructions)
-    raw = visible(_written(prompt, llm, on_text)).strip()
+    raw = visible(without_thoughts(_written(prompt, llm, on_text))).strip()
     if not raw or _says_not_found(raw):
         return Answer(question, "The documents do not say.", citations, model=llm.name)
     checked = check_citations(raw, [citation.shown for citation in citations])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rag_app.answer.citations import SUPPORT, support
 from rag_app.errors import LanguageModelError
 from rag_app.llm.fence import fence
+from rag_app.llm.thoughts import without_thoughts
 
 if TYPE_CHECKING:
     from rag_app.llm.chat import ChatModel
@@ -138,7 +139,7 @@ def rewrite_prompt(question: str, turns: Sequence[Turn]) -> str:
 
 def _read(raw: str) -> str:
     """The first line that says something, without a label and quotation marks."""
-    lines = [line.strip() for line in raw.splitlines() if line.strip()]
+    lines = [line.strip() for line in without_thoughts(raw).splitlines() if line.strip()]
     return " ".join(_LABEL.sub("", lines[0]).strip("\"'“”*` ").split()) if lines else ""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError
 from rag_app.llm.loop_thread import LoopThread
+from rag_app.llm.thoughts import without_thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from rag_app.answer.answer import Answer
     from rag_app.llm.chat import ChatModel
 
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 _VERDICT = re.compile(r"\b(?:yes|no)\b")
 
 
@@ -115,8 +115,9 @@ def _ask(answer: "Answer", llm: "ChatModel") -> dict[str, str]:
 
 
 def _verdict(said: str) -> bool | None:
-    words = _VERDICT.findall(_THOUGHT.sub("", said).casefold())
-    opening = re.match(r"\W*(yes|no)\b", _THOUGHT.sub("", said).casefold())
+    answer = without_thoughts(said).casefold()
+    words = _VERDICT.findall(answer)
+    opening = re.match(r"\W*(yes|no)\b", answer)
     if opening:
         return opening[1] == "yes"
     return words[0] == "yes" if len(set(words)) == 1 else None

@@ -4,15 +4,26 @@ Of a format what carries meaning is kept: percent, leading zeros, decimals, word
 around the number. Dates and times are written in ISO 8601, whatever their order in the format.
 """
 
+import operator
 import re
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 # Quoted words, escaped letters, [$₩-412], other brackets (colours, conditions), and paddings.
 _LITERAL = re.compile(r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<money>[^\]-]*)[^\]]*\]')
+_CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)\s*(-?[\d.]+)\]")
 _NO_TEXT = re.compile(r"\[[^\]]*\]|_.|\*.")
 _DIGITS = re.compile(r"[0#?,]*[0#?](?:\.[0#?]*)?|\.[0#?]+")
 _SHIELD = "\ue000"
+_HOLDS: dict[str, Callable[[Decimal, Decimal], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<>": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
 
 
 def formatted(value: str, code: str, *, from_1904: bool = False) -> str:
@@ -39,18 +50,32 @@ def formatted(value: str, code: str, *, from_1904: bool = False) -> str:
     match = _DIGITS.search(picture)
     if match is None or "E+" in picture or "?/" in picture:
         return _plain(number)
-    shown = _number(number, match[0], percents=picture.count("%"))
-    if shown is None:
+    before, after = picture[: match.start()], picture[match.end() :]
+    if after.startswith(","):
+        # It scales by thousands, which only its words may tell.
         return _plain(number)
-    text = picture[: match.start()] + shown + picture[match.end() :]
+    if _DIGITS.search(after):
+        text = _spread(number, picture)
+        if text is None:
+            return _plain(number)
+    else:
+        text = before + _number(number, match[0], percents=picture.count("%")) + after
     for literal in literals:
         text = text.replace(_SHIELD, literal, 1)
     return f"-{text}".strip() if number < 0 and section == code.split(";")[0] else text.strip()
 
 
 def _section(code: str, number: Decimal) -> str:
-    """A format may have a part of its own for numbers below 0, and for 0."""
+    """A format may have a part of its own for numbers below 0, and for 0, or name conditions."""
     sections = code.split(";")
+    conditions = [_CONDITION.search(one) for one in sections]
+    if any(conditions):
+        fitting = (
+            one
+            for one, found in zip(sections, conditions, strict=True)
+            if found is None or _HOLDS[found[1]](number, Decimal(found[2]))
+        )
+        return next(fitting, sections[-1])
     if number < 0 and len(sections) > 1 and sections[1]:
         return sections[1]
     return sections[2] if number == 0 and len(sections) > 2 and sections[2] else sections[0]
@@ -67,11 +92,26 @@ def _parted(section: str) -> tuple[list[str], str]:
     return literals, _NO_TEXT.sub("", _LITERAL.sub(shield, section))
 
 
-def _number(number: Decimal, digits: str, *, percents: int) -> str | None:
-    """The digits; None where the format scales by thousands, which would need its words to read."""
-    whole, _, fraction = digits.partition(".")
-    if whole.endswith(","):
+def _spread(number: Decimal, picture: str) -> str | None:
+    """A whole number over several groups of digits, as of a telephone; None of any other.
+
+    >>> _spread(Decimal(1012345678), "000-0000-0000")
+    '010-1234-5678'
+    """
+    places = [place for place, sign in enumerate(picture) if sign in "0#?"]
+    if number != int(number) or any(sign in picture for sign in ".,%"):
         return None
+    digits = str(abs(int(number))).rjust(len(places))
+    more = len(digits) - len(places)
+    shown = list(picture)
+    for place, digit in zip(places, digits[more:], strict=True):
+        shown[place] = digit if digit != " " else "0" if picture[place] == "0" else ""
+    shown[places[0]] = digits[:more] + shown[places[0]]
+    return "".join(shown)
+
+
+def _number(number: Decimal, digits: str, *, percents: int) -> str:
+    whole, _, fraction = digits.partition(".")
     number = abs(number) * 100**percents
     rounded = number.quantize(Decimal(1).scaleb(-len(fraction)), ROUND_HALF_UP)
     least = fraction.count("0")

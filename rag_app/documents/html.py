@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # What no page shows as text, and what leads to other pages.
 _NEVER = (
     *("script", "style", "noscript", "template", "svg", "iframe", "select", "datalist"),
-    *("head", "nav"),
+    *("title", "nav"),
 )
 # Around the main content they are the site's; within it they belong to it.
 _AROUND = ("header", "footer", "aside")

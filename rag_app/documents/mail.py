@@ -78,10 +78,11 @@ def people(message: EmailMessage) -> dict[str, str]:
 
 
 def _texts(message: EmailMessage) -> Iterator[str]:
-    """The bodies of a mail; of one that is written twice, the plain one."""
+    """The bodies of a mail; of one that is written twice, the plain one unless it is blank."""
     if message.get_content_type() == "multipart/alternative":
-        body = message.get_body(("plain", "html"))
-        yield _text(body) if isinstance(body, EmailMessage) else ""
+        bodies = (message.get_body((kind,)) for kind in ("plain", "html"))
+        texts = (_text(body) for body in bodies if isinstance(body, EmailMessage))
+        yield next(filter(str.strip, texts), "")
     elif message.get_content_maintype() == "multipart":
         for part in message.iter_parts():
             if isinstance(part, EmailMessage) and not part.is_attachment():

@@ -33,7 +33,8 @@ def said_by_card(model: Path) -> str:
     """What a model's card says, without the front matter: that names what loads the model."""
     card = model / CARD
     said = card.read_text("utf-8") if card.is_file() else ""
-    _, _, said = said.rpartition("\n---\n") if said.startswith("---\n") else ("", "", said)
+    if said.startswith("---\n"):
+        _, _, said = said.removeprefix("---").partition("\n---\n")
     return said.strip()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +22,11 @@ JSON_OPTION = "response_format"
 # What some of OpenAI's models refuse, and other servers do not know; the request is then sent again
 # without it.
 DISPENSABLE = frozenset({"max_tokens", "temperature", "seed", "stop", JSON_OPTION})
+# Of an option that a server does not know, not of a value that is out of range.
+_UNKNOWN = re.compile(
+    r"extra|unknown|unexpected|unrecogni[sz]ed|unsupported|not (?:supported|permitted|allowed)",
+    re.IGNORECASE,
+)
 logger = logging.getLogger(__name__)
 
 
@@ -265,7 +271,11 @@ def _refused_option(error: "APIStatusError") -> str:
     if str(error.code).startswith("unsupported_"):
         return str(error.param)
     # Other servers say so in words of their own.
-    return JSON_OPTION if JSON_OPTION in str(error) else ""
+    said = str(error)
+    if JSON_OPTION in said:
+        return JSON_OPTION
+    named = (one for one in sorted(DISPENSABLE) if re.search(rf"""["'`]{one}["'`]""", said))
+    return next(named, "") if _UNKNOWN.search(said) else ""
 
 
 def _until(text: str, stop: Sequence[str]) -> str:

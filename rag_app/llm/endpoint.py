@@ -31,14 +31,14 @@ class Endpoint:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         http_client = DefaultAsyncHttpxClient(trust_env=self.proxies)
-        return _deaf_to_environment(AsyncOpenAI(**self._options(), http_client=http_client))
+        return without_environment(AsyncOpenAI(**self._options(), http_client=http_client))
 
     def connect(self) -> "OpenAI":
         """A client for threads; nothing is sent yet."""
         from openai import DefaultHttpxClient, OpenAI
 
         http_client = DefaultHttpxClient(trust_env=self.proxies)
-        return _deaf_to_environment(OpenAI(**self._options(), http_client=http_client))
+        return without_environment(OpenAI(**self._options(), http_client=http_client))
 
     async def explain(self, error: Exception, client: "AsyncOpenAI") -> LanguageModelError:
         """Turn what a client raised into what was found and how to mend it."""
@@ -108,9 +108,12 @@ class Endpoint:
         return "once" if self.retries == 0 else f"{self.retries + 1} times"
 
 
-def _deaf_to_environment(client: Client) -> Client:
-    # The openai package adds OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS to every
-    # request: an account's secrets, which other endpoints must not see.
+def without_environment(client: Client) -> Client:
+    """The same client, which sends nothing of an OpenAI account.
+
+    The openai package adds OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS to every
+    request: an account's secrets, which other endpoints must not see.
+    """
     client.organization = None
     client.project = None
     client._custom_headers = {}

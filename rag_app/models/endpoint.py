@@ -114,11 +114,13 @@ class EndpointEmbedder:
                 f"{self.base_url} refused to embed with {self.model!r} (status "
                 f"{error.status_code}: {error.message}); check the model's name and the key"
             ) from None
-        rows = [row.embedding for row in sorted(answer.data or [], key=lambda row: row.index)]
+        # A page that is no embedding at all, as of an address without /v1, comes as text.
+        data = getattr(answer, "data", None) or []
+        rows = [row.embedding for row in sorted(data, key=lambda row: row.index)]
         if len(rows) != len(texts) or len(set(map(len, rows))) != 1:
             raise ModelError(
                 f"{self.base_url} returned {len(rows)} vectors for {len(texts)} texts; is "
-                f"{self.model!r} an embedding model?"
+                f"{self.model!r} an embedding model, and does base_url go up to /v1?"
             )
         vectors = np.asarray(rows, dtype=np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -130,6 +132,10 @@ class EndpointEmbedder:
     def _client(self) -> "OpenAI":
         from openai import OpenAI
 
-        return OpenAI(
-            base_url=self.base_url, api_key=self._api_key, timeout=self._timeout, max_retries=2
+        from rag_app.llm.endpoint import without_environment
+
+        return without_environment(
+            OpenAI(
+                base_url=self.base_url, api_key=self._api_key, timeout=self._timeout, max_retries=2
+            )
         )

@@ -173,7 +173,10 @@ def read_answer(answer: str, style: str = QUESTION) -> str:
 
     A JSON object with the key `text` is read; any other answer is taken for plain text.
     """
-    answer = _text_of_json(answer)
+    answer = _text_of_json(answer).strip()
+    if answer.startswith(("{", "```")):
+        # An object with another key, or one that was cut: no question.
+        return ""
     lines = [line.strip() for line in answer.splitlines() if line.strip(_QUOTES)]
     text = _NUMBERED.sub("", lines[0]) if lines else ""
     for label in LABELS:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
-from rag_app.errors import PairsError
+from rag_app.errors import DocumentError, PairsError
 from rag_app.pairs import question_key
 from rag_app.questions.examples import Example
 from rag_app.questions.own_examples import MOST, Examples, examples_language, make_example
 from rag_app.questions.rarity import Rarity, plain
+from rag_app.text.normalise import decode
 from rag_app.vectors import nearest
 
 if TYPE_CHECKING:
@@ -84,11 +85,9 @@ def _text_of(path: Path) -> str:
     except OSError as error:
         raise PairsError(f"{path} cannot be read: {error.strerror}; {mend}") from None
     try:
-        if b"\0" not in data:
-            return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    raise PairsError(f"{path} is no text in UTF-8; {mend}")
+        return decode(data)
+    except DocumentError as error:
+        raise PairsError(f"{path} {error}; {mend}") from None
 
 
 def _column(path: Path, text: str) -> list[str]:
@@ -97,12 +96,13 @@ def _column(path: Path, text: str) -> list[str]:
     except csv.Error as error:
         raise PairsError(f"{path} is no table: {error}; give one query a line") from None
     names = [name for name in (rows[0] if rows else {}) if name]
-    if COLUMN not in names:
+    column = next((name for name in names if name.strip().casefold() == COLUMN), None)
+    if column is None:
         raise PairsError(
             f"{path} has no column {COLUMN!r}, only {', '.join(names) or 'none'}; rename the "
             "column that holds the queries, or give a text file with one query a line"
         )
-    return [row[COLUMN] or "" for row in rows]
+    return [row[column] or "" for row in rows]
 
 
 def _unusable(query: str) -> str:

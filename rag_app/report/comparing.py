@@ -49,15 +49,16 @@ def report_of_two(first: StoredRun, second: StoredRun) -> Report:
         RunError: they did not ask the same questions.
     """
     found = compare_runs(first, second)
+    before, after = _names(first, second)
     compared = Compared(
         "",
-        Side(first.name, found.base_outcomes, found.base, first.passages),
-        Side(second.name, found.tuned_outcomes, found.tuned, second.passages),
+        Side(before, found.base_outcomes, found.base, first.passages),
+        Side(after, found.tuned_outcomes, found.tuned, second.passages),
         found.differences,
         seed=SEED,
     )
     sections: Iterable[Section | None] = (
-        scores_section(f"{first.name} against {second.name}", [compared]),
+        scores_section(f"{before} against {after}", [compared]),
         curve_section([compared]),
         rank_section([compared]),
         question_section([compared], second.collection.second_answers),
@@ -65,13 +66,23 @@ def report_of_two(first: StoredRun, second: StoredRun) -> Report:
         *(_origin(run) for run in (first, second)),
     )
     return Report(
-        title=f"{second.name} against {first.name}",
-        run=f"{first.name}, {second.name}",
+        title=f"{after} against {before}",
+        run=f"{before}, {after}",
         verdict=found.verdict.decision,
         sentence=found.verdict.reason,
         promises=["Both runs were asked the same questions; expect this of questions like these."],
         sections=[one for one in sections if one is not None],
     )
+
+
+def _names(first: StoredRun, second: StoredRun) -> tuple[str, str]:
+    """What tells the runs apart: their folders' names, or as much of the paths as it takes."""
+    paths = [run.folder.resolve().parts for run in (first, second)]
+    for count in range(1, max(map(len, paths)) + 1):
+        before, after = ("/".join(parts[-count:]) for parts in paths)
+        if before != after:
+            return before, after
+    return f"{first.name}, 1", f"{second.name}, 2"
 
 
 def _origin(run: StoredRun) -> Section:

@@ -55,7 +55,7 @@ def parse_date(value: object) -> dt.date | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     text = str(value).strip()
-    return _from_epoch(text) or _from_numerals(text) or _from_words(text)
+    return _from_numerals(text) or _from_epoch(text) or _from_words(text)
 
 
 def date_in_name(name: str) -> dt.date | None:

@@ -1,0 +1,12 @@
+"""What a reasoning model thinks before it answers."""
+
+
+def without_thoughts(said: str) -> str:
+    """The answer alone, without `<think>...</think>`; empty where the model never came to one.
+
+    >>> without_thoughts("<think>Passage 1 says it.</think>Five days [1].")
+    'Five days [1].'
+    """
+    # The first mark may be a part of the prompt; the last is missing where the answer was cut.
+    _, _, answer = said.rpartition("</think>")
+    return answer.partition("<think>")[0]
