@@ -128,6 +128,17 @@ def test_a_model_that_finds_nothing_says_so(raw: str) -> None:
     assert len(found.citations) == 2
 
 
+def test_what_a_part_of_the_question_is_answered_with_stays() -> None:
+    raw = f"Refunds are paid within five working days [1]. The fee is {NOT_FOUND}."
+    found = answer("when, and what is the fee?", HITS, SetModel(raw))  # type: ignore[arg-type]
+    assert found.text == "Refunds are paid within five working days. [1]"
+
+
+def test_a_korean_question_is_told_in_korean_that_nothing_was_found() -> None:
+    found = answer("왜요?", HITS, SetModel(NOT_FOUND))  # type: ignore[arg-type]
+    assert found.text == "문서에 답이 없습니다."
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -11,6 +11,8 @@ from rag_app.llm.fence import fence
 from rag_app.llm.thoughts import without_thoughts
 from rag_app.retrieve.known import KNOWN_QUESTION
 from rag_app.text.normalise import visible
+from rag_app.text.scripts import has_hangul
+from rag_app.text.sentences import split_by_rules
 
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 300
 NOT_FOUND = "NOT IN THE DOCUMENTS"
+NOT_SAID = "The documents do not say."
+NOT_SAID_KOREAN = "문서에 답이 없습니다."
 
 
 def writer_of(llm: "ChatModel | None", *, draft: bool) -> "ChatModel | None":
@@ -179,9 +183,11 @@ def answer(
         return Answer(question, None, citations)
     prompt = answer_prompt(question, citations, instruct=llm.follows_instructions)
     raw = visible(without_thoughts(_written(prompt, llm, on_text))).strip()
-    if not raw or _says_not_found(raw):
-        return Answer(question, "The documents do not say.", citations, model=llm.name)
-    checked = check_citations(raw, [citation.shown for citation in citations])
+    said = _without_not_found(raw)
+    checked = check_citations(said, [citation.shown for citation in citations])
+    if not said or (said != raw and not checked.cited):
+        not_said = NOT_SAID_KOREAN if has_hangul(question) else NOT_SAID
+        return Answer(question, not_said, citations, model=llm.name)
     draft = not llm.follows_instructions
     return Answer(question, checked.text, citations, checked, llm.name, draft)
 
@@ -222,6 +228,13 @@ def _written(prompt: str, llm: "ChatModel", on_text: Callable[[str], None] | Non
         pieces.append(piece)
         on_text(piece)
     return "".join(pieces)
+
+
+def _without_not_found(text: str) -> str:
+    """The sentences that say something; a part of a question may be answered."""
+    sentences = [text[start:end] for start, end in split_by_rules(text)]
+    found = [sentence for sentence in sentences if not _says_not_found(sentence)]
+    return text if len(found) == len(sentences) else " ".join(found)
 
 
 def _says_not_found(text: str) -> bool:
