@@ -140,6 +140,16 @@ def test_html_whose_head_is_not_closed_keeps_its_text(tmp_path: Path) -> None:
     assert (document.metadata["title"], document.text) == ("Refunds", "In five days.")
 
 
+def test_footnotes_of_a_book_stay(tmp_path: Path) -> None:
+    page = """<body><div><p>Refunds take five days.</p><div class=footnotes>
+<aside epub:type="footnote">Working days.</aside><aside role="doc-footnote">In Korea.</aside>
+<aside>Buy our lamps</aside></div></div></body>"""
+    text = text_of(tmp_path, "a.html", page)
+    assert "Working days." in text
+    assert "In Korea." in text
+    assert "lamps" not in text
+
+
 def test_html_structure_becomes_marks(tmp_path: Path) -> None:
     source = """<html><head><title>Shop</title><style>p{}</style></head><body>
 <header><h1>Our shop</h1></header><nav><a href=/>Home</a></nav>

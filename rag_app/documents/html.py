@@ -193,12 +193,17 @@ def _opens_page(tag: "Tag", *, marked: bool) -> bool:
         marked: the page says where its content is; then only a paragraph of some length tells.
     """
     if tag.name == "aside":
-        return not marked and _belongs_to_text(tag)
+        return _is_note(tag) or (not marked and _belongs_to_text(tag))
     if tag.name != "header":
         return False
     if any(len(paragraph.get_text()) >= _LEAST_PROSE for paragraph in tag.find_all("p")):
         return True
     return not marked and tag.find([*_HEADINGS, "p"]) is not None
+
+
+def _is_note(aside: "Tag") -> bool:
+    """Whether a book or a page says that it is a footnote or an endnote."""
+    return "note" in f"{aside.get('epub:type', '')} {aside.get('role', '')}"
 
 
 def _belongs_to_text(aside: "Tag") -> bool:
