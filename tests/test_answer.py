@@ -128,6 +128,14 @@ def test_a_model_that_finds_nothing_says_so(raw: str) -> None:
     assert len(found.citations) == 2
 
 
+def test_lists_of_a_model_stay_lists() -> None:
+    raw = "Do this:\n- Refunds are paid within five working days [1]\n- Nothing else."
+    found = answer("when?", HITS, SetModel(raw))  # type: ignore[arg-type]
+    assert found.text == (
+        "Do this:\n- Refunds are paid within five working days [1]\n- Nothing else."
+    )
+
+
 def test_what_a_part_of_the_question_is_answered_with_stays() -> None:
     raw = f"Refunds are paid within five working days [1]. The fee is {NOT_FOUND}."
     found = answer("when, and what is the fee?", HITS, SetModel(raw))  # type: ignore[arg-type]

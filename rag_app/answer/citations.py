@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 
 from rag_app.text.numbers import missing_numbers
 from rag_app.text.scripts import HANGUL, has_hangul
@@ -33,10 +33,15 @@ _TYPOGRAPHIC = str.maketrans("“”„«»‘’‚‐‑–—", '"""""\'\'\'-
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of an answer without its marks, and the passages that support it, from 1."""
+    """A sentence of an answer without its marks, and the passages that support it, from 1.
+
+    Fields:
+        begins_line: it stands on a line of its own, as the items of a list do.
+    """
 
     text: str
     sources: tuple[int, ...]
+    begins_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,12 @@ class Checked:
 
     @property
     def text(self) -> str:
-        """The answer, each sentence with the marks of its sources."""
-        marked = (s.text + "".join(f" [{n}]" for n in s.sources) for s in self.sentences)
-        return " ".join(marked)
+        """The answer, each sentence with the marks of its sources; its lines stay lines."""
+        marked = (
+            ("\n" if s.begins_line else " ") + s.text + "".join(f" [{n}]" for n in s.sources)
+            for s in self.sentences
+        )
+        return "".join(marked)[1:]
 
     @property
     def cited(self) -> list[int]:
@@ -82,7 +90,12 @@ def check_citations(text: str, passages: Sequence[str]) -> Checked:
     together.
     """
     text = _AFTER_STOP.sub(r"\2\1", _LIST_OF_MARKS.sub(_single_marks, text))
-    sentences = [_checked(text[start:end], passages) for start, end in split_by_rules(text)]
+    spans = split_by_rules(text)
+    gaps = (text[before:start] for (_, before), (start, _) in pairwise([(0, 0), *spans]))
+    sentences = [
+        replace(_checked(text[start:end], passages), begins_line="\n" in gap)
+        for (start, end), gap in zip(spans, gaps, strict=True)
+    ]
     misquoted = misquotations(_MARK.sub("", text), passages)
     return Checked([sentence for sentence in sentences if sentence.text], misquoted)
 
