@@ -830,7 +830,8 @@ def test_an_answer_and_what_its_check_found(shop: Path) -> None:
 def test_a_model_cannot_speak_to_the_terminal(shop: Path) -> None:
     with FakeEndpoint(lambda _: completion("\x1b]0;owned\x07\x1b[2JRefunds\r[bold]!")) as fake:
         done = run_app("query", "-q", "refunds?", "--storage", shop, *with_endpoint(fake))
-    assert done.stdout.splitlines()[1] == "]0;owned[2JRefunds [bold]!"
+    # The carriage return is an end of line, as in any text.
+    assert done.stdout.splitlines()[1:3] == ["]0;owned[2JRefunds", "[bold]!"]
     assert not set("\x1b\x07\r") & set(done.stdout)
 
 
