@@ -30,6 +30,7 @@ from rag_app.cli.gate import (
     finish,
 )
 from rag_app.cli.given import columns_of, retrieval_of, workspace_of
+from rag_app.cli.judgements import note_judgements
 from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
@@ -134,7 +135,6 @@ def evaluate(
     )
     from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes, result_json
     from rag_app.evaluate.stored import RetrievalRun, RunSetting
-    from rag_app.pairs import judgements_of
 
     request = EvaluateRequest(
         questions=questions,
@@ -152,8 +152,7 @@ def evaluate(
         runs, unmatched = evaluate_indexes(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
-    if said := judgements_of(questions):
-        run.note(said)
+    note_judgements(run, questions)
     _warn(run, runs, unmatched)
     _show(run, runs)
     written = report_on(run, out) if out else {"report": None}

@@ -7,6 +7,7 @@ import typer
 
 from rag_app.cli.flags import AnswerColumn, QuestionColumn
 from rag_app.cli.given import columns_of, workspace_of
+from rag_app.cli.judgements import note_judgements
 from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
@@ -73,13 +74,12 @@ def export_beir(
     settings = run.settings(question_column=question_column, answer_column=answer_column)
     from rag_app.disk import refuse_unwritable
     from rag_app.evaluate.stage import find_labelled
-    from rag_app.pairs import judgements_of, write_beir
+    from rag_app.pairs import write_beir
 
     refuse_unwritable(folder, is_folder=True, make_parents=True)
     passages = workspace_of(settings).catalog.open(index).passages()
     pairs, unmatched = find_labelled(questions, passages, columns=columns_of(settings))
-    if said := judgements_of(questions):
-        run.note(said)
+    note_judgements(run, questions)
     if unmatched:
         run.warn(str(unmatched))
     write_beir(folder, pairs, passages.nodes)

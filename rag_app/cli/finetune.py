@@ -15,6 +15,7 @@ from rag_app.cli.flags import (
     Seed,
 )
 from rag_app.cli.given import columns_of, language_model_of, pairs_of, workspace_of
+from rag_app.cli.judgements import note_judgements
 from rag_app.cli.report import report_on
 from rag_app.cli.run import Run, command
 
@@ -282,7 +283,7 @@ def finetune(
     )
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.finetune.stage import finetune as finetune_stage
-    from rag_app.pairs import SplitOptions, judgements_of, training_qrels
+    from rag_app.pairs import SplitOptions
     from rag_app.retrieve import RetrievalOptions
     from rag_app.retrieve.options import KEPT
 
@@ -357,8 +358,7 @@ def finetune(
         report_to=report_to,
         results=settings.results,
     )
-    if request.pairs and (said := judgements_of(training_qrels(request.pairs))):
-        run.note(said)
+    note_judgements(run, request.pairs, to_train=True)
     if reranker:
         from rag_app.cli.reranker import tune
 

@@ -20,6 +20,7 @@ from rag_app.cli.flags import (
     Where,
 )
 from rag_app.cli.given import columns_of, language_model_of, retrieval_of, workspace_of
+from rag_app.cli.judgements import note_judgements
 from rag_app.cli.printing import shown, table
 from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
@@ -166,7 +167,6 @@ def sweep(
         answer_column=answer_column,
         seed=seed,
     )
-    from rag_app.pairs import judgements_of
     from rag_app.sweep.stage import SweepRequest
     from rag_app.sweep.stage import sweep as sweep_stage
 
@@ -191,8 +191,7 @@ def sweep(
         result = sweep_stage(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
-    if questions and (said := judgements_of(questions)):
-        run.note(said)
+    note_judgements(run, questions)
     show_sweep(run, result)
     run.result({**result.to_json(), **report_on(run, result.results)})
 

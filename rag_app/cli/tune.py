@@ -30,6 +30,7 @@ from rag_app.cli.given import (
     workspace_of,
 )
 from rag_app.cli.ingest import WarnedOnce, ingest_json, show_ingest
+from rag_app.cli.judgements import note_judgements
 from rag_app.cli.questions import cost_in_words, questions_json, show_questions
 from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools
@@ -103,14 +104,12 @@ def tune(
         device=device,
         seed=seed,
     )
-    from rag_app.pairs import judgements_of, training_qrels
     from rag_app.tune.stage import tune as tune_stage
 
     request = _request(
         settings, paths, pairs=pairs, preset=preset, per_chunk=per_chunk, promote=not no_promote
     )
-    if pairs and (said := judgements_of(training_qrels(pairs))):
-        run.note(said)
+    note_judgements(run, pairs, to_train=True)
     writing = replace(request.writing, announce=lambda cost: run.say(cost_in_words(cost)))
     warn = WarnedOnce(run)
     result = tune_stage(
