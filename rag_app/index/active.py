@@ -2,8 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from rag_app.disk import sweep_partials, write_whole
 from rag_app.errors import IndexMissing, StorageError
+from rag_app.index.locks import locked
 
 if TYPE_CHECKING:
     from rag_app.index.project import ProjectServer
@@ -83,21 +84,12 @@ class ActivePointer(ABC):
 
     def _change(self, change: Callable[[Service], Service]) -> Service:
         """Replace what is kept by what `change` makes of it, while no other process does."""
-        with self._lock():
+        with locked(self._storage, lambda: FileLock(self._storage / LOCK)):
             before = self._read()
             after = change(before)
             if after != before:
                 self._save(json.dumps(asdict(after), indent=2) + "\n")
         return after
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Hold the lock; a storage that is not there or cannot be written has none."""
-        with ExitStack() as held:
-            if self._storage.is_dir():
-                with suppress(OSError, NotImplementedError):
-                    held.enter_context(FileLock(self._storage / LOCK))
-            yield
 
     def _read(self) -> Service:
         text = self._load()

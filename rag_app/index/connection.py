@@ -14,7 +14,7 @@ so the next reader opens what was committed.
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
@@ -26,6 +26,7 @@ from filelock import FileLock
 from rag_app.disk import write_whole
 from rag_app.errors import IndexMissing
 from rag_app.index.chroma import ChromaError, NotFoundError, open_store
+from rag_app.index.locks import locked
 from rag_app.index.project import PROJECT, ProjectServer
 
 STAMP = "written"
@@ -196,11 +197,8 @@ class EmbeddedConnection:
     @contextmanager
     def steady(self) -> Iterator[None]:
         """Hold the store's lock; a folder that cannot be written needs none."""
-        with self._guard, ExitStack() as held:
-            # A lock would make the folder of a removed index anew.
-            if self.folder.is_dir():
-                with suppress(OSError, NotImplementedError):
-                    held.enter_context(self._store_lock.acquire(poll_interval=POLL_SECONDS))
+        lock = self._store_lock
+        with self._guard, locked(self.folder, lambda: lock.acquire(poll_interval=POLL_SECONDS)):
             yield
 
     def give_way(self) -> None:
