@@ -229,9 +229,9 @@ def evaluate_indexes(
     runs: list[EvaluatedRun] = []
     for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
+        of_model = seen_questions(pairs, [subject.model], [], tools)
         for each in options:
             own = _as_kept(each, subject.index)
-            of_model = seen_questions(pairs, [subject.model], [], tools)
             of_retriever = seen_questions(pairs, [], [own], tools)
             trained_on = len(of_model | of_retriever)
             unknown = _unknown_weights(own)

@@ -96,11 +96,11 @@ def as_many_each(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
     filled = []
     for place, row in enumerate(rows):
         negatives = dict.fromkeys(row.negatives)
+        right = answers[question_key(row.question)]
         for step in range(1, len(rows)):
             if len(negatives) == most:
                 break
             other = rows[(place + step) % len(rows)]
-            right = answers[question_key(row.question)]
             if other.group != row.group and other.passage not in right:
                 negatives[other.passage] = None
         filled.append(replace(row, negatives=tuple(negatives)))
