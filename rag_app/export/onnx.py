@@ -127,8 +127,8 @@ def export_onnx(
             if certainly_fell(compared.differences):
                 change = compared.differences[PRIMARY_METRIC]
                 raise ModelError(
-                    f"with 8-bit weights {PRIMARY_METRIC} certainly falls, by "
-                    f"{change_with_interval(change)} on {compared.n} questions; nothing was "
+                    f"with 8-bit weights {PRIMARY_METRIC} certainly falls "
+                    f"({change_with_interval(change)}) on {compared.n} questions; nothing was "
                     "written, export without --int8"
                 )
         write_whole(partial / CARD, card(model, target, int8=int8))
