@@ -161,6 +161,14 @@ def test_what_a_model_thinks_is_no_answer(raw: str) -> None:
     assert found.unsupported == []
 
 
+def test_what_a_model_thinks_is_not_streamed() -> None:
+    pieces: list[str] = []
+    said = "Refunds are paid within five working days [1]."
+    model = SetModel(f"\n<think>Passage 1 says it.</think>{said}")
+    found = answer("when?", HITS, model, on_text=pieces.append)  # type: ignore[arg-type]
+    assert ("".join(pieces), found.unsupported) == (said, [])
+
+
 def test_without_a_model_the_passages_are_the_answer() -> None:
     found = answer("why?", HITS, None)
     assert found.text is None

@@ -107,6 +107,35 @@ def test_a_list_mark_stays_with_its_item(text: str, expected: list[str]) -> None
     assert sentences(text) == expected
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "이 규정은 2024. 3. 5. 부터 시행한다.",
+        "2024. 3. 5.(화) 09:00에 시작한다.",
+        "See No. 7 of the list.",
+        "Ask Dr. Kim or Mrs. Lee.",
+        "Acme Inc. is a company.",
+        "It opens at 9 a.m. on Mondays.",
+        "Use a filter, e.g. by date (Fig. 3).",
+    ],
+)
+def test_stops_of_dates_and_abbreviations_end_no_sentence(sentence: str) -> None:
+    assert sentences(f"{sentence} Then more. 그리고 끝.") == [sentence, "Then more.", "그리고 끝."]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("They sold it to Acme Inc. The price fell.", 2),
+        ("We close at 5 p.m. Come early.", 2),
+        ("The answer is no. Ask again.", 2),
+        ("It was 2023. Then came more.", 2),
+    ],
+)
+def test_such_stops_end_a_sentence_where_the_next_begins(text: str, expected: int) -> None:
+    assert len(sentences(text)) == expected
+
+
 # Chunks
 
 

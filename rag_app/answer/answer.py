@@ -8,7 +8,7 @@ from rag_app.answer.citations import Checked, best_sentence, check_citations
 from rag_app.chunks import TABLE_HEADER
 from rag_app.documents.links import source_uri
 from rag_app.llm.fence import fence
-from rag_app.llm.thoughts import without_thoughts
+from rag_app.llm.thoughts import spoken, without_thoughts
 from rag_app.retrieve.known import KNOWN_QUESTION
 from rag_app.text.normalise import visible
 from rag_app.text.scripts import has_hangul
@@ -174,7 +174,8 @@ def answer(
     """Answer from the passages; without a language model the passages are the answer.
 
     Arguments:
-        on_text: called with each piece of the answer as the model writes it, before any check.
+        on_text: called with each piece of the answer as the model writes it, without its thoughts,
+            before any check.
     Raises:
         LanguageModelError: the model cannot be reached.
     """
@@ -223,11 +224,13 @@ def _written(prompt: str, llm: "ChatModel", on_text: Callable[[str], None] | Non
     if on_text is None:
         [raw] = llm.complete([prompt], max_tokens=MAX_TOKENS, temperature=0.0, stop=stop)
         return raw
-    pieces = []
+    raw = shown = ""
     for piece in llm.stream(prompt, max_tokens=MAX_TOKENS, temperature=0.0, stop=stop):
-        pieces.append(piece)
-        on_text(piece)
-    return "".join(pieces)
+        raw += piece
+        if new := spoken(raw)[len(shown) :]:
+            shown += new
+            on_text(new)
+    return raw
 
 
 def _without_not_found(text: str) -> str:

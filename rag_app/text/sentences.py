@@ -14,14 +14,25 @@ Span = tuple[int, int]
 _END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*(?=\s)|(?<=[。！？])(?![。！？])["'”’»」』）]*|\n+""")
 # "3." or "a)" opens a list item, it does not close a sentence.
 _LIST_MARK = re.compile(r"\s*(?:[-*+]\s+)?(?:\d{1,3}|[A-Za-z])[.)]$")
+# Stops that close no sentence, by what follows: "2024. 3. 5. 부터", "Dr. Kim", "No. 7", "Acme Inc. is".
+_OPEN_STOP = re.compile(
+    r"""\d\.(?=[ \t][\d가-힣])
+    |\b(?:Dr|Mr|Mrs|Ms|Prof|vs|cf|[Ee]\.g|[Ii]\.e)\.(?=[ \t])
+    |\b(?:Nos?|Figs?|Arts?|Secs?|Vols?|Ch|Eqs?|pp?)\.(?=[ \t]\d)
+    |\b(?:Inc|Corp|Ltd|Co|approx|incl|U\.S|U\.K|[ap]\.m)\.(?=[ \t][a-z])""",
+    re.VERBOSE,
+)
 
 
 def split_by_rules(text: str) -> list[Span]:
     """Split at closing marks and line ends; works for Korean and for European languages."""
     spans: list[Span] = []
+    open_stops = {match.end() for match in _OPEN_STOP.finditer(text)}
     start = 0
     for match in _END.finditer(text):
-        if match.end() <= start or _LIST_MARK.match(text[start : match.end()]):
+        if match.end() <= start or match.end() in open_stops:
+            continue
+        if _LIST_MARK.match(text[start : match.end()]):
             continue
         _append_trimmed(spans, text, start, match.end())
         start = match.end()
