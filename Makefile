@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# What is never imported need not be compiled: that is most of what is installed.
+PIP = $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 # The demo keeps its indexes, models and results apart from yours.
 DEMO = storage/demo
 RUN = $(BIN)/rag-app
@@ -16,6 +17,7 @@ help:  ## Show this
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=26'  # Python 3.11's takes twice the time
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[local-llm]'

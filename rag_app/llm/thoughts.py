@@ -17,8 +17,8 @@ def spoken(begun: str) -> str:
 
     Thoughts whose opening mark is a part of the prompt cannot be told before they end.
 
-    >>> spoken("<think>Passage 1"), spoken("<think>Passage 1 says it.</think>Five days"), spoken("Five")
-    ('', 'Five days', 'Five')
+    >>> spoken("<think>Passage 1"), spoken("<think>Passage 1 says it.</think>Five days")
+    ('', 'Five days')
     """
     opening = begun.lstrip()
     if opening.startswith("<think>"):

@@ -14,7 +14,8 @@ Span = tuple[int, int]
 _END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*(?=\s)|(?<=[。！？])(?![。！？])["'”’»」』）]*|\n+""")
 # "3." or "a)" opens a list item, it does not close a sentence.
 _LIST_MARK = re.compile(r"\s*(?:[-*+]\s+)?(?:\d{1,3}|[A-Za-z])[.)]$")
-# Stops that close no sentence, by what follows: "2024. 3. 5. 부터", "Dr. Kim", "No. 7", "Acme Inc. is".
+# Stops that close no sentence, some by what follows: "2024. 3. 5. 부터", "Dr. Kim", "No. 7",
+# "Acme Inc. is".
 _OPEN_STOP = re.compile(
     r"""\d\.(?=[ \t][\d가-힣])
     |\b(?:Dr|Mr|Mrs|Ms|Prof|vs|cf|[Ee]\.g|[Ii]\.e)\.(?=[ \t])
