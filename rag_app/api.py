@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag_app.progress import Progress
     from rag_app.query.opened import Index
     from rag_app.questions import QuestionsReport, WritingOptions
-    from rag_app.sweep.stage import SweepResult
+    from rag_app.sweep.result import SweepResult
     from rag_app.vectors import Embedder
 
 DEFAULT_STORAGE = "storage"
@@ -383,7 +383,7 @@ def sweep(
     from rag_app.progress import silent
     from rag_app.retrieve import Tools
     from rag_app.sweep.grid import Grid
-    from rag_app.sweep.stage import SweepRequest
+    from rag_app.sweep.request import SweepRequest
     from rag_app.sweep.stage import sweep as compare_settings
 
     workspace = _workspace(storage, embedder=embedder, **place)

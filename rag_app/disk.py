@@ -1,6 +1,7 @@
 """Files and folders that are there whole, and what a full disk looks like in libraries' errors."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile, mkstemp
+from typing import Any
 
 from rag_app.errors import StorageError
 
@@ -134,6 +136,11 @@ def write_whole(path: Path, text: str) -> None:
     """
     with whole_file(path) as new:
         new.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write values as people read them, letters as they are; raises what `write_whole` raises."""
+    write_whole(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
 def make_private(path: Path) -> None:

@@ -33,7 +33,8 @@ from rag_app.pairs import SplitOptions
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import Tools
 from rag_app.sweep.grid import Grid
-from rag_app.sweep.stage import SweepRequest, sweep
+from rag_app.sweep.request import SweepRequest
+from rag_app.sweep.stage import sweep
 
 ANIMALS = ("cat", "dog", "cow", "hen")
 OPTIONS = TrainingOptions(

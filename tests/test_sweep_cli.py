@@ -32,7 +32,9 @@ from rag_app.pairs import question_id, write_training_documents
 from rag_app.progress import silent
 from rag_app.retrieve.learned import LearnedFusion
 from rag_app.sweep.grid import Grid
-from rag_app.sweep.stage import SweepRequest, SweepResult, sweep
+from rag_app.sweep.request import SweepRequest
+from rag_app.sweep.result import SweepResult
+from rag_app.sweep.stage import sweep
 
 SYLLABLES = list(product("bdgkmr", "aou", "bdgkmr", "aou", "k"))
 PLACES = ["".join(parts) for parts in SYLLABLES[:40]]

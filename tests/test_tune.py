@@ -26,7 +26,7 @@ from rag_app.llm.choose import LanguageModelOptions
 from rag_app.models import EmbeddingModel
 from rag_app.questions import QuestionsReport
 from rag_app.retrieve import Tools
-from rag_app.sweep.stage import SweepRequest
+from rag_app.sweep.request import SweepRequest
 from rag_app.tune.plan import Plan, plan_ahead
 from rag_app.tune.request import TuneRequest
 from rag_app.tune.stage import StageResult, TuneResult, tune

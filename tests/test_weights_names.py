@@ -24,7 +24,8 @@ from rag_app.models.weights import (
 )
 from rag_app.progress import silent
 from rag_app.sweep.grid import Grid
-from rag_app.sweep.stage import SweepRequest, _settings
+from rag_app.sweep.request import SweepRequest
+from rag_app.sweep.stage import _settings
 
 FULL, Q4 = MULTILINGUAL_MODEL, MULTILINGUAL_Q4
 KEPT = "intfloat__multilingual-e5-small"

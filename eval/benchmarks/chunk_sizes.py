@@ -22,7 +22,8 @@ from rag_app.cli.given import index_options_of, language_model_of, retrieval_of,
 from rag_app.environment import prepare_environment
 from rag_app.retrieve import Tools
 from rag_app.sweep.grid import Grid
-from rag_app.sweep.stage import SweepRequest, sweep
+from rag_app.sweep.request import SweepRequest
+from rag_app.sweep.stage import sweep
 
 NAME = "chunk_sizes"
 SEED = 13

@@ -31,8 +31,8 @@ from rag_app.evaluate.figures import p_value
 
 if TYPE_CHECKING:
     from rag_app.sweep.grid import Grid
+    from rag_app.sweep.result import Row, SweepResult
     from rag_app.sweep.scoring import Candidate
-    from rag_app.sweep.stage import Row, SweepResult
 
 SHOWN = ("hit_rate@1", "hit_rate@3", "mrr@10")
 
@@ -167,7 +167,7 @@ def sweep(
         answer_column=answer_column,
         seed=seed,
     )
-    from rag_app.sweep.stage import SweepRequest
+    from rag_app.sweep.request import SweepRequest
     from rag_app.sweep.stage import sweep as sweep_stage
 
     chosen = _grid(grid, chunk_sizes, chunk_overlaps, models, retriever)

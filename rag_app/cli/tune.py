@@ -137,7 +137,7 @@ def _request(
     from rag_app.finetune.presets import DEFAULT
     from rag_app.finetune.request import FinetuneRequest
     from rag_app.pairs import SplitOptions
-    from rag_app.sweep.stage import SweepRequest
+    from rag_app.sweep.request import SweepRequest
     from rag_app.tune.request import TuneRequest
 
     shared: dict[str, Any] = {

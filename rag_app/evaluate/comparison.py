@@ -1,12 +1,11 @@
 """Two indexes on the same questions: scores, differences, verdict, and what search loses."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.disk import write_whole
+from rag_app.disk import write_json
 from rag_app.evaluate.changes import changes, flips
 from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table
 from rag_app.evaluate.figures import change_with_interval, with_interval
@@ -104,10 +103,7 @@ class Comparison:
         """Keep the outcomes of every question, and the summary."""
         write_outcomes(folder / "base.jsonl", self.base_outcomes)
         write_outcomes(folder / "tuned.jsonl", self.tuned_outcomes)
-        write_whole(
-            folder / "comparison.json",
-            json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n",
-        )
+        write_json(folder / "comparison.json", self.to_json())
 
 
 def compare_outcomes(

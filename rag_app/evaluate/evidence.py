@@ -1,12 +1,11 @@
 """What a report shows beside scores, kept in a run's folder while indexes are open."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.disk import write_whole
+from rag_app.disk import write_json
 from rag_app.evaluate.collection import near_duplicates, second_answers
 from rag_app.evaluate.kept_passages import keep_passages
 from rag_app.evaluate.scoring import Outcome
@@ -73,5 +72,4 @@ def keep_evidence(
         "near_duplicates": {"groups": len(groups), "named": groups[:NAMED]},
         "second_answers": [asdict(one) for one in second_answers(judged, nodes)],
     }
-    text = json.dumps(values, indent=2, ensure_ascii=False)
-    write_whole(folder / COLLECTION_FILE, f"{text}\n")
+    write_json(folder / COLLECTION_FILE, values)

@@ -1,6 +1,5 @@
 """Stage: any indexes, models and retrievers side by side on one file of questions."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.chunks import Chunking, passage_text
-from rag_app.disk import refuse_unwritable, write_whole
+from rag_app.disk import refuse_unwritable, write_json
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
@@ -296,8 +295,7 @@ def _keep(
     ]
     others = [outcome for run in kept[:-1] for outcome in run.outcomes]
     keep_evidence(folder, indexes, kept[-1].outcomes, others=others)
-    values = result_json(kept, unmatched, results=folder)
-    write_whole(folder / EVALUATED, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    write_json(folder / EVALUATED, result_json(kept, unmatched, results=folder))
     return kept
 
 

@@ -10,7 +10,8 @@ from rag_app.errors import ConfigError, StorageError
 from rag_app.evaluate.folds import each_once
 from rag_app.evaluate.scoring import Outcome, read_outcomes
 
-EVALUATED, TUNED = "evaluate.json", "finetune.json"
+# The summary of a run, by what made it.
+EVALUATED, TUNED, SWEPT = "evaluate.json", "finetune.json", "sweep.json"
 MEND = "`rag-app evaluate FILE --out FOLDER` writes one"
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from rag_app.disk import write_whole
+from rag_app.disk import write_json
 from rag_app.errors import ConfigError, refuse_unknown
 
 NegativeKind = Literal["none", "random", "mined"]
@@ -157,7 +157,7 @@ def read_report(folder: Path) -> TrainingReport:
 
 def write_report(report: TrainingReport, folder: Path) -> None:
     """Keep it beside the weights."""
-    write_whole(folder / REPORT_FILE, json.dumps(asdict(report), indent=2))
+    write_json(folder / REPORT_FILE, asdict(report))
 
 
 def training_key(

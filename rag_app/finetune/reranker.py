@@ -5,20 +5,20 @@ The embedding model stays as it is. Nothing goes into service: who wants the rer
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rag_app.disk import refuse_unwritable, whole_folder, write_whole
+from rag_app.disk import refuse_unwritable, whole_folder, write_json
 from rag_app.duration import foretold
 from rag_app.errors import ConfigError
 from rag_app.evaluate.canary import CanaryOptions
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import KEPT_RANKS, LARGEST_K, score_questions
+from rag_app.evaluate.stored import TUNED
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.curves import check_tracker, open_curves, run_name, summarise_held_out
 from rag_app.finetune.judge import judge_held_out, keep_held_out
@@ -128,7 +128,7 @@ def tune_reranker(
     opened = AskedIndex.of(prepared.base, prepared.passages.nodes)
     with whole_folder(result.results, hidden=True) as folder:
         keep_held_out(folder, held_out, [opened])
-        _write_summary(result, folder)
+        write_json(folder / TUNED, result.to_json())
     return result
 
 
@@ -234,8 +234,3 @@ def _score(
         outcomes[what] = BaseAndTuned(before, after)
     asked = sum(map(len, material.tests.values()))
     return outcomes, 1000 * seconds / asked
-
-
-def _write_summary(result: RerankerResult, folder: Path) -> None:
-    text: str = json.dumps(result.to_json(), indent=2, ensure_ascii=False)
-    write_whole(folder / "finetune.json", text + "\n")

@@ -1,16 +1,16 @@
 """Stage: tune the embedding model on pairs, score it before and after, promote it if it won."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rag_app.disk import refuse_unwritable, whole_folder, write_whole
+from rag_app.disk import refuse_unwritable, whole_folder, write_json
 from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import ann_recall, exact_outcomes
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import Outcome
+from rag_app.evaluate.stored import TUNED
 from rag_app.finetune.card import write_card
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.curves import (
@@ -252,6 +252,4 @@ def _write_summary(result: FinetuneResult, folder: Path, *, promoted: bool | Non
         promoted: None while the switch to the tuned index is to come: a run that is killed
             meanwhile says neither.
     """
-    values = {**result.to_json(), "promoted": promoted}
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    write_whole(folder / "finetune.json", text)
+    write_json(folder / TUNED, {**result.to_json(), "promoted": promoted})

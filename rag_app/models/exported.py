@@ -1,10 +1,9 @@
 """What stands beside an exported model: how it is to be asked."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from rag_app.disk import write_whole
+from rag_app.disk import write_json
 from rag_app.models.embedding import EmbeddingModel
 
 SETTINGS_FILE = "settings.json"
@@ -20,4 +19,4 @@ def write_settings(model: EmbeddingModel, folder: Path, **more: Any) -> None:
         "prompts": {"query": model.prompts.query, "passage": model.prompts.passage},
         **more,
     }
-    write_whole(folder / SETTINGS_FILE, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    write_json(folder / SETTINGS_FILE, settings)

@@ -1,218 +1,43 @@
 """Stage: chunk sizes, models and retrievers compared on one file of questions."""
 
 import hashlib
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rag_app.disk import refuse_unwritable, whole_folder, write_whole
-from rag_app.documents import Columns
+from rag_app.disk import refuse_unwritable, whole_folder, write_json
 from rag_app.duration import say_duration
-from rag_app.errors import ConfigError, refuse_unknown
-from rag_app.evaluate.comparison import scores_json
+from rag_app.errors import ConfigError
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.file_names import file_names, key_of
-from rag_app.evaluate.scoring import METRICS, write_outcomes
+from rag_app.evaluate.scoring import write_outcomes
 from rag_app.evaluate.seen import seen_questions
-from rag_app.evaluate.statistics import Estimate, estimate, summarise
+from rag_app.evaluate.statistics import estimate, summarise
+from rag_app.evaluate.stored import SWEPT
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
 from rag_app.index import Workspace
 from rag_app.llm.choose import LanguageModelOptions
-from rag_app.pairs import Pair, Unmatched
+from rag_app.pairs import Pair
 from rag_app.progress import Progress, silent
-from rag_app.retrieve import RetrievalOptions, Tools
+from rag_app.retrieve import Tools
 from rag_app.retrieve.learned import kept_fusion
 from rag_app.retrieve.views import put_to_use
-from rag_app.sweep.bases import Bases, compare_bases
-from rag_app.sweep.choice import Choice, choose
+from rag_app.sweep.bases import compare_bases
+from rag_app.sweep.choice import choose
 from rag_app.sweep.context import budget_metric
-from rag_app.sweep.grid import Grid, Setting, settings_of
+from rag_app.sweep.grid import Setting, settings_of
 from rag_app.sweep.indexes import IndexBuilder
 from rag_app.sweep.questions import asked, find_pairs, split_questions, unseen
+from rag_app.sweep.request import SweepRequest
+from rag_app.sweep.result import Row, SweepResult
 from rag_app.sweep.scoring import Candidate, Scorer, all_on_dev, halving_on_dev
 from rag_app.sweep.workload import SweepWorkload, sweep_workload
 
 if TYPE_CHECKING:
     from rag_app.index import VectorIndex
-
-
-@dataclass(frozen=True)
-class SweepRequest:
-    """What to compare.
-
-    Fields:
-        questions: labelled ones; None: those that `rag-app questions` wrote.
-        index: whose documents, and the setting to beat; None: the one in service.
-        budget_tokens: of context, for the comparison at equal cost.
-        metric: what chooses; None: a hit within the budget if settings differ in how much they
-            return, else mrr@10.
-        halving: drop hopeless settings early.
-        test_share: of the questions, for the report; the others choose.
-        promote: put the index of a setting that won into service.
-        tune: tune each model too, and judge it on the same questions; nothing goes into service.
-        retrieval: the present one; its filter and numbers are the same for all.
-        columns: of a table of questions.
-        llm: whose written questions are looked for first.
-        results: folder for what is measured.
-    """
-
-    grid: Grid = field(default_factory=Grid)
-    questions: Path | None = None
-    index: str | None = None
-    budget_tokens: int = 1024
-    metric: str | None = None
-    halving: bool = False
-    test_share: float = 0.5
-    promote: bool = True
-    tune: bool = False
-    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
-    columns: Columns = Columns()
-    llm: LanguageModelOptions = LanguageModelOptions()
-    seed: int = 13
-    results: Path = Path("storage/results")
-
-    def __post_init__(self) -> None:
-        """Refuse what no sweep can be asked for.
-
-        Raises:
-            ConfigError: a share that leaves a part empty, or an unknown metric.
-        """
-        if not 0 < self.test_share < 1:
-            raise ConfigError(
-                f"--test-share is {self.test_share:g}; it takes a number between 0 and 1, since "
-                "some questions choose and the others report"
-            )
-        if self.metric is not None:
-            known = (*METRICS, budget_metric(self.budget_tokens))
-            refuse_unknown("--metric", self.metric, known)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One setting on test: scores, cost, and what it changes.
-
-    Fields:
-        file_name: of the outcomes of its questions, in the folder of the results.
-    """
-
-    candidate: Candidate
-    scores: dict[str, Estimate]
-    file_name: str
-
-    def to_json(self, choice: Choice, metric: str) -> dict[str, Any]:
-        """What `--json` prints for a run."""
-        one, setting = self.candidate, self.candidate.setting
-        values = {
-            "name": setting.name,
-            "model": setting.model,
-            "index": one.built.index.name,
-            "chunk_size": setting.chunking.chunk_size,
-            "chunk_overlap": setting.chunking.chunk_overlap,
-            "retriever": setting.retrieval.spec,
-            "chunks": len(one.built.passages.nodes),
-            "megabytes": one.built.megabytes,
-            "build_seconds": one.built.seconds,
-            "milliseconds": one.milliseconds,
-            "dev": one.mean(metric),
-            "n": len(one.test or []),
-            **scores_json(self.scores),
-            "outcomes": self.file_name,
-        }
-        if setting.name in choice.changes:
-            values["change"] = asdict(choice.changes[setting.name])
-            values["p_holm"] = choice.adjusted[setting.name]
-        return values
-
-
-@dataclass(frozen=True)
-class SweepResult:
-    """What a sweep found.
-
-    Fields:
-        rows: the present setting, then the others, best first on the questions that choose.
-        split: questions by what they were for.
-        unmatched, seen: questions left out: no answer in the index; a model, a reranker or the
-            present weights learned from it.
-        refits: model that was trained on all pairs -> the one that was judged before, whose scores
-            stand for its own, since it knows all questions.
-        before: the index that was in service.
-        known_first: the present setting searches the known questions first; so does the one that
-            is recommended, though all are scored on the answers alone.
-        bases: models untuned and tuned; None unless that was asked for.
-        learned: by the name of a setting with weights to be learned, what came of that.
-    """
-
-    before: str
-    metric: str
-    rows: list[Row]
-    dropped: list[Candidate]
-    choice: Choice
-    split: dict[str, int]
-    unmatched: Unmatched
-    seen: int
-    refits: dict[str, str]
-    promoted: bool
-    seconds: float
-    results: Path
-    known_first: bool = False
-    bases: Bases | None = None
-    learned: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        best = self.recommended
-        return {
-            "metric": self.metric,
-            "split": self.split,
-            "unmatched": self.unmatched.count,
-            "unmatched_example": self.unmatched.example,
-            "trained_on": self.seen,
-            "refits": self.refits,
-            "runs": [row.to_json(self.choice, self.metric) for row in self.rows],
-            "dropped": [
-                {"name": one.setting.name, "dev": one.mean(self.metric), "asked": len(one.dev)}
-                for one in self.dropped
-            ],
-            "recommended": {
-                "name": best.setting.name,
-                "wins": self.choice.wins,
-                "reason": self.choice.reason,
-                "index": best.built.index.name,
-                **self.settings,
-            },
-            "learned": dict(self.learned),
-            "best_on_dev": self.choice.best.setting.name,
-            "bases": self.bases.to_json() if self.bases else None,
-            "promoted": self.promoted,
-            "seconds": round(self.seconds, 2),
-            "results": str(self.results),
-        }
-
-    @property
-    def recommended(self) -> Candidate:
-        """The setting that won; the present one if none did."""
-        return self.choice.best if self.choice.wins else self.rows[0].candidate
-
-    @property
-    def settings(self) -> dict[str, str | int]:
-        """The recommended setting by the names of a settings file."""
-        best = self.recommended.setting
-        return {
-            "model": best.model,
-            "chunk_size": best.chunking.chunk_size,
-            "chunk_overlap": best.chunking.chunk_overlap,
-            "retriever": self.retrieval.spec,
-        }
-
-    @property
-    def retrieval(self) -> RetrievalOptions:
-        """The recommended retriever, as it is asked in service."""
-        best = self.recommended.setting.retrieval
-        return replace(best, questions=self.known_first or best.questions)
 
 
 def sweep(
@@ -414,9 +239,7 @@ def _keep(result: SweepResult, *, promoted: bool | None) -> None:
 
 def _write_summary(result: SweepResult, folder: Path, *, promoted: bool | None) -> None:
     """Write what `--json` prints; `promoted` is None while the switch is to come."""
-    values = {**result.to_json(), "promoted": promoted}
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    write_whole(folder / "sweep.json", text)
+    write_json(folder / SWEPT, {**result.to_json(), "promoted": promoted})
 
 
 def _keep_evidence(result: SweepResult, folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.ingest.request import IndexOptions
 from rag_app.questions.generate import WritingOptions
-from rag_app.sweep.stage import SweepRequest
+from rag_app.sweep.request import SweepRequest
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from rag_app.errors import RagAppError
 from rag_app.index import Workspace
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import Tools
-from rag_app.sweep.stage import SweepRequest, SweepResult, sweep
+from rag_app.sweep.request import SweepRequest
+from rag_app.sweep.result import SweepResult
+from rag_app.sweep.stage import sweep
 from rag_app.sweep.workload import SweepWorkload
 
 # Ways to retrieve; what embeds sentences and tokens besides is left out where that takes long.

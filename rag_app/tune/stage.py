@@ -20,7 +20,7 @@ from rag_app.pairs import read_questions
 from rag_app.progress import Progress, silent
 from rag_app.questions import QuestionsReport, write_questions
 from rag_app.retrieve import Tools
-from rag_app.sweep.stage import SweepResult
+from rag_app.sweep.result import SweepResult
 from rag_app.tune.plan import Plan, plan_ahead
 from rag_app.tune.request import TuneRequest
 from rag_app.tune.retrievers import compare_retrievers
