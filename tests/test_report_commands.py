@@ -47,6 +47,8 @@ def test_the_newest_run_is_meant_unless_one_is_named(results: Path) -> None:
     assert Path(values["html"]).is_file()
     assert run_json("report", "thr")["run"] == "three"
     assert run_json("report", results / "finetune-b")["run"] == "finetune-b"
+    assert run_json("report", "finetune")["run"] == "finetune-a"
+    assert run_json("report", "evaluate")["run"] == "three"
     done = run_app("report", "finetune-b", "--out", "elsewhere")
     assert done.stdout == (
         "report: elsewhere/report.html\nfor a pull request: elsewhere/report.md\n"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag_app.cli.run import Run, command
+from rag_app.cli.runs import WHICH
 
 if TYPE_CHECKING:
     from rag_app.report.write import Written
@@ -26,7 +27,7 @@ def report(
         str | None,
         typer.Argument(
             metavar="RUN",
-            help="Name of a run, a beginning that no other has, or its folder. [the newest]",
+            help=f"{WHICH} [the newest run]",
         ),
     ] = None,
     compare: Annotated[

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 runs_app = typer.Typer(help="List finished runs, show one, compare two.", no_args_is_help=True)
 
-Name = Annotated[
-    str, typer.Argument(help="Name of a run, a beginning that no other has, or its folder.")
-]
+WHICH = (
+    "Name of a run, a beginning that no other has, its folder, or its kind (finetune, sweep, "
+    "evaluate): the newest of it."
+)
+Name = Annotated[str, typer.Argument(help=WHICH)]
 METRIC = "mrr@10"
 
 

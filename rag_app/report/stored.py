@@ -107,10 +107,10 @@ def read_run(folder: Path) -> StoredRun:
 
 
 def find_run(results: Path, name: str | None) -> StoredRun:
-    """A run by its folder, its name in the results, or a beginning that no other has.
+    """A run by its folder, its name in the results, its kind, or a beginning that no other has.
 
     Arguments:
-        name: None: the newest.
+        name: None: the newest; a kind: the newest of that.
     Raises:
         RunError: none, or several.
     """
@@ -126,6 +126,8 @@ def find_run(results: Path, name: str | None) -> StoredRun:
     exact = [one for one in found if one.name == name]
     if not exact and Path(name).is_dir():
         return read_run(Path(name))
+    if not exact and name in SUMMARIES:
+        found = [one for one in folders if summary_of(one, name).is_file()][:1]
     if len(exact or found) == 1:
         return read_run((exact or found)[0])
     if found:
