@@ -1,9 +1,14 @@
-"""Public corpora of ../shared/data, laid out as a user's files under eval/work (ignored by git)."""
+"""Public corpora, laid out as a user's files under eval/work (ignored by git).
+
+They come from ../shared/data; MedQuAD and PubMedQA are fetched with git when they are first named.
+"""
 
 import csv
 import json
+import subprocess
 import sys
-from collections.abc import Callable
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,18 +39,12 @@ class Corpus:
 def jhu_faq(language: str = "en") -> Corpus:
     """Public-health FAQ: answers are the documents, human questions the labels."""
     name = "jhu" if language == "en" else f"jhu-{language}"
-    folder = WORK / name
-    folder.mkdir(parents=True, exist_ok=True)
     source = SHARED / "jhu_covid_faq" / "scraped_v0.3.tsv"
     csv.field_size_limit(sys.maxsize)
     with source.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if _is_faq_row(row, language)]
-    target = folder / "faq.csv"
-    with target.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["question", "answer", "source"])
-        writer.writerows([row["question"], row["answer"], row["sourceName"]] for row in rows)
-    return Corpus(name, target, target, MINILM if language == "en" else E5)
+    table = ((row["question"], row["answer"], row["sourceName"]) for row in rows)
+    return _table(name, table, MINILM if language == "en" else E5)
 
 
 def _is_faq_row(row: dict[str, str], language: str) -> bool:
@@ -54,6 +53,69 @@ def _is_faq_row(row: dict[str, str], language: str) -> bool:
         and bool((row["answer"] or "").strip())
         and row["sourceName"] not in ("NYTimes", "CNN")
     )
+
+
+def medquad() -> Corpus:
+    """Answers of the US institute for diabetes and kidney diseases; chose no setting.
+
+    MedQuAD (Ben Abacha and Demner-Fushman, BMC Bioinformatics 2019), CC BY 4.0.
+    """
+    commit = "577bd37b96c02d1833b2c9eed2de9f96964e96cb"
+    source = _fetched("https://github.com/abachaa/MedQuAD", commit, "5_NIDDK_QA")
+    rows = [
+        (
+            _lines(pair.findtext("Question")),
+            _lines(pair.findtext("Answer")),
+            document.get("url", ""),
+        )
+        for path in sorted(source.glob("*.xml"))
+        for document in [ET.fromstring(path.read_text("utf-8"))]  # noqa: S314, of a pinned commit
+        for pair in document.iter("QAPair")
+    ]
+    return _table("medquad", rows)
+
+
+def pubmedqa() -> Corpus:
+    """Questions that titles of biomedical papers ask, and the papers' abstracts; chose no setting.
+
+    PubMedQA's labelled part (Jin et al., EMNLP 2019), MIT licence.
+    """
+    commit = "1cbae8e92f72f20c8d3747cbb3bf5bc53554d997"
+    source = _fetched("https://github.com/pubmedqa/pubmedqa", commit, "data/ori_pqal.json")
+    rows = [
+        (paper["QUESTION"], "\n\n".join(paper["CONTEXTS"]), number)
+        for number, paper in json.loads(source.read_text("utf-8")).items()
+    ]
+    return _table("pubmedqa", rows)
+
+
+def _fetched(url: str, commit: str, path: str) -> Path:
+    """A file or a folder of a public repository as it was at a commit."""
+    folder = WORK / "fetched" / url.rpartition("/")[2]
+    if not (folder / path).exists():
+        git = ["git", "-C", str(folder)]
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*git, "init", "--quiet"], check=True)
+        subprocess.run([*git, "fetch", "--quiet", "--depth", "1", url, commit], check=True)
+        subprocess.run([*git, "checkout", "--quiet", commit, "--", path], check=True)
+    return folder / path
+
+
+def _lines(text: str | None) -> str:
+    """The text without the white space that XML is laid out with."""
+    lines = (" ".join(line.split()) for line in (text or "").splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def _table(name: str, rows: Iterable[tuple[str, str, str]], model: str = MINILM) -> Corpus:
+    """An FAQ table of questions, answers and sources: answers are documents, questions labels."""
+    target = WORK / name / "faq.csv"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer", "source"])
+        writer.writerows(rows)
+    return Corpus(name, target, target, model)
 
 
 def german_faq() -> Corpus:
@@ -144,6 +206,8 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
     "jhu-de": german_faq,
     "jhu-pl": polish_faq,
     "korquad": korquad,
+    "medquad": medquad,
+    "pubmedqa": pubmedqa,
     "xquad-en": xquad_en,
 }
 
