@@ -1,14 +1,14 @@
 """The commands of the tutorial, of the how-tos and of the skill are run as they stand.
 
 Of a page the blocks marked `sh` and `python` are run in order, in a folder that looks like a clone
-to a user. Where a page needs a server of the reader's, the test starts one and puts its address in
-the place of the page's. What is not about scores runs with a tiny model.
+to a user, with a part of the sample data. Where a page needs a server of the reader's, the test
+starts one and puts its address in the place of the page's. What is not about scores runs with a
+tiny model.
 """
 
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -19,6 +19,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, completion
+from samples import copy_data
 from test_chroma_server import chroma_server
 from tiny import make_tiny_model
 from typer.testing import CliRunner
@@ -33,12 +34,12 @@ TUTORIAL, SKILL = ROOT / "docs" / "tutorial.md", ROOT / "skills" / "tune-retriev
 
 
 class Reader:
-    """Who follows a page by its letter, in a folder with the sample data."""
+    """Who follows a page by its letter, in a folder with a part of the sample data."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monkeypatch = monkeypatch
         self.printed = ""
-        shutil.copytree(ROOT / "data", folder / "data")
+        copy_data(folder / "data")
         monkeypatch.chdir(folder)
 
     def follow(self, page: Path, *, places: Mapping[str, str] | None = None) -> str:

@@ -2,15 +2,14 @@
 
 import csv
 import hashlib
-import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, Reply, Request
+from samples import copy_sample
 
 import rag_app
 
@@ -49,13 +48,9 @@ def endpoint() -> Iterator[FakeEndpoint]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Documents, questions and an FAQ by the names that the document gives them."""
-    sample = ROOT / "data" / "en"
-    for name in FOLDERS:
-        shutil.copytree(sample / name, tmp_path / "docs" / name)
-    lines = (sample / "questions.jsonl").read_text("utf-8").splitlines(keepends=True)
-    about = [one for one in lines if json.loads(one)["document"].startswith(FOLDERS)]
-    (tmp_path / "questions.jsonl").write_text("".join(about), "utf-8")
-    with (sample / "faq.csv").open(encoding="utf-8", newline="") as file:
+    copy_sample("en", tmp_path / "docs", FOLDERS)
+    (tmp_path / "docs" / "questions.jsonl").rename(tmp_path / "questions.jsonl")
+    with (ROOT / "data" / "en" / "faq.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[: 1 + ROWS]
     with (tmp_path / "faq.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)

@@ -2,12 +2,12 @@
 
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from samples import copy_data
 from typer.testing import CliRunner
 
 from rag_app.cli.app import build_app
@@ -24,9 +24,9 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that looks like a clone to a user: the sample data, and nothing else yet."""
+    """A folder that looks like a clone to a user: a part of the sample data, nothing else yet."""
     folder = tmp_path_factory.mktemp("clone")
-    shutil.copytree(ROOT / "data", folder / "data")
+    copy_data(folder / "data")
     return folder
 
 
