@@ -46,6 +46,9 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.vector_stores.chroma import ChromaVectorStore
 import chromadb
 documents = pickle.load(open(sys.argv[1], "rb"))
+for one in documents:  # The vector store refuses lists.
+    lists = {key: ", ".join(map(str, v)) for key, v in one.metadata.items() if isinstance(v, list)}
+    one.metadata.update(lists)
 client = chromadb.PersistentClient(path=sys.argv[2])
 store = ChromaVectorStore(chroma_collection=client.get_or_create_collection("stock"))
 pipeline = IngestionPipeline(

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 LEAVE = ("exit", "quit", "/exit", "/quit")
 MOST_PASSAGES = 100
 # What a retriever usually begins with, to choose from.
-RETRIEVERS = ("index", "vector+questions", "vector", "keyword+questions", "hybrid:0.7+questions")
+RETRIEVERS = (
+    "index",
+    "vector+questions",
+    "vector",
+    "keyword+questions",
+    "hybrid:0.7+questions",
+    "hybrid:equal+questions",
+)
 
 
 @dataclass(frozen=True)
