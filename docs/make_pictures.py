@@ -50,13 +50,14 @@ def make_report_pictures(browser: Browser, storage: Path) -> None:
 
 def make_page_picture(browser: Browser, storage: Path) -> None:
     """The page with a question and its passages, base beside tuned."""
-    asked = [*rag_app("serve", "", storage), "--port", "0", "--llm", "none", "--k", "3"]
+    asked = [*rag_app("serve", "", storage), "--port", "0", "--llm", "none"]
     with subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) as server:
         if server.stdout is None:
             raise RuntimeError("the server has no output")
         url = json.loads(server.stdout.readline())["url"]
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
         page.goto(url)
+        page.get_by_label("Passages").fill("3")
         page.get_by_label("Beside").select_option("base/tuned")
         page.get_by_role("textbox", name="Question").fill(QUESTION)
         page.get_by_role("button", name="Ask").click()

@@ -228,8 +228,7 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
     (run / "command.txt").write_text("rag-app finetune --pairs 'a b.csv'\n", "utf-8")
     report = report_of(run)
     assert report.promises[0] == (
-        "What that promises: it holds for new questions about documents that training never saw, "
-        "and for no others."
+        "The verdict judges new questions about documents that training never saw, and no others."
     )
     assert "by 5 trainings" in report.promises[1]
     [_, ways] = tables(section(report, "Base against tuned"))

@@ -76,7 +76,7 @@ def _tuned_label(values: FinetuneValues) -> str:
 
 
 def _promises(values: FinetuneValues) -> list[str]:
-    said = [f"What that promises: it holds for {_listed(values)}, and for no others."]
+    said = [f"The verdict judges {_listed(values)}, and no others."]
     if values.folds > 1:
         said.append(
             f"It is the recipe that was judged, by {values.folds} trainings that each held out "
@@ -89,7 +89,7 @@ def _promises(values: FinetuneValues) -> list[str]:
 
 
 def _listed(values: FinetuneValues) -> str:
-    return ", and for ".join(PROMISES.get(what, what) for what in values.held_out)
+    return ", and ".join(PROMISES.get(what, what) for what in values.held_out)
 
 
 def _parts(values: FinetuneValues) -> list[Table]:
