@@ -13,7 +13,7 @@ pytest.importorskip("starlette")
 from axe_playwright_python.sync_playwright import Axe
 from fakes import WordModel
 from llama_index.core.schema import Document
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from report_runs import make_evaluate, make_finetune, make_sweep
 from served import PASSAGES, documents, running
 
@@ -30,6 +30,8 @@ HOSTILE = (
     '<img src=x onerror="document.title=1">'
 )
 Scheme = Literal["light", "dark"]
+# As long as a busy machine may take.
+expect.set_options(timeout=30_000)
 LOOKS: list[tuple[Scheme, int]] = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
 
 
@@ -92,6 +94,18 @@ def test_a_question_brings_passages_with_the_evidence_marked(page: Page, url: st
     expect(first.locator("mark").first).to_have_text("Refunds are paid within five days.")
     first.get_by_text("in its document").click()
     expect(first.locator(".around")).to_contain_text(PASSAGES["refunds"])
+
+
+def test_a_question_may_come_before_the_page_is_ready(page: Page, url: str) -> None:
+    about: list[Route] = []
+    page.route("**/about", lambda route: about.append(route))
+    page.goto(url)
+    page.get_by_role("textbox", name="Question").fill("refunds are paid")
+    page.get_by_role("textbox", name="Question").press("Enter")
+    expect(page.locator("#told")).to_have_text("looking ...")
+    about[0].continue_()
+    expect(page.locator("#told")).to_contain_text("passages from")
+    expect(page.locator("#about")).to_contain_text("chunks")
 
 
 def test_a_filter_leaves_what_it_names(page: Page, url: str) -> None:
