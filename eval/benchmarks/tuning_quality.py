@@ -114,10 +114,10 @@ MAIN = (STOCK, QUICK)
 TITLES = {
     "jhu": "English FAQ, MiniLM",
     "jhu-de": "German FAQ, e5-small-q4",
-    "medquad": "MedQuAD, MiniLM",
-    "pubmedqa": "PubMedQA, MiniLM",
     "jhu-pl": "Polish FAQ, e5-small-q4",
     "korquad": "KorQuAD, e5-small-q4",
+    "medquad": "MedQuAD, MiniLM",
+    "pubmedqa": "PubMedQA, MiniLM",
     "sample-en": "English sample, MiniLM",
     "sample-ko": "Korean sample, e5-small-q4",
     "synthetic": "written",
