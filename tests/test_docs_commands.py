@@ -19,7 +19,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, completion
-from samples import copy_data
+from samples import copy_data, questions
 from test_chroma_server import chroma_server
 from tiny import make_tiny_model
 from typer.testing import CliRunner
@@ -117,8 +117,7 @@ def test_ray(reader: Reader) -> None:
 def dataset_of(folders: Collection[str]) -> dict[str, Any]:
     """Questions of the English sample about these folders, as LlamaIndex's dataset has them."""
     sample = ROOT / "data" / "en"
-    lines = (sample / "questions.jsonl").read_text("utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["document"].split("/")[0] in folders]
+    rows = questions("en", folders)
     names = sorted({row["document"] for row in rows})
     return {
         "queries": {f"q{number}": row["question"] for number, row in enumerate(rows)},
