@@ -378,32 +378,32 @@ def test_what_cannot_be_asked_is_one_message(
     assert done.stdout == ""
 
 
-def test_the_demo_of_docs_ci_decides_as_it_says_within_a_second_of_computing() -> None:
+def test_the_demo_of_docs_ci_decides_as_it_says_and_loads_no_model() -> None:
     """On the outcomes of `evaluate data/en/questions.jsonl --out data/ci`."""
-    loaded = "torch, sentence_transformers, chromadb, llama_index.core, transformers, scipy"
+    heavy = [
+        "torch",
+        "sentence_transformers",
+        "chromadb",
+        "llama_index.core",
+        "transformers",
+        "scipy",
+    ]
     code = (
-        "import resource, sys\n"
+        "import sys\n"
         "from rag_app.cli import main\n"
         "try: main('evaluate')\n"
         "finally:\n"
-        f"    loaded = [name for name in {loaded.split(', ')} if name in sys.modules]\n"
-        "    print(loaded, resource.getrusage(resource.RUSAGE_SELF).ru_utime, file=sys.stderr)\n"
+        f"    print([name for name in {heavy} if name in sys.modules], file=sys.stderr)\n"
     )
     for retriever, expected in (("exact", 0), ("hybrid0.5", 3), ("keyword", 1)):
         files = (DEMO / f"{NAME}-{retriever}.jsonl", DEMO / f"{NAME}-exact.jsonl")
         options = ("--outcomes", files[0], "--baseline", files[1], "--fail-if-worse")
-        seconds = []
-        for _ in range(3):
-            done = subprocess.run(
-                [sys.executable, "-c", code, *map(str, options)],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == expected, done.stderr
-            names, _, used = done.stderr.strip().splitlines()[-1].rpartition(" ")
-            assert names == "[]"
-            seconds.append(float(used))
-        # A machine that others use as well takes longer, now and then.
-        assert min(seconds) < 1.5
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, options)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expected, done.stderr
+        assert done.stderr.splitlines()[-1] == "[]"
