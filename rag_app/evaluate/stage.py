@@ -19,7 +19,7 @@ from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import Estimate, summarise
-from rag_app.evaluate.stored import EVALUATED
+from rag_app.evaluate.stored import summary_of
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
     Pair,
@@ -295,7 +295,8 @@ def _keep(
     ]
     others = [outcome for run in kept[:-1] for outcome in run.outcomes]
     keep_evidence(folder, indexes, kept[-1].outcomes, others=others)
-    write_json(folder / EVALUATED, result_json(kept, unmatched, results=folder))
+    path = summary_of(folder, "evaluate")
+    write_json(path, result_json(kept, unmatched, results=folder))
     return kept
 
 

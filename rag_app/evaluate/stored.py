@@ -4,15 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag_app.errors import ConfigError, StorageError
 from rag_app.evaluate.folds import each_once
 from rag_app.evaluate.scoring import Outcome, read_outcomes
 
-# The summary of a run, by what made it.
-EVALUATED, TUNED, SWEPT = "evaluate.json", "finetune.json", "sweep.json"
+# The command that made a run.
+RunKind = Literal["finetune", "sweep", "evaluate"]
 MEND = "`rag-app evaluate FILE --out FOLDER` writes one"
+
+
+def summary_of(folder: Path, kind: RunKind) -> Path:
+    """The file with a run's summary, in the run's folder."""
+    return folder / f"{kind}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,8 @@ def _runs_at(place: Path, *, every: bool = False) -> Listed:
 
 
 def _summary_in(folder: Path) -> Path | None:
-    return next((folder / name for name in (EVALUATED, TUNED) if (folder / name).is_file()), None)
+    paths = (summary_of(folder, "evaluate"), summary_of(folder, "finetune"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _listed(summary: Path, *, every: bool) -> Listed:

@@ -18,7 +18,7 @@ from rag_app.evaluate.canary import CanaryOptions
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import KEPT_RANKS, LARGEST_K, score_questions
-from rag_app.evaluate.stored import TUNED
+from rag_app.evaluate.stored import summary_of
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.curves import check_tracker, open_curves, run_name, summarise_held_out
 from rag_app.finetune.judge import judge_held_out, keep_held_out
@@ -128,7 +128,7 @@ def tune_reranker(
     opened = AskedIndex.of(prepared.base, prepared.passages.nodes)
     with whole_folder(result.results, hidden=True) as folder:
         keep_held_out(folder, held_out, [opened])
-        write_json(folder / TUNED, result.to_json())
+        write_json(summary_of(folder, "finetune"), result.to_json())
     return result
 
 

@@ -10,7 +10,7 @@ from rag_app.errors import ConfigError
 from rag_app.evaluate.comparison import ann_recall, exact_outcomes
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import Outcome
-from rag_app.evaluate.stored import TUNED
+from rag_app.evaluate.stored import summary_of
 from rag_app.finetune.card import write_card
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.curves import (
@@ -252,4 +252,4 @@ def _write_summary(result: FinetuneResult, folder: Path, *, promoted: bool | Non
         promoted: None while the switch to the tuned index is to come: a run that is killed
             meanwhile says neither.
     """
-    write_json(folder / TUNED, {**result.to_json(), "promoted": promoted})
+    write_json(summary_of(folder, "finetune"), {**result.to_json(), "promoted": promoted})

@@ -13,10 +13,11 @@ from rag_app.errors import RunError
 from rag_app.evaluate.evidence import COLLECTION_FILE
 from rag_app.evaluate.kept_passages import KeptPassage, read_passages
 from rag_app.evaluate.scoring import METRICS, Outcome, read_outcomes
+from rag_app.evaluate.stored import RunKind, summary_of
 from rag_app.report.values import Collection, EvaluateValues, FinetuneValues, SweepValues, Values
 
 # The summary of each kind of run.
-SUMMARIES: dict[str, type[Values]] = {
+SUMMARIES: dict[RunKind, type[Values]] = {
     "finetune": FinetuneValues,
     "sweep": SweepValues,
     "evaluate": EvaluateValues,
@@ -37,7 +38,7 @@ class StoredRun:
     """
 
     folder: Path
-    kind: str
+    kind: RunKind
     values: Values
     raw: dict[str, Any]
 
@@ -143,16 +144,11 @@ def run_folders(results: Path) -> Iterator[Path]:
     found = {
         path.parent: path.stat().st_mtime
         for kind in SUMMARIES
-        for path in results.glob(f"*/{kind}.json")
+        for path in results.glob(str(summary_of(Path("*"), kind)))
         # A hidden folder is a run's that was killed while it was written.
         if not path.parent.name.startswith(".")
     }
     yield from sorted(found, key=lambda folder: (-found[folder], folder.name))
-
-
-def summary_of(folder: Path, kind: str) -> Path:
-    """The file with a run's summary."""
-    return folder / f"{kind}.json"
 
 
 def _read(path: Path, kind: type[V]) -> tuple[V, dict[str, Any]]:
@@ -171,4 +167,4 @@ def _read(path: Path, kind: type[V]) -> tuple[V, dict[str, Any]]:
 
 
 def _file_names() -> str:
-    return ", ".join(f"{kind}.json" for kind in SUMMARIES)
+    return ", ".join(summary_of(Path(), kind).name for kind in SUMMARIES)

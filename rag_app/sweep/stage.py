@@ -15,7 +15,7 @@ from rag_app.evaluate.file_names import file_names, key_of
 from rag_app.evaluate.scoring import write_outcomes
 from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import estimate, summarise
-from rag_app.evaluate.stored import SWEPT
+from rag_app.evaluate.stored import summary_of
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
 from rag_app.index import Workspace
@@ -239,7 +239,7 @@ def _keep(result: SweepResult, *, promoted: bool | None) -> None:
 
 def _write_summary(result: SweepResult, folder: Path, *, promoted: bool | None) -> None:
     """Write what `--json` prints; `promoted` is None while the switch is to come."""
-    write_json(folder / SWEPT, {**result.to_json(), "promoted": promoted})
+    write_json(summary_of(folder, "sweep"), {**result.to_json(), "promoted": promoted})
 
 
 def _keep_evidence(result: SweepResult, folder: Path) -> None:
