@@ -37,6 +37,8 @@ _TROUBLES = {
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n 4096)",
     errno.EIO: "the disk fails to read or write; look at it (dmesg), and keep the folder",
 }
+# What a folder that is damaged, half a folder, or another program's raises when it is read.
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError)
 # The process that writes it: of `write_whole`, and as active.json was written by earlier versions.
 _PARTIAL = re.compile(r"\.partial-(\d+)(?:\.[^.]*)?$")
 # Chroma writes in pieces of some megabytes, and takes back what it began.

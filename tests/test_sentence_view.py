@@ -1,6 +1,5 @@
 """A passage by its best sentence: cosines by hand, what is kept, and when it is made again."""
 
-import json
 from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
@@ -14,7 +13,7 @@ from test_other_processes import INFO, write
 from rag_app.index import Catalog, VectorCache, VectorIndex
 from rag_app.retrieve import Searched, Trace
 from rag_app.retrieve.chunk_rows import quantise
-from rag_app.retrieve.sentences.folder import FOLDER, open_sentence_vectors
+from rag_app.retrieve.sentences.folder import open_sentence_vectors
 from rag_app.retrieve.sentences.scorer import SentenceScorer
 from rag_app.retrieve.sentences.vectors import SentenceVectors, sentence_texts
 from rag_app.vectors import Vectors
@@ -123,23 +122,6 @@ def test_vectors_are_made_once_and_again_when_a_chunk_changes(
 def test_vectors_of_another_model_are_not_taken(index: VectorIndex) -> None:
     assert opened(index, WordModel()) == 3
     assert opened(index, WordModel(seed=1)) == 3
-
-
-@pytest.mark.parametrize("damage", ["about", "rows", "cut", "file"])
-def test_damaged_vectors_are_made_again(index: VectorIndex, damage: str) -> None:
-    model = WordModel()
-    opened(index, model)
-    folder = index.folder / FOLDER
-    if damage == "about":
-        (folder / "about.json").write_text('{"stamp": ', "utf-8")
-    elif damage == "rows":
-        (folder / "rows.npy").write_bytes(b"no array")
-    elif damage == "cut":
-        np.save(folder / "scales.npy", np.ones(2, np.float32))
-    else:
-        about = json.loads((folder / "about.json").read_text("utf-8"))
-        (folder / "about.json").write_text(json.dumps([about]), "utf-8")
-    assert (opened(index, model), opened(index, model)) == (3, 0)
 
 
 def test_in_memory_and_kept_vectors_score_alike(index: VectorIndex) -> None:

@@ -37,7 +37,8 @@ def passages(frequencies: Sequence[int]) -> PassageTokens:
     rows = np.array([EAST, NORTH, NORTH], np.int8) * 127
     return PassageTokens(
         ["a", "b", "c"],
-        np.array([0, 2, 3, 3]),
+        np.array([0, 2, 3]),
+        np.array([2, 1, 0]),
         rows,
         np.full(3, 1 / 127, np.float32),
         np.array([0, 1, 1], np.int32),
@@ -178,25 +179,6 @@ def test_only_new_chunks_are_embedded(index: VectorIndex) -> None:
 def test_those_of_another_model_are_not_taken(index: VectorIndex) -> None:
     assert opened(index, TokenWordModel()) == 2
     assert opened(index, TokenWordModel(seed=1)) == 2
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [("about.json", b'{"model": '), ("about.json", b"[]"), ("rows.bin", b""), ("ids.bin", b"1234")],
-)
-def test_damaged_files_are_made_again(index: VectorIndex, file: str, content: bytes) -> None:
-    model = TokenWordModel()
-    opened(index, model)
-    (index.folder / FOLDER / file).write_bytes(content)
-    assert (opened(index, model), opened(index, model)) == (2, 0)
-
-
-def test_where_they_cannot_be_kept_they_are_made_each_time(index: VectorIndex) -> None:
-    model = TokenWordModel()
-    # A file stands where the folder would be written.
-    (index.folder / f"{FOLDER}.lock").mkdir()
-    assert (opened(index, model), opened(index, model)) == (2, 2)
-    assert not (index.folder / FOLDER).exists()
 
 
 def test_in_memory_and_kept_ones_score_alike(index: VectorIndex) -> None:

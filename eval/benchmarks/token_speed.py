@@ -6,7 +6,8 @@ Token embeddings are drawn, of MiniLM's length; each chunk has 110 tokens, as ma
 English corpora have on average. A question of 12 tokens scores the 200 candidates that two searches
 of a hybrid find at most, drawn anew for each, from the folder as the next process opens it; the
 files are in the page cache, as after the first questions. The question's own tokens are not timed:
-they come from the pass of the model that makes its vector.
+they come from the pass of the model that makes its vector. Then a hundredth of the chunks is added,
+once by appending, as an ingest does, and once by writing all anew.
 """
 
 import argparse
@@ -18,10 +19,19 @@ from typing import Any
 
 import numpy as np
 from corpora import WORK
-from llama_index.core.schema import TextNode
-from sentence_speed import CANDIDATES, DIMENSION, QUESTIONS, SEED, measure, report, unit
+from sentence_speed import (
+    CANDIDATES,
+    DIMENSION,
+    QUESTIONS,
+    SEED,
+    added,
+    drawn,
+    measure,
+    report,
+    unit,
+)
 
-from rag_app.retrieve.tokens.folder import load_token_embeddings, write_token_embeddings
+from rag_app.retrieve.tokens.folder import token_folder
 from rag_app.retrieve.tokens.vectors import PassageTokens
 from rag_app.vectors import TokenEmbeddings
 
@@ -67,20 +77,11 @@ def main() -> None:
     model = DrawnTokens()
     WORK.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=WORK) as place:
-        folder = Path(place)
-        write_token_embeddings(folder, drawn(chunks), model)
-        measured = measure(
-            folder,
-            chunks,
-            load=lambda: load_token_embeddings(folder, model),
-            ask=lambda loaded: asking(loaded, model),
-        )
+        kept = token_folder(Path(place), model)
+        kept.write(drawn(range(chunks)))
+        measured = measure(kept, chunks, ask=lambda loaded: asking(loaded, model))
+        measured |= added(kept, chunks)
     report("token_speed", {**measured, "tokens_a_chunk": TOKENS})
-
-
-def drawn(chunks: int) -> Iterator[TextNode]:
-    """So many chunks."""
-    return (TextNode(id_=f"{number:032x}", text="drawn") for number in range(chunks))
 
 
 def asking(tokens: PassageTokens, model: DrawnTokens) -> Iterator[Callable[[], dict[str, float]]]:

@@ -148,8 +148,10 @@ def whole_passages(bench: Bench, model: Embedder) -> SentenceVectors:
 
 def as_floats(passages: Passages, counts: list[int], rows: Any) -> SentenceVectors:
     """Rows that are no bytes, each with a scale of one."""
-    starts, ids = np.cumsum([0, *counts]), [node.node_id for node in passages.nodes]
-    return SentenceVectors(ids, starts, rows, np.ones(len(rows), np.float32))
+    ids = [node.node_id for node in passages.nodes]
+    of_each = np.array(counts, np.int64)
+    starts, scales = np.cumsum(of_each) - of_each, np.ones(len(rows), np.float32)
+    return SentenceVectors(ids, starts, of_each, rows, scales)
 
 
 def rescored(

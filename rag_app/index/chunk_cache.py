@@ -16,21 +16,19 @@ class ChunkCache:
     """The chunks of a store by their ids: all of a small one, of a large one those last asked for.
 
     Arguments:
-        read: chunk ids -> their chunks, in any order; those that are not there are left out.
-        read_all: every chunk.
+        read: chunk ids, None of all -> their chunks, in any order; ids that are not there are
+            left out.
         read_document: document id -> its chunks, in order.
         count: of all chunks.
     """
 
     def __init__(
         self,
-        read: "Callable[[Sequence[str]], Iterable[TextNode]]",
-        read_all: "Callable[[], Iterable[TextNode]]",
+        read: "Callable[[Sequence[str] | None], Iterable[TextNode]]",
         read_document: "Callable[[str], list[TextNode]]",
         count: Callable[[], int],
     ) -> None:
         self._read = read
-        self._read_all = read_all
         self._read_document = read_document
         self._count = count
         self.forget()
@@ -65,5 +63,5 @@ class ChunkCache:
 
     def _read_small(self) -> None:
         if self._count() <= MOST:
-            self._chunks = {chunk.node_id: chunk for chunk in self._read_all()}
+            self._chunks = {chunk.node_id: chunk for chunk in self._read(None)}
             self._documents = chunks_by_document(self._chunks.values())

@@ -91,7 +91,7 @@ class VectorIndex:
         self.connection = connection
         self._generation = connection.generation
         self._records = KeptRecords(folder / "records.json")
-        self._chunk_cache = ChunkCache(self._read, self.nodes, self._read_document, self.count)
+        self._chunk_cache = ChunkCache(self.nodes, self._read_document, self.count)
 
     @property
     def store(self) -> "UpsertingChromaStore":
@@ -259,8 +259,15 @@ class VectorIndex:
         """Ids of all chunks."""
         return list(self._get(include=[])["ids"])
 
-    def nodes(self) -> Iterator[TextNode]:
-        """Every chunk without its vector, few in memory at once, in no order."""
+    def nodes(self, chunk_ids: Sequence[str] | None = None) -> Iterator[TextNode]:
+        """Every chunk without its vector, or these, few in memory at once, in no order.
+
+        Ids that are not there are left out.
+        """
+        if chunk_ids is not None:
+            for start in range(0, len(chunk_ids), READ_BATCH):
+                yield from self._read_nodes(ids=list(chunk_ids[start : start + READ_BATCH]))
+            return
         for start in range(0, self.count(), READ_BATCH):
             yield from self._read_nodes(limit=READ_BATCH, offset=start)
 
@@ -271,10 +278,6 @@ class VectorIndex:
         """
         self.refresh()
         return self._chunk_cache.get(chunk_ids)
-
-    def _read(self, chunk_ids: Sequence[str]) -> Iterator[TextNode]:
-        for start in range(0, len(chunk_ids), READ_BATCH):
-            yield from self._read_nodes(ids=list(chunk_ids[start : start + READ_BATCH]))
 
     def _read_nodes(self, **selection: Any) -> list[TextNode]:
         return _nodes_of(self._get(include=["metadatas", "documents"], **selection))

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from rag_app.vectors import Vectors
 
+# Of one chunk, what there is of its rows by column.
+Columns = dict[str, npt.NDArray[Any]]
 _LARGEST = 127
 
 
@@ -24,21 +26,28 @@ class ChunkRows:
     """Parts of chunks as vectors of bytes, each with the scale that makes its length one.
 
     Fields:
-        chunk_ids: (n_chunks,), in the order of their rows.
-        starts: (n_chunks + 1,) int64; the rows of chunk i are starts[i] to starts[i + 1].
+        chunk_ids: (n_chunks,).
+        starts, counts: (n_chunks,) int64 each; chunk i has counts[i] rows from starts[i] on.
         rows: (n_rows, dim) int8.
         scales: (n_rows,) float32.
     """
 
+    # What there is of each row, as it lies on disk.
+    COLUMNS: ClassVar[dict[str, Any]] = {"rows": np.int8, "scales": np.float32}
+
     chunk_ids: Sequence[str]
     starts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
 
-    def place(self, chunk_id: str) -> slice | None:
-        """The rows of a chunk; None of a chunk that is not here."""
+    def columns(self, chunk_id: str) -> Columns | None:
+        """The rows of a chunk, (n_rows, ...) by column; None of a chunk that is not here."""
         place = self._places.get(chunk_id)
-        return None if place is None else slice(self.starts[place], self.starts[place + 1])
+        if place is None:
+            return None
+        rows = slice(self.starts[place], self.starts[place] + self.counts[place])
+        return {name: getattr(self, name)[rows] for name in self.COLUMNS}
 
     def gathered(self, chunk_ids: Sequence[str]) -> "tuple[list[str], npt.NDArray[np.int64], Rows]":
         """The rows of some chunks, one chunk's after the other's.
@@ -48,7 +57,7 @@ class ChunkRows:
         """
         known = [chunk_id for chunk_id in chunk_ids if chunk_id in self._places]
         places = np.array([self._places[chunk_id] for chunk_id in known], np.int64)
-        counts = self.starts[places + 1] - self.starts[places]
+        counts = self.counts[places]
         known = [chunk_id for chunk_id, count in zip(known, counts, strict=True) if count]
         places, counts = places[counts > 0], counts[counts > 0]
         begins = np.cumsum(counts) - counts

@@ -1,19 +1,23 @@
 """An index's keyword search kept beside it: `<index>/keyword/`, made again when it does not fit."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.disk import write_whole
+from filelock import FileLock
+
+from rag_app.disk import UNREADABLE, whole_folder, write_whole
 from rag_app.progress import Progress, silent
-from rag_app.retrieve.beside_index import UNREADABLE, kept_or_made, replaced_folder, watched
 from rag_app.retrieve.keyword.analysis import Analysis
 from rag_app.retrieve.keyword.bm25 import BM25_SETTINGS, KeywordIndex
 
 if TYPE_CHECKING:
+    from llama_index.core.schema import TextNode
+
     from rag_app.index import VectorIndex
 
 FOLDER = "keyword"
@@ -30,12 +34,22 @@ def open_keyword_index(index: "VectorIndex", *, progress: Progress = silent) -> 
         IndexMissing: the index was removed meanwhile.
     """
     folder = index.folder / FOLDER
-    return kept_or_made(
-        index,
-        load=lambda: load_keyword_index(folder, index.chunk_ids()),
-        make=lambda: KeywordIndex.of(watched(index, "keyword index", progress)),
-        save=lambda made: save_keyword_index(made, folder),
-    )
+    kept = load_keyword_index(folder, index.chunk_ids())
+    if kept is not None:
+        return kept
+    made = KeywordIndex.of(_watched(index, progress))
+    # Of an index that was removed meanwhile no folder must stay.
+    index.refresh()
+    with contextlib.suppress(OSError):
+        save_keyword_index(made, folder)
+    return made
+
+
+def _watched(index: "VectorIndex", progress: Progress) -> "Iterator[TextNode]":
+    total = index.count()
+    for done, node in enumerate(index.nodes(), 1):
+        yield node
+        progress("keyword index", done, total)
 
 
 def save_keyword_index(keyword: KeywordIndex, folder: Path) -> None:
@@ -44,7 +58,9 @@ def save_keyword_index(keyword: KeywordIndex, folder: Path) -> None:
     Raises:
         OSError: the folder cannot be written, or another process is writing it.
     """
-    with replaced_folder(folder) as new:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0)
+    with lock, whole_folder(folder) as new:
         _write(keyword, new)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag_app.chunks import EMBEDDED_KEY
-from rag_app.retrieve.chunk_rows import ChunkRows, quantise, slabs
+from rag_app.retrieve.chunk_rows import ChunkRows, Columns, quantise, slabs
 from rag_app.text.sentences import SENTENCE_SPLITTERS
 
 if TYPE_CHECKING:
@@ -37,17 +37,18 @@ class SentenceVectors(ChunkRows):
             embed: texts -> (n_texts, dim) float32, unit length.
             splitter: how sentences are found, see `rag_app.text.sentences`.
         """
-        ids, counts = [], [0]
-        parts = [(np.empty((0, 0), np.int8), np.empty(0, np.float32))]
+        ids: list[str] = []
+        found: list[Columns] = []
         for slab in slabs(nodes, SLAB):
-            texts = [sentence_texts(node, splitter) for node in slab]
             ids += [node.node_id for node in slab]
-            counts += [len(some) for some in texts]
-            parts.append(quantise(embed([text for some in texts for text in some])))
+            found += sentence_rows(slab, embed=embed, splitter=splitter)
+        counts = np.array([len(one["scales"]) for one in found], np.int64)
         # Without chunks nobody says how long a vector is.
-        columns = zip(*(parts[1:] or parts), strict=True)
-        rows, scales = (np.concatenate(column) for column in columns)
-        return cls(ids, np.cumsum(counts), rows, scales)
+        none: Columns = {"rows": np.empty((0, 0), np.int8), "scales": np.empty(0, np.float32)}
+        rows, scales = (
+            np.concatenate([one[name] for one in found or [none]]) for name in cls.COLUMNS
+        )
+        return cls(ids, np.cumsum(counts) - counts, counts, rows, scales)
 
     def best(self, question: "Vectors", chunk_ids: Sequence[str]) -> dict[str, float]:
         """Chunk id -> the highest cosine of its sentences; chunks that are not here are left out.
@@ -60,6 +61,17 @@ class SentenceVectors(ChunkRows):
             return {}
         cosines = rows.cosines(question[np.newaxis])[:, 0]
         return dict(zip(known, np.maximum.reduceat(cosines, begins).tolist(), strict=True))
+
+
+def sentence_rows(
+    nodes: "Sequence[TextNode]", *, embed: "Callable[[Sequence[str]], Vectors]", splitter: str
+) -> list[Columns]:
+    """The columns of each chunk, as `SentenceVectors` has them of all."""
+    texts = [sentence_texts(node, splitter) for node in nodes]
+    rows, scales = quantise(embed([text for some in texts for text in some]))
+    ends = np.cumsum([len(some) for some in texts])[:-1]
+    parts = zip(np.split(rows, ends), np.split(scales, ends), strict=True)
+    return [{"rows": some, "scales": its} for some, its in parts]
 
 
 def sentence_texts(node: "TextNode", splitter: str) -> list[str]:

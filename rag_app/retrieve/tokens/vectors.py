@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ class PassageTokens(ChunkRows):
         ids: (n_rows,) int32, in the model's vocabulary.
         frequencies: (n_ids,) int64, by id: how many chunks hold the token.
     """
+
+    COLUMNS: ClassVar[dict[str, Any]] = {**ChunkRows.COLUMNS, "ids": np.int32}
 
     ids: npt.NDArray[np.int32]
     frequencies: npt.NDArray[np.int64]
