@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# What is never imported need not be compiled: that is most of what is installed.
+# What is never imported need not be compiled: that is most of what is installed. The rest is compiled
+# when it is first imported, and kept, whatever the shell that calls make says of that.
+unexport PYTHONDONTWRITEBYTECODE
 PIP = $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 # The demo keeps its indexes, models and results apart from yours.
 DEMO = storage/demo
