@@ -1,5 +1,6 @@
 """Two processes under torchrun train one model, and only the leader does anything else."""
 
+import contextlib
 import csv
 import json
 import os
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tiny import make_tiny_model
+from test_cli import run_app
+from tiny import make_tiny_model, one_thread
 
 from rag_app.finetune.data.batches import CleanBatchSampler, batch_count
 from rag_app.finetune.train.processes import is_follower, send, world_size
@@ -21,11 +23,12 @@ SUBJECTS = [f"zorb{i}" for i in range(60)]
 WORDS = [*SUBJECTS, "how", "do", "i", "get", "where", "you", "find", "there", "it", "is"]
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run a command in `folder`; returns its standard output."""
+def run_both(folder: Path, *arguments: str) -> str:
+    """Run a command in `folder` as two processes; returns their standard output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    launcher = ("torch.distributed.run", "--nproc-per-node", "2", "-m", "rag_app.finetune")
     done = subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-m", *launcher, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -37,6 +40,14 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def run_alone(folder: Path, *arguments: str) -> str:
+    """The same here."""
+    with contextlib.chdir(folder), one_thread():
+        done = run_app(*arguments)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
@@ -45,18 +56,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(file)
         writer.writerow(["question", "answer"])
         writer.writerows([f"how do i get {s}", f"where you find {s} there it is"] for s in SUBJECTS)
-    run(folder, "rag_app.ingest", "faq.csv", "--model", "tiny", "--chunk-size", "48", "--quiet",
-        "--chunk-overlap", "8")  # fmt: skip
+    chunks = ("--chunk-size", "48", "--chunk-overlap", "8")
+    run_alone(folder, "ingest", "faq.csv", "--model", "tiny", *chunks, "--quiet")
     return folder
 
 
 def test_two_processes_train_together(shop: Path) -> None:
-    launcher = ("torch.distributed.run", "--nproc-per-node", "2", "-m", "rag_app.finetune")
     options = ("--pairs", "faq.csv", "--batch-size", "8", "--epochs", "3", "--quiet", "--json")
     rate = ("--learning-rate", "5e-3", "--blend", "1")
-    printed = run(shop, *launcher, *options, *rate)
-    # That of the leader alone.
-    result = result_of(printed)
+    # What the leader alone prints.
+    result = result_of(run_both(shop, *options, *rate))
     assert result["split"] == {"train": 36, "dev": 6, "test": 18, "known": 0}
     # 36 pairs in batches of 8 are 5 steps an epoch; the loss is logged at every fifth.
     losses = result["training"]["losses"]
@@ -85,12 +94,10 @@ def test_two_processes_learn_what_one_does(shop: Path, tmp_path: Path) -> None:
     rate = ("--learning-rate", "2e-3", "--blend", "1", "--canary", "faq.csv", "--no-promote")
     # No map on questions: it is named after the weights, down to their last digit.
     full = ("--method", "full")
-    two = ("torch.distributed.run", "--nproc-per-node", "2", "-m", "rag_app.finetune")
-    results = []
-    for name, launcher in (("one", ("rag_app.finetune",)), ("two", two)):
+    for name in ("one", "two"):
         shutil.copytree(shop, tmp_path / name)
-        results.append(result_of(run(tmp_path / name, *launcher, *options, *rate, *full)))
-    one, both = results
+    one = result_of(run_alone(tmp_path / "one", "finetune", *options, *rate, *full))
+    both = result_of(run_both(tmp_path / "two", *options, *rate, *full))
     same = ("split", "options", "training_pairs", "base")
     assert [one[key] for key in same] == [both[key] for key in same]
     assert Path(one["model"]).name == Path(both["model"]).name
@@ -98,7 +105,7 @@ def test_two_processes_learn_what_one_does(shop: Path, tmp_path: Path) -> None:
     assert both["training"]["losses"] == pytest.approx(one["training"]["losses"], abs=0.02)
     assert both["training"]["dev_mrr"] == pytest.approx(one["training"]["dev_mrr"], abs=0.1)
     for metric in ("hit_rate@5", "mrr@10"):
-        scores = [result["tuned"][metric]["mean"] for result in results]
+        scores = [result["tuned"][metric]["mean"] for result in (one, both)]
         assert scores[1] == pytest.approx(scores[0], abs=0.06)  # of 18 questions, one
     before, alone = shop / "tiny", tmp_path / "one" / one["model"]
     assert distance(tmp_path / "two" / both["model"], alone) < 0.1 * distance(before, alone)

@@ -196,23 +196,31 @@ def has_checkpoint(shop: Shop, phase: str) -> bool:
     return any(path.read_text("utf-8").endswith("}\n") for path in last_files)
 
 
+# Arguments: kilobytes of the disk, then those of finetune, which runs twice in one process.
 SMALL_DISK = """
-mount -t tmpfs -o size={kilobytes}k tmpfs disk && cp -r storage disk/ || exit 9
-{finetune} >first.json 2>first.err
-echo $? >first.rc
-mount -o remount,size=64m disk
-{finetune} >again.json 2>again.err
-echo $? >again.rc
-cp -r disk/storage kept
+import contextlib, pathlib, shutil, subprocess, sys
+from typer.testing import CliRunner
+from rag_app.cli.app import build_app
+
+kilobytes, *arguments = sys.argv[1:]
+subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", "disk"], check=True)
+shutil.copytree("storage", "disk/storage")
+for name in ("first", "again"):
+    done = CliRunner().invoke(build_app(), ["finetune", *arguments])
+    pathlib.Path(f"{name}.rc").write_text(str(done.exit_code), "utf-8")
+    pathlib.Path(f"{name}.err").write_text(done.stderr, "utf-8")
+    pathlib.Path(f"{name}.json").write_text(done.stdout, "utf-8")
+    subprocess.run(["mount", "-o", "remount,size=64m", "disk"], check=True)
+shutil.copytree("disk/storage", "kept")
 """
-ALONE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+ALONE = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 @pytest.fixture(scope="module")
 def small_disks(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips where this user may make no disk of a few kilobytes."""
     folder = tmp_path_factory.mktemp("disk")
-    tried = [*ALONE, f"mount -t tmpfs -o size=64k tmpfs {folder}"]
+    tried = [*ALONE, "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
     if shutil.which("unshare") is None or subprocess.run(tried, check=False).returncode:
         pytest.skip("a disk cannot be mounted here")
 
@@ -227,20 +235,20 @@ def test_a_full_disk_is_explained_and_loses_nothing(
     shop = Shop(made, tmp_path / "full", *options)
     (shop.folder / "disk").mkdir()
     used = sum(-(-path.stat().st_size // 4096) * 4 for path in shop.storage.rglob("*"))
-    command = [sys.executable, "-m", "rag_app.finetune", *shop.arguments[:-1], "disk/storage"]
-    script = SMALL_DISK.format(kilobytes=used + room, finetune=" ".join(command))
+    arguments = [str(used + room), *shop.arguments[:-1], "disk/storage"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **shop.environment}
-    subprocess.run([*ALONE, script], cwd=shop.folder, env=environment, check=True)
+    script = [sys.executable, "-c", SMALL_DISK, *arguments]
+    subprocess.run([*ALONE, *script], cwd=shop.folder, env=environment, check=True)
 
     code, said, again = (
         (shop.folder / name).read_text("utf-8") for name in ("first.rc", "first.err", "again.json")
     )
-    assert code == "2\n", said
+    assert code == "2", said
     assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert "is full" in said
     assert "--storage" in said
-    assert (shop.folder / "again.rc").read_text("utf-8") == "0\n"
+    assert (shop.folder / "again.rc").read_text("utf-8") == "0"
     values = json.loads(again)
     same(values, undisturbed)
     kept = shop.folder / "kept" / "models" / Path(values["model"]).name
