@@ -1,9 +1,11 @@
-"""kill -9 at random moments, and damaged files: what is left, and whether the next run completes.
+"""kill -9 anywhere, and damaged files: what is left, and whether the next run completes.
 
-    python eval/benchmarks/crash_matrix.py [--rounds 20] [--seconds 600] [--publish]
+    python eval/benchmarks/crash_matrix.py [--rounds 20] [--seconds 600] [--finetune] [--publish]
 
-A round copies a storage folder, starts a command in a process of its own and kills that at a random
-moment of the time that the command takes. Then a question is asked (it must end
+A round copies a storage folder, starts a command in a process of its own and kills that: in one
+round at a random moment of the time that the command takes, in the next, where strace is installed,
+at one of its system calls that write (write, rename, unlink, ...; each is as likely), before that
+is done. Then a question is asked (it must end
 with exit 0, or with 2 and a message; what it answers is not compared), the command is run again,
 and ids, texts, metadata and vectors are compared with those of a run that nobody killed.
 `--publish` writes docs/reliability.md. Processes are forked from one that has imported the
@@ -14,10 +16,13 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,17 +40,31 @@ PAGE = ROOT / "docs" / "reliability.md"
 PATIENCE_SECONDS = 300.0
 QUESTION = ("query", "-q", "how long do refunds of order 7 take", "--llm", "none", "--json")
 
+# What changes a file or a folder.
+WRITING = (
+    "write,writev,pwrite64,pwritev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,"
+    "unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat"
+)
+# A line of strace: the thread, and the call that begins.
+CALL = re.compile(r"^(\d+) +(\w+)\(", re.MULTILINE)
+
 # Of each chunk by its id: text, metadata, vector.
 State = dict[str, list[Any]]
 
 
 @dataclass
 class Row:
-    """What came of the rounds of one command, or of one kind of damage."""
+    """What came of the rounds of one command, or of one kind of damage.
+
+    Fields:
+        killed: rounds in which it was killed before its end.
+        at_writes: those of them in which a system call that writes was the moment.
+    """
 
     what: str
     rounds: int = 0
     killed: int = 0
+    at_writes: int = 0
     failures: list[str] = field(default_factory=list)
 
 
@@ -123,6 +142,7 @@ class Place:
         self.two = folder / "two"
         self.empty = folder / "empty"
         self.work = folder / "work"
+        self.trace = folder / "trace.txt"
         self.empty.mkdir()
         self.model = folder / "tiny"
         in_child(lambda: make_tiny_model(self.model) and 0)
@@ -190,21 +210,39 @@ class Place:
             pairs = ("--pairs", str(self._pairs()))
             adapter = ("finetune", "--method", "adapter", "--epochs", "1", *pairs)
             what = "finetune --method adapter"
-            found.append(Case(what, self.base, adapter, contents, self.before, weight=0.1))
+            found.append(Case(what, self.base, adapter, contents, self.before, weight=0.25))
         return found
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a command leaves, how long it takes, and its calls that write.
+
+    Fields:
+        writes: name of the call, and the how manieth of that name it is in its thread.
+    """
+
+    result: Any
+    seconds: float
+    writes: list[tuple[str, int]]
+
+
 def one_round(
-    case: Case, place: Place, expected: tuple[Any, float], row: Row, draw: random.Random
+    case: Case, place: Place, expected: Undisturbed, row: Row, draw: random.Random
 ) -> None:
     """Kill a command, ask, run it again, compare."""
     shutil.rmtree(place.work, ignore_errors=True)
     shutil.copytree(case.start, place.work)
     case.prepare()
-    result, seconds = expected
-    status = run(case.arguments, place.work, kill_after=draw.uniform(0, seconds))
+    result = expected.result
+    at_write = row.rounds % 2 == 1 and bool(expected.writes)
+    if at_write:
+        status = run_traced(case.arguments, place, kill_at=draw.choice(expected.writes))
+    else:
+        status = run(case.arguments, place.work, kill_after=draw.uniform(0, expected.seconds))
     row.rounds += 1
     row.killed += status == -signal.SIGKILL
+    row.at_writes += status == -signal.SIGKILL and at_write
     number = f"round {row.rounds}"
     asked = run(QUESTION, place.work)
     if asked not in (0, 2):
@@ -217,15 +255,23 @@ def one_round(
         row.failures.append(f"{number}: another result than that of an undisturbed run")
 
 
-def undisturbed(case: Case, place: Place) -> tuple[Any, float]:
-    """What the command leaves, and how long it takes."""
-    shutil.rmtree(place.work, ignore_errors=True)
-    shutil.copytree(case.start, place.work)
-    case.prepare()
-    started = time.monotonic()
-    must(case.arguments, place.work)
-    seconds = time.monotonic() - started
-    return case.result(place.work), seconds
+def undisturbed(case: Case, place: Place) -> Undisturbed:
+    """What the command leaves and takes when nobody kills it."""
+    writes = []
+    for traced in (True, False) if shutil.which("strace") else (False,):
+        shutil.rmtree(place.work, ignore_errors=True)
+        shutil.copytree(case.start, place.work)
+        case.prepare()
+        started = time.monotonic()
+        if traced:
+            run_traced(case.arguments, place)
+            count: Counter[tuple[str, str]] = Counter()
+            for thread, name in CALL.findall(place.trace.read_text("utf-8")):
+                count[thread, name] += 1
+                writes.append((name, count[thread, name]))
+        else:
+            must(case.arguments, place.work)
+    return Undisturbed(case.result(place.work), time.monotonic() - started, writes)
 
 
 def _truncate(path: Path) -> None:
@@ -338,9 +384,7 @@ def must(arguments: tuple[str, ...], storage: Path) -> None:
 
 def run(arguments: tuple[str, ...], storage: Path, *, kill_after: float | None = None) -> int:
     """Exit status of a command; -9 where it was killed."""
-    child = os.fork()
-    if child == 0:
-        _be_command(arguments, storage)
+    child = started(arguments, storage)
     until = time.monotonic() + (PATIENCE_SECONDS if kill_after is None else kill_after)
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -350,6 +394,38 @@ def run(arguments: tuple[str, ...], storage: Path, *, kill_after: float | None =
             os.kill(child, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         time.sleep(0.002)
+
+
+def run_traced(
+    arguments: tuple[str, ...], place: Place, *, kill_at: tuple[str, int] | None = None
+) -> int:
+    """Exit status of a command whose calls that write are listed, a line each.
+
+    Arguments:
+        kill_at: the call at which it is killed: the first thread that comes to so many of it.
+    """
+    child = started(arguments, place.work, stopped=True)
+    os.waitpid(child, os.WUNTRACED)
+    command = ["strace", "-f", "-qq", "-p", str(child), "-o", str(place.trace)]
+    command += ["-e", f"trace={WRITING}"]
+    if kill_at is not None:
+        name, number = kill_at
+        command += ["-e", f"inject={name}:signal=KILL:when={number}"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL):
+        while "TracerPid:\t0\n" in Path(f"/proc/{child}/status").read_text("utf-8"):
+            time.sleep(0.002)
+        os.kill(child, signal.SIGCONT)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def started(arguments: tuple[str, ...], storage: Path, *, stopped: bool = False) -> int:
+    """The process of a command; one that is stopped begins with SIGCONT."""
+    child = os.fork()
+    if child == 0:
+        if stopped:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        _be_command(arguments, storage)
+    return child
 
 
 def _be_command(arguments: tuple[str, ...], storage: Path) -> None:
@@ -436,13 +512,16 @@ def page(values: dict[str, Any]) -> str:
         "# Reliability",
         "",
         "What is left when a command is killed in the middle (`kill -9`), or a file is damaged.",
-        "Made by `python eval/benchmarks/crash_matrix.py --publish`, which says what a round is.",
+        "Made by `python eval/benchmarks/crash_matrix.py --rounds 100 --finetune --publish`, which",
+        "says what a round is. Every second kill falls on a system call that writes, the others on",
+        "any moment; those that came after the end are not counted.",
         "",
-        "| what | rounds | killed in the middle | not as an undisturbed run |",
-        "|---|---|---|---|",
+        "| what | rounds | killed in the middle | of these at a write | not as undisturbed |",
+        "|---|---|---|---|---|",
     ]
+    keys = ("what", "rounds", "killed", "at_writes")
     lines += [
-        f"| {row['what']} | {row['rounds']} | {row['killed']} | {len(row['failures'])} |"
+        f"| {' | '.join(str(row[key]) for key in keys)} | {len(row['failures'])} |"
         for row in values["rows"]
     ]
     failures = [f"- {row['what']}: {text}" for row in values["rows"] for text in row["failures"]]
