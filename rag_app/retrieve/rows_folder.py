@@ -8,13 +8,14 @@ others; then all are written anew, under another name.
 
 import contextlib
 import json
+import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=ChunkRows)
 _ABOUT = "about.json"
+# The column with many numbers a row.
+_WIDE = "rows"
 # While another process brings them up to date.
 _WAIT_SECONDS = 10.0
 
@@ -158,30 +161,51 @@ class RowsFolder(Generic[R]):
         kept: R | None,
         done: Callable[[int], None],
     ) -> _About:
-        """What the files hold with the rows of more chunks."""
-        chunk_ids, counts, width, end = [*about.chunk_ids], [*about.counts], about.width, about.end
-        starts = [*about.starts]
+        """What the files hold with the rows of more chunks; they are as before if this fails."""
+        chunk_ids, starts, counts = [*about.chunk_ids], [*about.starts], [*about.counts]
+        width, end = about.width, about.end
         holding = Counter(dict(enumerate(about.frequencies)))
-        paths = self._paths(about)
-        for path in paths.values():
-            path.touch()
-        for slab in slabs(nodes, self.slab):
-            found = self._columns(slab, kept)
-            for name, path in paths.items():
-                column = np.concatenate([one[name] for one in found])
-                with path.open("r+b") as file:
-                    file.seek(end * column.itemsize * (column.shape[1] if column.ndim > 1 else 1))
+        with self._opened(about) as files:
+            for slab in slabs(nodes, self.slab):
+                found = self._columns(slab, kept)
+                for name, file in files.items():
+                    column = np.concatenate([one[name] for one in found])
                     file.write(np.ascontiguousarray(column, self.kind.COLUMNS[name]).data)
-                width = column.shape[1] if column.ndim > 1 else width
-            for node, one in zip(slab, found, strict=True):
-                chunk_ids.append(node.node_id)
-                starts.append(end)
-                counts.append(len(one["scales"]))
-                end += counts[-1]
-                holding.update(_ids(one))
-            done(len(chunk_ids) - len(about.chunk_ids))
+                width = found[0]["rows"].shape[1]
+                for node, one in zip(slab, found, strict=True):
+                    chunk_ids.append(node.node_id)
+                    starts.append(end)
+                    counts.append(len(one["scales"]))
+                    end += counts[-1]
+                    holding.update(_ids(one))
+                done(len(chunk_ids) - len(about.chunk_ids))
         frequencies = [holding[token] for token in range(max(holding, default=-1) + 1)]
         return _About(about.stamp, about.files, width, end, chunk_ids, starts, counts, frequencies)
+
+    @contextlib.contextmanager
+    def _opened(self, about: _About) -> Iterator[dict[str, BinaryIO]]:
+        """The files of the columns, to write behind their rows; cut to these if the block fails."""
+        ends = {}
+        for name, path in self._paths(about).items():
+            path.touch()
+            row = np.dtype(self.kind.COLUMNS[name]).itemsize
+            ends[path] = about.end * row * (about.width if name == _WIDE else 1)
+        try:
+            with contextlib.ExitStack() as stack:
+                files: dict[str, BinaryIO] = {}
+                for name, path in self._paths(about).items():
+                    files[name] = stack.enter_context(path.open("r+b"))
+                    files[name].seek(ends[path])
+                yield files
+                for file in files.values():
+                    file.flush()
+                    os.fsync(file.fileno())
+        except BaseException:
+            # A full disk gets its room back.
+            for path, end in ends.items():
+                with contextlib.suppress(OSError):
+                    os.truncate(path, end)
+            raise
 
     def _columns(self, nodes: "Sequence[TextNode]", kept: R | None) -> list[Columns]:
         known = [kept.columns(node.node_id) if kept is not None else None for node in nodes]
@@ -227,7 +251,7 @@ class RowsFolder(Generic[R]):
             raise ValueError("half of it")
         # Mapped, not read: a question touches few of the rows.
         columns = {
-            name: _mapped(path, self.kind.COLUMNS[name], about, wide=name == "rows")
+            name: _mapped(path, self.kind.COLUMNS[name], about, wide=name == _WIDE)
             for name, path in self._paths(about).items()
         }
         if "ids" in columns:
