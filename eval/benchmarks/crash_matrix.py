@@ -487,8 +487,8 @@ def preload() -> None:
     import loaded  # noqa: F401
 
 
-# Below the table: what tests/test_one_state.py holds.
-ONE_STATE = """
+# Below the table: what tests hold.
+HELD_BY_TESTS = """
 ## Asked while documents are ingested
 
 A question that is asked while another process ingests finds each document as it was before its
@@ -503,6 +503,21 @@ Not promised: that all documents are of one ingest before that ends; one state o
 whose writer was killed between the two steps (`rag-app index verify` names it, the next ingest
 completes it); one state on a Chroma server, which has no lock that readers heed: there old and
 new chunks of a document are both found until the old ones are deleted.
+
+## Tried by tests
+
+- The disk is full while a model is trained, while its index is written, while views of passages
+  are: `tests/test_resume.py`, `tests/test_rows_folder.py`.
+- A storage that may only be read; what the system says of a disk, a quota, too many open files:
+  `tests/test_storage_trouble.py`.
+- Two writers; a writer that is killed in the middle; readers meanwhile:
+  `tests/test_other_processes.py`.
+- An index that is removed under a command: `tests/test_removed_meanwhile.py`,
+  `tests/test_rows_folder.py`.
+- A Chroma server that dies and comes back; a client that is killed in a batch:
+  `tests/test_removed_meanwhile.py`, `tests/test_chroma_server.py`.
+- A clock that goes backwards: `tests/test_kept_files.py`.
+- A worker of a Ray cluster that is killed; a cluster that dies: `tests/test_ray.py`.
 """
 
 
@@ -533,7 +548,7 @@ def page(values: dict[str, Any]) -> str:
         "not compared), the command is run again, and ids, texts, metadata and vectors of the",
         "index in service are compared. Of damaged files the mend that the message names is",
         "followed first.",
-        *ONE_STATE.rstrip().split("\n"),
+        *HELD_BY_TESTS.rstrip().split("\n"),
     ]
     return "\n".join(lines) + "\n"
 
