@@ -3,11 +3,11 @@
     python eval/benchmarks/crash_matrix.py [--rounds 20] [--seconds 600] [--finetune] [--publish]
 
 A round copies a storage folder, starts a command in a process of its own and kills that: in one
-round at a random moment of the time that the command takes, in the next, where strace is installed,
-at one of its system calls that write (write, rename, unlink, ...; each is as likely), before that
-is done. Then a question is asked (it must end
-with exit 0, or with 2 and a message; what it answers is not compared), the command is run again,
-and ids, texts, metadata and vectors are compared with those of a run that nobody killed.
+round at a random moment of the time that the command takes, in the next, where strace may follow
+it, at one of its system calls that write (write, rename, unlink, ...; each is as likely), before
+that is done. Then a question is asked (it must end with exit 0, or with 2 and a message; what it
+answers is not compared), the command is run again, and ids, texts, metadata and vectors are
+compared with those of a run that nobody killed.
 `--publish` writes docs/reliability.md. Processes are forked from one that has imported the
 libraries, so that the moments fall into the work and not into imports. Needs a system that forks.
 """
@@ -219,7 +219,7 @@ class Undisturbed:
     """What a command leaves, how long it takes, and its calls that write.
 
     Fields:
-        writes: name of the call, and the how manieth of that name it is in its thread.
+        writes: name of the call, and its number among those of that name in its thread.
     """
 
     result: Any
@@ -264,7 +264,8 @@ def undisturbed(case: Case, place: Place) -> Undisturbed:
         case.prepare()
         started = time.monotonic()
         if traced:
-            run_traced(case.arguments, place)
+            if run_traced(case.arguments, place) is None:
+                continue
             count: Counter[tuple[str, str]] = Counter()
             for thread, name in CALL.findall(place.trace.read_text("utf-8")):
                 count[thread, name] += 1
@@ -398,8 +399,10 @@ def run(arguments: tuple[str, ...], storage: Path, *, kill_after: float | None =
 
 def run_traced(
     arguments: tuple[str, ...], place: Place, *, kill_at: tuple[str, int] | None = None
-) -> int:
+) -> int | None:
     """Exit status of a command whose calls that write are listed, a line each.
+
+    None where the system does not let strace follow it.
 
     Arguments:
         kill_at: the call at which it is killed: the first thread that comes to so many of it.
@@ -411,8 +414,12 @@ def run_traced(
     if kill_at is not None:
         name, number = kill_at
         command += ["-e", f"inject={name}:signal=KILL:when={number}"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL):
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as tracer:
         while "TracerPid:\t0\n" in Path(f"/proc/{child}/status").read_text("utf-8"):
+            if tracer.poll() is not None:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return None
             time.sleep(0.002)
         os.kill(child, signal.SIGCONT)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
