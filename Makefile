@@ -29,7 +29,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[local-llm,multilingual,korean,office,hwp,langchain,serve,mcp,onnx,gguf,tensorboard,mlflow,wandb,ray,docs,dev]'
 	@touch $@ $(VENV)/.demo
 
-demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, ask: 8 minutes and more
+demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, ask: 7 minutes and more
 	@echo; echo '== 1/4 ingest: the sample documents into an index'
 	$(RUN) ingest data/en --storage $(DEMO)
 	@echo; echo '== 2/4 questions: one question written for each chunk'
