@@ -198,7 +198,7 @@ def has_checkpoint(shop: Shop, phase: str) -> bool:
 
 # Arguments: kilobytes of the disk, then those of finetune, which runs twice in one process.
 SMALL_DISK = """
-import contextlib, pathlib, shutil, subprocess, sys
+import pathlib, shutil, subprocess, sys
 from typer.testing import CliRunner
 from rag_app.cli.app import build_app
 

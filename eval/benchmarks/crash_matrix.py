@@ -231,9 +231,7 @@ def one_round(
     case: Case, place: Place, expected: Undisturbed, row: Row, draw: random.Random
 ) -> None:
     """Kill a command, ask, run it again, compare."""
-    shutil.rmtree(place.work, ignore_errors=True)
-    shutil.copytree(case.start, place.work)
-    case.prepare()
+    begin(case, place)
     result = expected.result
     at_write = row.rounds % 2 == 1 and bool(expected.writes)
     if at_write:
@@ -255,24 +253,33 @@ def one_round(
         row.failures.append(f"{number}: another result than that of an undisturbed run")
 
 
+def begin(case: Case, place: Place) -> None:
+    """Make the storage and the documents what a command finds."""
+    shutil.rmtree(place.work, ignore_errors=True)
+    shutil.copytree(case.start, place.work)
+    case.prepare()
+
+
 def undisturbed(case: Case, place: Place) -> Undisturbed:
     """What the command leaves and takes when nobody kills it."""
+    begin(case, place)
+    started = time.monotonic()
+    must(case.arguments, place.work)
+    seconds = time.monotonic() - started
+    return Undisturbed(case.result(place.work), seconds, writes_of(case, place))
+
+
+def writes_of(case: Case, place: Place) -> list[tuple[str, int]]:
+    """The calls of a command that write, as `Undisturbed` has them; none without strace."""
+    begin(case, place)
+    if shutil.which("strace") is None or run_traced(case.arguments, place) is None:
+        return []
+    count: Counter[tuple[str, str]] = Counter()
     writes = []
-    for traced in (True, False) if shutil.which("strace") else (False,):
-        shutil.rmtree(place.work, ignore_errors=True)
-        shutil.copytree(case.start, place.work)
-        case.prepare()
-        started = time.monotonic()
-        if traced:
-            if run_traced(case.arguments, place) is None:
-                continue
-            count: Counter[tuple[str, str]] = Counter()
-            for thread, name in CALL.findall(place.trace.read_text("utf-8")):
-                count[thread, name] += 1
-                writes.append((name, count[thread, name]))
-        else:
-            must(case.arguments, place.work)
-    return Undisturbed(case.result(place.work), time.monotonic() - started, writes)
+    for thread, name in CALL.findall(place.trace.read_text("utf-8")):
+        count[thread, name] += 1
+        writes.append((name, count[thread, name]))
+    return writes
 
 
 def _truncate(path: Path) -> None:

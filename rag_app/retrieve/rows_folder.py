@@ -12,7 +12,7 @@ import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
@@ -94,29 +94,14 @@ class RowsFolder(Generic[R]):
         if kept is not None and set(kept.chunk_ids) == set(index.chunk_ids()):
             return kept
         with contextlib.suppress(OSError):
-            self._bring_up_to_date(index, progress)
-            if (made := self.load()) is not None:
-                return made
+            return self._brought_up_to_date(index, progress)
         with TemporaryDirectory() as place:
-            elsewhere = replace(self, folder=Path(place))
-            elsewhere.write(index.nodes(), kept=kept, done=self._told(progress, index.count()))
-            index.refresh()
-            return elsewhere.read()
+            return replace(self, folder=Path(place))._written(index, kept, progress)
 
     def load(self) -> R | None:
         """What the folder keeps; None unless it is whole and has this stamp."""
-        try:
-            return self.read()
-        except UNREADABLE:
-            return None
-
-    def read(self) -> R:
-        """What the folder keeps.
-
-        Raises:
-            one of UNREADABLE: it is not whole, or has another stamp.
-        """
-        return self._rows(self._about())
+        loaded = self._load()
+        return loaded[1] if loaded else None
 
     def write(
         self,
@@ -124,8 +109,8 @@ class RowsFolder(Generic[R]):
         *,
         kept: R | None = None,
         done: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        """Write the rows of these chunks, and forget all others.
+    ) -> R:
+        """Write the rows of these chunks, and forget all others; what the folder keeps then.
 
         Arguments:
             kept: rows of chunks that it has are taken over.
@@ -135,21 +120,27 @@ class RowsFolder(Generic[R]):
         """
         self.folder.mkdir(exist_ok=True)
         about = _About(self.stamp, uuid.uuid4().hex[:8], 0, 0, [], [], [], [])
-        self._keep(self._appended(about, nodes, kept, done))
+        return self._kept(self._appended(about, nodes, kept, done))
 
-    def _bring_up_to_date(self, index: "VectorIndex", progress: Progress) -> None:
+    def _brought_up_to_date(self, index: "VectorIndex", progress: Progress) -> R:
         # Of an index that was removed meanwhile no folder must stay.
         index.refresh()
         with FileLock(self.folder.with_name(f"{self.folder.name}.lock"), timeout=_WAIT_SECONDS):
-            kept, wanted = self.load(), index.chunk_ids()
-            about = self._without(set(kept.chunk_ids) - set(wanted)) if kept is not None else None
-            if about is None or sum(about.counts) * 2 < about.end:
-                done = self._told(progress, len(wanted))
-                self.write(_while_it_is_there(index, index.nodes()), kept=kept, done=done)
-                return
-            new = sorted(set(wanted) - set(about.chunk_ids))
+            loaded = self._load()
+            if loaded is None:
+                return self._written(index, None, progress)
+            wanted = set(index.chunk_ids())
+            about = _without(*loaded, set(loaded[0].chunk_ids) - wanted)
+            if sum(about.counts) * 2 < about.end:
+                return self._written(index, loaded[1], progress)
+            new = sorted(wanted - set(about.chunk_ids))
             nodes = _while_it_is_there(index, index.nodes(new))
-            self._keep(self._appended(about, nodes, None, self._told(progress, len(new))))
+            return self._kept(self._appended(about, nodes, None, self._told(progress, len(new))))
+
+    def _written(self, index: "VectorIndex", kept: R | None, progress: Progress) -> R:
+        """The rows of all chunks, written anew."""
+        done = self._told(progress, index.count())
+        return self.write(_while_it_is_there(index, index.nodes()), kept=kept, done=done)
 
     def _told(self, progress: Progress, total: int) -> Callable[[int], None]:
         return lambda chunks: progress(self.step, chunks, total)
@@ -213,37 +204,24 @@ class RowsFolder(Generic[R]):
         made = iter(self.rows_of(new) if new else ())
         return [next(made) if columns is None else columns for columns in known]
 
-    def _without(self, gone: set[str]) -> _About:
-        """What the files hold, but for some chunks."""
-        about = self._about()
-        kept = self._rows(about)
-        holding = Counter(dict(enumerate(about.frequencies)))
-        for chunk_id in gone:
-            holding.subtract(_ids(kept.columns(chunk_id) or {}))
-        stay = [n for n, chunk_id in enumerate(about.chunk_ids) if chunk_id not in gone]
-        return replace(
-            about,
-            chunk_ids=[about.chunk_ids[n] for n in stay],
-            starts=[about.starts[n] for n in stay],
-            counts=[about.counts[n] for n in stay],
-            frequencies=[holding[token] for token in range(len(about.frequencies))],
-        )
-
-    def _keep(self, about: _About) -> None:
+    def _kept(self, about: _About) -> R:
         """Let the folder be what this says."""
-        write_whole(self.folder / _ABOUT, json.dumps(asdict(about)))
+        write_whole(self.folder / _ABOUT, json.dumps(vars(about)))
         named = {_ABOUT, *(path.name for path in self._paths(about).values())}
         for path in self.folder.iterdir():
             if path.name not in named:
                 # Some systems do not remove what another process reads; it goes next time.
                 with contextlib.suppress(OSError):
                     path.unlink()
+        return self._rows(about)
 
-    def _about(self) -> _About:
-        about = _About(**json.loads((self.folder / _ABOUT).read_text("utf-8")))
-        if about.stamp != self.stamp:
-            raise ValueError("made by another model, or otherwise")
-        return about
+    def _load(self) -> tuple[_About, R] | None:
+        """What the files hold, and their rows; None as `load`."""
+        try:
+            about = _About(**json.loads((self.folder / _ABOUT).read_text("utf-8")))
+            return (about, self._rows(about)) if about.stamp == self.stamp else None
+        except UNREADABLE:
+            return None
 
     def _rows(self, about: _About) -> R:
         starts, counts = np.array(about.starts, np.int64), np.array(about.counts, np.int64)
@@ -260,6 +238,21 @@ class RowsFolder(Generic[R]):
 
     def _paths(self, about: _About) -> dict[str, Path]:
         return {name: self.folder / f"{about.files}.{name}" for name in self.kind.COLUMNS}
+
+
+def _without(about: _About, rows: ChunkRows, gone: set[str]) -> _About:
+    """What the files hold, but for some chunks."""
+    holding = Counter(dict(enumerate(about.frequencies)))
+    for chunk_id in gone:
+        holding.subtract(_ids(rows.columns(chunk_id) or {}))
+    stay = [n for n, chunk_id in enumerate(about.chunk_ids) if chunk_id not in gone]
+    return replace(
+        about,
+        chunk_ids=[about.chunk_ids[n] for n in stay],
+        starts=[about.starts[n] for n in stay],
+        counts=[about.counts[n] for n in stay],
+        frequencies=[holding[token] for token in range(len(about.frequencies))],
+    )
 
 
 def _while_it_is_there(index: "VectorIndex", nodes: "Iterable[TextNode]") -> "Iterator[TextNode]":

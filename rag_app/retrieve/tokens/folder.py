@@ -37,9 +37,7 @@ def token_embeddings_of(nodes: "Iterable[TextNode]", model: TokenEmbedder) -> Pa
         OSError: the temporary folder has no room.
     """
     with TemporaryDirectory() as place:
-        made = token_folder(Path(place), model)
-        made.write(nodes)
-        return made.read()
+        return token_folder(Path(place), model).write(nodes)
 
 
 def token_folder(folder: Path, model: TokenEmbedder) -> RowsFolder[PassageTokens]:
