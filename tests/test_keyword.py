@@ -3,13 +3,14 @@
 import datetime as dt
 import json
 import math
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import WordModel
 from filelock import FileLock
-from llama_index.core.schema import Document, QueryBundle
+from llama_index.core.schema import Document, QueryBundle, TextNode
 
 from rag_app.chunks import Chunking, SentenceChunker
 from rag_app.index import Catalog, IndexInfo, VectorIndex
@@ -21,6 +22,7 @@ from rag_app.retrieve.keyword.folder import (
     open_keyword_index,
     save_keyword_index,
 )
+from rag_app.retrieve.keyword.terms import ChunkTerms
 from rag_app.retrieve.trace import Trace
 
 DATA = Path(__file__).parents[1] / "data"
@@ -132,7 +134,7 @@ def test_the_name_says_what_the_terms_depend_on() -> None:
 def rows(
     texts: list[str], question: str, top_k: int = 10, analysis: Analysis = ENGLISH
 ) -> list[int]:
-    found, scores = KeywordIndex(texts, analysis=analysis).search(question, top_k)
+    found, scores = KeywordIndex.of_texts(texts, analysis=analysis).search(question, top_k)
     assert (np.diff(scores) <= 0).all()
     return [int(row) for row in found]
 
@@ -140,7 +142,7 @@ def rows(
 def test_scores_by_hand() -> None:
     # All passages are of mean length, so that a word that occurs once scores idf / (k1 + 1), where
     # idf = ln(1 + (N - n + 1/2) / (n + 1/2)) for a word in n of N passages.
-    keyword = KeywordIndex(["red apple", "red pear", "green pear"])
+    keyword = KeywordIndex.of_texts(["red apple", "red pear", "green pear"])
     apple, red = math.log(1 + 2.5 / 1.5) / 2.5, math.log(1 + 1.5 / 2.5) / 2.5
     found, scores = keyword.search("red apple", 3)
     assert found.tolist() == [0, 1]
@@ -148,7 +150,7 @@ def test_scores_by_hand() -> None:
 
 
 def test_a_word_asked_twice_counts_twice() -> None:
-    keyword = KeywordIndex(["red apple", "red pear", "green pear"])
+    keyword = KeywordIndex.of_texts(["red apple", "red pear", "green pear"])
     once, twice = (keyword.search(question, 1)[1][0] for question in ("apple", "apple apple"))
     assert twice == pytest.approx(2 * once)
 
@@ -192,7 +194,7 @@ def test_equal_scores_keep_their_order_and_no_more_than_asked_for_are_found() ->
 
 
 def test_only_allowed_passages_are_found() -> None:
-    keyword = KeywordIndex(["cat", "cat", "dog", "cat"], chunk_ids=["a", "b", "c", "d"])
+    keyword = KeywordIndex.of_texts(["cat", "cat", "dog", "cat"], chunk_ids=["a", "b", "c", "d"])
     allowed = keyword.mask(["d", "c", "b", "gone"])
     assert allowed.tolist() == [False, True, True, True]
     assert keyword.search("cat", 9, allowed)[0].tolist() == [1, 3]
@@ -247,6 +249,10 @@ def ask(index: VectorIndex, question: str, *, top_k: int = 5, where: str = "") -
     ]
     assert [hit.node.metadata for hit in left] == [hit.node.metadata for hit in right]
     return [hit.node.text for hit in left]
+
+
+def save(terms: ChunkTerms, folder: Path) -> None:
+    save_keyword_index(KeywordIndex.of_terms(terms), terms, folder)
 
 
 def written(index: VectorIndex) -> int:
@@ -320,6 +326,36 @@ def test_made_again_when_documents_change(index: VectorIndex) -> None:
     assert ask(index, "vouchers") == []
 
 
+def test_only_new_chunks_are_read_when_documents_change(index: VectorIndex) -> None:
+    open_keyword_index(index)
+    add(index, [document(7, "Vouchers expire."), document(8, "Vouchers are no refund.")])
+    index.delete([node.node_id for node in index.nodes() if "moved" in node.text])
+    told: list[tuple[int, int]] = []
+    open_keyword_index(index, progress=lambda _, done, total, note="": told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_brought_up_to_date_it_is_what_it_would_be_made_anew(empty: VectorIndex) -> None:
+    chance = random.Random(5)  # noqa: S311
+    files = sorted((DATA / "en").rglob("*.md"))[:40]
+    texts = [line for file in files for line in file.read_text("utf-8").splitlines() if line]
+    texts[3] = texts[11] = "of the and"  # No term but stop words.
+    for number in range(6):
+        places = chance.sample(range(len(texts)), 12)
+        add(empty, [document(1000 * number + place, texts[place]) for place in places])
+        ids = sorted(empty.chunk_ids())
+        empty.delete(chance.sample(ids, len(ids) // 3))
+        now, anew = open_keyword_index(empty), KeywordIndex.of(empty.nodes())
+        assert now.chunk_ids == anew.chunk_ids
+        assert now.bm25.vocab_dict.keys() == anew.bm25.vocab_dict.keys()
+        for question in chance.sample(texts, 20):
+            (left, left_scores), (right, right_scores) = (
+                keyword.search(question, 20) for keyword in (now, anew)
+            )
+            assert left.tolist() == right.tolist()
+            assert left_scores == pytest.approx(right_scores)
+
+
 def test_korean_documents_change_the_analysis(index: VectorIndex) -> None:
     assert open_keyword_index(index).analysis.korean == "none"
     add(index, [document(8, KOREAN, language="ko")])
@@ -330,9 +366,8 @@ def test_korean_documents_change_the_analysis(index: VectorIndex) -> None:
 @needs_kiwi
 def test_made_again_when_kiwi_has_been_installed(index: VectorIndex) -> None:
     add(index, [document(8, KOREAN, language="ko")])
-    ids, texts = zip(*[(node.node_id, node.text) for node in index.nodes()], strict=True)
-    folder = index.folder / "keyword"
-    save_keyword_index(KeywordIndex(texts, chunk_ids=ids, analysis=PAIRS), folder)
+    folder, ids = index.folder / "keyword", index.chunk_ids()
+    save(ChunkTerms.of(index.nodes(), PAIRS), folder)
     assert load_keyword_index(folder, ids) is None
     assert open_keyword_index(index).analysis == KIWI
     assert load_keyword_index(folder, ids) is not None
@@ -350,6 +385,7 @@ FILES = (
     "indices.csc.index.npy",
     "indptr.csc.index.npy",
     "params.index.json",
+    "terms.npy",
     "vocab.index.json",
 )
 
@@ -378,7 +414,8 @@ def test_a_foreign_folder_is_made_again(index: VectorIndex, about: object) -> No
 
 def test_arrays_of_another_index_are_noticed(index: VectorIndex, tmp_path: Path) -> None:
     open_keyword_index(index)
-    save_keyword_index(KeywordIndex(["one two three", "four"]), tmp_path / "other")
+    other = [TextNode(text="one two three", id_="a"), TextNode(text="four", id_="b")]
+    save(ChunkTerms.of(other), tmp_path / "other")
     array = "indices.csc.index.npy"
     (tmp_path / "other" / array).replace(index.folder / "keyword" / array)
     assert ask(index, "parcel") == [PARCEL]
@@ -403,11 +440,11 @@ class FullDisk:
 
 
 def test_a_save_that_fails_leaves_what_was_there(index: VectorIndex) -> None:
-    keyword = open_keyword_index(index)
+    keyword, terms = open_keyword_index(index), ChunkTerms.of(index.nodes())
     before = written(index)
     keyword.bm25 = FullDisk()
     with pytest.raises(OSError, match="No space left"):
-        save_keyword_index(keyword, index.folder / "keyword")
+        save_keyword_index(keyword, terms, index.folder / "keyword")
     assert not (index.folder / "keyword.partial").exists()
     assert ask(index, "parcel") == [PARCEL]
     assert written(index) == before
@@ -418,7 +455,7 @@ def test_it_works_where_nothing_can_be_written(index: VectorIndex, tmp_path: Pat
     index.folder = tmp_path / "file"
     assert ask(index, "parcel") == [PARCEL]
     with pytest.raises(OSError, match="file"):
-        save_keyword_index(open_keyword_index(index), index.folder / "keyword")
+        save(ChunkTerms.of(index.nodes()), index.folder / "keyword")
 
 
 def test_it_works_while_another_process_writes_it(index: VectorIndex) -> None:

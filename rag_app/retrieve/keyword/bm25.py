@@ -1,13 +1,13 @@
 """BM25 over passages: what words alone find."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llama_index.core.schema import NodeWithScore
 
-from rag_app.chunks import passage_text
 from rag_app.retrieve.keyword.analysis import Analysis
+from rag_app.retrieve.keyword.terms import ChunkTerms
 from rag_app.retrieve.nodes import Fetch, id_only_nodes
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 from rag_app.vectors import best_rows
@@ -30,65 +30,41 @@ BM25_SETTINGS = {"method": "lucene", "k1": 1.5, "b": 0.75}
 _NO_TERM = ""
 
 
-class _Read(NamedTuple):
-    """What is indexed of a node; it sorts by document and position, as `Passages` does."""
-
-    document_id: str
-    position: int
-    chunk_id: str
-    text: str
-    language: str
-
-    @classmethod
-    def of(cls, node: "TextNode") -> "_Read":
-        metadata = node.metadata
-        language = str(metadata.get("language", ""))
-        place = int(metadata.get("chunk_index", 0))
-        return cls(node.ref_doc_id or "", place, node.node_id, passage_text(node), language)
-
-
 class KeywordIndex:
     """Okapi BM25 by bm25s (Lù 2024, arXiv 2407.03618), with our own terms.
 
     Arguments:
-        texts: the passages; their places are the rows that a search returns.
+        bm25: bm25s's index; the places of its texts are the rows that a search returns.
         chunk_ids: of the passages, where they are chunks of an index.
-        analysis: how text becomes terms; by default no word is stemmed or left out.
+        analysis: how text becomes terms.
     """
 
-    def __init__(
-        self,
+    def __init__(self, bm25: Any, chunk_ids: Sequence[str], analysis: Analysis) -> None:
+        self.bm25 = bm25
+        self.chunk_ids = chunk_ids
+        self.analysis = analysis
+
+    @classmethod
+    def of_texts(
+        cls,
         texts: Iterable[str],
         *,
         chunk_ids: Sequence[str] = (),
         analysis: Analysis | None = None,
-    ) -> None:
-        import bm25s  # type: ignore[import-untyped]
+    ) -> "KeywordIndex":
+        """Index passages; by default no word is stemmed or left out."""
+        analysis = analysis or Analysis()
+        return cls(_bm25(*analysis.term_numbers(texts)), chunk_ids, analysis)
 
-        self.analysis = analysis or Analysis()
-        self.chunk_ids = chunk_ids
-        numbers, vocabulary = self.analysis.term_numbers(texts)
-        no_term = [vocabulary.setdefault(_NO_TERM, len(vocabulary))]
-        rows = [row or no_term for row in numbers] or [no_term]
-        self.bm25: Any = bm25s.BM25(**BM25_SETTINGS)
-        self.bm25.index((rows, vocabulary), show_progress=False)
+    @classmethod
+    def of_terms(cls, terms: ChunkTerms) -> "KeywordIndex":
+        """Index chunks that are taken apart; rows go by document and position."""
+        return cls(_bm25(terms.rows(), terms.vocabulary), terms.chunk_ids, terms.analysis)
 
     @classmethod
     def of(cls, nodes: Iterable["TextNode"]) -> "KeywordIndex":
-        """Index nodes as their languages ask for; rows go by document and position."""
-        read = sorted(map(_Read.of, nodes))
-        return cls(
-            [node.text for node in read],
-            chunk_ids=[node.chunk_id for node in read],
-            analysis=Analysis.for_languages(node.language for node in read),
-        )
-
-    @classmethod
-    def restored(cls, bm25: Any, chunk_ids: Sequence[str], analysis: Analysis) -> "KeywordIndex":
-        """Put one together of what was saved."""
-        keyword = cls([], chunk_ids=chunk_ids, analysis=analysis)
-        keyword.bm25 = bm25
-        return keyword
+        """Index nodes as their languages ask for."""
+        return cls.of_terms(ChunkTerms.of(nodes))
 
     def top(self, questions: Sequence[str], top_k: int) -> list["Rows"]:
         """Rows of the best passages of each question, best first; those that share a word only."""
@@ -118,6 +94,17 @@ class KeywordIndex:
         """True in the rows of these chunks, for `search`."""
         wanted = frozenset(chunk_ids)
         return np.fromiter((chunk in wanted for chunk in self.chunk_ids), bool, len(self.chunk_ids))
+
+
+def _bm25(rows: Sequence[list[int]], vocabulary: dict[str, int]) -> Any:
+    """bm25s's index of texts whose terms have these numbers."""
+    import bm25s  # type: ignore[import-untyped]
+
+    vocabulary = dict(vocabulary)
+    no_term = [vocabulary.setdefault(_NO_TERM, len(vocabulary))]
+    made = bm25s.BM25(**BM25_SETTINGS)
+    made.index(([row or no_term for row in rows] or [no_term], vocabulary), show_progress=False)
+    return made
 
 
 class KeywordRetriever(TracedRetriever):
