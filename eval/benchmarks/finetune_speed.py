@@ -1,8 +1,12 @@
-"""Pairs a second: ours against LlamaIndex's engine and a plain trainer, on the same pairs.
+"""Pairs a second: ours against LlamaIndex's engine and sentence-transformers' trainer.
 
     python eval/benchmarks/finetune_speed.py [--pairs 320] [--rounds 3]
     python eval/benchmarks/finetune_speed.py --packing [--pairs 320] [--rounds 3]
     python eval/benchmarks/finetune_speed.py --gpu
+
+All get the same pairs. sentence-transformers' trainer runs twice: "plain" is the example of its
+documentation, in float32; "sentence_transformers" has the prompts, the temperature and, where the
+processor multiplies it, the bfloat16 of ours, and batches without duplicates.
 
 Each run has a process of its own, so that its peak memory is its own; the sides take turns. Timed
 is the whole call that trains, loading and saving the model included where a side does them in it,
@@ -37,6 +41,7 @@ from unittest import mock
 
 from corpora import E5, MINILM, RESULTS, load, write_results
 from stock_engine import train_llama_index
+from stock_trainer import train_stock
 
 from rag_app.environment import prepare_environment
 
@@ -46,12 +51,12 @@ TOKENS = 128
 LARGE_BATCH = 256
 DEV = 200
 SEED = 13
-SIDES = ("plain", "llama_index", "ours")
+SIDES = ("plain", "sentence_transformers", "llama_index", "ours")
 PACK = "rag_app.finetune.train.run.pack_where_faster"
 PACKING = ("padded", "padded_bf16", "padded_eager", "ours")
 GPU_PAIRS, GPU_EPOCHS = 846, 10
 # What the sides import while they are timed.
-MODULES = ("datasets", "rag_app.finetune.train.engine", "stock_engine")
+MODULES = ("datasets", "rag_app.finetune.train.engine", "stock_engine", "stock_trainer")
 
 
 def main() -> None:
@@ -185,7 +190,7 @@ def print_round(model: str, sides: dict[str, Any]) -> None:
     """One line a side."""
     for side, run in sorted(sides.items()):
         print(
-            f"{model.rsplit('/', 1)[-1]:<24}{side:<12}{run['pairs_per_second']:6.2f} pairs/s  "
+            f"{model.rsplit('/', 1)[-1]:<24}{side:<22}{run['pairs_per_second']:6.2f} pairs/s  "
             f"peak {run['peak_memory_mb']} MB  dev MRR@10 {run['dev_mrr']:.3f}",
             flush=True,
         )
@@ -350,7 +355,29 @@ def train_plain(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: in
     return folder / "plain"
 
 
-def train_stock(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
+def train_sentence_transformers(
+    base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int
+) -> Path:
+    """sentence-transformers' trainer with the prompts, temperature and bfloat16 of ours."""
+    from rag_app.models.device import has_bf16
+
+    train_stock(
+        base,
+        pairs,
+        folder / "stock",
+        dev=None,
+        epochs=1,
+        batch_size=batch,
+        learning_rate=2e-5,
+        warmup_share=0.1,
+        bf16=has_bf16("cpu"),
+        seed=SEED,
+        max_tokens=TOKENS,
+    )
+    return folder / "stock"
+
+
+def train_by_llama_index(base: Any, pairs: list[tuple[str, str]], folder: Path, batch: int) -> Path:
     """LlamaIndex's engine with its defaults but for what all sides share."""
     return train_llama_index(
         base, pairs, folder / "stock", max_tokens=TOKENS, batch_size=batch, epochs=1
@@ -363,7 +390,8 @@ TRAINERS = {
     "padded_bf16": train_padded_bf16,
     "padded_eager": train_padded_eager,
     "plain": train_plain,
-    "llama_index": train_stock,
+    "sentence_transformers": train_sentence_transformers,
+    "llama_index": train_by_llama_index,
 }
 
 

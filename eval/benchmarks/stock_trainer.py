@@ -27,12 +27,14 @@ def train_stock(
     bf16: bool,
     seed: int,
     device: str = "cpu",
+    max_tokens: int | None = None,
 ) -> list[float]:
     """Train on question/passage pairs and save the model's folder as `target`.
 
     Arguments:
         base: our model, of which its folder, prompts, temperature and limit are read.
         dev: questions, passages and the numbers of the right ones; None: the last epoch is taken.
+        max_tokens: of a text; None for as many as the model takes.
     Returns:
         the dev MRR@10 of each epoch.
     """
@@ -51,7 +53,7 @@ def train_stock(
         local_files_only=True,
         model_kwargs={"dtype": "float32"},
     )
-    model.max_seq_length = base.max_tokens
+    model.max_seq_length = max_tokens or base.max_tokens
     model.prompts = {"query": base.prompts.query, "document": base.prompts.passage}
     questions, passages = zip(*pairs, strict=True)
     prompts = {"anchor": base.prompts.query, "positive": base.prompts.passage}
