@@ -12,7 +12,7 @@ RUN = $(BIN)/rag-app
 # A question that shares few words with its answer.
 QUESTION ?= Something in my Air 2 goes click a few times a day, is that broken?
 
-.PHONY: help demo test check docs format constraints newest clean
+.PHONY: help demo test check docs format constraints newest audit clean
 
 help:  ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -69,6 +69,10 @@ constraints:  ## Pin what we test with anew (needs uv; pip installs from it)
 newest: ## Check that the newest versions in our ranges still resolve (needs uv)
 	uv pip compile pyproject.toml --all-extras --python-version 3.11 --quiet --output-file /dev/null
 	uv pip compile pyproject.toml --all-extras --python-version 3.13 --quiet --output-file /dev/null
+
+audit: $(VENV)/.dev  ## Known vulnerabilities of what we test with (needs pypi.org)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:  ## Remove the environment and the demo's storage
 	rm -rf $(VENV) $(DEMO)

@@ -4,11 +4,14 @@ import asyncio
 import gc
 import importlib.util
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from tiny import one_thread
@@ -19,6 +22,37 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith("RAG_APP_")]:
     del os.environ[name]
 prepare_environment(offline=True)
+
+
+class NetworkUsed(AssertionError):
+    """A test asked another machine."""
+
+
+def _refuse_other_machines() -> None:
+    """Let sockets of this process reach this machine alone."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def check(own: socket.socket, address: Any) -> None:
+        if own.family in {socket.AF_INET, socket.AF_INET6}:
+            with suppress(ValueError):
+                if ip_address(address[0]).is_loopback:
+                    return
+            if address[0] != "localhost":
+                raise NetworkUsed(f"a test connects to {address[0]}")
+
+    def connected(own: socket.socket, address: Any) -> None:
+        check(own, address)
+        connect(own, address)
+
+    def tried(own: socket.socket, address: Any) -> int:
+        check(own, address)
+        return connect_ex(own, address)
+
+    socket.socket.connect = connected  # type: ignore[method-assign]
+    socket.socket.connect_ex = tried  # type: ignore[method-assign]
+
+
+_refuse_other_machines()
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
