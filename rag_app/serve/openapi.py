@@ -1,11 +1,12 @@
-"""The OpenAPI description, made from the table of routes and the schemas."""
+"""The OpenAPI description, made from a table of routes and the schemas."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from rag_app.serve.routes import ROUTES, Route
+from rag_app.serve.route import Route
 from rag_app.serve.schemas import ProblemResponse
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -29,7 +30,7 @@ _EVENT = {
 _WITH_BODY = {413, 415, 422}
 
 
-def openapi(*, with_token: bool) -> dict[str, Any]:
+def openapi(routes: Sequence[Route], *, with_token: bool) -> dict[str, Any]:
     """The whole description, OpenAPI 3.1.
 
     Arguments:
@@ -45,9 +46,9 @@ def openapi(*, with_token: bool) -> dict[str, Any]:
             "description": "Retrieval, answers and embeddings of one index.",
         },
         "paths": {},
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(routes)},
     }
-    for route in ROUTES:
+    for route in routes:
         path = document["paths"].setdefault(route.path, {})
         path[route.method.lower()] = _operation(route, with_token=with_token)
     if with_token:
@@ -56,10 +57,10 @@ def openapi(*, with_token: bool) -> dict[str, Any]:
     return document
 
 
-def _schemas() -> dict[str, Any]:
-    requests = [(one.request, "validation") for one in ROUTES if one.method == "POST"]
+def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
+    requests = [(one.request, "validation") for one in routes if one.method == "POST"]
     answers = [
-        (one.response, "serialization") for one in ROUTES if not isinstance(one.response, str)
+        (one.response, "serialization") for one in routes if not isinstance(one.response, str)
     ]
     every: Any = [*requests, *answers, (ProblemResponse, "serialization")]
     _, found = models_json_schema(every, ref_template=_REFERENCE)

@@ -12,6 +12,7 @@ from rag_app.report.stored import run_folders
 from rag_app.report.write import HTML_FILE
 from rag_app.serve import schemas
 from rag_app.serve.asked import Asked, Found
+from rag_app.serve.openapi import openapi
 from rag_app.serve.page import page_response
 from rag_app.serve.problems import refusal
 from rag_app.serve.streaming import Emit, event, server_sent
@@ -102,9 +103,7 @@ def metrics(site: "Site", _: None) -> Response:
 
 def document(site: "Site", _: None) -> Response:
     """This description."""
-    from rag_app.serve.openapi import openapi
-
-    return JSONResponse(openapi(with_token=site.with_token))
+    return JSONResponse(openapi(site.routes, with_token=site.with_token))
 
 
 def _asked(request: schemas.RetrieveRequest) -> Asked:

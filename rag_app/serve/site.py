@@ -19,7 +19,8 @@ from rag_app.serve.limits import Limits
 from rag_app.serve.metrics import Metrics
 from rag_app.serve.page import page_response
 from rag_app.serve.problems import refusal
-from rag_app.serve.routes import ROUTES, Route
+from rag_app.serve.route import Route
+from rag_app.serve.routes import ROUTES
 
 if TYPE_CHECKING:
     from rag_app.serve.service import Service
@@ -37,12 +38,14 @@ class Site:
 
     Fields:
         results: folder of finished runs.
+        routes: what is answered, for its description.
         asking, answering: threads for what an index does, and for what a language model does.
         with_token: whether requests need a token.
     """
 
     service: "Service"
     results: Path
+    routes: tuple[Route, ...] = ROUTES
     metrics: Metrics = field(default_factory=Metrics)
     with_token: bool = False
     asking: Executor = field(default_factory=lambda: ThreadPoolExecutor(ASKING, "asking"))
