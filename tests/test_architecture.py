@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,22 @@ def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and full name of everything that a file imports at any depth."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+class AtRunTime(ast.NodeTransformer):
+    """Leaves out what only type checkers read."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+
+def imports(path: Path, *, hints: bool = True) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that a file imports at any depth.
+
+    Arguments:
+        hints: also what it imports for type checkers alone.
+    """
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree if hints else AtRunTime().visit(tree)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -107,6 +121,29 @@ def test_imports_point_one_way(path: Path) -> None:
     allowed = {part, *(ORDER if part == "__init__" else ORDER[: ORDER.index(part)])}
     wrong = [f"line {line}: {name}" for line, name in own_parts(path) if name not in allowed]
     assert not wrong
+
+
+def module_of(path: Path) -> str:
+    """The name under which a file is imported."""
+    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count: they only put a circle off."""
+    modules = {module_of(path): path for path in FILES}
+    graph = {
+        module: {
+            name if name in modules else name.rpartition(".")[0]
+            for _, name in imports(path, hints=False)
+            if name.startswith("rag_app.")
+        }
+        for module, path in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
 
 
 def test_main_files_only_start_the_command_line() -> None:

@@ -19,7 +19,8 @@ from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import IngestReport, ingest
 from rag_app.ingest.target import open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
-from rag_app.models.weights import MULTILINGUAL_MODEL, MULTILINGUAL_Q4, PACKAGED
+from rag_app.models.e5_q4 import MULTILINGUAL_Q4
+from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED
 from rag_app.retrieve import VectorRetriever
 
 ENGLISH = ["change-email.md", "close-account.md", "forgot-password.md"]
@@ -202,7 +203,7 @@ def no_multilingual(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModelError("comes from a package that is missing")
 
     monkeypatch.setitem(PACKAGED, MULTILINGUAL_Q4, fail)
-    monkeypatch.setattr("rag_app.models.scripts.multilingual_installed", lambda: False)
+    monkeypatch.setattr("rag_app.models.fitting.multilingual_installed", lambda: False)
 
 
 @pytest.mark.usefixtures("multilingual")

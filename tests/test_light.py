@@ -10,8 +10,8 @@ import pytest
 from conftest import MINILM
 from tiny import make_tiny_model
 
+from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.bert import gelu
-from rag_app.models.embedding import EmbeddingModel, load_model
 from rag_app.models.light import read_light
 from rag_app.models.query_map import QueryMap, add_query_map
 from rag_app.models.weights import find_weights

@@ -14,9 +14,8 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from rag_app.errors import ModelError
 from rag_app.models import EmbeddingModel, Prompts, find_weights, load_model
 from rag_app.models.device import has_bf16
-from rag_app.models.e5_q4 import rebuild_e5
+from rag_app.models.e5_q4 import MULTILINGUAL_Q4, rebuild_e5
 from rag_app.models.llama_index import Embedding
-from rag_app.models.weights import MULTILINGUAL_Q4
 from rag_app.vectors import Vectors
 
 ENGLISH = ["How do I reset the camera?", "The filter costs 35 dollars and lasts six months."]

@@ -15,13 +15,8 @@ from rag_app.index import IndexInfo, Workspace
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import IngestReport, ingest
 from rag_app.models import EmbeddingModel, load_model
-from rag_app.models.weights import (
-    MULTILINGUAL_MODEL,
-    MULTILINGUAL_Q4,
-    PACKAGED,
-    REBUILT,
-    find_model,
-)
+from rag_app.models.e5_q4 import MULTILINGUAL_Q4, REBUILT
+from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED, find_model
 from rag_app.progress import silent
 from rag_app.sweep.grid import Grid
 from rag_app.sweep.request import SweepRequest

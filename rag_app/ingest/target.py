@@ -38,7 +38,7 @@ def fitting_options(
 def _fitting(
     workspace: "Workspace", request: IngestRequest, texts: Sequence[str]
 ) -> tuple[IndexOptions, list[str]]:
-    from rag_app.models.scripts import fitting_model
+    from rag_app.models.fitting import fitting_model
     from rag_app.models.weights import DEFAULT_MODEL, stand_in_note
 
     options = request.options

@@ -13,7 +13,7 @@ _EXAMPLES = 3
 
 def foreign_script(texts: Sequence[str], model: "IndexModel", *, known: Sequence[str]) -> list[str]:
     """A warning if most texts are in a script that the model was not trained on; none twice."""
-    from rag_app.models.scripts import script_warning
+    from rag_app.models.fitting import script_warning
 
     warning = script_warning(texts, model.name, model.knows_script_of)
     return [warning] if warning and warning not in known else []

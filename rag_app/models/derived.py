@@ -7,19 +7,17 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rag_app.errors import ModelError
+from rag_app.models.embedding import EmbeddingModel
 from rag_app.models.folders import change_settings, copy_model, make_once
-
-if TYPE_CHECKING:
-    from rag_app.models.embedding import EmbeddingModel
+from rag_app.models.static import distill
 
 STATIC = "-static"
 _CUT = re.compile(r"-(\d{1,5})d$")
 _DERIVED = re.compile(rf"(.+)({STATIC}|{_CUT.pattern[:-1]})")
 
-Make = Callable[["EmbeddingModel", Path], None]
+Make = Callable[[EmbeddingModel, Path], None]
 
 
 def cut_name(name: str, dimensions: int) -> str:
@@ -64,8 +62,6 @@ def make_derived(base: str, folder: Path, ending: str, kept: Path) -> Path:
         kept = kept.with_name(f"{kept.name}-{_state(folder)}")
 
     def make(target: Path) -> None:
-        from rag_app.models.embedding import EmbeddingModel
-
         _maker(ending)(EmbeddingModel(base, folder, device="cpu"), target)
 
     return make_once(kept, make)
@@ -73,13 +69,11 @@ def make_derived(base: str, folder: Path, ending: str, kept: Path) -> Path:
 
 def _maker(ending: str) -> Make:
     if ending == STATIC:
-        from rag_app.models.static import distill
-
         return distill
     return lambda base, folder: _cut(base, folder, int(ending[1:-1]))
 
 
-def _cut(base: "EmbeddingModel", target: Path, dimensions: int) -> None:
+def _cut(base: EmbeddingModel, target: Path, dimensions: int) -> None:
     if not 0 < dimensions <= base.dimension:
         raise ModelError(
             f"{base.name} has vectors of {base.dimension} numbers, which cannot be cut to "

@@ -19,11 +19,15 @@ import numpy.typing as npt
 from rag_app.disk import write_whole
 from rag_app.errors import ModelError
 from rag_app.models.folders import make_once
-from rag_app.models.weights import MULTILINGUAL_Q4, REBUILT
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
+
+# The same network as multilingual-e5-small, but other vectors, so another name.
+MULTILINGUAL_Q4 = "multilingual-e5-small-q4"
+# Said by the README of a folder that `rebuild_e5` wrote.
+REBUILT = "rebuilt in float32 from the 4-bit weights"
 
 MAGIC = b"E5S1"
 BLOCK = 32
@@ -92,6 +96,12 @@ def rebuild_e5(source: Path, target: Path) -> Path:
         ModelError: the file is not of the layout that is known here.
     """
     return make_once(target, lambda folder: _write(Reader(source.read_bytes()), folder, source))
+
+
+def is_rebuilt(folder: Path) -> bool:
+    """Whether the folder holds 4-bit weights; up to version 0.1 they had the plain name."""
+    about = folder / "README.md"
+    return about.is_file() and REBUILT in about.read_text("utf-8", errors="replace")
 
 
 def _write(reader: Reader, folder: Path, source: Path) -> None:

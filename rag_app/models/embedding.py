@@ -18,9 +18,8 @@ from rag_app.models.light import LightModel, read_light
 from rag_app.models.query_map import QUERY_MAP
 from rag_app.models.scripts import knows_script
 from rag_app.models.tokens import content_tokens
-from rag_app.models.weights import find_model
 from rag_app.progress import Progress, silent
-from rag_app.vectors import Embedder, TokenEmbeddings, Vectors, are_unit
+from rag_app.vectors import TokenEmbeddings, Vectors, are_unit
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -273,38 +272,6 @@ class EmbeddingModel:
                 "another with --model"
             )
         return vectors
-
-
-def load_model(
-    name: str,
-    *,
-    storage: Path,
-    offline: bool = True,
-    device: str = "auto",
-    without_torch: bool = False,
-) -> EmbeddingModel:
-    """Find a model's weights and load them; its name is that of the weights (see `find_model`).
-
-    Arguments:
-        without_torch: see `EmbeddingModel`.
-    Raises:
-        ModelError: not found, or not loadable.
-    """
-    found, folder = find_model(name, storage=storage, offline=offline)
-    return EmbeddingModel(found, folder, device=device, without_torch=without_torch)
-
-
-def as_embedder(
-    model: str | Path | Embedder, *, storage: Path, offline: bool, device: str
-) -> Embedder:
-    """The model itself, or the weights of this name or folder.
-
-    Raises:
-        ModelError: not found, or not loadable.
-    """
-    if isinstance(model, str | Path):
-        return load_model(str(model), storage=storage, offline=offline, device=device)
-    return model
 
 
 def load_transformer(folder: Path, device: str) -> "SentenceTransformer":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rag_app.errors import ModelError
-from rag_app.models.embedding import as_embedder
+from rag_app.models.loading import as_embedder
 from rag_app.vectors import Embedder, as_lists
 
 try:

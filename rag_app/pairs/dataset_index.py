@@ -16,7 +16,7 @@ from rag_app.index import (
     index_corpus,
 )
 from rag_app.models import EmbeddingModel
-from rag_app.models.scripts import fitting_model
+from rag_app.models.fitting import fitting_model
 from rag_app.models.weights import DEFAULT_MODEL, find_weights, stand_in_note
 from rag_app.pairs.corpus import holds_corpus, read_corpus
 from rag_app.pairs.datasets import beir_folder
