@@ -54,6 +54,7 @@ ORDER = (
     "cli",
 )
 VAGUE = {"utils", "util", "helpers", "common", "base", "misc"}
+ITSELF = {"self", "cls"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = (
     "torch",
@@ -204,6 +205,17 @@ def written_in_place(path: Path) -> Iterator[int]:
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not VAGUE & {part.removesuffix(".py") for path in FILES for part in path.parts}
+
+
+def test_functions_take_at_most_five_arguments_by_place() -> None:
+    for path in FILES:
+        too_many = [
+            f"line {node.lineno}: {node.name}"
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and len({one.arg for one in node.args.posonlyargs + node.args.args} - ITSELF) > 5
+        ]
+        assert not too_many, path
 
 
 def test_no_pickle_and_no_foreign_code() -> None:

@@ -27,6 +27,7 @@ Archive = Annotated[Path, typer.Argument(help="The bundle: NAME.tar.gz, or NAME.
 def pack(
     run: Run,
     archive: Archive,
+    *,
     index: Annotated[str | None, typer.Option(help="Index to pack. [in service]")] = None,
 ) -> None:
     """Write one file that answers elsewhere as this index does here.

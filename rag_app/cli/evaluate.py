@@ -56,6 +56,7 @@ def evaluate(
             help="Questions with their answers: CSV, TSV, XLSX, JSONL, JSON or a BEIR folder."
         ),
     ] = None,
+    *,
     index: Annotated[
         list[str] | None,
         typer.Option(help="Index to score; repeat the option to compare several. [in service]"),

@@ -61,6 +61,7 @@ def export_beir(
         ),
     ],
     folder: Target,
+    *,
     index: Annotated[
         str | None, typer.Option(help="Index whose chunks are the corpus. [in service]")
     ] = None,
@@ -104,6 +105,7 @@ def export_beir(
 def export_model(
     run: Run,
     folder: Target,
+    *,
     model: ExportedModel = None,
 ) -> None:
     """Copy a model, as sentence-transformers loads it, with the card that holds its verdict."""
@@ -134,6 +136,7 @@ def export_model(
 def export_onnx_model(
     run: Run,
     folder: Target,
+    *,
     model: ExportedModel = None,
     index: Annotated[
         str | None, typer.Option(help="Index whose chunks the graph is compared on. [in service]")
@@ -221,6 +224,7 @@ def _to_compare(
 def export_gguf_model(
     run: Run,
     folder: Target,
+    *,
     model: ExportedModel = None,
     index: Annotated[
         str | None, typer.Option(help="Index whose chunks the file is compared on. [in service]")
@@ -265,6 +269,7 @@ def export_to_hub(
     repo: Annotated[
         str, typer.Argument(help="Repository on the Hugging Face hub: OWNER/NAME, or NAME.")
     ],
+    *,
     model: ExportedModel = None,
     public: Annotated[
         bool, typer.Option("--public", help="Let everybody read it; else it is private.")

@@ -35,6 +35,7 @@ EMBEDDING, RERANKER = WHAT = ("embedding", "reranker")
 @command
 def finetune(
     run: Run,
+    *,
     pairs: Annotated[
         Path | None,
         typer.Option(

@@ -259,6 +259,7 @@ def repair_index(run: Run, name: WholeName) -> None:
 @command
 def collect_garbage(
     run: Run,
+    *,
     cache: Annotated[
         bool, typer.Option("--cache", help="Also empty the cache of vectors, which saves work.")
     ] = False,

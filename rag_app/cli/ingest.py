@@ -44,6 +44,7 @@ EXAMPLES = (
 def ingest(
     run: Run,
     paths: DocumentPaths,
+    *,
     model: NewModel = None,
     chunk_size: ChunkSize = None,
     chunk_overlap: Annotated[

@@ -29,6 +29,7 @@ EXAMPLES = (
 @command
 def mcp(
     run: Run,
+    *,
     http: Annotated[
         bool,
         typer.Option("--http", help="Serve streamable HTTP at /mcp instead of standard input."),

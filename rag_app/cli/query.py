@@ -40,6 +40,7 @@ EXAMPLES = (
 @command
 def query(
     run: Run,
+    *,
     question: Annotated[
         str | None, typer.Option("-q", "--question", help="Ask this question once, without a REPL.")
     ] = None,

@@ -30,6 +30,7 @@ LONGEST_TITLE = 60
 @command
 def questions(
     run: Run,
+    *,
     per_chunk: Annotated[
         int, typer.Option(min=1, help="Questions to generate for each chunk.")
     ] = 2,

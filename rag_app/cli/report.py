@@ -30,6 +30,7 @@ def report(
             help=f"{WHICH} [the newest run]",
         ),
     ] = None,
+    *,
     compare: Annotated[
         tuple[str, str] | None,
         typer.Option(

@@ -24,6 +24,7 @@ EXAMPLES = (
 @command
 def serve(
     run: Run,
+    *,
     host: Host = None,
     port: Port = None,
     token_file: TokenFile = None,

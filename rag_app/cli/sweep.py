@@ -49,6 +49,7 @@ CHOICE = "Choice"
 @command
 def sweep(
     run: Run,
+    *,
     questions: Annotated[
         Path | None,
         typer.Option(help="Questions with their answers. [those of `rag-app questions`]"),

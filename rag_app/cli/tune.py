@@ -53,6 +53,7 @@ EXAMPLES = (
 def tune(
     run: Run,
     paths: DocumentPaths,
+    *,
     pairs: Annotated[
         Path | None,
         typer.Option(
