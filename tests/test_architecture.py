@@ -218,6 +218,11 @@ def test_functions_take_at_most_five_arguments_by_place() -> None:
         assert not too_many, path
 
 
+def test_only_scripts_has_the_range_of_hangul() -> None:
+    users = {module_of(path) for path in FILES if "힣" in path.read_text("utf-8")}
+    assert users == {"rag_app.text.scripts"}
+
+
 def test_no_pickle_and_no_foreign_code() -> None:
     for path in FILES:
         assert "pickle" not in {name.partition(".")[0] for _, name in imports(path)}, path

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 
 from rag_app.errors import DocumentError
-from rag_app.text.scripts import HANGUL
+from rag_app.text.scripts import HANGUL, has_hangul
 
 # UTF-32's little-endian mark begins with UTF-16's, so it is asked first.
 _MARKS = (
@@ -110,4 +110,4 @@ def decode_korean(data: bytes) -> str | None:
 
 def _is_everyday_hangul(letter: str) -> bool:
     # Python spells a rare syllable in EUC-KR as four jamo, eight bytes.
-    return "가" <= letter <= "힣" and len(letter.encode("euc_kr")) == 2
+    return has_hangul(letter) and len(letter.encode("euc_kr")) == 2

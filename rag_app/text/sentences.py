@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from rag_app.errors import ConfigError
+from rag_app.text.scripts import HANGUL
 
 Span = tuple[int, int]
 
@@ -17,7 +18,7 @@ _LIST_MARK = re.compile(r"\s*(?:[-*+]\s+)?(?:\d{1,3}|[A-Za-z])[.)]$")
 # Stops that close no sentence, some by what follows: "2024. 3. 5. 부터", "Dr. Kim", "No. 7",
 # "Acme Inc. is".
 _OPEN_STOP = re.compile(
-    r"""\d\.(?=[ \t][\d가-힣])
+    rf"""\d\.(?=[ \t][\d{HANGUL}])
     |\b(?:Dr|Mr|Mrs|Ms|Prof|vs|cf|[Ee]\.g|[Ii]\.e)\.(?=[ \t])
     |\b(?:Nos?|Figs?|Arts?|Secs?|Vols?|Ch|Eqs?|pp?)\.(?=[ \t]\d)
     |\b(?:Inc|Corp|Ltd|Co|approx|incl|U\.S|U\.K|[ap]\.m)\.(?=[ \t][a-z])""",
