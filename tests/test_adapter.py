@@ -12,7 +12,8 @@ from sentence_transformers import SentenceTransformer
 from test_finetune import DEV, OPTIONS, ROWS, SUBJECTS, Recorder, make_base, row_of
 
 from rag_app.errors import TrainingError
-from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
+from rag_app.evaluate.ranks import reciprocal_rank
+from rag_app.finetune.data.dev import DevEvaluator, DevSet
 from rag_app.finetune.options import TrainingOptions, TrainingReport, read_report
 from rag_app.finetune.query_map.training import EPOCH_FACTOR, train_adapter
 from rag_app.index import VectorCache

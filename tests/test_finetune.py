@@ -21,8 +21,9 @@ from tiny import MAX_TOKENS, make_tiny_model
 
 from rag_app.chunks import passage_text
 from rag_app.errors import PairsError, TrainingError
+from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.finetune.data.batches import deal_batches, groups_against
-from rag_app.finetune.data.dev import DevEvaluator, DevSet, reciprocal_rank
+from rag_app.finetune.data.dev import DevEvaluator, DevSet
 from rag_app.finetune.data.material import (
     Material,
     TrainOn,

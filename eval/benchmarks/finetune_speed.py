@@ -256,7 +256,7 @@ def reciprocal_ranks(base: Any, folder: Path, dev: list[tuple[str, str]]) -> lis
     """Of each dev question's answer among the dev answers, with the base's prompts."""
     from sentence_transformers import SentenceTransformer
 
-    from rag_app.finetune.data.dev import reciprocal_rank
+    from rag_app.evaluate.ranks import reciprocal_rank
     from rag_app.vectors import nearest
 
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)

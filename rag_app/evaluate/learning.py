@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_app.evaluate.figures import change_with_interval
-from rag_app.evaluate.ranks import first_rank, reciprocal
+from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
 from rag_app.evaluate.statistics import Difference, difference
 from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC
@@ -202,7 +202,7 @@ def best_of(
     """
 
     def mrr(name: Name) -> float:
-        return sum(reciprocal(first_rank(each, (True,))) for each in right(weights[name]))
+        return sum(reciprocal_rank(each, (True,)) for each in right(weights[name]))
 
     return max(weights, key=mrr)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from rag_app.evaluate.ranks import first_rank, reciprocal
+from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.evaluate.statistics import mean_change
 from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.models import EmbeddingModel, Prompts
@@ -115,8 +115,3 @@ def certainly_fell_on_dev(
     """
     clusters = dev.clusters or [str(number) for number in range(len(before))]
     return certainly_fell({PRIMARY_METRIC: mean_change(clusters, after - before, seed=seed)})
-
-
-def reciprocal_rank(found: Sequence[int], gold: frozenset[int]) -> float:
-    """1 / rank of the first gold row, 0 where there is none."""
-    return reciprocal(first_rank(found, gold))

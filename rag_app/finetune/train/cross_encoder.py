@@ -12,7 +12,7 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 
 from rag_app.disk import whole_folder
 from rag_app.errors import TrainingError
-from rag_app.evaluate.ranks import first_rank, reciprocal
+from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.finetune.data.dev import DEPTH, DEV_METRIC
 from rag_app.finetune.options import (
     REPORT_FILE,
@@ -62,15 +62,15 @@ class RerankEvaluator(BaseEvaluator):
 
     def __call__(self, model: "CrossEncoder", *_args: Any, **_kwargs: Any) -> dict[str, float]:
         """Mean reciprocal rank of the first right passage among the first ten."""
-        ranks = [_reciprocal_rank(model, one) for one in self.dev]
+        ranks = [reciprocal_rank(_reranked(model, one), one.right) for one in self.dev]
         return {DEV_METRIC: sum(ranks) / len(ranks)}
 
 
-def _reciprocal_rank(model: "CrossEncoder", dev: DevCandidates) -> float:
+def _reranked(model: "CrossEncoder", dev: DevCandidates) -> list[str]:
+    """The ten best passages by the model, best first."""
     pairs = [(dev.question, passage) for passage in dev.found]
     order = np.argsort(-model.predict(pairs, show_progress_bar=False), kind="stable")
-    found = [dev.found[row] for row in order[:DEPTH]]
-    return reciprocal(first_rank(found, dev.right))
+    return [dev.found[row] for row in order[:DEPTH]]
 
 
 def train_cross_encoder(
