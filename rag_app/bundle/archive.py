@@ -29,8 +29,8 @@ def compression(path: Path) -> str:
         import zstandard  # noqa: F401
     except ImportError:
         raise ConfigError(
-            f"{path}: zstd needs a package that is not installed; run `pip install zstandard`, or "
-            "use .tar.gz"
+            f"{path}: zstd needs a package that is not installed; run "
+            "`pip install 'rag-app[zstd]'`, or use .tar.gz"
         ) from None
     return ZSTD
 

@@ -34,6 +34,7 @@ EXTRAS = {
     "mcp": ("mcp", "an MCP server"),
     "onnx": ("onnxruntime", "models as ONNX"),
     "gguf": ("gguf", "models as GGUF, for llama.cpp"),
+    "zstd": ("zstandard", "bundles as .tar.zst"),
     "langchain": ("langchain_core", "embeddings and a retriever for LangChain"),
 }
 LIBRARIES = ("chromadb", "llama-index-core", "sentence-transformers", "torch", "transformers")

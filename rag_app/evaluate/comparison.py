@@ -57,11 +57,7 @@ class Comparison:
         }
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row a metric: base, tuned and their difference, each with its 95 % interval.
-
-        Raises:
-            ConfigError: pandas is not installed.
-        """
+        """One row a metric: base, tuned and their difference, each with its 95 % interval."""
         sides: dict[str, Mapping[str, Estimate | Difference]] = {
             "base": self.base,
             "tuned": self.tuned,

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from rag_app.errors import ConfigError
-
 if TYPE_CHECKING:
     import pandas
 
@@ -49,13 +47,7 @@ def html_table(
 
 
 def data_frame(rows: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
-    """Rows as a pandas data frame.
+    """Rows as a pandas data frame."""
+    import pandas
 
-    Raises:
-        ConfigError: pandas is not installed.
-    """
-    try:
-        import pandas
-    except ImportError:
-        raise ConfigError("to_pandas() needs pandas: pip install pandas") from None
     return pandas.DataFrame(list(rows))

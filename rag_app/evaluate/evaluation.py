@@ -82,11 +82,7 @@ class Evaluation:
         }
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row a question: the question, its rank, and every metric.
-
-        Raises:
-            ConfigError: pandas is not installed.
-        """
+        """One row a question: the question, its rank, and every metric."""
         return data_frame(
             [{"question": one.question, "rank": one.rank, **one.values} for one in self.outcomes]
         )

@@ -132,11 +132,7 @@ class FinetuneResult:
         }
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row a metric: base, tuned and their difference, each with its 95 % interval.
-
-        Raises:
-            ConfigError: pandas is not installed.
-        """
+        """One row a metric: base, tuned and their difference, each with its 95 % interval."""
         return self.judgement.comparison.to_pandas()
 
     def _repr_html_(self) -> str:
