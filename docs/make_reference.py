@@ -80,8 +80,8 @@ def json_keys() -> Iterator[str]:
         'standard error. An error is `{"error": SENTENCE, "kind": CLASS}`. `a[].b` is key `b` of '
         "each object in list `a`; `METRIC` is `hit_rate@1` to `hit_rate@10`, `mrr@10` or "
         "`ndcg@10`. "
-        "The results of `finetune` and `sweep` in Python have the same keys in `to_json()`, save "
-        "for `report`.\n"
+        "In Python what `ingest`, `write_questions`, `finetune` and `sweep` return has the same "
+        "keys in `to_json()`, save for `report`.\n"
     )
     for command, keys in JSON_KEYS.items():
         yield f"### {command} --json\n"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rag_app.finetune.options import TrainingOptions
     from rag_app.finetune.result import FinetuneResult
     from rag_app.index import ChromaServer, Workspace
-    from rag_app.ingest.stage import IngestReport
+    from rag_app.ingest.report import IngestReport
     from rag_app.llm.chat import ChatModel
     from rag_app.llm.choose import Kind, LanguageModelOptions
     from rag_app.pairs import HeldOutOption, Questions

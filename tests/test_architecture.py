@@ -19,6 +19,7 @@ ORDER = (
     "callable_stage",
     "lazy_names",
     "errors",
+    "result",
     "extras",
     "masking",
     "disk",

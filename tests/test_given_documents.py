@@ -13,8 +13,9 @@ from rag_app.documents import Columns
 from rag_app.documents.given import given_documents
 from rag_app.errors import DocumentError, IndexMissing
 from rag_app.index import Workspace
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
-from rag_app.ingest.stage import IngestReport, ingest, ingest_reading
+from rag_app.ingest.stage import ingest, ingest_reading
 from rag_app.query.opened import Index
 from rag_app.sweep.indexes import IndexBuilder, documents_of
 

@@ -9,8 +9,9 @@ from test_cli import run_app, run_json
 from rag_app.chunks import Chunking
 from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace, copy_chunks
 from rag_app.index.records import KeptRecords
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IngestRequest
-from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.stage import ingest
 
 BASE, TUNED = WordModel("base"), WordModel("tuned", seed=1)
 MODELS = {model.name: model for model in (BASE, TUNED)}

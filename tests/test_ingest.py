@@ -15,8 +15,9 @@ from tiny import make_tiny_model
 from rag_app.chunks import Chunking
 from rag_app.errors import ConfigError, DocumentError, IndexMismatch, ModelError
 from rag_app.index import Catalog, IndexInfo, VectorIndex, Workspace
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
-from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.stage import ingest
 from rag_app.ingest.target import open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
 from rag_app.models.e5_q4 import MULTILINGUAL_Q4

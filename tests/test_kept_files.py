@@ -14,8 +14,9 @@ from rag_app.documents.content import Content
 from rag_app.documents.sources import Columns
 from rag_app.documents.states import RACY_NS, reading_key, state_of
 from rag_app.index import Workspace
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
-from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.stage import ingest
 
 OLD_NS = 1_600_000_000 * 10**9
 

@@ -23,8 +23,9 @@ from rag_app.documents.ocr import check_ocr
 from rag_app.documents.states import reading_key
 from rag_app.errors import ConfigError, DocumentError
 from rag_app.index import Workspace
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
-from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.stage import ingest
 from rag_app.sweep.indexes import documents_of
 
 HAS_TESSERACT = shutil.which("tesseract") is not None

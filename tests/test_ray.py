@@ -25,6 +25,7 @@ from rag_app.documents import Columns, Source, read_documents, read_sources
 from rag_app.documents.states import reading_key
 from rag_app.errors import ClusterError, ConfigError, IndexLocked
 from rag_app.index import VectorCache, VectorIndex, Workspace
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.spread import RayCluster, Spreading
 from rag_app.ingest.spread.spreading import accepted, check_there
@@ -39,7 +40,7 @@ from rag_app.ingest.spread.workers import (
     outcome_of,
     starts,
 )
-from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.stage import ingest
 from rag_app.models.device import has_bf16
 from rag_app.vectors import Embedder, Vectors
 

@@ -12,8 +12,9 @@ from rag_app.chunks import Chunking
 from rag_app.errors import IndexMismatch, ModelError
 from rag_app.evaluate.stage import _over_chunks
 from rag_app.index import IndexInfo, Workspace
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
-from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.stage import ingest
 from rag_app.models import EmbeddingModel, load_model
 from rag_app.models.e5_q4 import MULTILINGUAL_Q4, REBUILT
 from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED, find_model

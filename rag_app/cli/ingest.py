@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,8 +24,8 @@ from rag_app.errors import ConfigError, RagAppError
 if TYPE_CHECKING:
     from rag_app.documents import LeftOut
     from rag_app.ingest.duplicates import Duplicates
+    from rag_app.ingest.report import IngestReport
     from rag_app.ingest.spread import Spreading
-    from rag_app.ingest.stage import IngestReport
 
 # Failed documents printed one by one; the rest are counted (all of them are in --json).
 SHOWN_FAILURES = 20
@@ -146,7 +146,7 @@ def ingest(
             workspace_of(settings), request, spread=spread, progress=run.progress, tell=tell
         )
         show_ingest(run, report, tell)
-        run.result(ingest_json(report))
+        run.result(report.to_json())
         return report
 
     with _spreading(ray, ray_workers) as spread:
@@ -229,45 +229,6 @@ def show_ingest(run: Run, report: "IngestReport", tell: WarnedOnce) -> None:
     )
     if not report.active:
         run.note(f"it is not in service; `rag-app index use {report.index}` puts it there")
-
-
-def ingest_json(report: "IngestReport") -> dict[str, Any]:
-    """What `--json` prints."""
-    from rag_app.documents import why_skipped
-
-    sync = report.sync
-    return {
-        "index": report.index,
-        "model": report.model,
-        "added": len(sync.added),
-        "changed": len(sync.changed),
-        "unchanged": len(sync.unchanged),
-        "removed": len(sync.removed),
-        "failed": [{"path": str(f.path), "reason": f.reason} for f in report.failures],
-        "skipped": [{"path": str(p), "reason": why_skipped(p)} for p in report.skipped],
-        "left_out": [
-            {"path": str(path), "part": one.part, "count": one.count, "place": one.place}
-            for path, left in report.left_out.items()
-            for one in left
-        ],
-        "by_ocr": [{"path": str(path), "pages": pages} for path, pages in report.by_ocr.items()],
-        "merged": report.merged,
-        "near_duplicates": {
-            "count": len(report.duplicates.originals),
-            "left_out": report.duplicates.left_out,
-            "documents": [
-                {"document": name, "original": first}
-                for name, first in report.duplicates.originals.items()
-            ],
-        },
-        "chunks": report.chunks,
-        "known_questions": sync.known_questions,
-        "requestioned": len(sync.requestioned),
-        "truncated_chunks": sync.truncated_chunks,
-        "warnings": report.warnings,
-        "lost": sync.lost,
-        "seconds": round(report.seconds, 2),
-    }
 
 
 def _from_here(path: Path) -> Path:

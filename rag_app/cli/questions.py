@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -140,22 +140,7 @@ def questions(
     if out:
         run.say(f"{report.kept} pairs written to {out}")
     run.say("`rag-app questions --show` lists them; `rag-app finetune` trains on them")
-    run.result(questions_json(report))
-
-
-def questions_json(report: "QuestionsReport") -> dict[str, Any]:
-    """What `--json` prints."""
-    return {
-        "generator": report.generator,
-        "index": report.index,
-        "chunks": report.chunks,
-        "asked": report.asked,
-        "resumed": report.resumed,
-        "kept": report.kept,
-        "dropped": report.dropped,
-        "seconds": round(report.seconds, 2),
-        "questions_per_second": round(report.questions_per_second, 2),
-    }
+    run.result(report.to_json())
 
 
 def show_questions(run: Run, report: "QuestionsReport") -> None:

@@ -29,9 +29,9 @@ from rag_app.cli.given import (
     retrieval_of,
     workspace_of,
 )
-from rag_app.cli.ingest import WarnedOnce, ingest_json, show_ingest
+from rag_app.cli.ingest import WarnedOnce, show_ingest
 from rag_app.cli.judgements import note_judgements
-from rag_app.cli.questions import cost_in_words, questions_json, show_questions
+from rag_app.cli.questions import cost_in_words, show_questions
 from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools
 from rag_app.cli.run import Run, command
@@ -168,7 +168,7 @@ def _show_stage(run: Run, warn: WarnedOnce, result: "StageResult") -> None:
     """What the stage's own command prints."""
     from rag_app.cli.tuning import show_tuning
     from rag_app.finetune.result import FinetuneResult
-    from rag_app.ingest.stage import IngestReport
+    from rag_app.ingest.report import IngestReport
     from rag_app.questions import QuestionsReport
     from rag_app.tune.plan import Plan
 
@@ -198,9 +198,9 @@ def _show_end(run: Run, result: "TuneResult") -> None:
         run.say(sentence)
     run.result(
         {
-            "ingest": ingest_json(result.ingest),
+            "ingest": result.ingest.to_json(),
             "plan": result.plan.to_json(),
-            "questions": questions_json(result.questions) if result.questions else None,
+            "questions": result.questions.to_json() if result.questions else None,
             "finetune": {**result.finetune.to_json(), **of_finetune},
             "sweep": {**swept.to_json(), **of_sweep} if swept else None,
             "sweep_skipped": result.sweep_skipped,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import write_json
 from rag_app.evaluate.changes import changes, flips
-from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table
+from rag_app.evaluate.display import SHOWN_METRICS
 from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.evaluate.scoring import (
     KEPT_RANKS,
@@ -19,10 +19,9 @@ from rag_app.evaluate.scoring import (
 from rag_app.evaluate.statistics import Difference, Estimate, differences, summarise
 from rag_app.evaluate.verdict import LEVEL, Verdict, decide
 from rag_app.progress import Progress, silent
+from rag_app.result import Result, Table
 
 if TYPE_CHECKING:
-    import pandas
-
     from rag_app.index import Passages, VectorCache, VectorIndex
     from rag_app.pairs import Question
     from rag_app.vectors import Embedder
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 SEARCHED = 200
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Result):
     """Base against tuned on the same questions; scores by metric."""
 
     n: int
@@ -56,29 +55,28 @@ class Comparison:
             "changes": [asdict(c) for c in changes(self.base_outcomes, self.tuned_outcomes)],
         }
 
-    def to_pandas(self) -> "pandas.DataFrame":
+    def records(self) -> list[dict[str, Any]]:
         """One row a metric: base, tuned and their difference, each with its 95 % interval."""
         sides: dict[str, Mapping[str, Estimate | Difference]] = {
             "base": self.base,
             "tuned": self.tuned,
             "difference": self.differences,
         }
-        return data_frame(
-            [
-                {
-                    "metric": metric,
-                    **{
-                        f"{side}{end}": getattr(scores[metric], name)
-                        for side, scores in sides.items()
-                        for end, name in (("", "mean"), ("_low", "low"), ("_high", "high"))
-                    },
-                    "p": self.differences[metric].p,
-                }
-                for metric in self.base
-            ]
-        )
+        return [
+            {
+                "metric": metric,
+                **{
+                    f"{side}{end}": getattr(scores[metric], name)
+                    for side, scores in sides.items()
+                    for end, name in (("", "mean"), ("_low", "low"), ("_high", "high"))
+                },
+                "p": self.differences[metric].p,
+            }
+            for metric in self.base
+        ]
 
-    def _repr_html_(self) -> str:
+    def table(self) -> Table:
+        """One row a metric: base, tuned and their difference; below it the verdict."""
         rows = [
             [
                 metric,
@@ -88,7 +86,7 @@ class Comparison:
             ]
             for metric in SHOWN_METRICS
         ]
-        return html_table(
+        return Table(
             ["metric", "base [95 % interval]", "tuned", "difference"],
             rows,
             caption=f"{self.n} questions",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
-from rag_app.evaluate.display import SHOWN_METRICS, data_frame, html_table
+from rag_app.evaluate.display import SHOWN_METRICS
 from rag_app.evaluate.figures import with_interval
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, retrieve_all, score_rankings
 from rag_app.evaluate.statistics import Estimate, summarise
@@ -25,10 +25,10 @@ from rag_app.pairs import (
 )
 from rag_app.pairs.places import squeeze
 from rag_app.progress import Progress, silent
+from rag_app.result import Result, Table
 from rag_app.text.normalise import normalise
 
 if TYPE_CHECKING:
-    import pandas
     from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.schema import BaseNode, NodeWithScore, TextNode
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 FEWEST_LETTERS = 20
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Result):
     """One retriever on one list of questions.
 
     Fields:
@@ -81,24 +81,22 @@ class Evaluation:
             "warnings": self.warnings,
         }
 
-    def to_pandas(self) -> "pandas.DataFrame":
+    def records(self) -> list[dict[str, Any]]:
         """One row a question: the question, its rank, and every metric."""
-        return data_frame(
-            [{"question": one.question, "rank": one.rank, **one.values} for one in self.outcomes]
+        return [{"question": one.question, "rank": one.rank, **one.values} for one in self.outcomes]
+
+    def table(self) -> Table:
+        """One row a metric, with its 95 % interval."""
+        return Table(
+            ["metric", "mean [95 % interval]"],
+            [[name, with_interval(self.scores[name])] for name in SHOWN_METRICS],
+            caption=f"{self.name}, {self.n} questions",
+            notes=self.warnings,
         )
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{name} {with_interval(self.scores[name])}" for name in SHOWN_METRICS)
         return f"Evaluation({self.name!r}, n={self.n}: {scores})"
-
-    def _repr_html_(self) -> str:
-        rows = [[name, with_interval(self.scores[name])] for name in SHOWN_METRICS]
-        return html_table(
-            ["metric", "mean [95 % interval]"],
-            rows,
-            caption=f"{self.name}, {self.n} questions",
-            notes=self.warnings,
-        )
 
 
 def evaluate(

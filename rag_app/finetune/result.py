@@ -1,8 +1,8 @@
 """What a tuning brought."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_app.evaluate.canary import CanaryOptions
 from rag_app.evaluate.comparison import Comparison, scores_json
@@ -14,9 +14,7 @@ from rag_app.finetune.options import TrainingOptions, TrainingReport
 from rag_app.finetune.refit import Refit
 from rag_app.finetune.retrieval import JudgedRetrieval
 from rag_app.pairs import Unmatched
-
-if TYPE_CHECKING:
-    import pandas
+from rag_app.result import Result, Table
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class DataSummary:
     cut: CutPassages
 
 
-@dataclass(frozen=True)
-class FinetuneResult:
+@dataclass(frozen=True, repr=False)
+class FinetuneResult(Result):
     """What tuning brought. `index` is the tuned one, in service if `promoted`.
 
     Fields:
@@ -131,12 +129,13 @@ class FinetuneResult:
             "results": str(self.results),
         }
 
-    def to_pandas(self) -> "pandas.DataFrame":
+    def records(self) -> list[dict[str, Any]]:
         """One row a metric: base, tuned and their difference, each with its 95 % interval."""
-        return self.judgement.comparison.to_pandas()
+        return self.judgement.comparison.records()
 
-    def _repr_html_(self) -> str:
-        return self.judgement.comparison._repr_html_()
+    def table(self) -> Table:
+        """One row a metric: base, tuned and their difference; below it the verdict."""
+        return replace(self.judgement.comparison.table(), notes=[str(self.verdict)])
 
 
 def _canary_json(canary: Comparison | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from rag_app.errors import DocumentError
 from rag_app.ingest.base_index import keep_base_in_step
 from rag_app.ingest.duplicates import Duplicates
 from rag_app.ingest.material import Material
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IngestRequest
 from rag_app.ingest.target import fitting_options, meant_index, open_target
 from rag_app.ingest.warning_texts import (
@@ -24,37 +25,10 @@ from rag_app.ingest.writing import write_reading
 from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from rag_app.documents import Failure, LeftOut, ReadResult
+    from rag_app.documents import ReadResult
     from rag_app.documents.reading import Keep
     from rag_app.index import Catalog, IndexModel, OpenIndex, SyncReport, VectorIndex, Workspace
     from rag_app.ingest.spread import Spreading
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """What an ingest did.
-
-    Fields:
-        merged: rows with an answer that another row of the table has; one document with it.
-        left_out: of files that were read, what is in no document.
-        by_ocr: of files with pages that were read by OCR, the numbers of these.
-        warnings: sentences for the user.
-        duplicates: documents that say what an earlier one of this ingest says.
-    """
-
-    index: str
-    active: bool
-    model: str
-    sync: "SyncReport"
-    failures: list["Failure"]
-    skipped: list[Path]
-    merged: int
-    chunks: int
-    seconds: float
-    left_out: "dict[Path, list[LeftOut]]" = field(default_factory=dict)
-    by_ocr: dict[Path, list[int]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    duplicates: Duplicates = field(default_factory=Duplicates)
 
 
 def ingest(

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import passage_text
 from rag_app.errors import ConfigError
@@ -29,6 +29,7 @@ from rag_app.questions.writers import (
     TextWriter,
     generator_name,
 )
+from rag_app.result import Result, Table
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -58,8 +59,8 @@ class WritingOptions:
     announce: Callable[[Cost], None] = lambda _: None
 
 
-@dataclass(frozen=True)
-class QuestionsReport:
+@dataclass(frozen=True, repr=False)
+class QuestionsReport(Result):
     """What writing questions brought.
 
     Fields:
@@ -92,6 +93,33 @@ class QuestionsReport:
     def questions_per_second(self) -> float:
         """Questions asked for in this run, by the second of writing."""
         return self.asked / self.writing_seconds if self.asked else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "generator": self.generator,
+            "index": self.index,
+            "chunks": self.chunks,
+            "asked": self.asked,
+            "resumed": self.resumed,
+            "kept": self.kept,
+            "dropped": self.dropped,
+            "seconds": round(self.seconds, 2),
+            "questions_per_second": round(self.questions_per_second, 2),
+        }
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row a question that was kept: its text, its passage, who wrote it how."""
+        return [asdict(question) for question in self.questions]
+
+    def table(self) -> Table:
+        """How many questions were kept, and dropped for which reason."""
+        counts = {"kept": self.kept, **self.dropped}
+        return Table(
+            [f"by {self.generator}", "questions"],
+            [[what, str(count)] for what, count in counts.items()],
+            caption=f"index {self.index}, {self.chunks} chunks",
+        )
 
 
 def write_questions(

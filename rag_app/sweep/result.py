@@ -1,17 +1,23 @@
 """What a sweep found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rag_app.evaluate.comparison import scores_json
+from rag_app.evaluate.figures import change_with_interval, p_value, score
 from rag_app.evaluate.statistics import Estimate
+from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.pairs import Unmatched
+from rag_app.result import Result, Table
 from rag_app.retrieve import RetrievalOptions
 from rag_app.sweep.bases import Bases
 from rag_app.sweep.choice import Choice
 from rag_app.sweep.scoring import Candidate
+
+# Metrics of the table, besides the one that chooses.
+SHOWN = ("hit_rate@1", PRIMARY_METRIC)
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,8 @@ class Row:
         return values
 
 
-@dataclass(frozen=True)
-class SweepResult:
+@dataclass(frozen=True, repr=False)
+class SweepResult(Result):
     """What a sweep found.
 
     Fields:
@@ -115,6 +121,40 @@ class SweepResult:
             "results": str(self.results),
         }
 
+    def records(self) -> list[dict[str, Any]]:
+        """One row a setting, the present one first: what it is, scores with intervals, cost."""
+        return [_flat(row.to_json(self.choice, self.metric)) for row in self.rows]
+
+    def table(self) -> Table:
+        """One row a setting, the present one first; below it what is recommended."""
+        shown = list(dict.fromkeys((*SHOWN, self.metric)))
+        split, reason = self.split, self.choice.reason
+        return Table(
+            ["setting", *shown, f"{self.metric}, change", "p (Holm)", "chunks", "ms"],
+            [self._cells(row, shown) for row in self.rows],
+            caption=f"settings tuned on {split['dev']} questions by {self.metric}, scored on "
+            f"{split['test']} others",
+            notes=[
+                f"recommended: {reason}" if self.choice.wins else reason,
+                *(self.bases.reasons if self.bases else []),
+            ],
+        )
+
+    def _cells(self, row: Row, shown: Sequence[str]) -> list[str]:
+        one = row.candidate
+        name, change = one.setting.name, self.choice.changes.get(one.setting.name)
+        return [
+            name,
+            *(score(row.scores[metric].mean) for metric in shown),
+            *(
+                ["(current)", ""]
+                if change is None
+                else [change_with_interval(change), p_value(self.choice.adjusted[name])]
+            ),
+            str(len(one.built.passages.nodes)),
+            f"{one.milliseconds or 0:.0f}",
+        ]
+
     @property
     def recommended(self) -> Candidate:
         """The setting that won; the present one if none did."""
@@ -136,3 +176,12 @@ class SweepResult:
         """The recommended retriever, as it is asked in service."""
         best = self.recommended.setting.retrieval
         return replace(best, questions=self.known_first or best.questions)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures with intervals as columns of their own: METRIC, METRIC_low, METRIC_high."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = value if isinstance(value, dict) else {"mean": value}
+        flat |= {name if key == "mean" else f"{name}_{key}": one for key, one in inner.items()}
+    return flat

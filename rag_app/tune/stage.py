@@ -14,8 +14,9 @@ from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.result import FinetuneResult
 from rag_app.finetune.stage import finetune
 from rag_app.index import Workspace
+from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IngestRequest
-from rag_app.ingest.stage import IngestReport, ingest
+from rag_app.ingest.stage import ingest
 from rag_app.pairs import read_questions
 from rag_app.progress import Progress, silent
 from rag_app.questions import QuestionsReport, write_questions
