@@ -377,7 +377,7 @@ def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: Finetu
 def test_plain_encode_is_not_scored_where_it_gives_the_same(measured: FinetuneResult) -> None:
     assert measured.judgement.plain is None
     assert measured.to_json()["plain_encode"] is None
-    assert "Plain `encode`" not in (measured.model / "README.md").read_text("utf-8")
+    assert "Plain encode" not in (measured.model / "README.md").read_text("utf-8")
 
 
 def test_what_plain_encode_gives_is_scored_where_there_is_a_map(shop: Shop) -> None:
@@ -395,7 +395,7 @@ def test_what_plain_encode_gives_is_scored_where_there_is_a_map(shop: Shop) -> N
     assert plain == comparison.base
     assert comparison.tuned["mrr@10"].mean > plain["mrr@10"].mean
     assert result.to_json()["plain_encode"] == result.to_json()["base"]
-    shown = f"its mrr@10 is {with_interval(plain['mrr@10'])} "
+    shown = f"its MRR@10 is {with_interval(plain['mrr@10'])} "
     assert shown in (result.model / "README.md").read_text("utf-8")
 
 

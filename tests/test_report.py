@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from rag_app.evaluate.collection import near_duplicates, second_answers
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.kept_passages import read_passages
 from rag_app.evaluate.scoring import read_outcomes, write_outcomes
-from rag_app.report.blocks import Figure, Paragraph, Report, Section, Table
+from rag_app.report.blocks import Figure, Listing, Paragraph, Report, Section, Table
 from rag_app.report.comparing import compare_runs, report_of_two
+from rag_app.report.html import as_html
 from rag_app.report.intervals import hit_curve, intervals
+from rag_app.report.markdown import as_markdown
 from rag_app.report.question_html import question_html
 from rag_app.report.questions import QuestionList, state_of
 from rag_app.report.rank_plot import group_names, rank_plot
@@ -185,6 +188,7 @@ def test_parts_without_data_are_left_out(tmp_path: Path) -> None:
         "Questions",
         "Training",
         "Pairs",
+        "Loading the tuned model",
         "Cost",
         "Settings, and how to repeat it",
     ]
@@ -254,6 +258,47 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
     assert "negatives.kind = none" in listings[0]
     figures = [b.title for b in section(report, "Training").blocks if isinstance(b, Figure)]
     assert figures == ["training loss by epoch", "dev MRR@10 by epoch"]
+
+
+def test_a_tuning_says_how_its_model_is_loaded(tmp_path: Path) -> None:
+    plain = read_raw(make_finetune(tmp_path / "plain", [4, 2], [2, 1]))["held_out"]["documents"]
+    # With vector search .75 was judged, with the hybrid 1; plain encode gives (1/4 + 1/2) / 2.
+    run = make_finetune(
+        *(tmp_path / "run", [4, 2], [1, 1]),
+        model='storage/models/my "best"',
+        retriever="hybrid:0.7",
+        parts={"base, hybrid:0.7": plain | {"tuned": plain["base"]}, "tuned, vector": plain},
+        plain_encode=plain["base"],
+    )
+    found = section(report_of(run), "Loading the tuned model")
+    first, in_sentence_transformers, second, in_llama_index, said = found.blocks
+    assert first == Paragraph("As it was judged, in sentence-transformers:")
+    assert isinstance(in_sentence_transformers, Listing)
+    assert in_sentence_transformers.text.splitlines()[2:] == [
+        'model = SentenceTransformer("storage/models/my \\"best\\"")',
+        'queries = model.encode_query(["your question"], normalize_embeddings=True)',
+        'passages = model.encode_document(["your passage"], normalize_embeddings=True)',
+    ]
+    assert second == Paragraph("As it was judged, in LlamaIndex:")
+    assert isinstance(in_llama_index, Listing)
+    assert 'Embedding("storage/models/my \\"best\\"")' in in_llama_index.text
+    assert isinstance(said, Paragraph)
+    assert said.text.startswith("Plain encode, which LlamaIndex's HuggingFaceEmbedding calls,")
+    assert "its MRR@10 is .375 [" in said.text
+    assert "] instead of .750 [" in said.text
+    html, markdown = as_html(report_of(run)), as_markdown(report_of(run))
+    assert escape('model.encode_query(["your question"]') in html
+    assert "```python\nfrom rag_app import Embedding\n" in markdown
+
+
+def test_plain_encode_and_loading_are_left_out_where_there_is_nothing_to_say(
+    tmp_path: Path,
+) -> None:
+    same = make_finetune(tmp_path / "same", [2, 1], [1, 1], plain_encode=None)
+    blocks = section(report_of(same), "Loading the tuned model").blocks
+    assert len(blocks) == 4
+    reranker = make_finetune(tmp_path / "reranker", [2, 1], [1, 1], ms_per_question=40.0)
+    assert "Loading the tuned model" not in titles(report_of(reranker))
 
 
 def test_an_evaluation_of_one_run_compares_nothing(tmp_path: Path) -> None:

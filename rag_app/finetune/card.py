@@ -6,7 +6,11 @@ from rag_app.disk import write_whole
 from rag_app.evaluate.display import SHOWN_METRICS
 from rag_app.evaluate.figures import change_with_interval, score, with_interval
 from rag_app.finetune.judge import PROMISES
-from rag_app.finetune.loading import llama_index_code, sentence_transformers_code
+from rag_app.finetune.loading import (
+    llama_index_code,
+    of_plain_encode,
+    sentence_transformers_code,
+)
 from rag_app.models.query_map import QUERY_MAP
 
 if TYPE_CHECKING:
@@ -122,12 +126,7 @@ def _use(result: "FinetuneResult") -> list[str]:
     ]
     plain, tuned = result.judgement.plain, result.judgement.tuned_vector
     if plain is not None:
-        lines += [
-            "Plain `encode`, which LlamaIndex's HuggingFaceEmbedding calls, leaves out prompts and "
-            f"the map on questions. On the same held-out questions its mrr@10 is "
-            f"{with_interval(plain['mrr@10'])} instead of {with_interval(tuned['mrr@10'])}.",
-            "",
-        ]
+        lines += [of_plain_encode(plain["mrr@10"], tuned["mrr@10"]), ""]
     return lines
 
 

@@ -38,9 +38,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Listing:
-    """Text that stays as it is: a command, settings."""
+    """Text that stays as it is: a command, settings, code.
+
+    Fields:
+        language: as Markdown names it.
+    """
 
     text: str
+    language: str = "text"
 
 
 Block: TypeAlias = Paragraph | Table | Figure | Listing | QuestionList

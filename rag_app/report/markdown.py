@@ -37,7 +37,7 @@ def _block(block: Block) -> Iterator[str]:
     if isinstance(block, Paragraph):
         yield _plain(block.text)
     elif isinstance(block, Listing):
-        yield from _listing(block.text)
+        yield from _listing(block)
     elif isinstance(block, Table):
         yield from _table(block)
     elif isinstance(block, QuestionList):
@@ -48,11 +48,11 @@ def _block(block: Block) -> Iterator[str]:
         yield from [*_table(shown), "", "</details>"]
 
 
-def _listing(text: str) -> Iterator[str]:
+def _listing(listing: Listing) -> Iterator[str]:
     """A fence that the text itself cannot end."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    longest = max((len(run) for run in re.findall("`+", listing.text)), default=0)
     fence = "`" * max(3, longest + 1)
-    yield from [f"{fence}text", *text.splitlines(), fence]
+    yield from [f"{fence}{listing.language}", *listing.text.splitlines(), fence]
 
 
 def _table(table: Table) -> Iterator[str]:

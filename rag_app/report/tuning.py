@@ -9,6 +9,7 @@ from rag_app.report.blocks import Report, Section, Table
 from rag_app.report.compared import Compared, Side
 from rag_app.report.figures import counted
 from rag_app.report.groups import groups_section
+from rag_app.report.loading import loading_section
 from rag_app.report.origin import origin_section
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section
 from rag_app.report.stored import StoredRun
@@ -44,6 +45,7 @@ def report_of_finetune(run: StoredRun, values: FinetuneValues) -> Report:
         training_section(values),
         data_section(values),
         canary_section(values),
+        loading_section(values),
         cost_section(values),
         origin_section(run, values.options),
     )

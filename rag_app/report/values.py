@@ -102,7 +102,7 @@ class FinetuneValues(Values):
     retriever: str = "vector"
     learned: str = ""
     parts: dict[str, ComparedValues] = {}
-    plain_encode: Scores | None = None
+    plain_encode: AllScores | None = None
     refit: dict[str, Any] | None = None
     on_training_questions: BothScores | None = None
     canary: ComparedValues | None = None
@@ -119,6 +119,20 @@ class FinetuneValues(Values):
     def judged_file(self) -> str:
         """The tuned model's."""
         return "tuned.jsonl"
+
+    @property
+    def is_reranker(self) -> bool:
+        """Whether a cross-encoder was tuned, which makes no vectors."""
+        return self.ms_per_question is not None
+
+    @property
+    def tuned_vector(self) -> Scores:
+        """The tuned model's with vector search, on the first kind of held-out questions."""
+        first = next(iter(self.held_out.values()))
+        return next(
+            (one.tuned for name, one in self.parts.items() if name.startswith("tuned")),
+            first.tuned,
+        )
 
     @property
     def seed(self) -> int:
