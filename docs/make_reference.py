@@ -45,7 +45,7 @@ def commands() -> Iterator[str]:
         "Exit codes: 0; 2 for an error that you can fix; 130 on Ctrl-C; of "
         "`evaluate --fail-if-worse` also 1 and 3.\n"
     )
-    for name, command in _each(typer.main.get_command(build_app())):
+    for name, command in each_command(typer.main.get_command(build_app())):
         yield f"### rag-app {name}\n"
         yield " ".join(command.help.split("\n\n")[0].split()) + "\n"
         yield "| option | what it does | group |\n|---|---|---|"
@@ -91,10 +91,10 @@ def json_keys() -> Iterator[str]:
         yield ""
 
 
-def _each(group: Any) -> Iterator[tuple[str, Any]]:
+def each_command(group: Any) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from ((f"{name} {inner}", one) for inner, one in _each(command))
+            yield from ((f"{name} {inner}", one) for inner, one in each_command(command))
         else:
             yield name, command
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from fake_hub import FakeHub
 from test_architecture import ORDER
 from test_hub import TOKEN, push
 from tiny import make_tiny_model
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from rag_app.cli.app import build_app
@@ -28,6 +29,17 @@ def test_the_reference_is_up_to_date() -> None:
     assert SCRIPT.TARGET.read_text("utf-8") == SCRIPT.reference(), (
         "run `python docs/make_reference.py`"
     )
+
+
+def test_every_command_with_json_has_its_keys() -> None:
+    # Some have several sections: "evaluate", "evaluate --baseline".
+    documented = {section.partition(" --")[0] for section in DOCUMENTED}
+    commands = SCRIPT.each_command(get_command(build_app()))
+    with_json = {
+        name for name, one in commands if any("--json" in option.opts for option in one.params)
+    }
+    assert "status" in with_json
+    assert documented == with_json
 
 
 def run_json(*arguments: str | Path) -> dict[str, Any]:
@@ -64,6 +76,17 @@ def pushed(model: Path, home: Path) -> dict[str, Any]:
     return values
 
 
+def serving(*arguments: str | Path) -> dict[str, Any]:
+    """What a command prints as soon as it serves; here it ends then."""
+
+    def run(app: object, listening: object, *, started: Callable[[], None]) -> None:
+        started()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rag_app.serve.server.run", run)
+        return run_json(*arguments, "--port", "0", "--llm", "none")
+
+
 @pytest.fixture(scope="module")
 def printed(
     tmp_path_factory: pytest.TempPathFactory, single_thread: None
@@ -87,6 +110,7 @@ def printed(
     canary.write_text("\n".join(["question,answer", *answered]), "utf-8")
     where = ("--storage", folder / "storage")
     kept, bundle = folder / "kept", folder / "bundle.tar.gz"
+    opened = ("--storage", folder / "opened")
     few = ("--epochs", "1", "--batch-size", "8", "--canary", canary)
     sizes = ("--chunk-sizes", "16,32", "--chunk-overlaps", "0", "--no-promote")
     return {
@@ -127,7 +151,7 @@ def printed(
         "export gguf": run_json("export", "gguf", folder / "gguf", *where),
         "export hub": pushed(model, folder),
         "bundle pack": run_json("bundle", "pack", bundle, *where),
-        "bundle open": run_json("bundle", "open", bundle, "--storage", folder / "opened"),
+        "bundle open": run_json("bundle", "open", bundle, *opened),
         "sweep": run_json("sweep", "--questions", asked, "--retriever", "keyword", *sizes, *where),
         "query": run_json("query", "-q", "where is the lamp", "--llm", "none", "--explain", *where),
         "finetune": run_json("finetune", "--pairs", asked, *few, *where),
@@ -135,6 +159,16 @@ def printed(
             "finetune", "--pairs", asked, "--what", "reranker", "--epochs", "1", *where
         ),
         "index list": run_json("index", "list", *where),
+        "index use": (
+            run_json("ingest", sources, "--model", model, "--index", "other", *opened)
+            and run_json("index", "use", "other", *opened)
+        ),
+        "index rollback": run_json("index", "rollback", *opened),
+        "index remove": run_json("index", "remove", "other", *opened),
+        "status": run_json("status", *where),
+        "init": run_json("init", "--config", folder / "made.toml"),
+        "serve": serving("serve", *where),
+        "mcp --http": serving("mcp", "--http", *where),
         "report": run_json("report", *where),
         "runs list": run_json("runs", "list", *where),
         "runs show": run_json("runs", "show", "finetune-tiny-adapter", *where),
