@@ -104,6 +104,7 @@ class ScriptedChat:
         max_tokens: int,
         stop: Sequence[str] = (),
         on_done: Callable[[int, str], None] | None = None,
+        **_: object,
     ) -> list[str]:
         answers = []
         for number, prompt in enumerate(prompts):

@@ -89,7 +89,7 @@ def test_examples_are_in_the_language_of_the_question() -> None:
 def rewriter(
     folder: Path, chat: ScriptedChat, *, kind: str = "multi_query", count: int = 3
 ) -> Rewriter:
-    return Rewriter(kind, chat, count=count, folder=folder)  # type: ignore[arg-type]
+    return Rewriter(kind, chat, count=count, folder=folder)
 
 
 def answering(**options: Any) -> ScriptedChat:

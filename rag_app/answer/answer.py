@@ -17,7 +17,7 @@ from rag_app.text.sentences import split_by_rules
 if TYPE_CHECKING:
     from llama_index.core.schema import NodeWithScore
 
-    from rag_app.llm.chat import ChatModel
+    from rag_app.llm.language_model import StreamingModel
 
 MAX_TOKENS = 300
 NOT_FOUND = "NOT IN THE DOCUMENTS"
@@ -25,7 +25,7 @@ NOT_SAID = "The documents do not say."
 NOT_SAID_KOREAN = "문서에 답이 없습니다."
 
 
-def writer_of(llm: "ChatModel | None", *, draft: bool) -> "ChatModel | None":
+def writer_of(llm: "StreamingModel | None", *, draft: bool) -> "StreamingModel | None":
     """The language model, if it is to answer: one that only continues text must be asked for.
 
     Gemma 3 270M answers most questions wrongly, in the words of the passages, and so with
@@ -167,7 +167,7 @@ class Answer:
 def answer(
     question: str,
     hits: Sequence["NodeWithScore"],
-    llm: "ChatModel | None",
+    llm: "StreamingModel | None",
     *,
     on_text: Callable[[str], None] | None = None,
 ) -> Answer:
@@ -219,7 +219,7 @@ _EXAMPLE = (
 )
 
 
-def _written(prompt: str, llm: "ChatModel", on_text: Callable[[str], None] | None) -> str:
+def _written(prompt: str, llm: "StreamingModel", on_text: Callable[[str], None] | None) -> str:
     stop = () if llm.follows_instructions else ("\n",)
     if on_text is None:
         [raw] = llm.complete([prompt], max_tokens=MAX_TOKENS, temperature=0.0, stop=stop)

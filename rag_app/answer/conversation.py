@@ -19,7 +19,7 @@ from rag_app.llm.fence import fence
 from rag_app.llm.thoughts import without_thoughts
 
 if TYPE_CHECKING:
-    from rag_app.llm.chat import ChatModel
+    from rag_app.llm.language_model import LanguageModel
 
 REMEMBERED = 3
 MAX_TOKENS = 100
@@ -58,7 +58,7 @@ class Turn:
     answer: str
 
 
-def standalone(question: str, turns: Sequence[Turn], llm: "ChatModel | None") -> str:
+def standalone(question: str, turns: Sequence[Turn], llm: "LanguageModel | None") -> str:
     """The question with what it takes from the conversation; itself if that is nothing.
 
     A language model that follows instructions rewrites it. What it writes is taken if its words
@@ -82,7 +82,7 @@ def standalone(question: str, turns: Sequence[Turn], llm: "ChatModel | None") ->
 def understood(
     question: str,
     turns: Sequence[Turn],
-    llm: "ChatModel | None",
+    llm: "LanguageModel | None",
     *,
     tell: Callable[[str], None],
 ) -> str:

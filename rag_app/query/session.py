@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rag_app.answer.answer import Citation
     from rag_app.index import IndexModel, VectorIndex, Workspace
     from rag_app.llm.chat import ChatModel
+    from rag_app.llm.language_model import StreamingModel
     from rag_app.pairs.feedback import Verdict
     from rag_app.query.opened_passage import OpenedPassage
     from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace
@@ -118,7 +119,7 @@ class Session:
         return self.retrieval.of(self.index)
 
     @property
-    def writer(self) -> "ChatModel | None":
+    def writer(self) -> "StreamingModel | None":
         """The language model, if it is to answer."""
         return writer_of(self.llm, draft=self.draft)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
 from rag_app.llm.fence import fence
+from rag_app.llm.language_model import LanguageModel
 from rag_app.questions.prompts import question_language
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.styles import OTHER
-from rag_app.questions.writers import Completes
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -56,7 +56,7 @@ def read_verdict(answer: str) -> bool | None:
 
 
 def judge_questions(
-    model: Completes,
+    model: LanguageModel,
     asked: Sequence[tuple[GeneratedQuestion, "TextNode"]],
     *,
     seed: int,

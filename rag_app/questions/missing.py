@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import passage_text
 from rag_app.duration import foretold
+from rag_app.llm.language_model import LanguageModel
 from rag_app.progress import Progress, silent
 from rag_app.questions.cost import Cost, count_tokens
 from rag_app.questions.extract import Worded
@@ -13,7 +14,7 @@ from rag_app.questions.judging import JUDGE_TOKENS, judge_prompt, judge_question
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.store import ChunkQuestions, QuestionStore
 from rag_app.questions.styles import QUESTION
-from rag_app.questions.writers import Completes, Order, QuestionWriter
+from rag_app.questions.writers import Order, QuestionWriter
 from rag_app.text.language import guess_language
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def cost_of(
 
 
 def judge_missing(
-    model: Completes,
+    model: LanguageModel,
     store: QuestionStore,
     questions: Sequence[GeneratedQuestion],
     nodes: Sequence["TextNode"],

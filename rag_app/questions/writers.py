@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from rag_app.errors import ConfigError
 from rag_app.llm import local as local_llm
 from rag_app.llm.choose import LanguageModelOptions
+from rag_app.llm.language_model import LanguageModel
 from rag_app.questions.extract import (
     EXTRACT_VERSION,
     EXTRACTED,
@@ -36,28 +37,6 @@ Order = tuple["TextNode", range]
 OnWritten = Callable[[int, list[Worded]], None]
 
 
-class Completes(Protocol):
-    """What is asked of a language model; `rag_app.llm.chat.ChatModel` is one."""
-
-    name: str
-    follows_instructions: bool
-
-    def complete(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        seed: int = 0,
-        stop: Sequence[str] = (),
-        grammar: str = "",
-        as_json: bool = False,
-        on_done: Callable[[int, str], None] | None = None,
-    ) -> list[str]:
-        """Answer each prompt."""
-        ...
-
-
 class QuestionWriter(Protocol):
     """Writes the questions of many chunks, and reports each chunk as it is finished."""
 
@@ -84,7 +63,7 @@ class ModelWriter:
 
     def __init__(
         self,
-        model: Completes,
+        model: LanguageModel,
         rarity: Rarity,
         *,
         examples: Examples | None = None,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
     from rag_app.index import Passages, VectorCache, VectorIndex, Workspace
-    from rag_app.llm.chat import ChatModel
+    from rag_app.llm.language_model import LanguageModel
     from rag_app.models.cross_encoder import CrossEncoder
     from rag_app.retrieve.filters.where import Where
     from rag_app.retrieve.hybrid import Scorer
@@ -76,12 +76,16 @@ class Tools:
 
     storage: Path
     today: dt.date
-    llm: "ChatModel | None"
+    llm: "LanguageModel | None"
     load_encoder: "Callable[[str], CrossEncoder]"
 
     @classmethod
     def of(
-        cls, workspace: "Workspace", llm: "ChatModel | None" = None, *, today: dt.date | None = None
+        cls,
+        workspace: "Workspace",
+        llm: "LanguageModel | None" = None,
+        *,
+        today: dt.date | None = None,
     ) -> "Tools":
         """Those of a workspace; without a day the clock is read, here and nowhere else."""
         return cls(

@@ -14,7 +14,7 @@ from rag_app.retrieve.rewrite_prompts import PROMPT_VERSION, prompt_for
 from rag_app.text.language import guess_language
 
 if TYPE_CHECKING:
-    from rag_app.llm.chat import ChatModel
+    from rag_app.llm.language_model import LanguageModel
 
 MAX_TOKENS = 160
 # A rewrite that is longer is no question any more.
@@ -52,7 +52,7 @@ class Rewriter:
         folder: where the cache may be; it can be deleted at any time.
     """
 
-    def __init__(self, kind: str, llm: "ChatModel", *, count: int, folder: Path) -> None:
+    def __init__(self, kind: str, llm: "LanguageModel", *, count: int, folder: Path) -> None:
         self.kind = kind
         self._llm = llm
         self._count = count

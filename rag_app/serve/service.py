@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from rag_app.index import Workspace
     from rag_app.llm.chat import ChatModel
+    from rag_app.llm.language_model import StreamingModel
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class Service:
         self._worker = ThreadPoolExecutor(1, "index")
 
     @property
-    def writer(self) -> "ChatModel | None":
+    def writer(self) -> "StreamingModel | None":
         """The language model, if it is to answer."""
         return writer_of(self.llm, draft=self.serving.draft)
 
