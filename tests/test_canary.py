@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from rag_app.evaluate.canary import (
     why_no_canary,
 )
 from rag_app.evaluate.statistics import Difference
-from rag_app.evaluate.verdict import Verdict, certainly_fell, guard
+from rag_app.evaluate.verdict import Decision, Verdict, certainly_fell, guard
 from rag_app.index import VectorCache
 from rag_app.vectors import Vectors
 
@@ -50,7 +49,7 @@ def write_folder(folder: Path, *, asked: dict[str, str] = ASKED) -> Path:
 
 
 def read(path: Path) -> Canary:
-    return read_canary(path, WordModel(), CHUNKING)  # type: ignore[arg-type]
+    return read_canary(path, WordModel(), CHUNKING)
 
 
 def answers(canary: Canary) -> dict[str, str]:
@@ -155,7 +154,7 @@ SAMPLE = Chunking(chunk_size=256, chunk_overlap=0)
 
 
 def sample(model: Polyglot, own: Canary | None = None) -> Canary | None:
-    return find_canary(model, SAMPLE, own.nodes if own else [])  # type: ignore[arg-type]
+    return find_canary(model, SAMPLE, own.nodes if own else [])
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +181,7 @@ def test_who_tunes_on_the_sample_gets_the_other_language(english: Canary) -> Non
 
 def test_why_there_is_none_is_told(english: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
     def why(model: Polyglot, own: Canary | None) -> str:
-        return why_no_canary(model, SAMPLE, own.nodes if own else [])  # type: ignore[arg-type]
+        return why_no_canary(model, SAMPLE, own.nodes if own else [])
 
     assert why(READS_NO_KOREAN, english) == "it is the data you trained on"
     reads_nothing = Polyglot(unknown="e다")
@@ -218,8 +217,8 @@ class Forgetful(WordModel):
 def watch(folder: Path, base: WordModel, tuned: WordModel) -> dict[str, Difference]:
     canary = read(write_folder(folder / "facts"))
     assert len(canary.questions) == 4
-    changes_of = changes_on(canary, base, cache=VectorCache(folder), seed=13)  # type: ignore[arg-type]
-    return changes_of(tuned)  # type: ignore[arg-type]
+    changes_of = changes_on(canary, base, cache=VectorCache(folder), seed=13)
+    return changes_of(tuned)
 
 
 def test_a_model_that_forgot_falls(tmp_path: Path) -> None:
@@ -235,9 +234,8 @@ def test_each_model_is_judged_on_its_own_vectors(tmp_path: Path) -> None:
 
 
 def test_harm_is_a_certain_fall(english: Canary, tmp_path: Path) -> None:
-    def harms(model: Any) -> bool:
-        base: Any = WordModel()
-        changes_of = changes_on(english, base, cache=VectorCache(tmp_path), seed=13)
+    def harms(model: WordModel) -> bool:
+        changes_of = changes_on(english, WordModel(), cache=VectorCache(tmp_path), seed=13)
         return certainly_fell(changes_of(model))
 
     assert harms(Forgetful("forgetful"))
@@ -276,8 +274,8 @@ def test_what_may_not_have_fallen_goes_into_service(low: float, high: float) -> 
 
 
 @pytest.mark.parametrize("decision", ["hold", "reject"])
-def test_what_did_not_rise_at_home_keeps_its_verdict(decision: str) -> None:
-    verdict = Verdict(decision, "mrr@10 fell")  # type: ignore[arg-type]
+def test_what_did_not_rise_at_home_keeps_its_verdict(decision: Decision) -> None:
+    verdict = Verdict(decision, "mrr@10 fell")
     assert guard(verdict, fell(-0.09, -0.01)) == verdict
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import WordModel
 from llama_index.core.schema import TextNode
 from report_runs import (
     make_evaluate,
@@ -406,10 +407,8 @@ def test_where_the_documents_are_at_fault(tmp_path: Path) -> None:
 
     run = make_finetune(tmp_path / "run", [1, 1, 1, 1], [2, 3, 4, 1])
 
-    class Made:
-        name, fingerprint, dimension = "tiny", "f00", 3
-
-    index = AskedIndex("tiny-256", Made(), Chunking(), NODES)  # type: ignore[arg-type]
+    model = WordModel("tiny")
+    index = AskedIndex("tiny-256", model, Chunking(), NODES)
     keep_evidence(run, [index], asked)
     assert set(read_passages(run)) == {"r0", "w1", "r1", "w2", "w3"}
     report = report_of(run)
@@ -428,4 +427,5 @@ def test_where_the_documents_are_at_fault(tmp_path: Path) -> None:
     assert rows["question 0"] == "near-duplicate"
     assert rows["question 2"] == ""
     [described] = read_run(run).collection.indexes
-    assert (described["fingerprint"], described["documents"], described["chunks"]) == ("f00", 5, 5)
+    assert (described["model"], described["fingerprint"]) == ("tiny", model.fingerprint)
+    assert (described["documents"], described["chunks"]) == (5, 5)

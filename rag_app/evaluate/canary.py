@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from rag_app.evaluate.scoring import Outcome
     from rag_app.evaluate.statistics import Difference
-    from rag_app.models import EmbeddingModel
+    from rag_app.index import IndexModel
+    from rag_app.vectors import Embedder
 
 QUESTIONS_FILE = "questions.jsonl"
 # Canary passages that may stand among the user's documents before it is no canary any more.
@@ -73,7 +74,7 @@ class Canary:
     questions: list[Question]
 
 
-def read_canary(path: Path, model: "EmbeddingModel", chunking: Chunking) -> Canary:
+def read_canary(path: Path, model: "IndexModel", chunking: Chunking) -> Canary:
     """Read a canary.
 
     Arguments:
@@ -99,7 +100,7 @@ def read_canary(path: Path, model: "EmbeddingModel", chunking: Chunking) -> Cana
 
 
 def find_canary(
-    model: "EmbeddingModel", chunking: Chunking, passages: "Sequence[TextNode]"
+    model: "IndexModel", chunking: Chunking, passages: "Sequence[TextNode]"
 ) -> Canary | None:
     """The sample data of a language that the model reads and that is not what is being tuned on."""
     own = {passage_text(node) for node in passages}
@@ -110,9 +111,7 @@ def find_canary(
     return None
 
 
-def why_no_canary(
-    model: "EmbeddingModel", chunking: Chunking, passages: "Sequence[TextNode]"
-) -> str:
+def why_no_canary(model: "IndexModel", chunking: Chunking, passages: "Sequence[TextNode]") -> str:
     """Why `find_canary` found none."""
     own = {passage_text(node) for node in passages}
     samples = list(_samples(model, chunking))
@@ -123,7 +122,7 @@ def why_no_canary(
     return "the sample data is not there"
 
 
-def _samples(model: "EmbeddingModel", chunking: Chunking) -> "Iterator[Canary]":
+def _samples(model: "IndexModel", chunking: Chunking) -> "Iterator[Canary]":
     for language in ("en", "ko"):
         folder = next((root / language for root in _SAMPLES if (root / language).is_dir()), None)
         if folder is not None:
@@ -135,9 +134,7 @@ def _shared(canary: Canary, own: set[str]) -> float:
     return sum(text in own for text in texts) / len(texts)
 
 
-def canary_outcomes(
-    canary: Canary, model: "EmbeddingModel", *, cache: VectorCache
-) -> "list[Outcome]":
+def canary_outcomes(canary: Canary, model: "Embedder", *, cache: VectorCache) -> "list[Outcome]":
     """What a model makes of the questions, on passages that it embedded itself."""
     texts = [passage_text(node) for node in canary.nodes]
     passages = Passages(canary.nodes, cache.embed_passages(model, texts))
@@ -145,12 +142,12 @@ def canary_outcomes(
 
 
 def changes_on(
-    canary: Canary, base: "EmbeddingModel", *, cache: VectorCache, seed: int
-) -> "Callable[[EmbeddingModel], dict[str, Difference]]":
+    canary: Canary, base: "Embedder", *, cache: VectorCache, seed: int
+) -> "Callable[[Embedder], dict[str, Difference]]":
     """What tells how a model differs from its base there, by metric; the base is asked once."""
     before = canary_outcomes(canary, base, cache=cache)
 
-    def changes_of(model: "EmbeddingModel") -> "dict[str, Difference]":
+    def changes_of(model: "Embedder") -> "dict[str, Difference]":
         return differences(before, canary_outcomes(canary, model, cache=cache), seed=seed)
 
     return changes_of
