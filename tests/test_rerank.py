@@ -54,7 +54,7 @@ def hits(*texts: str) -> list[NodeWithScore]:
 def reranked(
     encoder: Reader | CrossEncoder, found: list[NodeWithScore]
 ) -> list[tuple[str, float | None]]:
-    rerank = CrossEncoderRerank(encoder)  # type: ignore[arg-type]
+    rerank = CrossEncoderRerank(encoder)
     return [
         (hit.node.node_id, hit.score) for hit in rerank.postprocess_nodes(found, query_str=QUESTION)
     ]

@@ -1,15 +1,22 @@
 """Candidates read again, each together with the question, by a cross-encoder."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import PrivateAttr
 
 from rag_app.chunks import passage_text
+from rag_app.vectors import Vectors
 
-if TYPE_CHECKING:
-    from rag_app.models.cross_encoder import CrossEncoder
+
+class PairScorer(Protocol):
+    """Reads a question and a passage together; `rag_app.models.cross_encoder.CrossEncoder` does."""
+
+    def score(self, question: str, passages: Sequence[str]) -> Vectors:
+        """How well each passage answers the question, higher is better: (n_passages,) float32."""
+        ...
 
 
 class CrossEncoderRerank(BaseNodePostprocessor):
@@ -21,7 +28,7 @@ class CrossEncoderRerank(BaseNodePostprocessor):
 
     _encoder: Any = PrivateAttr()
 
-    def __init__(self, encoder: "CrossEncoder") -> None:
+    def __init__(self, encoder: PairScorer) -> None:
         super().__init__()
         self._encoder = encoder
 
