@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,9 +201,9 @@ def test_less_than_half_of_half_is_the_same_as_of_the_whole(
     ids=["a map alone", "a quarter"],
 )
 def test_what_has_no_milder_form_stays(
-    context: TrainingContext, base: EmbeddingModel, changed: dict[str, object]
+    context: TrainingContext, base: EmbeddingModel, changed: dict[str, Any]
 ) -> None:
-    trained = train(context, base, replace(OPTIONS, **changed))  # type: ignore[arg-type]
+    trained = train(context, base, replace(OPTIONS, **changed))
     chosen, frontier = back_off(
         context, base, trained, material=KNOWN, changes_of=LinearCanary(0.0)
     )

@@ -18,6 +18,7 @@ from rag_app.pairs import (
     question_key,
     split_as_asked,
 )
+from rag_app.pairs.held_out import HeldOutOption
 
 WORDS = [f"word{n}" for n in range(4000)]
 DOCUMENTS = [f"d{n}" for n in range(20)]
@@ -112,8 +113,8 @@ def test_a_question_of_several_passages_is_held_out_for_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("held_out", ["documents", "questions", "both"])
-def test_folds_hold_every_question_out_once(held_out: str) -> None:
-    options = SplitOptions(held_out=held_out, folds=5)  # type: ignore[arg-type]
+def test_folds_hold_every_question_out_once(held_out: HeldOutOption) -> None:
+    options = SplitOptions(held_out=held_out, folds=5)
     splits = split_as_asked(GIVEN, options, seed=1)
     assert len(splits) == 5
     tested = Counter(pair.id for split in splits for pair in split.test)

@@ -5,11 +5,13 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny import make_tiny_model
 
 from rag_app.documents import Source, reading
+from rag_app.documents.bounded import ReadingProcess
 from rag_app.documents.content import Content
 from rag_app.documents.sources import Columns
 from rag_app.documents.states import RACY_NS, reading_key, state_of
@@ -27,9 +29,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     inner = reading._contents
 
-    def spy(source: Source, process: object) -> list[Content]:
+    def spy(source: Source, process: ReadingProcess) -> list[Content]:
         names.append(source.path.name)
-        return inner(source, process)  # type: ignore[arg-type]
+        return inner(source, process)
 
     monkeypatch.setattr(reading, "_contents", spy)
     return names
@@ -57,12 +59,12 @@ def docs(tmp_path: Path) -> Path:
 def again(tmp_path: Path, model: Path, docs: Path) -> Callable[..., IngestReport]:
     """Ingest the folder into one storage."""
 
-    def run(*paths: Path, **options: object) -> IngestReport:
+    def run(*paths: Path, **options: Any) -> IngestReport:
         workspace = Workspace(tmp_path / "storage")
         request = IngestRequest(
             list(paths) or [docs],
             options=IndexOptions(str(model), 32, 0),
-            **options,  # type: ignore[arg-type]
+            **options,
         )
         return ingest(workspace, request)
 

@@ -122,8 +122,8 @@ def test_what_does_not_go_with_dae_says_so(base: EmbeddingModel, tmp_path: Path)
         ({"loss": "dae,mnrl"}, [("full", "dae"), ("full", "mnrl")]),
     ],
 )
-def test_methods_and_losses_in_turn(options: dict[str, str], phases: list[tuple[str, str]]) -> None:
-    planned = plan_phases(TrainingOptions(**options))  # type: ignore[arg-type]
+def test_methods_and_losses_in_turn(options: dict[str, Any], phases: list[tuple[str, str]]) -> None:
+    planned = plan_phases(TrainingOptions(**options))
     assert planned == [Phase(*phase) for phase in phases]
 
 
@@ -138,7 +138,7 @@ def test_methods_and_losses_in_turn(options: dict[str, str], phases: list[tuple[
     ],
 )
 def test_what_does_not_go_together(
-    options: dict[str, str], negatives: NegativeKind, message: str
+    options: dict[str, Any], negatives: NegativeKind, message: str
 ) -> None:
     with pytest.raises(TrainingError, match=message):
-        plan_phases(TrainingOptions(**options, negatives=NegativeOptions(negatives)))  # type: ignore[arg-type]
+        plan_phases(TrainingOptions(**options, negatives=NegativeOptions(negatives)))

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_other_processes import MODEL, index, process  # noqa: F401
@@ -45,11 +46,11 @@ def versions_of(texts: list[str]) -> dict[str, set[str]]:
 def test_a_reader_meets_no_mix_of_old_and_new(
     index: VectorIndex,  # noqa: F811
     tmp_path: Path,
-    options: dict[str, object],
+    options: dict[str, Any],
 ) -> None:
     retriever = build_retriever(
         Searched(index, MODEL),
-        RetrievalOptions(**options),  # type: ignore[arg-type]
+        RetrievalOptions(**options),
         top_k=500,
         tools=Tools(tmp_path, dt.date(2026, 1, 1), None, lambda name: pytest.fail(name)),
     )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -76,11 +77,11 @@ def index(tmp_path: Path) -> VectorIndex:
     return made
 
 
-def pipeline(index: VectorIndex, storage: Path, **options: object) -> Pipeline:
+def pipeline(index: VectorIndex, storage: Path, **options: Any) -> Pipeline:
     import datetime as dt
 
     tools = Tools(storage, dt.date(2026, 1, 1), None, lambda name: pytest.fail(name))
-    retrieval = RetrievalOptions(**options)  # type: ignore[arg-type]
+    retrieval = RetrievalOptions(**options)
     return build_retriever(Searched(index, MODEL), retrieval, top_k=3, tools=tools)
 
 

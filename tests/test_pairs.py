@@ -391,10 +391,14 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 
 
 def test_nothing_of_a_labelled_question_is_lost_on_its_way_in(tmp_path: Path) -> None:
-    texts = {"passage": "From nine to six.", "document": "hours.md", "evidence": "nine"}
-    spans = [{}, {"start": 0, "end": 16}]
+    texts: dict[str, Any] = {
+        "passage": "From nine to six.",
+        "document": "hours.md",
+        "evidence": "nine",
+    }
+    spans: list[dict[str, Any]] = [{}, {"start": 0, "end": 16}]
     forms = [
-        LabelledQuestion(f"when {number}?", **said, **span, origin=origin)  # type: ignore[arg-type]
+        LabelledQuestion(f"when {number}?", **said, **span, origin=origin)
         for number, (kept, span, origin) in enumerate(
             itertools.product(powerset(texts), spans, ("human", "gemma/v1"))
         )

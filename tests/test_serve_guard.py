@@ -150,8 +150,8 @@ def test_a_page_of_somebody_else_can_ask_nothing(client: TestClient) -> None:
 def test_a_token_is_asked_for(workspace: Workspace) -> None:
     with client_of(workspace, token=TOKEN) as client:
         for given in (None, "", "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", "Bearer \xff\xfe"):
-            headers = {} if given is None else {"authorization": given.encode("latin-1")}
-            response = client.post("/retrieve", json=ASKED, headers=headers)  # type: ignore[arg-type]
+            headers = {} if given is None else {b"authorization": given.encode("latin-1")}
+            response = client.post("/retrieve", json=ASKED, headers=headers)
             assert problem(response)[:2] == (401, "Unauthorized")
             assert response.headers["www-authenticate"] == "Bearer"
         right = {"authorization": f"Bearer {TOKEN}", "host": "rag.example"}

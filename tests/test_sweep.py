@@ -22,7 +22,7 @@ from rag_app.evaluate import statistics
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
-from rag_app.index import Catalog, IndexInfo, Passages, VectorIndex, Workspace
+from rag_app.index import Catalog, Passages, VectorIndex, Workspace
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import ingest
 from rag_app.pairs import Pair, Question, make_pair
@@ -714,9 +714,7 @@ def test_an_index_that_a_killed_run_left_without_its_collection(
     assert "broken" not in catalog.names()
     built = builder_of(workspace).build(tiny, SMALL)
     assert built.seconds is not None
-    assert built.index.info == IndexInfo(
-        **{**info.to_metadata(), "chunk_size": 16, "chunk_overlap": 0}  # type: ignore[arg-type]
-    )
+    assert built.index.info == replace(info, chunk_size=16, chunk_overlap=0)
 
 
 # The settings file
