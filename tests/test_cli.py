@@ -688,9 +688,19 @@ def test_an_empty_name_of_an_index_is_refused(shop: Path, command: tuple[str, ..
     check_error(*command, kind="ConfigError", says=" is empty; ")
 
 
-def test_an_index_that_a_killed_run_left_is_listed_and_removed(shop: Path, docs: Path) -> None:
+def leave(folder: Path, made: list[str]) -> None:
+    """A folder with these files and folders in it, as a kill leaves them."""
+    folder.mkdir(parents=True)
+    for name in made:
+        (folder / name).mkdir() if name.endswith("/") else (folder / name).touch()
+
+
+@pytest.mark.parametrize("made", [[], ["lock"], ["lock", "store.lock"], ["lock", "chroma/"]])
+def test_an_index_that_a_killed_run_left_is_listed_and_removed(
+    shop: Path, docs: Path, made: list[str]
+) -> None:
     name = name_of(shop)
-    (shop / "indexes" / "half" / "chroma").mkdir(parents=True)
+    leave(shop / "indexes" / "half", made)
     listed = run_app("index", "list", "--storage", shop)
     assert listed.exit_code == 0
     for mend in (
@@ -704,10 +714,25 @@ def test_an_index_that_a_killed_run_left_is_listed_and_removed(shop: Path, docs:
     assert [(one["name"], one["state"]) for one in values["unusable"]] == [("half", "unfinished")]
     assert run_app("index", "remove", "half", "--storage", shop).exit_code == 0
     assert "unusable" not in run_json("index", "list", "--storage", shop)
-    (shop / "indexes" / "half" / "chroma").mkdir(parents=True)
+    leave(shop / "indexes" / "half", made)
     done = run_app("ingest", docs, "--storage", shop, "--index", "half", "--model", "tiny")
     assert done.exit_code == 0, done.stderr
     assert [i["chunks"] for i in run_json("index", "list", "--storage", shop)["indexes"]] == [3, 3]
+
+
+def test_what_is_no_index_is_not_listed(shop: Path) -> None:
+    before = run_json("index", "list", "--storage", shop)
+    (shop / "indexes" / "stray.txt").write_text("mine", "utf-8")
+    (shop / "indexes" / ".hidden" / "chroma").mkdir(parents=True)
+    leave(shop / "indexes" / "notes", ["readme.md"])
+    assert run_json("index", "list", "--storage", shop) == before
+    for name in ("stray.txt", ".hidden", "notes"):
+        check_error(
+            *("index", "remove", name, "--storage", shop),
+            kind="IndexMissing",
+            says=f"there is no index {name!r}",
+        )
+        assert (shop / "indexes" / name).exists()
 
 
 def test_a_conversation(shop: Path) -> None:

@@ -365,6 +365,24 @@ def test_an_unfinished_index_disturbs_no_other_and_can_be_completed_or_removed(
     assert [one.name for one in catalog.listed()] == ["words"]
 
 
+@pytest.mark.parametrize("store", [True, False])
+def test_an_index_that_another_process_is_making_is_not_called_unfinished(
+    index: VectorIndex, model: WordModel, tmp_path: Path, store: bool
+) -> None:
+    catalog = Catalog(tmp_path)
+    folder = catalog.folder / "half"
+    (folder / "chroma" if store else folder).mkdir(parents=True)
+    with FileLock(folder / "lock"):
+        assert [one.name for one in catalog.listed()] == ["words"]
+        with pytest.raises(IndexMissing, match="'half' is not there yet: another process is maki"):
+            catalog.open("half")
+        with pytest.raises(IndexLocked, match="'half' is being written by another process"):
+            catalog.remove("half")
+    assert [one.name for one in catalog.listed()] == ["half", "words"]
+    with pytest.raises(IndexBroken, match="'half' is unfinished"):
+        catalog.open("half")
+
+
 def test_a_broken_index_disturbs_no_other(index: VectorIndex, model: WordModel) -> None:
     catalog = Catalog(index.folder.parent.parent)
     folder = half_made(catalog, "bad", store=False)

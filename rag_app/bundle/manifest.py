@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from rag_app.errors import ConfigError
-from rag_app.index.catalog import NAME
+from rag_app.index.folders import NAME
 from rag_app.models.weights import folder_name
 
 MANIFEST = "bundle.json"

@@ -1,6 +1,5 @@
 """The indexes of one storage folder (or of one Chroma server): make, open, list, remove."""
 
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -22,6 +21,7 @@ from rag_app.index.connection import (
     ServerConnection,
     embedded,
 )
+from rag_app.index.folders import NAME, index_folders, is_being_made
 from rag_app.index.info import DISTANCE, IndexInfo
 from rag_app.index.names import TUNED, meant
 from rag_app.index.project import ProjectServer, default_project
@@ -30,9 +30,6 @@ from rag_app.index.store import VectorIndex, index_lock
 
 # More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
 HNSW = {"space": DISTANCE, "ef_construction": 200, "max_neighbors": 32, "ef_search": 200}
-
-# What Chroma takes for a collection, and every file system for a folder.
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,98}[a-zA-Z0-9]")
 
 
 class State(Enum):
@@ -97,8 +94,15 @@ class Catalog:
         return [name for name, state in self._states() if state is not State.UNFINISHED]
 
     def listed(self) -> list[Listed]:
-        """All indexes by name, those among them that a killed run left, or that are broken."""
-        return [self._listed(name, state) for name, state in self._states()]
+        """All indexes by name, those among them that a killed run left, or that are broken.
+
+        One that is being made is not yet there.
+        """
+        return [
+            self._listed(name, state)
+            for name, state in self._states()
+            if state is not State.UNFINISHED or not is_being_made(self.folder / name)
+        ]
 
     def indexes(self) -> Iterator[VectorIndex]:
         """Every index that can be opened, by name."""
@@ -127,13 +131,17 @@ class Catalog:
 
         Raises:
             ConfigError: the name is empty.
-            IndexMissing: there is none by that name, or none in service.
+            IndexMissing: there is none by that name, or not yet, or none in service.
             IndexBroken: its store cannot be read, or was never finished.
         """
         if name is None:
             name = self._active()
         check_not_empty(name)
         if dict(self._states()).get(name) is State.UNFINISHED:
+            if is_being_made(self.folder / name):
+                raise IndexMissing(
+                    f"index {name!r} is not there yet: another process is making it; wait for it"
+                )
             raise IndexBroken(self._mend_unfinished(name))
         return self._open(self._resolve(name))
 
@@ -254,7 +262,7 @@ class Catalog:
         """Names and states of what is ours, by name; nothing is opened that is known otherwise."""
         if self.server:
             return [(name, State.READY) for name in self.server.indexes()]
-        names = sorted(path.parent.name for path in self.folder.glob("*/chroma"))
+        names = [path.name for path in index_folders(self.folder)]
         return [(name, self._state(name)) for name in names]
 
     def _state(self, name: str) -> State:

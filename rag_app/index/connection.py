@@ -26,11 +26,10 @@ from filelock import FileLock
 from rag_app.disk import write_whole
 from rag_app.errors import IndexMissing
 from rag_app.index.chroma import ChromaError, NotFoundError, open_store
-from rag_app.index.locks import locked
+from rag_app.index.locks import STORE_LOCK, locked
 from rag_app.index.project import PROJECT, ProjectServer
 
 STAMP = "written"
-STORE_LOCK = "store.lock"
 POLL_SECONDS = 0.005
 # A batch on a server that takes longer was killed, or ends with another token.
 LONGEST_BATCH_SECONDS = 10.0

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from rag_app.chunks import PassageModel, passage_text
 from rag_app.errors import ConfigError, IndexBroken
@@ -16,6 +15,7 @@ from rag_app.index.cache import VectorCache
 from rag_app.index.catalog import HNSW, Catalog
 from rag_app.index.chroma import DATABASE
 from rag_app.index.connection import EmbeddedConnection, embedded
+from rag_app.index.folders import is_being_made
 from rag_app.index.info import IndexInfo
 from rag_app.index.records import ChunkRecord
 from rag_app.index.salvage import Salvaged, salvage
@@ -180,15 +180,7 @@ def leavings(catalog: Catalog) -> list[Path]:
 
 def _holds(path: Path, with_store: set[Path]) -> bool:
     """Whether a folder of an index has a store, or somebody holds its lock to make one."""
-    return path in with_store or not path.is_dir() or _is_locked(path)
-
-
-def _is_locked(folder: Path) -> bool:
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            return False
-    except Timeout:
-        return True
+    return path in with_store or not path.is_dir() or is_being_made(path)
 
 
 def megabytes(folder: Path) -> float:

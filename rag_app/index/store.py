@@ -23,6 +23,7 @@ from rag_app.index.chunk_cache import ChunkCache
 from rag_app.index.connection import Connection
 from rag_app.index.info import IndexInfo
 from rag_app.index.limits import refusal
+from rag_app.index.locks import INDEX_LOCK
 from rag_app.index.records import ChunkRecord, KeptRecords
 from rag_app.vectors import Vectors
 
@@ -380,7 +381,7 @@ def index_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         IndexLocked: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=wait_seconds)
+    lock = FileLock(folder / INDEX_LOCK, timeout=wait_seconds)
     try:
         lock.acquire()
     except Timeout:

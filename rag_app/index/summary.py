@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_app.index.folders import index_folders
 from rag_app.index.records import KeptRecords
 
 # As in connection.py and chroma.py, which import Chroma.
@@ -43,7 +44,7 @@ class Summary:
 def summaries(storage: Path) -> list[Summary] | None:
     """All indexes of a storage folder by name; None where their stores must be opened."""
     found = []
-    for folder in sorted((storage / "indexes").glob("*/")):
+    for folder in index_folders(storage / "indexes"):
         summary = _summary(folder)
         if summary is None:
             return None
