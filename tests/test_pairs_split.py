@@ -297,6 +297,27 @@ def test_a_held_out_question_is_a_leak_among_the_passages_too(part: str) -> None
             check(passage=passage)
 
 
+@pytest.mark.parametrize("end", ["", "?", " ?!", "！"])
+@pytest.mark.parametrize("title", ["", "A title\n"])
+def test_a_held_out_passage_of_two_words_is_a_leak_with_whatever_marks(
+    title: str, end: str
+) -> None:
+    theirs = SPLIT.test[0].document_id
+    texts = TEXTS | {theirs: "Yes25 sure25."}
+    passage = f"{title}YES25  sure25.{end}"
+    with pytest.raises(LeakError, match="passages of dev or test among the training passages"):
+        check_leaks(SPLIT, texts, questions=OUR_QUESTIONS, passages=[*OUR_PASSAGES, passage])
+    # It may be asked for: too few words to say where they come from.
+    check_leaks(SPLIT, texts, questions=[*OUR_QUESTIONS, "Yes25 sure25?"], passages=OUR_PASSAGES)
+
+
+def test_two_words_that_stand_in_a_training_document_too_are_no_leak() -> None:
+    ours, theirs = SPLIT.train[0].document_id, SPLIT.test[0].document_id
+    texts = TEXTS | {theirs: "Yes25 sure25.", ours: f"{TEXTS[ours]} Yes25 sure25!"}
+    passages = [*OUR_PASSAGES, "Yes25 sure25!", "A title\nYes25 sure25!"]
+    check_leaks(SPLIT, texts, questions=OUR_QUESTIONS, passages=passages)
+
+
 def test_a_question_may_read_like_a_heading_or_share_a_few_words() -> None:
     theirs = SPLIT.test[0].document_id
     words = TEXTS[theirs].split()

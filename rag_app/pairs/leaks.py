@@ -12,6 +12,7 @@ from rag_app.pairs.pair import Pair
 from rag_app.pairs.split import Split
 from rag_app.text.asked import question_key
 from rag_app.text.near_duplicates import NEAR_DUPLICATE, SHINGLE_WORDS, shingles
+from rag_app.text.words import bare_words
 
 # A shorter text may stand in a document by chance: it must be like the whole of it.
 MIN_SHINGLES = 25
@@ -67,6 +68,7 @@ def check_leaks(
     phrases = {text for text in asked if _is_phrase(text) or question_key(text) in headings}
     _refuse_held_out_passages(asked - phrases, split, texts, where="questions")
     _refuse_held_out_passages(read, split, texts, where="passages")
+    _refuse_short_passages(read, split, texts)
 
 
 def _check_shared(parts: Parts, key_of: Callable[[Pair], str], *, what: str) -> None:
@@ -124,8 +126,7 @@ def _enough(shingles: int, *, where: str) -> float:
 def _refuse_held_out_passages(
     found: set[str], split: Split, texts: Mapping[str, str], *, where: str
 ) -> None:
-    held_out = _documents(split.held_out_by_document)
-    theirs = _ShingleIndex(texts[document_id] for document_id in held_out)
+    theirs = _ShingleIndex(_held_out_texts(split, texts))
     wanted = {text: shingles(text) for text in found}
     shares = {text: theirs.share(runs) for text, runs in wanted.items()}
     suspects = {
@@ -134,15 +135,42 @@ def _refuse_held_out_passages(
         if share >= _enough(len(wanted[text]), where=where)
     }
     if suspects:
-        clusters = {split.clusters[document_id] for document_id in held_out}
-        others = (name for name in texts if split.clusters[name] not in clusters)
-        ours = _ShingleIndex(texts[document_id] for document_id in others)
+        ours = _ShingleIndex(_other_texts(split, texts))
         taken = [
             text
             for text, share in suspects.items()
             if ours.contained(wanted[text]) < share - BOILERPLATE_MARGIN
         ]
         _refuse(f"passages of dev or test among the training {where}", map(_shortened, taken))
+
+
+def _refuse_short_passages(found: set[str], split: Split, texts: Mapping[str, str]) -> None:
+    """Refuse a held-out document of too few words for shingles, with whatever marks or title."""
+    short = (
+        text for text in _held_out_texts(split, texts) if len(bare_words(text)) < SHINGLE_WORDS
+    )
+    theirs = set(map(question_key, short))
+    suspects = {text: keys for text in found if (keys := theirs & _keys(text))}
+    if suspects:
+        # "Yes." stands in many documents: it comes from theirs if it stands in no other.
+        ours = [question_key(text) for text in _other_texts(split, texts)]
+        taken = [
+            text
+            for text, keys in suspects.items()
+            if not any(key in other for key in keys for other in ours)
+        ]
+        _refuse("passages of dev or test among the training passages", map(_shortened, taken))
+
+
+def _held_out_texts(split: Split, texts: Mapping[str, str]) -> list[str]:
+    """The documents that are held out."""
+    return [texts[document_id] for document_id in _documents(split.held_out_by_document)]
+
+
+def _other_texts(split: Split, texts: Mapping[str, str]) -> list[str]:
+    """The documents that are in no cluster with one that is held out."""
+    theirs = {split.clusters[name] for name in _documents(split.held_out_by_document)}
+    return [text for name, text in texts.items() if split.clusters[name] not in theirs]
 
 
 class _ShingleIndex:
