@@ -48,8 +48,8 @@ def _refuse_other_machines() -> None:
         check(own, address)
         return connect_ex(own, address)
 
-    socket.socket.connect = connected  # type: ignore[method-assign]
-    socket.socket.connect_ex = tried  # type: ignore[method-assign]
+    socket.socket.connect = connected  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = tried  # type: ignore[method-assign, assignment]
 
 
 _refuse_other_machines()
