@@ -25,7 +25,7 @@ from rag_app.evaluate.statistics import holm
 from rag_app.index import Catalog, Passages, VectorIndex, Workspace
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import ingest
-from rag_app.pairs import Pair, Question, make_pair
+from rag_app.pairs import Question
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 from rag_app.retrieve.learned import LearnedFusion
@@ -34,7 +34,7 @@ from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric, score_with_budget
 from rag_app.sweep.grid import Grid, Setting, read_grid, settings_of
 from rag_app.sweep.indexes import Built, IndexBuilder
-from rag_app.sweep.scoring import FEWEST_ASKED, Candidate, Scorer, halving_on_dev
+from rag_app.sweep.scoring import Candidate
 from rag_app.sweep.settings_file import write_settings
 from rag_app.sweep.weight import tune_weight
 from rag_app.vectors import Vectors
@@ -452,70 +452,6 @@ def test_the_weights_that_an_index_keeps_are_not_learned_anew() -> None:
     assert kept.label == "256/32 hybrid:learned (kept)"
     assert kept.words == "256 tokens (overlap 32), hybrid:learned (kept)"
     assert setting("hybrid:learned").retrieval.to_be_learned
-
-
-# Halving
-
-
-class FakeScorer:
-    """A setting answers as large a share of the questions as it is told."""
-
-    def __init__(self, shares: dict[str, float]) -> None:
-        self.shares = shares
-        self.asked: list[tuple[str, int]] = []
-
-    def on_dev(self, tried: Setting, pairs: Sequence[Pair]) -> Candidate:
-        spec = tried.retrieval.spec
-        self.asked.append((spec, len(pairs)))
-        hits = round(self.shares[spec] * len(pairs))
-        found = setting("hybrid:0.3") if spec == "hybrid:auto" else tried
-        return Candidate(found, cast("Built", None), outcomes(hits, len(pairs)))
-
-
-def halve(scorer: FakeScorer, questions: int) -> tuple[list[Candidate], list[Candidate]]:
-    pairs = [make_pair(f"question {n}?", f"d{n}", None, None, "human") for n in range(questions)]
-    settings = [setting(spec) for spec in scorer.shares]
-    return halving_on_dev(cast("Scorer", scorer), settings, pairs, metric=METRIC, keep=1, seed=13)
-
-
-SHARES = {"vector": 0.0, "keyword": 0.2, "hybrid:0.1": 0.4, "hybrid:auto": 0.8, "hybrid:0.9": 0.6}
-
-
-def test_halving_drops_the_worse_half_and_keeps_the_present_one() -> None:
-    scorer = FakeScorer(SHARES)
-    left, dropped = halve(scorer, 80)
-    # Four others: 20 questions leave two of them, 40 leave one, which sees all.
-    assert [one.setting.retrieval.spec for one in left] == ["vector", "hybrid:0.3"]
-    assert [len(one.dev) for one in left] == [80, 80]
-    gone = [(one.setting.retrieval.spec, len(one.dev), one.mean(METRIC)) for one in dropped]
-    assert gone == [("hybrid:0.1", 20, 0.4), ("keyword", 20, 0.2), ("hybrid:0.9", 40, 0.6)]
-    # Every round finds the weight anew, of its own questions.
-    assert [n for spec, n in scorer.asked if spec == "hybrid:auto"] == [20, 40, 80]
-    assert sum(n for _, n in scorer.asked) == 5 * 20 + 3 * 40 + 2 * 80
-
-
-def test_few_questions_call_nothing_hopeless() -> None:
-    left, dropped = halve(FakeScorer(SHARES), 2 * FEWEST_ASKED - 1)
-    assert len(left) == len(SHARES)
-    assert dropped == []
-    left, dropped = halve(FakeScorer(SHARES), 2 * FEWEST_ASKED)
-    assert [len(one.dev) for one in dropped] == [FEWEST_ASKED] * 2
-    assert len(left) == 3
-
-
-def test_what_chance_put_behind_is_not_dropped() -> None:
-    # Of the worse half one answers a question of 20 less than the best, the other 12 less.
-    shares = {"vector": 0.0, "keyword": 0.8, "exact": 0.8, "hybrid:0.1": 0.75, "hybrid:0.2": 0.2}
-    left, dropped = halve(FakeScorer(shares), 40)
-    assert [one.setting.retrieval.spec for one in dropped] == ["hybrid:0.2"]
-    assert [one.setting.retrieval.spec for one in left] == list(shares)[:4]
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_halving_one_setting_or_two(count: int) -> None:
-    left, dropped = halve(FakeScorer(dict(list(SHARES.items())[:count])), 80)
-    assert len(left) == min(count, 2)
-    assert len(left) + len(dropped) == count
 
 
 # Indexes of the same documents

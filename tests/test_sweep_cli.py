@@ -169,7 +169,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_runs_and_recommended(won: Won) -> None:
     values = won.values
     assert values["split"] == {"dev": 20, "test": 20}
-    assert (values["unmatched"], values["trained_on"], values["dropped"]) == (0, 0, [])
+    assert (values["unmatched"], values["trained_on"]) == (0, 0)
     names = [run["name"] for run in values["runs"]]
     assert names[:2] == ["tiny 32/0 vector", "tiny 64/0 keyword"]
     assert set(names[2:]) == {"tiny 32/0 keyword", "tiny 64/0 vector"}
@@ -345,22 +345,6 @@ def test_on_few_questions_no_weights_are_learned(shop: Shop) -> None:
     assert [run["retriever"] for run in values["runs"]][1:] == ["hybrid:equal"]
     done = shop.sweep(*options[:-1], "--no-promote")
     assert f"tiny 64/0 hybrid:learned: {why}" in " ".join(done.stderr.split())
-
-
-def test_halving_says_what_was_dropped(shop: Shop) -> None:
-    done = shop.sweep(*SIZES, "--halving", "--no-promote")
-    dropped = [line for line in done.stdout.splitlines() if line.startswith("dropped ")]
-    assert dropped
-    for line in dropped:
-        assert re.fullmatch(r"dropped after \d+ questions: \S+ \S+ \(hit@1 \.\d{3}\)", line)
-    assert dropped[0].startswith("dropped after 10 questions: ")
-    rows = [cells(line)[0] for line in done.stdout.splitlines()]
-    assert {"32/0 vector", "64/0 keyword"} <= set(rows)
-    for line in dropped:
-        assert line.split(": ")[1].partition(" (")[0] not in rows
-    values = shop.sweep_json(*SIZES, "--halving", "--no-promote")
-    assert [one["asked"] for one in values["dropped"]][:1] == [10]
-    assert len(values["runs"]) + len(values["dropped"]) == 4
 
 
 # A sweep that changes nothing

@@ -132,14 +132,6 @@ def sweep(
             rich_help_panel=CHOICE,
         ),
     ] = 0.5,
-    halving: Annotated[
-        bool,
-        typer.Option(
-            "--halving",
-            help="Successive halving: drop the worse settings early.",
-            rich_help_panel=CHOICE,
-        ),
-    ] = False,
     where: Where = None,
     fetch_k: FetchK = None,
     today: Today = None,
@@ -178,7 +170,6 @@ def sweep(
         index=index,
         budget_tokens=budget,
         metric=metric,
-        halving=halving,
         test_share=test_share,
         promote=not no_promote,
         tune=tune,
@@ -247,11 +238,6 @@ def show_sweep(run: Run, result: "SweepResult") -> None:
     _warn_of_long_chunks(run, result)
     for name, reason in result.learned.items():
         run.note(f"{name}: {reason}")
-    for one in result.dropped:
-        run.say(
-            f"dropped after {len(one.dev)} questions: {_name(one, result)} "
-            f"({head(result.metric)} {figure(one.mean(result.metric))})"
-        )
     split = result.split
     run.say(
         f"settings tuned on {split['dev']} questions by {head(result.metric)}, "
@@ -360,5 +346,4 @@ def _name(candidate: "Candidate", result: "SweepResult") -> str:
 
 
 def _models(result: "SweepResult") -> int:
-    every = [*(row.candidate for row in result.rows), *result.dropped]
-    return len({candidate.setting.model for candidate in every})
+    return len({row.candidate.setting.model for row in result.rows})

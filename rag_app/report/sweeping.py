@@ -83,9 +83,6 @@ def _settings(values: SweepValues) -> Section:
         rows.append([one.name, *cells, changed, p])
     heads = ["setting", *map(metric_name, shown), f"{metric_name(metric)}, change", "p (Holm)"]
     blocks: list[Block] = [Table(heads, rows, f"{counted(values.runs[0].n, 'question')}")]
-    if values.dropped:
-        names = ", ".join(str(one.get("name")) for one in values.dropped)
-        blocks.append(Paragraph(f"Dropped early, as certainly worse: {names}."))
     return Section("All settings", blocks)
 
 

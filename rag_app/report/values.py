@@ -250,7 +250,6 @@ class SweepValues(Values):
     unmatched_example: str | None = None
     trained_on: int = 0
     runs: list[SweptValues] = Field(min_length=1)
-    dropped: list[dict[str, Any]] = []
     recommended: Recommended
     best_on_dev: str
     bases: BasesValues | None = None

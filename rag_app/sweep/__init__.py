@@ -6,7 +6,7 @@ indexes    one index for each model and chunk size, built once and kept
 questions  what settings are compared by
 context    what a ranking costs to read
 weight     the share of the vector search in a hybrid, by dev
-scoring    settings -> scores, with successive halving
+scoring    settings -> scores on dev and on test
 bases      each model untuned and tuned
 choice     the setting to recommend, and why
 result     what it found

@@ -22,7 +22,6 @@ class SweepRequest:
         budget_tokens: of context, for the comparison at equal cost.
         metric: what chooses; None: a hit within the budget if settings differ in how much they
             return, else mrr@10.
-        halving: drop hopeless settings early.
         test_share: of the questions, for the report; the others choose.
         promote: put the index of a setting that won into service.
         tune: tune each model too, and judge it on the same questions; nothing goes into service.
@@ -37,7 +36,6 @@ class SweepRequest:
     index: str | None = None
     budget_tokens: int = 1024
     metric: str | None = None
-    halving: bool = False
     test_share: float = 0.5
     promote: bool = True
     tune: bool = False

@@ -78,7 +78,6 @@ class SweepResult(Result):
     before: str
     metric: str
     rows: list[Row]
-    dropped: list[Candidate]
     choice: Choice
     split: dict[str, int]
     unmatched: Unmatched
@@ -102,10 +101,6 @@ class SweepResult(Result):
             "trained_on": self.seen,
             "refits": self.refits,
             "runs": [row.to_json(self.choice, self.metric) for row in self.rows],
-            "dropped": [
-                {"name": one.setting.name, "dev": one.mean(self.metric), "asked": len(one.dev)}
-                for one in self.dropped
-            ],
             "recommended": {
                 "name": best.setting.name,
                 "wins": self.choice.wins,

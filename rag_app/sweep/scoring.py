@@ -1,4 +1,4 @@
-"""Settings -> scores on dev, with successive halving, and on test."""
+"""Settings -> scores on dev and on test."""
 
 import statistics
 import tempfile
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
-from rag_app.evaluate.statistics import difference
 from rag_app.pairs import Pair, Question, build_questions
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, build_retriever
 from rag_app.sweep.context import DEPTH, score_with_budget
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 TIMED = 30
 WARM_UP = 3
 SHOWN = 5
-# On fewer questions than these nothing is called hopeless.
-FEWEST_ASKED = 10
 
 
 @dataclass(frozen=True)
@@ -154,50 +151,3 @@ class Scorer:
                 retriever.retrieve_many([question.text])
                 seconds.append(time.perf_counter() - started)
         return 1000 * statistics.median(seconds[WARM_UP:] or seconds)
-
-
-def all_on_dev(
-    scorer: Scorer, settings: Sequence["Setting"], pairs: Sequence[Pair]
-) -> list[Candidate]:
-    """Score every setting on all of dev."""
-    return [scorer.on_dev(setting, pairs) for setting in settings]
-
-
-def halving_on_dev(
-    scorer: Scorer,
-    settings: Sequence["Setting"],
-    pairs: Sequence[Pair],
-    *,
-    metric: str,
-    keep: int,
-    seed: int,
-) -> tuple[list[Candidate], list[Candidate]]:
-    """Successive halving (Jamieson and Talwalkar, AISTATS 2016) over the questions of dev.
-
-    All settings are asked a part of dev, those that are left twice as much, and so on; the last
-    round is on all of dev. Of few questions there are fewer rounds. Of the worse half only what is
-    behind the best beyond chance is dropped: by the mean alone, 40 questions of the Korean sample
-    corpus dropped the setting that is best on all.
-
-    Arguments:
-        settings: the first `keep` of them are never dropped (the present one).
-        pairs: of dev, in an order that means nothing.
-    Returns:
-        the candidates that saw all of dev, and those that were dropped before.
-    """
-    left: list[Setting] = list(settings)
-    dropped: list[Candidate] = []
-    rounds = range(max(len(settings) - keep - 1, 0).bit_length(), 0, -1)
-    for asked in (len(pairs) >> number for number in rounds):
-        if asked < FEWEST_ASKED:
-            continue
-        # Settings stay as they were named: the next round finds the weight of a hybrid anew.
-        scored = list(zip(left, all_on_dev(scorer, left, pairs[:asked]), strict=True))
-        others = sorted(scored[keep:], key=lambda each: -each[1].mean(metric))
-        worse = others[(len(others) + 1) // 2 :]
-        best = others[0][1].dev
-        gone = [one for one in worse if difference(best, one[1].dev, metric, seed=seed).high < 0]
-        dropped += [candidate for _, candidate in gone]
-        lost = {setting for setting, _ in gone}
-        left = [setting for setting in left if setting not in lost]
-    return all_on_dev(scorer, left, pairs), dropped

@@ -1,6 +1,5 @@
 """Stage: chunk sizes, models and retrievers compared on one file of questions."""
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,7 +32,7 @@ from rag_app.sweep.indexes import IndexBuilder
 from rag_app.sweep.questions import asked, find_pairs, split_questions, unseen
 from rag_app.sweep.request import SweepRequest
 from rag_app.sweep.result import Row, SweepResult
-from rag_app.sweep.scoring import Candidate, Scorer, all_on_dev, halving_on_dev
+from rag_app.sweep.scoring import Candidate, Scorer
 from rag_app.sweep.workload import SweepWorkload, sweep_workload
 
 if TYPE_CHECKING:
@@ -100,15 +99,7 @@ def sweep(
         progress=progress,
         seed=request.seed,
     )
-    dropped: list[Candidate] = []
-    # Split sorts by question; the order of halving must not mean anything.
-    dev = sorted(split.train, key=lambda pair: hashlib.sha256(pair.id.encode()).digest())
-    if request.halving:
-        candidates, dropped = halving_on_dev(
-            scorer, every, dev, metric=metric, keep=1, seed=request.seed
-        )
-    else:
-        candidates = all_on_dev(scorer, every, dev)
+    candidates = [scorer.on_dev(setting, split.train) for setting in every]
     candidates = [scorer.on_test(one, split.test) for one in _each_once(candidates)]
     choice = choose(candidates, candidates[0], metric=metric, seed=request.seed)
     bases = None
@@ -125,7 +116,6 @@ def sweep(
         before=catalog.active.current() or source.name,
         metric=metric,
         rows=_rows([present, *others], extra, request.seed),
-        dropped=dropped,
         choice=choice,
         split={"dev": asked(split.train), "test": asked(split.test)},
         unmatched=unmatched,
