@@ -22,7 +22,7 @@ from rag_app.finetune.presets import RERANKER_DEFAULT
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.reranker import RerankerOptions, tune_reranker
 from rag_app.finetune.reranker_result import RerankerResult
-from rag_app.finetune.retrieval import refuse_seen
+from rag_app.finetune.retrieval import refuse_trained_on
 from rag_app.finetune.stage import finetune
 from rag_app.finetune.train.cross_encoder import DevCandidates, train_cross_encoder
 from rag_app.index import Workspace
@@ -237,7 +237,7 @@ def test_evaluate_gives_no_verdict_on_what_it_was_trained_on(shop: Shop) -> None
     tools = Tools.of(shop.workspace)
     runs, _ = evaluate_indexes(shop.workspace, request, tools=tools)
     split = shop.result.material.split
-    assert [run.seen for run in runs] == [0, len(split.train) + len(split.dev)]
+    assert [run.trained_on for run in runs] == [0, len(split.train) + len(split.dev)]
     assert "training questions" in runs[1].no_verdict
 
 
@@ -253,7 +253,7 @@ def test_the_retriever_that_the_index_keeps_may_have_a_tuned_reranker(shop: Shop
     finally:
         index.keep_retriever(None)
     split = shop.result.material.split
-    assert [run.seen for run in runs] == [0, len(split.train) + len(split.dev)]
+    assert [run.trained_on for run in runs] == [0, len(split.train) + len(split.dev)]
     assert "training questions" in runs[1].no_verdict
 
 
@@ -267,7 +267,7 @@ def test_a_sweep_leaves_out_what_a_reranker_was_trained_on(shop: Shop, tmp_path:
     )
     request = SweepRequest(grid, shop.request.pairs, promote=False, results=tmp_path)
     result = sweep(shop.workspace, request, tools=Tools.of(shop.workspace))
-    assert result.seen == len(split.train) + len(split.dev)
+    assert result.trained_on == len(split.train) + len(split.dev)
     trained = {pair.question for pair in (*split.train, *split.dev)}
     for row in result.rows:
         asked = [*row.candidate.dev, *(row.candidate.test or [])]
@@ -286,9 +286,9 @@ def test_finetune_refuses_a_reranker_that_knows_its_test_questions(shop: Shop) -
     # What its own split held out it may be judged by; of documents that it knows, new questions.
     context, split = TrainingContext(shop.workspace), shop.result.material.split
     new = [replace(pair, question=f"{pair.question} too") for pair in split.train]
-    refuse_seen(context, retrieval, [replace(split, known=new)])
+    refuse_trained_on(context, retrieval, [replace(split, known=new)])
     with pytest.raises(ConfigError, match=r"learned from 1 of 25 test questions"):
-        refuse_seen(context, retrieval, [replace(split, known=split.train[:1])])
+        refuse_trained_on(context, retrieval, [replace(split, known=split.train[:1])])
 
 
 @pytest.mark.slow

@@ -166,17 +166,18 @@ def evaluate(
     )
 
 
-def _warn_of_seen(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
-    for model, seen in dict.fromkeys((one.model, one.seen_by_model) for one in runs):
-        if seen:
+def _warn_of_training(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
+    for model, count in dict.fromkeys((one.model, one.model_trained_on) for one in runs):
+        if count:
             run.warn(
-                f"{model} was trained on the documents of {seen} of these questions; its scores "
+                f"{model} was trained on the documents of {count} of these questions; its scores "
                 "on them say nothing about new ones"
             )
-    for retriever, seen in dict.fromkeys((one.retriever, one.seen_by_retriever) for one in runs):
-        if seen:
+    learned = dict.fromkeys((one.retriever, one.retriever_trained_on) for one in runs)
+    for retriever, count in learned:
+        if count:
             run.warn(
-                f"the reranker or the weights of {retriever} learned from {seen} of these "
+                f"the reranker or the weights of {retriever} learned from {count} of these "
                 "questions; its scores on them say nothing about new ones"
             )
     for unknown in dict.fromkeys(one.unknown_weights for one in runs):
@@ -187,7 +188,7 @@ def _warn_of_seen(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
 def _warn(run: Run, runs: "Sequence[EvaluatedRun]", unmatched: "Unmatched") -> None:
     if unmatched:
         run.warn(str(unmatched))
-    _warn_of_seen(run, runs)
+    _warn_of_training(run, runs)
     if len(runs[0].outcomes) == 1:
         run.warn("one question tells nothing about others; evaluate with some fifty or more")
     for one in runs:
@@ -201,8 +202,8 @@ def _show(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
 
     labels = run_labels(runs, longest=LONGEST + max(run.out.width - 80, 0))
     named = [(label.short, one.scores) for label, one in zip(labels, runs, strict=True)]
-    asked, seen = len(runs[0].outcomes), max(one.seen for one in runs)
-    title = f"{asked} questions" + (f", {seen} of them training questions" if seen else "")
+    asked, training = len(runs[0].outcomes), max(one.trained_on for one in runs)
+    title = f"{asked} questions" + (f", {training} of them training questions" if training else "")
     run.out.print(runs_table(named, title=title), "")
     for number, label in enumerate(labels):
         baseline = " (the baseline)" if number == 0 and len(runs) > 1 else ""

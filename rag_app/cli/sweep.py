@@ -230,10 +230,10 @@ def show_sweep(run: Run, result: "SweepResult") -> None:
             f"{refit} was trained on all pairs; the scores are those of {judged}, which was judged "
             "before"
         )
-    if result.seen:
+    if result.trained_on:
         run.warn(
-            f"{result.seen} questions were left out: a tuned model was trained on their documents, "
-            "or the learned weights of the present setting on them"
+            f"{result.trained_on} questions were left out: a tuned model was trained on their "
+            "documents, or the learned weights of the present setting on them"
         )
     _warn_of_long_chunks(run, result)
     for name, reason in result.learned.items():

@@ -34,11 +34,11 @@ def show_tuning(run: Run, result: "FinetuneResult") -> None:
         title = f"{comparison.n} held-out questions: {PROMISES[what]}{_searched(result)}"
         run.out.print(comparison_table(comparison, title=title), "")
     _show_parts(run, result)
-    seen = judgement.training_scores
-    before, after = (each["hit_rate@1"].mean for each in (seen.base, seen.tuned))
+    on_training = judgement.training_scores
+    before, after = (each["hit_rate@1"].mean for each in (on_training.base, on_training.tuned))
     run.say(
-        f"on the {seen.n} training questions themselves, which is no measure of quality: hit@1 "
-        f"{figure(before)} -> {figure(after)}"
+        f"on the {on_training.n} training questions themselves, which is no measure of quality: "
+        f"hit@1 {figure(before)} -> {figure(after)}"
     )
     show_canary(run, result)
     run.say(f"ANN recall@10: {100 * result.ann_recall:.3g} % of what exact search finds")

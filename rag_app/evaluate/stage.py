@@ -17,9 +17,9 @@ from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.file_names import file_names
 from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
-from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.stored import summary_of
+from rag_app.evaluate.trained_on import questions_trained_on
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
     Pair,
@@ -100,9 +100,9 @@ class EvaluatedRun:
 
     Fields:
         tuned: whether the model was trained by `finetune`.
-        seen: questions about documents that the model or the reranker was trained on, and those
-            that the weights of a hybrid were learned from.
-        seen_by_model, seen_by_retriever: those of each of them.
+        trained_on: questions about documents that the model or the reranker was trained on, and
+            those that the weights of a hybrid were learned from.
+        model_trained_on, retriever_trained_on: those of each of them.
         unknown_weights: why it is not known which questions taught the weights; empty if it is.
         warnings: of single questions -> how many have it.
         against_first: compares it with the first run.
@@ -120,7 +120,7 @@ class EvaluatedRun:
     outcomes: list[Outcome]
     seconds: float
     tuned: bool
-    seen: int
+    trained_on: int
     warnings: dict[str, int]
     against_first: Comparison | None = None
     no_verdict: str = ""
@@ -129,8 +129,8 @@ class EvaluatedRun:
     fingerprint: str | None = None
     chunking: Chunking | None = None
     kept: str | None = None
-    seen_by_model: int = 0
-    seen_by_retriever: int = 0
+    model_trained_on: int = 0
+    retriever_trained_on: int = 0
     unknown_weights: str = ""
 
     @property
@@ -153,7 +153,7 @@ class EvaluatedRun:
             "n": len(self.outcomes),
             **scores_json(self.scores),
             "seconds": round(self.seconds, 3),
-            "trained_on": self.seen,
+            "trained_on": self.trained_on,
             "warnings": self.warnings,
             "known_questions": self.known_label,
             "known_asked": self.known,
@@ -228,10 +228,10 @@ def evaluate_indexes(
     runs: list[EvaluatedRun] = []
     for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
-        of_model = seen_questions(pairs, [subject.model], [], tools)
+        of_model = questions_trained_on(pairs, [subject.model], [], tools)
         for each in options:
             own = _as_kept(each, subject.index)
-            of_retriever = seen_questions(pairs, [], [own], tools)
+            of_retriever = questions_trained_on(pairs, [], [own], tools)
             trained_on = len(of_model | of_retriever)
             unknown = _unknown_weights(own)
             retriever = Recorded(subject.retriever(each, tools))
@@ -249,13 +249,15 @@ def evaluate_indexes(
                     outcomes=outcomes,
                     seconds=seconds,
                     tuned=subject.tuned,
-                    seen=trained_on,
-                    seen_by_model=len(of_model),
-                    seen_by_retriever=len(of_retriever),
+                    trained_on=trained_on,
+                    model_trained_on=len(of_model),
+                    retriever_trained_on=len(of_retriever),
                     warnings=dict(Counter(w for t in retriever.traces for w in t.warnings)),
                     against_first=compared,
                     unknown_weights=unknown,
-                    no_verdict=_no_verdict(max([trained_on, *(r.seen for r in runs[:1])]), outcomes)
+                    no_verdict=_no_verdict(
+                        max([trained_on, *(r.trained_on for r in runs[:1])]), outcomes
+                    )
                     or unknown
                     or (runs[0].unknown_weights if runs else ""),
                     known=subject.known_among(questions, tools) if own.questions else None,
@@ -318,12 +320,12 @@ def _unknown_weights(options: RetrievalOptions) -> str:
     )
 
 
-def _no_verdict(seen: int, outcomes: Sequence[Outcome]) -> str:
-    """Why two runs are not judged on these questions, `seen` of which one was trained on."""
-    if not seen:
+def _no_verdict(trained_on: int, outcomes: Sequence[Outcome]) -> str:
+    """Why two runs are not judged on these questions, `trained_on` of which taught one of them."""
+    if not trained_on:
         return ""
     return (
-        f"{seen} of {len(outcomes)} questions are training questions of one of the two runs; "
+        f"{trained_on} of {len(outcomes)} questions are training questions of one of the two runs; "
         "judge it on questions that training never saw"
     )
 

@@ -54,7 +54,7 @@ def check_retrieval(retrieval: RetrievalOptions) -> None:
         )
 
 
-def refuse_seen(
+def refuse_trained_on(
     context: TrainingContext, retrieval: RetrievalOptions, splits: Sequence[Split]
 ) -> None:
     """Raise ConfigError where the reranker learned from what is held out.
@@ -67,18 +67,18 @@ def refuse_seen(
     documents, questions = training_documents(reranker), training_questions(reranker)
     test = [pair for split in splits for pair in split.test]
     known = [pair for split in splits for pair in split.known]
-    seen = {question_key(pair.question) for pair in test if pair.document_id in documents}
-    seen |= {
+    trained_on = {question_key(pair.question) for pair in test if pair.document_id in documents}
+    trained_on |= {
         question_key(pair.question)
         for pair in known
         # Those that an earlier version tuned have kept no questions.
         if pair.document_id in documents
         and (questions is None or question_id(pair.question) in questions)
     }
-    if seen:
+    if trained_on:
         asked = len({question_key(pair.question) for pair in (*test, *known)})
         raise ConfigError(
-            f"{retrieval.rerank} learned from {len(seen)} of {asked} test "
+            f"{retrieval.rerank} learned from {len(trained_on)} of {asked} test "
             "questions; name the reranker that it was tuned from, or one that was tuned on the "
             "same split of the same pairs (same --seed, --test-share and --held-out, no --folds)"
         )

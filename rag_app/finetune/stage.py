@@ -29,7 +29,7 @@ from rag_app.finetune.promotion import Lineage, make_tuned, promote
 from rag_app.finetune.refit import refit
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.result import DataSummary, FinetuneResult
-from rag_app.finetune.retrieval import check_retrieval, refuse_seen
+from rag_app.finetune.retrieval import check_retrieval, refuse_trained_on
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.train.processes import send
 from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
@@ -75,7 +75,7 @@ def _finetune(context: TrainingContext, request: FinetuneRequest) -> FinetuneRes
     _check(request)
     announce(context.progress, 1, STEPS, "reading and splitting the pairs")
     prepared = prepare(context, request)
-    refuse_seen(context, request.retrieval, [one.split for one in prepared.materials])
+    refuse_trained_on(context, request.retrieval, [one.split for one in prepared.materials])
     name = run_name("finetune", prepared.base.model, prepared.materials[0].rows)
     with open_curves(request.report_to, context.curves_folder, name) as curves:
         result = _tune(replace(context, curves=curves), request, prepared, started)

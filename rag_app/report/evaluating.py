@@ -80,11 +80,11 @@ def _scores_of(one: EvaluatedValues) -> str:
 
 
 def _promises(values: EvaluateValues) -> list[str]:
-    seen = max(one.trained_on for one in values.runs)
-    if not seen:
+    trained_on = max(one.trained_on for one in values.runs)
+    if not trained_on:
         return ["Expect this of questions like these."]
     return [
-        f"{counted(seen, 'question')} are about documents that a model was trained on: their "
+        f"{counted(trained_on, 'question')} are about documents that a model was trained on: their "
         "scores say nothing about new ones."
     ]
 

@@ -27,19 +27,19 @@ def training_section(values: FinetuneValues) -> Section | None:
         return None
     best = training.best_epoch
     kept = f"Epoch {best} was kept." if best else "No epoch beat the starting point on dev."
-    return Section("Training", [Paragraph(kept), *blocks, *_seen_beside_held_out(values)])
+    return Section("Training", [Paragraph(kept), *blocks, *_training_beside_held_out(values)])
 
 
-def _seen_beside_held_out(values: FinetuneValues) -> list[Block]:
-    seen = values.on_training_questions
-    if seen is None:
+def _training_beside_held_out(values: FinetuneValues) -> list[Block]:
+    on_training = values.on_training_questions
+    if on_training is None:
         return []
     held_out = next(iter(values.held_out.values()))
     rows = [
         [name, *(with_interval(side[metric]) for side in (both.base, both.tuned))]
         for metric in ("hit_rate@1", PRIMARY_METRIC)
         for name, both in (
-            (f"{metric_name(metric)}, training questions", seen),
+            (f"{metric_name(metric)}, training questions", on_training),
             (f"{metric_name(metric)}, held-out questions", held_out),
         )
     ]

@@ -19,13 +19,13 @@ def id_only_nodes(chunk_ids: Sequence[str]) -> list[TextNode]:
 
 
 def id_only_hits(scores: Mapping[str, float]) -> Ranking:
-    """Hits on bare nodes."""
+    """Hits on nodes with ids only."""
     nodes = id_only_nodes(list(scores))
     return [NodeWithScore(node=n, score=s) for n, s in zip(nodes, scores.values(), strict=True)]
 
 
 class WithNodes(TracedRetriever):
-    """Puts the chunks in the place of the bare nodes of another retriever's best hits.
+    """Puts the chunks in the place of another retriever's best hits, nodes with ids only.
 
     Arguments:
         fetch: chunk ids -> their nodes, in any order; a chunk that is gone is left out.

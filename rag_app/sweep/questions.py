@@ -53,16 +53,16 @@ def find_pairs(
     return find_labelled(questions, here.passages, columns=columns)
 
 
-def unseen(pairs: Sequence[Pair], seen: Collection[str]) -> list[Pair]:
-    """Leave out what has been seen; a question of several answers, whole.
+def not_trained_on(pairs: Sequence[Pair], trained_on: Collection[str]) -> list[Pair]:
+    """Leave out what was trained on; a question of several answers, whole.
 
     Arguments:
-        seen: questions that taught one of the settings, by `question_key`.
+        trained_on: questions that taught one of the settings, by `question_key`.
     Raises:
         PairsError: nothing is left.
     """
-    fresh = [pair for pair in pairs if question_key(pair.question) not in seen]
-    if seen and not fresh:
+    fresh = [pair for pair in pairs if question_key(pair.question) not in trained_on]
+    if trained_on and not fresh:
         raise PairsError(
             "all questions are about documents that one of the models was trained on; name "
             "questions about others, or leave the tuned model out with --model, and a tuned "

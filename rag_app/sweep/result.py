@@ -64,8 +64,8 @@ class SweepResult(Result):
     Fields:
         rows: the present setting, then the others, best first on the questions that choose.
         split: questions by what they were for.
-        unmatched, seen: questions left out: no answer in the index; a model, a reranker or the
-            present weights learned from it.
+        unmatched, trained_on: questions left out: no answer in the index; a model, a reranker or
+            the present weights learned from it.
         refits: model that was trained on all pairs -> the one that was judged before, whose scores
             stand for its own, since it knows all questions.
         before: the index that was in service.
@@ -81,7 +81,7 @@ class SweepResult(Result):
     choice: Choice
     split: dict[str, int]
     unmatched: Unmatched
-    seen: int
+    trained_on: int
     refits: dict[str, str]
     promoted: bool
     seconds: float
@@ -98,7 +98,7 @@ class SweepResult(Result):
             "split": self.split,
             "unmatched": self.unmatched.count,
             "unmatched_example": self.unmatched.example,
-            "trained_on": self.seen,
+            "trained_on": self.trained_on,
             "refits": self.refits,
             "runs": [row.to_json(self.choice, self.metric) for row in self.rows],
             "recommended": {

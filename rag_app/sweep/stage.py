@@ -12,9 +12,9 @@ from rag_app.errors import ConfigError
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.file_names import file_names, key_of
 from rag_app.evaluate.scoring import write_outcomes
-from rag_app.evaluate.seen import seen_questions
 from rag_app.evaluate.statistics import estimate, summarise
 from rag_app.evaluate.stored import summary_of
+from rag_app.evaluate.trained_on import questions_trained_on
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
 from rag_app.index import Workspace
@@ -29,7 +29,7 @@ from rag_app.sweep.choice import choose
 from rag_app.sweep.context import budget_metric
 from rag_app.sweep.grid import Setting, settings_of
 from rag_app.sweep.indexes import IndexBuilder
-from rag_app.sweep.questions import asked, find_pairs, split_questions, unseen
+from rag_app.sweep.questions import asked, find_pairs, not_trained_on, split_questions
 from rag_app.sweep.request import SweepRequest
 from rag_app.sweep.result import Row, SweepResult
 from rag_app.sweep.scoring import Candidate, Scorer
@@ -85,8 +85,9 @@ def sweep(
         columns=request.columns,
     )
     models = [builder.model(name) for name in judged.values()]
-    seen = seen_questions(pairs, models, [setting.retrieval for setting in every], tools)
-    fresh = unseen(pairs, seen)
+    retrievals = [setting.retrieval for setting in every]
+    trained_on = questions_trained_on(pairs, models, retrievals, tools)
+    fresh = not_trained_on(pairs, trained_on)
     split = split_questions(fresh, here, seed=request.seed, test_share=request.test_share)
     metric = request.metric or _metric(every, request.budget_tokens)
     scorer = Scorer(
@@ -119,7 +120,7 @@ def sweep(
         choice=choice,
         split={"dev": asked(split.train), "test": asked(split.test)},
         unmatched=unmatched,
-        seen=len(seen),
+        trained_on=len(trained_on),
         refits={name: other for name, other in judged.items() if other != name},
         promoted=False,
         seconds=time.monotonic() - started,

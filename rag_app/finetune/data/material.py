@@ -80,9 +80,9 @@ class Material:
     @property
     def training_documents(self) -> list[str]:
         """Documents that are trained on or choose the checkpoint, or are nearly the same."""
-        clusters = self.split.clusters
-        seen = {*self.row_clusters, *(clusters[pair.document_id] for pair in self.split.dev)}
-        return [document for document, cluster in clusters.items() if cluster in seen]
+        of_document = self.split.clusters
+        clusters = {*self.row_clusters, *(of_document[pair.document_id] for pair in self.split.dev)}
+        return [document for document, cluster in of_document.items() if cluster in clusters]
 
     @property
     def training_questions(self) -> set[str]:

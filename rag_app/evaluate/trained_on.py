@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rag_app.retrieve import RetrievalOptions, Tools
 
 
-def seen_questions(
+def questions_trained_on(
     pairs: Sequence[Pair],
     models: Iterable[object],
     retrievals: Sequence["RetrievalOptions"],
