@@ -172,6 +172,17 @@ def test_the_commands_of_a_healthy_index(shop: Path) -> None:
     assert any(f"in service: {info['name']}, 3 chunks" in one["what"] for one in found)
 
 
+def test_gc_says_what_it_freed(tmp_path: Path) -> None:
+    left = tmp_path / "indexes" / "gone"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(bytes(3 * 2**19))
+    done = run_app("index", "gc", "--storage", tmp_path)
+    assert done.stdout.splitlines()[-1] == "freed 1.5 MB"
+    assert not left.exists()
+    done = run_app("index", "gc", "--storage", tmp_path)
+    assert done.stdout == "there is nothing to remove\n"
+
+
 def test_doctor_says_what_is_wrong_and_what_mends_it(shop: Path, tmp_path: Path) -> None:
     empty = run_json("doctor", "--storage", tmp_path / "none")["findings"]
     assert ("missing", "rag-app ingest PATH") in [(one["state"], one["mend"]) for one in empty]

@@ -276,5 +276,5 @@ def collect_garbage(
     for path in found:
         shutil.rmtree(path)
         run.say(f"removed {path}")
-    run.say(f"{freed:.1f} MB are free" if found else "there is nothing to remove")
+    run.say(f"freed {freed:.1f} MB" if found else "there is nothing to remove")
     run.result({"removed": [str(path) for path in found], "megabytes": round(freed, 1)})
