@@ -209,17 +209,17 @@ def test_the_command_shows_which_questions_changed(
     lines = capsys.readouterr().out.splitlines()
     comparison = measured.judgement.comparison
     for flip in flips(comparison.base_outcomes, comparison.tuned_outcomes):
-        assert f"top-{flip.k}: {flip.fixed} newly right, {flip.broken} newly wrong" in lines
+        assert f"top-{flip.k}: {flip.fixed} fixed, {flip.broken} broken" in lines
     [first, _] = flips(comparison.base_outcomes, comparison.tuned_outcomes)
-    shown = [line for line in lines if line.startswith("  newly right: ")]
+    shown = [line for line in lines if line.startswith("  fixed: ")]
     assert len(shown) == min(first.fixed, 3) > 0
     asked = {outcome.question for outcome in comparison.tuned_outcomes}
-    assert {line.removeprefix("  newly right: ") for line in shown} <= asked
+    assert {line.removeprefix("  fixed: ") for line in shown} <= asked
     answer = lines[lines.index(shown[0]) + 1]
     found = re.fullmatch(r"      answered by: (.+) \(rank (\d+|none) -> 1\)", answer)
     assert found
     assert found[1] in measured.titles.values()
-    # A question newly right moved to the first place, and the farthest is first.
+    # A question that was fixed moved to the first place, and the farthest is first.
     assert found[2] != "1"
 
 

@@ -1,4 +1,4 @@
-"""Held-out questions whose first passage became right or wrong, with the passage that answers."""
+"""Held-out questions whose first passage was fixed or broken, with the passage that answers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,20 +17,20 @@ DEPTHS = (1, 5)
 
 
 def show_changes(run: Run, result: "FinetuneResult") -> None:
-    """Print how many questions are newly right and newly wrong, and some of both."""
+    """Print how many questions were fixed and broken, and some of both."""
     from rag_app.evaluate.scoring import pair_outcomes
 
     comparison = result.judgement.comparison
     pairs = pair_outcomes(comparison.base_outcomes, comparison.tuned_outcomes)
     for depth in DEPTHS:
-        right, wrong = _newly_right(pairs, depth), _newly_right([p[::-1] for p in pairs], depth)
-        run.say(f"top-{depth}: {len(right)} newly right, {len(wrong)} newly wrong")
+        fixed, broken = _fixed(pairs, depth), _fixed([pair[::-1] for pair in pairs], depth)
+        run.say(f"top-{depth}: {len(fixed)} fixed, {len(broken)} broken")
         if depth == 1:
-            _show(run, "newly right", right, result)
-            _show(run, "newly wrong", [pair[::-1] for pair in wrong], result)
+            _show(run, "fixed", fixed, result)
+            _show(run, "broken", [pair[::-1] for pair in broken], result)
 
 
-def _newly_right(pairs: "Pairs", depth: int) -> "list[tuple[Outcome, Outcome]]":
+def _fixed(pairs: "Pairs", depth: int) -> "list[tuple[Outcome, Outcome]]":
     return [
         (before, after)
         for before, after in pairs
