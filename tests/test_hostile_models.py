@@ -37,11 +37,12 @@ def test_pickled_weights_are_never_loaded(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_model_with_numbers_that_are_none_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])
+def test_a_model_whose_vectors_tell_nothing_is_refused(folder: Path, value: float) -> None:
     (weights,) = folder.rglob("model.safetensors")
     tensors = load_file(weights)
-    save_file({name: torch.full_like(one, float("nan")) for name, one in tensors.items()}, weights)
-    with pytest.raises(ModelError, match=r"numbers that are none \(NaN\)"):
+    save_file({name: torch.full_like(one, value) for name, one in tensors.items()}, weights)
+    with pytest.raises(ModelError, match="vectors of length 0, or with NaN or infinite values"):
         load(folder)
 
 

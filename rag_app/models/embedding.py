@@ -267,8 +267,8 @@ class EmbeddingModel:
         """The vectors, if they are some."""
         if not are_unit(vectors):
             raise ModelError(
-                f"{self.name} gives vectors with no length or with numbers that are none "
-                f"(NaN); its weights in {self.folder} are damaged: save them again, or name "
+                f"{self.name} gives vectors of length 0, or with NaN or infinite values; its "
+                f"weights in {self.folder} are damaged: save them again, or name "
                 "another with --model"
             )
         return vectors
