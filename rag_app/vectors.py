@@ -102,7 +102,7 @@ def row_cosines(ours: Vectors, theirs: Vectors) -> Vectors:
 
 
 def passage_fingerprint(model: Embedder) -> str:
-    """The fingerprint of what passages pass through: a map on questions does not change it."""
+    """The fingerprint of what passages pass through: a query adapter does not change it."""
     return str(getattr(model, "passage_fingerprint", model.fingerprint))
 
 

@@ -1,4 +1,4 @@
-"""A linear map on questions: they move, passages and their fingerprint stay."""
+"""The query adapter: questions move, passages and their fingerprint stay."""
 
 import json
 import shutil

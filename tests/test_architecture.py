@@ -224,6 +224,14 @@ def test_only_scripts_has_the_range_of_hangul() -> None:
     assert users == {"rag_app.text.scripts"}
 
 
+def test_the_query_adapter_has_one_name() -> None:
+    """That of the command line, in all that is read: docstrings, messages, model cards."""
+    for path in FILES:
+        words = " ".join(path.read_text("utf-8").replace("#", " ").split())
+        assert "map on questions" not in words, path
+        assert "through a map" not in words, path
+
+
 def test_no_pickle_and_no_foreign_code() -> None:
     for path in FILES:
         assert "pickle" not in {name.partition(".")[0] for _, name in imports(path)}, path

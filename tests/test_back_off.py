@@ -24,14 +24,14 @@ from rag_app.vectors import nearest
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
-# Of all tuned weights, and a map.
+# Of all tuned weights, and an adapter.
 OPTIONS = replace(GIVEN, learning_rate=5e-3, blend=1.0)
 KNOWN = replace(MATERIAL, split=Split([], [], [], {name: name for name in SUBJECTS}))
 NO_MAP = "no query adapter"
 
 
 class LinearCanary:
-    """A model falls by a tenth of its share of tuned weights, one with a map by .3.
+    """A model falls by a tenth of its share of tuned weights, one with an adapter by .3.
 
     That is certain where it falls by more than `bearable`. `stop_at` is how many models may be
     asked before Ctrl-C is pressed.
@@ -138,7 +138,7 @@ def test_a_milder_average_keeps_a_map_of_its_own(
     context: TrainingContext, base: EmbeddingModel, trained: TrainedModel
 ) -> None:
     def by_blend(model: EmbeddingModel) -> Mapping[str, Difference]:
-        # Only all of the tuned weights do harm, with a map or without.
+        # Only all of the tuned weights do harm, with an adapter or without.
         harms = model.name in (trained.model.name, weights_alone)
         high = -0.01 if harms else 0.02
         return {"mrr@10": Difference(-0.05, -0.1, high, p=0.001, smallest_detectable=0)}
@@ -198,7 +198,7 @@ def test_less_than_half_of_half_is_the_same_as_of_the_whole(
 @pytest.mark.parametrize(
     "changed",
     [{"method": "adapter"}, {"method": "full", "blend": 0.25}],
-    ids=["a map alone", "a quarter"],
+    ids=["an adapter alone", "a quarter"],
 )
 def test_what_has_no_milder_form_stays(
     context: TrainingContext, base: EmbeddingModel, changed: dict[str, Any]

@@ -70,7 +70,7 @@ def test_models_are_tuned_and_nothing_goes_into_service(shop: Shop) -> None:
         [workspace.load_model(run[kind]).passage_fingerprint for kind in ("model", "tuned_model")]
         for run in runs
     ]
-    # A static model has no layers: the map on questions is what is trained.
+    # A static model has no layers: the query adapter is what is trained.
     assert [before == after for before, after in pairs] == [False, True]
     info = workspace.catalog.open(runs[0]["tuned_index"]).info
     assert (info.base_model, info.model) == ("tiny", runs[0]["tuned_model"])

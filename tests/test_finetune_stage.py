@@ -395,8 +395,10 @@ def test_what_plain_encode_gives_is_scored_where_there_is_a_map(shop: Shop) -> N
     assert plain == comparison.base
     assert comparison.tuned["mrr@10"].mean > plain["mrr@10"].mean
     assert result.to_json()["plain_encode"] == result.to_json()["base"]
-    shown = f"its MRR@10 is {with_interval(plain['mrr@10'])} "
-    assert shown in (result.model / "README.md").read_text("utf-8")
+    card = (result.model / "README.md").read_text("utf-8")
+    assert f"its MRR@10 is {with_interval(plain['mrr@10'])} " in card
+    assert "leaves out prompts and the query adapter" in card
+    assert "- query adapter (`query_map`): a linear map on query vectors" in card
 
 
 def test_a_tuning_that_changed_nothing_is_not_promoted(

@@ -32,7 +32,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mapped(tiny: Path) -> Path:
-    """The tiny model with a map on questions, as `finetune --method adapter` writes one."""
+    """The tiny model with a query adapter, as `finetune --method adapter` writes one."""
     rng = np.random.default_rng(0)
     change = rng.normal(scale=0.2, size=(WIDTH, WIDTH)).astype(np.float32)
     gate = rng.normal(size=WIDTH).astype(np.float32)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("single_thread")
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingModel:
-    """With prompts and a map on questions."""
+    """With prompts and a query adapter."""
     folder = tmp_path_factory.mktemp("tuned")
     train(make_base(folder), folder / "tiny-adapter")
     return EmbeddingModel("tiny-adapter", folder / "tiny-adapter", device="cpu")
@@ -44,7 +44,7 @@ def test_sentence_transformers_gives_what_was_judged(tuned: EmbeddingModel) -> N
     query, passage = judged(tuned)
     np.testing.assert_allclose(names["queries"], query, atol=1e-5)
     np.testing.assert_allclose(names["passages"], passage, atol=1e-5)
-    # The very lines, on texts whose questions the map moves.
+    # The very lines, on texts whose questions the adapter moves.
     asked = names["model"].encode_query(QUESTIONS, normalize_embeddings=True)
     np.testing.assert_allclose(asked, tuned.embed_queries(QUESTIONS), atol=1e-5)
 

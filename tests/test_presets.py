@@ -87,7 +87,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(base: EmbeddingModel, storage: Path) -> tuple[TrainedModel, Recorder]:
-    """Weights and a map that learn something."""
+    """Weights and an adapter that learn something."""
     seen = Recorder()
     options = replace(GIVEN, learning_rate=5e-3)
     return train(base, storage, options=options, progress=seen), seen
@@ -132,7 +132,7 @@ def test_what_was_trained_is_better_and_the_report_says_by_how_much(
     assert trained.model.has_query_map
     saved = dev_mrr(trained.model)
     assert saved > dev_mrr(base) + 0.05
-    # What was scored is what is returned, its map on questions included.
+    # What was scored is what is returned, its query adapter included.
     assert trained.report.saved_dev_mrr == pytest.approx(saved, abs=0.01)
 
 

@@ -92,7 +92,7 @@ def test_two_processes_learn_what_one_does(shop: Path, tmp_path: Path) -> None:
     # Three batches of 12 an epoch, so that each is shared out evenly and no pair waits.
     options = ("--pairs", "faq.csv", "--batch-size", "12", "--epochs", "4", "--quiet", "--json")
     rate = ("--learning-rate", "2e-3", "--blend", "1", "--canary", "faq.csv", "--no-promote")
-    # No map on questions: it is named after the weights, down to their last digit.
+    # No query adapter: it is named after the weights, down to their last digit.
     full = ("--method", "full")
     for name in ("one", "two"):
         shutil.copytree(shop, tmp_path / name)

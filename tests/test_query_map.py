@@ -1,4 +1,4 @@
-"""A map on questions by hand, and as sentence-transformers' modules."""
+"""The query adapter by hand, and as sentence-transformers' modules."""
 
 from typing import Any
 

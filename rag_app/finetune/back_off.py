@@ -1,10 +1,10 @@
 """Weakening what harms out-of-domain questions, to the strongest form that does not.
 
-First goes the map on questions, then ever more of the tuned weights: their averages with the base's
+First goes the query adapter, then ever more of the tuned weights: their averages with the base's
 win back more out of domain than they give up in domain (Wortsman et al. 2022, "Robust fine-tuning
-of zero-shot models", arXiv 2109.01903). Each average is tried with a map made for it, and without:
-the map brings much of the gain, and its gate keeps it from out-of-domain questions. These choose,
-never test questions.
+of zero-shot models", arXiv 2109.01903). Each average is tried with an adapter made for it, and
+without: the adapter brings much of the gain, and its gate keeps it from out-of-domain questions.
+These choose, never test questions.
 """
 
 import hashlib
@@ -93,7 +93,7 @@ def back_off(
 def _strong_to_mild(
     context: TrainingContext, base: EmbeddingModel, trained: TrainedModel, material: Material
 ) -> Iterator[tuple[str, TrainedModel]]:
-    """Each form by its name, made when it is asked for; a map alone has no milder one."""
+    """Each form by its name, made when it is asked for; an adapter alone has no milder one."""
     yield AS_TRAINED, trained
     weights = trained.without_map or trained
     if trained.without_map:
@@ -144,7 +144,7 @@ def blended(
     taken.
 
     Arguments:
-        trained: weights without a map on questions.
+        trained: weights without a query adapter.
         share: of the tuned weights, below that in `trained.options`.
     """
     model = trained.model

@@ -101,9 +101,9 @@ def _adapter(result: "FinetuneResult") -> list[str]:
     if not (result.model / QUERY_MAP).is_dir():
         return []
     return [
-        f"- a question's vector passes through a map (`{QUERY_MAP}`), a passage's does not: use "
-        "`encode_query` and `encode_document`, not `encode`. Out-of-domain questions stay as they "
-        f"are. Share of whitening that the map began with: {result.training.whitening}.",
+        f"- query adapter (`{QUERY_MAP}`): a linear map on query vectors; passages keep theirs. "
+        "Use `encode_query` and `encode_document`, not `encode`. Out-of-domain questions stay as "
+        f"they are. Share of whitening that its training began with: {result.training.whitening}.",
     ]
 
 

@@ -30,8 +30,8 @@ class Judgement:
         parts: base with vector search against what stands between it and that, by name, on the
             questions of `comparison`; nothing where tuned is searched by vectors, too.
         training_scores: the same on the training questions, which is no measure of quality.
-        plain: scores on the test questions of plain `encode`, which leaves out prompts and the map
-            on questions; None where it gives the same vectors.
+        plain: scores on the test questions of plain `encode`, which leaves out prompts and the
+            query adapter; None where it gives the same vectors.
         canary: base against tuned on out-of-domain questions.
         canary_skipped: why there is no canary; empty if there is one.
     """

@@ -1,4 +1,4 @@
-"""What is trained in turn: methods with losses, then the map on questions."""
+"""What is trained in turn: methods with losses, then the query adapter."""
 
 import re
 from collections.abc import Sequence
@@ -54,8 +54,8 @@ class TrainedModel:
         report: one of all phases.
         options: by which it was made.
         recipe: what trains the same on other pairs without dev questions.
-        without_map: the same weights before they got their map on questions; None where there is
-            no map, or nothing else was trained.
+        without_map: the same weights before they got their query adapter; None where there is
+            no adapter, or nothing else was trained.
     """
 
     model: EmbeddingModel
@@ -105,7 +105,7 @@ def plan_phases(options: TrainingOptions) -> list[Phase]:
         _check_adapter_alone(options)
     if ADAPTER in methods[:-1]:
         raise TrainingError(
-            f"--method is {options.method!r}; {ADAPTER} comes last, since the map is made for the "
+            f"--method is {options.method!r}; {ADAPTER} comes last, since it is made for the "
             f"weights: {','.join([*of_weights, ADAPTER])}"
         )
     phases = []
@@ -139,7 +139,7 @@ def train_phases(
     Each is kept under a name of what it was made from, so that a run that was killed, or another
     that begins alike, takes up what is there.
 
-    Without dev questions nothing tells how far a map should go: weights are then given none.
+    Without dev questions nothing tells how far an adapter should go: weights are then given none.
 
     Raises:
         TrainingError: another process is training the same.
@@ -181,7 +181,7 @@ def with_map(
     material: Material,
     weights: TrainedModel,
 ) -> TrainedModel:
-    """Weights with a map on questions made for them.
+    """Weights with a query adapter made for them.
 
     Raises:
         TrainingError: training diverges.
@@ -303,7 +303,7 @@ def _of_phase(phase: Phase, options: TrainingOptions) -> TrainingOptions:
 
 
 def _together(reports: Sequence[TrainingReport]) -> TrainingReport:
-    """The report of the last weights, or else of the map; seconds and peak are of all."""
+    """The report of the last weights, or else of the adapter; seconds and peak are of all."""
     of_weights = [report for report in reports if report.whitening is None]
     main = (of_weights or reports)[-1]
     peaks = [report.peak_memory_mb for report in reports if report.device == main.device]

@@ -24,7 +24,7 @@ RERANKER_DEFAULT: dict[str, Any] = {
 RERANKER_NEGATIVES = 4
 QUICK = "quick"
 PRESETS = (QUICK,)
-# What 2 cores train in two minutes; the map on questions and the vectors for it take the third.
+# What 2 cores train in two minutes; the query adapter and the vectors for it take the third.
 QUICK_FLOP = 4.5e13
 # Of a weight and a token: one multiplication and addition forward, two back.
 FLOP = 6
@@ -35,7 +35,7 @@ def as_quick(
 ) -> TrainingOptions:
     """Two epochs, or one where two take longer: 1,000 pairs in under 3 minutes on 2 cores.
 
-    A map alone takes seconds, however many.
+    An adapter alone takes seconds, however many.
 
     Arguments:
         given: what else is set.

@@ -49,8 +49,8 @@ class Trial:
         judged: that retriever.
         training: the training questions, which are no measure of quality.
         canary: out-of-domain questions.
-        plain: test questions with plain `encode`, which leaves out prompts and the map on
-            questions; None where it gives the same vectors.
+        plain: test questions with plain `encode`, which leaves out prompts and the query
+            adapter; None where it gives the same vectors.
         frontier: forms of the model that were tried, since what was trained did certain harm on
             out-of-domain questions.
     """

@@ -137,14 +137,14 @@ class EmbeddingModel:
 
     @cached_property
     def passage_fingerprint(self) -> str:
-        """As `fingerprint`, of what passages pass through: without the map on questions."""
+        """As `fingerprint`, of what passages pass through: without the query adapter."""
         digest = hashlib.sha256()
         query_map = self.folder / QUERY_MAP
         for path in sorted(self.folder.rglob("*")):
             if path.is_relative_to(query_map):
                 continue
             if path == self.folder / MODULES and self.has_query_map:
-                path = query_map / MODULES  # as it was without the map
+                path = query_map / MODULES  # as it was without the adapter
             if path.suffix == ".safetensors" or path.name in (MODULES, "tokenizer.json"):
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -213,7 +213,7 @@ class EmbeddingModel:
         return content_tokens(self.tokenizer, prompt, texts, rows)
 
     def encode_plain(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
-        """What plain `encode` gives: no prompt, no map on questions; (n_texts, dimension)."""
+        """What plain `encode` gives: no prompt, no query adapter; (n_texts, dimension)."""
         return self._embed(texts, None, "", "embed", progress)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -264,7 +264,7 @@ class EmbeddingModel:
         return vectors
 
     def _checked(self, vectors: Vectors) -> Vectors:
-        """The vectors, if they are some."""
+        """The vectors, if all have unit length."""
         if not are_unit(vectors):
             raise ModelError(
                 f"{self.name} gives vectors of length 0, or with NaN or infinite values; its "

@@ -129,7 +129,7 @@ class LightModel:
         """Vectors of a few texts: (n_texts, dimension), unit length.
 
         Arguments:
-            task: "query" or "document", which pass different modules after a map on questions.
+            task: "query" or "document", between which only a query adapter makes a difference.
         """
         found = np.empty((len(texts), self.dimension), np.float32)
         modules = self._modules(task)

@@ -1,7 +1,7 @@
-"""An embedding model as LlamaIndex sees one: prompts and the map on questions included.
+"""An embedding model as LlamaIndex sees one: prompts and the query adapter included.
 
 LlamaIndex's HuggingFaceEmbedding passes over the prompts that are saved in a model, and its
-`encode` over the map on questions (0.8.0).
+`encode` over the query adapter (0.8.0).
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A model as programs use it that know neither its prompts nor its map on questions."""
+"""A model as programs use it that know neither its prompts nor its query adapter."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ class PlainEncode:
         return f"{self._model.fingerprint}/plain"
 
     def embed_queries(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:
-        """Embed without a prompt and without the map: (n_texts, dimension)."""
+        """Embed without a prompt and without the query adapter: (n_texts, dimension)."""
         return self._model.encode_plain(texts, progress=progress)
 
     def embed_passages(self, texts: Sequence[str], *, progress: Progress = silent) -> Vectors:

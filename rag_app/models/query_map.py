@@ -1,8 +1,8 @@
-"""A map on questions' vectors, at the end of a sentence-transformers model.
+"""The query adapter: a linear map on query vectors, at the end of a sentence-transformers model.
 
 It is kept as that library's Router over Dense layers, so that its `encode_query` and
-`encode_document` do the same as we do; `encode` alone gives the vectors of passages, which no map
-changes.
+`encode_document` do the same as we do; `encode` alone gives the vectors of passages, which no
+adapter changes.
 """
 
 import json
@@ -21,7 +21,7 @@ from rag_app.models.folders import MODULES, change_settings, copy_model
 
 Floats = npt.NDArray[np.float32]
 
-# Folder within the model's; beside the map it keeps the list of modules as it was without it.
+# Folder within the model's; beside the adapter it keeps the list of modules as it was without.
 QUERY_MAP = "query_map"
 
 
@@ -45,11 +45,11 @@ class QueryMap:
 
     @classmethod
     def everywhere(cls, change: Floats) -> "QueryMap":
-        """The map without a gate: it moves every question."""
+        """The adapter without a gate: it moves every question."""
         return cls(change, np.zeros(len(change), np.float32))
 
     def __call__(self, vectors: Floats) -> Floats:
-        """Map questions: (n, dim), of unit length before and after."""
+        """Move questions: (n, dim), of unit length before and after."""
         moves = vectors @ self.change.T
         shrink = np.maximum(self.limit - vectors @ self.gate, 0)[:, np.newaxis]
         moved = vectors + np.sign(moves) * np.maximum(np.abs(moves) - shrink, 0)
@@ -82,7 +82,7 @@ class QueryMap:
             ]
         )
         third = np.hstack([one, one, -one])
-        # encode cuts vectors behind the last module, which is too late for a map.
+        # encode cuts vectors behind the last module, which is too late for an adapter.
         cut = [
             _dense(np.eye(dim, inputs, dtype=np.float32), level, torch.nn.Identity()),
             Normalize(),
@@ -117,7 +117,7 @@ def add_query_map(
     prompts: Mapping[str, str],
     inputs: int | None = None,
 ) -> None:
-    """Copy the folder of a model to `target`, which must not be there, and add the map.
+    """Copy the folder of a model to `target`, which must not be there, and add the adapter.
 
     Arguments:
         prompts: by task, since the folder of a base may not name them.
@@ -140,7 +140,7 @@ def add_query_map(
 
 
 def read_query_map(model: Path) -> QueryMap:
-    """The map of a model's folder that `add_query_map` wrote.
+    """The adapter of a model's folder that `add_query_map` wrote.
 
     Raises:
         OSError, ValueError, LookupError: it is not of the form that `QueryMap.modules` gives.

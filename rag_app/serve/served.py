@@ -95,7 +95,7 @@ class ServedIndex:
         return [one.nearest for one in found]
 
     def embed(self, texts: Sequence[str], input_type: "InputType") -> "Embedded":
-        """Vectors as they were judged, the map on questions included."""
+        """Vectors as they were judged, the query adapter included."""
         return self._embed_together(input_type, texts)
 
     def passage(self, chunk: str) -> "TextNode":

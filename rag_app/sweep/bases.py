@@ -235,7 +235,7 @@ class _Tuning:
         return replace(made, split=split, pool=pool)
 
     def _train(self, model: EmbeddingModel, material: Material) -> EmbeddingModel:
-        # A static model has no layers to train: the map on questions is all there is.
+        # A static model has no layers to train: the query adapter is all there is.
         method = DEFAULT["method"] if has_transformer(model.transformer) else ADAPTER
         options = TrainingOptions(method=method, seed=self.seed)
         options = as_quick(options, material.rows, model)

@@ -1,1 +1,1 @@
-"""Training of the map on questions: whitening, the in-domain gate, the map itself."""
+"""Training of the query adapter: whitening, the in-domain gate, the adapter itself."""

@@ -1,8 +1,8 @@
-"""The in-domain gate: a map on questions acts on in-domain questions and leaves others as they are.
+"""The in-domain gate: the query adapter acts on in-domain questions and leaves others as they are.
 
-A map that tells the passages of one collection apart can only harm out-of-domain questions. How
-near a question is to the passages is its product with one vector: their mean times the inverse of
-their second moments, a linear discriminant whose other class is spread evenly.
+An adapter that tells the passages of one collection apart can only harm out-of-domain questions.
+How near a question is to the passages is its product with one vector: their mean times the inverse
+of their second moments, a linear discriminant whose other class is spread evenly.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from rag_app.vectors import Vectors
 
 # Of the mean of the second moments, added to that of each direction.
 RIDGE = 3.0
-# Quantiles of the training questions by their product with the direction: below the first the map
-# changes nothing, above the second it acts in full.
+# Quantiles of the training questions by their product with the direction: below the first the
+# adapter changes nothing, above the second it acts in full.
 OUTER, INNER = 0.01, 0.1
 
 
@@ -45,7 +45,7 @@ class InDomainGate:
         return cls((direction / width).astype(np.float32), -float(outer) / width, questions)
 
     def keep(self, change: Vectors) -> QueryMap:
-        """The change as a map with this gate: its largest entry is zero at the outer edge."""
+        """The change as an adapter with this gate: its largest entry is zero at the outer edge."""
         most = float(np.abs(self.questions @ change.T).max())
         # Shrinks by most x (1 - nearness), so that nothing is left at the outer edge.
         return QueryMap(

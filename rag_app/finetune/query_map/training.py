@@ -1,4 +1,4 @@
-"""Method "adapter": a map on the question's vector behind an in-domain gate; passages keep theirs.
+"""Method "adapter": a linear map on query vectors behind an in-domain gate; passages keep theirs.
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 # A change of vectors, (dim, dim) -> the reciprocal ranks of the dev questions under it.
 ReciprocalRanksOf = Callable[[Vectors], ReciprocalRanks]
 
-# An epoch takes milliseconds, and a map learns slowly at a model's rate; faster, it only learns by
-# heart.
+# An epoch takes milliseconds, and an adapter learns slowly at a model's rate; faster, it only
+# learns by heart.
 EPOCH_FACTOR = 10
 WEIGHT_DECAY = 0.01
 # Of the largest share of whitening, which dev chooses among.
@@ -54,7 +54,7 @@ def train_adapter(
     cache: "VectorCache",
     progress: Progress = silent,
 ) -> TrainingReport:
-    """Find the map and write a folder: that of `base`, and the map.
+    """Train the adapter and write a folder: that of `base`, and the adapter.
 
     Arguments:
         corpus: all passages of the index, held-out ones, too: whitening turns questions away from
@@ -115,7 +115,7 @@ class _Embedded:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """The map that is kept, (dim, dim), the epoch it is from (0: the start), and its way there.
+    """The change that is kept, (dim, dim), the epoch it is from (0: the start), and its way there.
 
     Fields:
         dev_mrr, losses: by epoch; no dev MRR without dev questions.

@@ -1,4 +1,4 @@
-"""A map that brings out what tells the passages of one collection apart; nothing is trained.
+"""Whitening of questions: brings out what tells passages apart; nothing is trained.
 
 All passages of a business are about that business: much of their vectors is the same, and decides
 nothing. Whitening evens the directions out (Su et al. 2021, "Whitening sentence representations for
