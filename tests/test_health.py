@@ -20,9 +20,18 @@ from tiny import make_tiny_model
 
 from rag_app.cli.doctor import EXTRAS
 from rag_app.errors import IndexBroken, IndexLocked, IndexMismatch
-from rag_app.index import Catalog, VectorCache, VectorIndex, sync_documents
+from rag_app.index import (
+    Catalog,
+    VectorCache,
+    VectorIndex,
+    add_known,
+    read_known,
+    sync_documents,
+)
 from rag_app.index.health import info_of_damaged, leavings, problems, repair
+from rag_app.known import KnownQuestion
 
+KNOWN = (KnownQuestion("what is red", "d0", 0, 3, "human"), KnownQuestion("who sings", "d2"))
 TEXTS = {"d0": "red apple pie", "d1": "green apple tart", "d2": "blue whale song"}
 
 
@@ -38,7 +47,9 @@ def fill(index: VectorIndex, texts: dict[str, str] = TEXTS) -> None:
 @pytest.fixture
 def storage(tmp_path: Path) -> Path:
     """A storage with the index "words" that no open client has seen."""
-    fill(Catalog(tmp_path / "made").make("words", INFO))
+    index = Catalog(tmp_path / "made").make("words", INFO)
+    fill(index)
+    add_known(index, KNOWN)
     return Path(shutil.copytree(tmp_path / "made", tmp_path / "storage"))
 
 
@@ -88,7 +99,8 @@ def lose_schema(storage: Path) -> None:
 def test_a_repair_makes_the_same_index_from_what_can_be_read(
     storage: Path, damage: Callable[[Path], None]
 ) -> None:
-    before = state(Catalog(storage.with_name("made")).open("words"))
+    whole = Catalog(storage.with_name("made")).open("words")
+    before, known = state(whole), read_known(whole)
     damage(storage)
     catalog = Catalog(storage)
     assert info_of_damaged(catalog, "words") == INFO
@@ -99,6 +111,8 @@ def test_a_repair_makes_the_same_index_from_what_can_be_read(
     assert model.embedded == []
     index = Catalog(storage).open("words")
     assert state(index) == before
+    assert read_known(index) == known
+    assert sum(len(each.questions) for each in known.values()) == len(KNOWN)
     assert problems(index) == []
     assert sorted(path.name for path in index.folder.iterdir() if path.is_dir()) == ["chroma"]
     fill(index, {**TEXTS, "d0": "red cherry pie"})

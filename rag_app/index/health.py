@@ -17,6 +17,7 @@ from rag_app.index.chroma import DATABASE
 from rag_app.index.connection import EmbeddedConnection, embedded
 from rag_app.index.folders import is_being_made
 from rag_app.index.info import IndexInfo
+from rag_app.index.known import write_known
 from rag_app.index.records import ChunkRecord
 from rag_app.index.salvage import Salvaged, salvage
 from rag_app.index.store import VectorIndex, index_lock
@@ -114,6 +115,7 @@ def repair(
         made = _make_beside(folder, name, found)
         made_index = VectorIndex(name, made, info, made.folder)
         made_index.write(nodes, vectors)
+        write_known(made_index, found.known())
         made.close()
         _swap(folder, made.folder)
     return Repaired(len(nodes), len(found.rows) - len(nodes))

@@ -14,6 +14,9 @@ from typing import Any
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 
+from rag_app.index.store import KNOWN
+from rag_app.known import KnownQuestion, load_questions
+
 TEXT = "chroma:document"
 _ROWS = """
 SELECT embeddings.embedding_id, key, string_value, int_value, float_value, bool_value
@@ -40,6 +43,14 @@ class Salvaged:
             if text is not None and "_node_content" in values:
                 with suppress(ValueError, KeyError, TypeError):
                     found.append(metadata_dict_to_node(values, text=text))
+        return found
+
+    def known(self) -> dict[str, list[KnownQuestion]]:
+        """The known questions that can be read, by the chunk that they stand beside."""
+        found = {}
+        for name, row in self.rows.items():
+            with suppress(ValueError, KeyError, TypeError):
+                found[name] = load_questions(row[KNOWN], str(row["document_id"]))
         return found
 
 
