@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from chroma_process import chroma_server
 from tiny import one_thread
 
 from rag_app.environment import prepare_environment
@@ -93,6 +94,13 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared/data is not there")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Chroma server for all tests; each has a project of its own there."""
+    with chroma_server(tmp_path_factory.mktemp("chroma")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", autouse=True)

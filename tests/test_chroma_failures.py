@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from chroma_process import chroma_server
 from test_cli import run_app
 from test_other_processes import INFO
 
@@ -168,8 +169,6 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(tmp_path: Path) -> No
 def test_a_server_that_died_is_one_message_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from test_chroma_server import chroma_server
-
     monkeypatch.setattr("rag_app.index.server.RETRY_SECONDS", (0.1,))
     with chroma_server(tmp_path / "data") as url:
         index = Catalog(tmp_path, chroma_url=url, project="shop").make("words", INFO)

@@ -2,16 +2,10 @@
 
 import json
 import re
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 from fakes import WordModel
@@ -23,47 +17,16 @@ from rag_app.index.connection import ServerConnection
 from rag_app.known import KnownQuestion
 
 
-@contextmanager
-def chroma_server(folder: Path, *, port: int = 0) -> Iterator[str]:
-    """A Chroma server on loopback, ended afterwards; its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = port or free.getsockname()[1]
-    program = Path(sys.executable).with_name("chroma")
-    command = [str(program), "run", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--path", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            _wait_for(f"http://127.0.0.1:{port}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with chroma_server(tmp_path_factory.mktemp("server")) as address:
-        yield address
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(600):
-        try:
-            with urlopen(f"{url}/api/v2/heartbeat", timeout=5):  # noqa: S310
-                return
-        except (URLError, OSError):
-            time.sleep(0.1)
-    pytest.fail("chroma run does not answer")
-
-
 def client_of(catalog: Catalog) -> Any:
     assert catalog.server is not None
     return catalog.server.client
 
 
 @pytest.fixture
-def clients(url: str, tmp_path: Path) -> Iterator[tuple[Catalog, Catalog]]:
-    one, two = (Catalog(tmp_path / name, chroma_url=url, project="shop") for name in ("one", "two"))
+def clients(chroma_url: str, tmp_path: Path) -> Iterator[tuple[Catalog, Catalog]]:
+    one, two = (
+        Catalog(tmp_path / name, chroma_url=chroma_url, project="shop") for name in ("one", "two")
+    )
     yield one, two
     server = client_of(one)
     for collection in server.list_collections():
@@ -192,8 +155,10 @@ def test_a_client_killed_in_a_batch_leaves_nothing_unseen(
     batch.__exit__(None, None, None)
 
 
-def test_two_projects_on_one_server_never_meet(url: str, tmp_path: Path) -> None:
-    mine, theirs = (Catalog(tmp_path / name / "storage", chroma_url=url) for name in ("a", "b"))
+def test_two_projects_on_one_server_never_meet(chroma_url: str, tmp_path: Path) -> None:
+    mine, theirs = (
+        Catalog(tmp_path / name / "storage", chroma_url=chroma_url) for name in ("a", "b")
+    )
     for catalog, text in ((mine, "salaries of all"), (theirs, "menu of the day")):
         write(catalog.make("words", INFO), {"d": text})
         catalog.put_into_service("words")
@@ -204,11 +169,11 @@ def test_two_projects_on_one_server_never_meet(url: str, tmp_path: Path) -> None
     assert marks[0] != marks[1]
     assert all(re.fullmatch(r".*-storage-[0-9a-f]{8}", mark) for mark in marks)
     # Under another name of the storage, or another storage, it is asked for by its project.
-    other = Catalog(tmp_path / "c", chroma_url=url)
+    other = Catalog(tmp_path / "c", chroma_url=chroma_url)
     assert other.names() == []
     with pytest.raises(IndexMissing, match=r"no index 'words' on http.*\(project .*-c-"):
         other.open("words")
-    named = Catalog(tmp_path / "c", chroma_url=url, project=marks[0])
+    named = Catalog(tmp_path / "c", chroma_url=chroma_url, project=marks[0])
     assert named.open().name == "words"
     theirs.put_into_service("words")
     theirs.make("second", INFO)
@@ -220,9 +185,9 @@ def test_two_projects_on_one_server_never_meet(url: str, tmp_path: Path) -> None
 
 
 def test_an_index_from_before_there_were_projects_stays_with_its_storage(
-    url: str, tmp_path: Path
+    chroma_url: str, tmp_path: Path
 ) -> None:
-    mine, theirs = (Catalog(tmp_path / name, chroma_url=url) for name in ("a", "b"))
+    mine, theirs = (Catalog(tmp_path / name, chroma_url=chroma_url) for name in ("a", "b"))
     server = client_of(mine)
     # As they were made: under their own names, with a lock in the storage.
     server.create_collection("old", embedding_function=None, metadata=INFO.to_metadata())
@@ -236,7 +201,7 @@ def test_an_index_from_before_there_were_projects_stays_with_its_storage(
     # From now on it is the project's, whatever else has a folder of its name.
     (theirs.folder / "old").mkdir(parents=True)
     assert (mine.names(), theirs.names()) == (["old"], [])
-    assert Catalog(tmp_path / "a", chroma_url=url).open("old").count() == 1
+    assert Catalog(tmp_path / "a", chroma_url=chroma_url).open("old").count() == 1
     with pytest.raises(IndexMissing):
         theirs.open("old")
     mine.active.forget("old")

@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from chroma_process import chroma_server
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, completion
 from samples import copy_data, questions
-from test_chroma_server import chroma_server
 from tiny import make_tiny_model
 from typer.testing import CliRunner
 

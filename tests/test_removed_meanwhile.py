@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from chroma_process import chroma_server
 from program import Program
-from test_chroma_server import chroma_server
 from test_cli import run_app
 from test_other_processes import Repl
 from tiny import make_tiny_model
