@@ -84,7 +84,7 @@ def test_what_only_the_base_has_stays_there(workspace: TwoModels, tmp_path: Path
 
 def test_a_base_that_is_being_written_is_a_warning(workspace: TwoModels, tmp_path: Path) -> None:
     (tmp_path / "docs" / "c.txt").write_text("c blue whale song", "utf-8")
-    from rag_app.index.store import index_lock
+    from rag_app.index.locks import index_lock
 
     with index_lock(workspace.catalog.folder / "base-16"):
         report = ingest(workspace, IngestRequest([tmp_path / "docs"]))

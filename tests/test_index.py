@@ -1,5 +1,6 @@
 """Indexes: what they say of themselves, what they find, and how they are kept apart."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -196,6 +197,24 @@ def test_another_process_that_writes_is_noticed_and_its_death_frees_the_index(
         other.wait()
     with index.writing():
         pass
+
+
+def test_who_may_not_write_is_told_who_does(index: VectorIndex) -> None:
+    code = (
+        "import sys; from pathlib import Path; from rag_app.index.locks import index_lock\n"
+        "with index_lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(index.folder), "--token", "s3cret"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(IndexLocked) as caught, index.writing():
+            pass
+        other.communicate()
+    said = str(caught.value)
+    assert f"`-c {index.folder}`, process {other.pid} on {platform.node()}, since 20" in said
+    assert "s3cret" not in said
+    assert not (index.folder / "holder.json").exists()
 
 
 # The catalog

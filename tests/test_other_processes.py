@@ -54,8 +54,8 @@ def write(index: VectorIndex, texts: dict[str, str]) -> None:
 
 
 @contextmanager
-def process(code: str, storage: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", WRITER + code, str(storage), str(ROOT / "tests")]
+def process(code: str, storage: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", WRITER + code, str(storage), str(ROOT / "tests"), *words]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as other:

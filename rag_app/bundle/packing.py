@@ -11,13 +11,14 @@ from rag_app.bundle.manifest import FORMAT, INDEX, MANIFEST, MODELS, Manifest, d
 from rag_app.disk import refuse_unwritable
 from rag_app.errors import ConfigError, ModelError
 from rag_app.index import VectorIndex, Workspace
+from rag_app.index.locks import HOLDER
 from rag_app.models.weights import CROSS_ENCODER, find_model, folder_name
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import RetrievalOptions
 from rag_app.retrieve.options import KEPT
 
 # Another machine has its own.
-_LOCKS = ("lock", ".lock")
+_LOCKS = ("lock", ".lock", HOLDER)
 _STEP = "pack"
 
 

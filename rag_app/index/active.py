@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ KEPT_PREVIOUS = 20
 COLLECTION = "rag_app-in-service"
 _STATE = "rag_app_service"
 LOCK = "active.lock"
+# A change of what is in service takes milliseconds.
+WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,8 @@ class Service:
 class ActivePointer(ABC):
     """The index in service; a switch is atomic, and the one before can be rolled back to.
 
-    Processes that share the storage folder change it one at a time.
+    Processes that share it change it one at a time.
     """
-
-    def __init__(self, storage: Path) -> None:
-        self._storage = storage
 
     def current(self) -> str | None:
         """Name of the index in service, or None."""
@@ -84,7 +83,7 @@ class ActivePointer(ABC):
 
     def _change(self, change: Callable[[Service], Service]) -> Service:
         """Replace what is kept by what `change` makes of it, while no other process does."""
-        with locked(self._storage, lambda: FileLock(self._storage / LOCK)):
+        with self._alone():
             before = self._read()
             after = change(before)
             if after != before:
@@ -117,12 +116,15 @@ class ActivePointer(ABC):
     def _save(self, text: str) -> None:
         """Replace what was saved, all at once."""
 
+    @abstractmethod
+    def _alone(self) -> AbstractContextManager[object]:
+        """A context in which no other process changes it."""
+
 
 class FilePointer(ActivePointer):
     """`<storage>/active.json`."""
 
     def __init__(self, storage: Path) -> None:
-        super().__init__(storage)
         self.path = storage / "active.json"
         with suppress(OSError):
             sweep_partials(storage)
@@ -142,12 +144,15 @@ class FilePointer(ActivePointer):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, text)
 
+    def _alone(self) -> AbstractContextManager[object]:
+        storage = self.path.parent
+        return locked(storage, lambda: FileLock(storage / LOCK))
+
 
 class ServerPointer(ActivePointer):
     """Metadata of a collection on the Chroma server, so that all clients of a project agree."""
 
-    def __init__(self, server: "ProjectServer", storage: Path) -> None:
-        super().__init__(storage)
+    def __init__(self, server: "ProjectServer") -> None:
         self._server = server
 
     @property
@@ -181,6 +186,11 @@ class ServerPointer(ActivePointer):
     def _save(self, text: str) -> None:
         kept = self._server.create(COLLECTION, metadata={})
         kept.modify(metadata={**kept.metadata, _STATE: text})
+
+    def _alone(self) -> AbstractContextManager[object]:
+        from rag_app.index.server_lock import server_lock
+
+        return server_lock(self._server, COLLECTION, wait_seconds=WAIT_SECONDS)
 
 
 def _rolled_back(state: Service) -> Service:

@@ -26,7 +26,7 @@ from rag_app.index.info import DISTANCE, IndexInfo
 from rag_app.index.names import TUNED, meant
 from rag_app.index.project import ProjectServer, default_project
 from rag_app.index.server import ChromaServer
-from rag_app.index.store import VectorIndex, index_lock
+from rag_app.index.store import VectorIndex
 
 # More candidates than Chroma's defaults (100, 16, 10): its search misses near neighbours with them.
 HNSW = {"space": DISTANCE, "ef_construction": 200, "max_neighbors": 32, "ef_search": 200}
@@ -86,7 +86,7 @@ class Catalog:
     def active(self) -> ActivePointer:
         """Which index is in service; kept where the indexes are."""
         if self.server:
-            return ServerPointer(self.server, self.storage)
+            return ServerPointer(self.server)
         return FilePointer(self.storage)
 
     def names(self) -> list[str]:
@@ -161,7 +161,7 @@ class Catalog:
             )
         if name not in self.names():
             # A folder of its name would claim what was made there before there were projects.
-            with nullcontext() if self.server else index_lock(self.folder / name):
+            with nullcontext() if self.server else self._connection(name).exclusive():
                 self._create(name, info)
         index = self._open(name)
         index.info.check_fingerprint(info.model, info.fingerprint, index=name)
@@ -188,7 +188,7 @@ class Catalog:
             raise ConfigError(
                 f"index {name!r} is in service; run `rag-app index use OTHER` before removing it"
             )
-        with index_lock(self.folder / name):
+        with self._connection(name).exclusive():
             if self.server:
                 self.server.delete(name)
             else:

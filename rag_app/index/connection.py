@@ -26,8 +26,9 @@ from filelock import FileLock
 from rag_app.disk import write_whole
 from rag_app.errors import IndexMissing
 from rag_app.index.chroma import ChromaError, NotFoundError, open_store
-from rag_app.index.locks import STORE_LOCK, locked
+from rag_app.index.locks import STORE_LOCK, index_lock, locked
 from rag_app.index.project import PROJECT, ProjectServer
+from rag_app.index.server_lock import ServerLock, server_lock
 
 STAMP = "written"
 POLL_SECONDS = 0.005
@@ -77,8 +78,21 @@ class Connection(Protocol):
     def give_way(self) -> None:
         """Let other processes have their turn, where they wait for this one."""
 
+    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+        """Hold the lock of those who write the index, remove it or make it.
+
+        Arguments:
+            wait_seconds: for another process to end.
+        Raises:
+            IndexLocked: another process holds it.
+        """
+
     def batch(self) -> AbstractContextManager[Any]:
-        """A context in which one batch is written; yields the collection."""
+        """A context in which one batch is written; yields the collection.
+
+        Raises:
+            IndexLocked: another process has taken over the lock that this one held.
+        """
 
 
 class EmbeddedConnection:
@@ -178,6 +192,10 @@ class EmbeddedConnection:
             self.refresh()
             return read(self.collection)
 
+    def exclusive(self, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+        """Hold the lock, a file in the folder, which is made if need be."""
+        return index_lock(self.folder, wait_seconds=wait_seconds)
+
     @contextmanager
     def batch(self) -> Iterator[Any]:
         """Write one batch: others neither write nor open the store meanwhile."""
@@ -246,6 +264,7 @@ class ServerConnection:
         self._collection: Any = None
         self._seen: object = None
         self._unsettled_until = 0.0
+        self._lock: ServerLock | None = None
 
     @property
     def collection(self) -> Any:
@@ -287,15 +306,26 @@ class ServerConnection:
             raise _gone(self.name) from None
 
     def steady(self) -> AbstractContextManager[None]:
-        """Nothing: a server's writers are anywhere."""
+        """Nothing: readers do not ask for the lock on the server."""
         return nullcontext()
 
     def give_way(self) -> None:
         """Nothing: nobody waits."""
 
     @contextmanager
+    def exclusive(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+        """Hold the lock, which is on the server."""
+        with server_lock(self._server, self.name, wait_seconds=wait_seconds) as self._lock:
+            try:
+                yield
+            finally:
+                self._lock = None
+
+    @contextmanager
     def batch(self) -> Iterator[Any]:
         """Write one batch."""
+        if self._lock:
+            self._lock.renew()
         self._stamp(_WRITING)
         try:
             yield self.collection

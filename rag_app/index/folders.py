@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from rag_app.index.locks import INDEX_LOCK, STORE_LOCK, is_held
+from rag_app.index.locks import HOLDER, INDEX_LOCK, STORE_LOCK, is_held
 
 # What Chroma takes for a collection, and every file system for a folder.
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,98}[a-zA-Z0-9]")
@@ -25,4 +25,4 @@ def is_being_made(folder: Path) -> bool:
 def _begun(folder: Path) -> bool:
     if (folder / "chroma").is_dir():
         return True
-    return {path.name for path in folder.glob("*")} <= {INDEX_LOCK, STORE_LOCK}
+    return {path.name for path in folder.glob("*")} <= {HOLDER, INDEX_LOCK, STORE_LOCK}

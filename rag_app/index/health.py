@@ -18,9 +18,10 @@ from rag_app.index.connection import EmbeddedConnection, embedded
 from rag_app.index.folders import is_being_made
 from rag_app.index.info import IndexInfo
 from rag_app.index.known import write_known
+from rag_app.index.locks import index_lock
 from rag_app.index.records import ChunkRecord
 from rag_app.index.salvage import Salvaged, salvage
-from rag_app.index.store import VectorIndex, index_lock
+from rag_app.index.store import VectorIndex
 from rag_app.progress import Progress, silent
 from rag_app.vectors import are_unit
 

@@ -1,4 +1,4 @@
-"""Locks of folders that may be gone, or may only be read."""
+"""Locks that are files in a folder: an index's own, and those of folders that may be gone."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -6,8 +6,45 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rag_app.disk import write_whole
+from rag_app.errors import IndexLocked
+from rag_app.index.holder import Holder, locked_message
+
 # Of an index's folder: held by who writes the index, and by who writes a batch or opens the store.
 INDEX_LOCK, STORE_LOCK = "lock", "store.lock"
+# Beside the lock: some systems let nobody read a file that is locked.
+HOLDER = "holder.json"
+
+
+@contextmanager
+def index_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock of an index's folder, which is made if need be.
+
+    Raises:
+        IndexLocked: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / INDEX_LOCK, timeout=wait_seconds), folder / HOLDER
+    try:
+        lock.acquire()
+    except Timeout:
+        raise IndexLocked(locked_message(folder.name, _read(holder))) from None
+    try:
+        # An index can be removed from a full disk.
+        with suppress(OSError):
+            write_whole(holder, Holder.this_process().to_json())
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read(path: Path) -> Holder | None:
+    """Who says to hold a lock; None where nobody does."""
+    try:
+        return Holder.from_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.errors import ConfigError, IndexBroken
-from rag_app.index.chroma import NotFoundError
+from rag_app.index.chroma import ChromaError, NotFoundError
 from rag_app.index.info import IndexInfo
 from rag_app.index.server import ChromaServer, connect
 
@@ -101,6 +101,24 @@ class ProjectServer:
                 "another name with --index"
             )
         return made
+
+    def create_new(self, name: str, *, metadata: Mapping[str, Any]) -> Any:
+        """Make a collection; None if there is one of that name. Of two at once one makes it.
+
+        Raises:
+            chromadb.errors.ChromaError: as Chroma says.
+        """
+        try:
+            return self.client.create_collection(
+                f"{self.project}.{name}",
+                embedding_function=None,
+                metadata={**metadata, PROJECT: self.project},
+            )
+        except ChromaError as error:
+            # Chroma (1.5) has no class for it.
+            if "already exists" not in str(error):
+                raise
+            return None
 
     def delete(self, name: str) -> None:
         """Delete the project's collection of this name.

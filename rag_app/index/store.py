@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from filelock import FileLock, Timeout
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.core.vector_stores.types import MetadataFilters
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
@@ -16,14 +15,13 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from rag_app.chunks import chunks_by_document
 from rag_app.disk import disk_is_full, hardly_any_left
-from rag_app.errors import DocumentError, IndexLocked, IndexMismatch, IndexMissing, StorageError
+from rag_app.errors import DocumentError, IndexMismatch, IndexMissing, StorageError
 from rag_app.index.chroma import InternalError
 from rag_app.index.chroma_where import chroma_where
 from rag_app.index.chunk_cache import ChunkCache
 from rag_app.index.connection import Connection
 from rag_app.index.info import IndexInfo
 from rag_app.index.limits import refusal
-from rag_app.index.locks import INDEX_LOCK
 from rag_app.index.records import ChunkRecord, KeptRecords
 from rag_app.vectors import Vectors
 
@@ -175,13 +173,15 @@ class VectorIndex:
             IndexLocked: another process holds it.
             IndexMissing: the index was removed.
         """
-        with index_lock(self.folder, wait_seconds=wait_seconds):
+        with self.connection.exclusive(wait_seconds=wait_seconds):
             try:
                 self.refresh()
             except IndexMissing:
                 # The lock made its folder anew.
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise
+            # For what is kept beside an index on a server, too.
+            self.folder.mkdir(parents=True, exist_ok=True)
             yield
             self._records.save()
 
@@ -371,28 +371,6 @@ class VectorIndex:
 
     def _ask(self, read: Callable[[Any], T], *, vectors: bool = False) -> T:
         return self.connection.ask(read, vectors=vectors)
-
-
-@contextmanager
-def index_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold the lock of an index's folder, which is made if need be.
-
-    Raises:
-        IndexLocked: another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / INDEX_LOCK, timeout=wait_seconds)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise IndexLocked(
-            f"index {folder.name!r} is being written by another process; wait for it to end, "
-            "or write to another index with --index NAME"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _nodes_of(rows: Any) -> list[TextNode]:
