@@ -197,6 +197,27 @@ def test_gc_says_what_it_freed(tmp_path: Path) -> None:
     assert done.stdout == "there is nothing to remove\n"
 
 
+def test_what_mends_an_index_on_a_server_is_no_repair(shop: Path, chroma_url: str) -> None:
+    at = ("--storage", shop / "storage", "--chroma-url", chroma_url)
+    name = run_json("ingest", shop / "docs", "--model", "tiny", *at)["index"]
+    index = Catalog(shop / "storage", chroma_url=chroma_url).open(name)
+    nodes = index.passages().nodes
+    index.write(nodes[:1], np.zeros((1, index.info.dimension), np.float32))
+    found = run_app("index", "verify", *at)
+    assert found.exit_code == 2
+    assert "1 chunks have vectors without unit length" in found.stderr
+    assert "index repair" not in found.stdout
+    assert "`rag-app ingest PATH --index NEW --use`" in found.stdout
+    refused = run_app("index", "repair", name, *at)
+    assert refused.exit_code == 2
+    assert "`rag-app ingest PATH --index NEW --use`" in refused.stderr.replace("\n", " ")
+    # As it says.
+    run_json("ingest", shop / "docs", "--index", "new", "--use", *at)
+    assert f"`rag-app index remove {name}`" in found.stdout
+    run_json("index", "remove", name, *at)
+    assert run_json("index", "verify", *at) == {"index": "new", "problems": []}
+
+
 def test_doctor_says_what_is_wrong_and_what_mends_it(shop: Path, tmp_path: Path) -> None:
     empty = run_json("doctor", "--storage", tmp_path / "none")["findings"]
     assert ("missing", "rag-app ingest PATH") in [(one["state"], one["mend"]) for one in empty]

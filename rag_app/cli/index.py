@@ -220,7 +220,7 @@ def show_index(run: Run, name: OptionalName = None) -> None:
 @command
 def verify_index(run: Run, name: OptionalName = None) -> None:
     """Check an index: records, vectors, search. Exits 2 if something is wrong."""
-    from rag_app.index.health import problems
+    from rag_app.index.health import how_to_mend, problems
 
     catalog, _ = _catalog(run)
     index = catalog.open(name)
@@ -228,7 +228,7 @@ def verify_index(run: Run, name: OptionalName = None) -> None:
     for problem in found:
         run.warn(problem)
     if found:
-        run.say(f"`rag-app index repair {index.name}` makes it anew from its texts")
+        run.say(how_to_mend(catalog, index.name))
     else:
         run.say(f"{index.name} is whole: {index.count()} chunks")
     run.result({"index": index.name, "problems": found})

@@ -76,6 +76,17 @@ def _bad_vectors(index: VectorIndex) -> Iterator[str]:
         yield f"search does not find {missed} of {len(probes)} chunks by their own vectors"
 
 
+def how_to_mend(catalog: Catalog, name: str) -> str:
+    """What to do about the problems of an index, as a sentence."""
+    if catalog.server is None:
+        return f"`rag-app index repair {name}` makes it anew from its texts"
+    return (
+        "`rag-app ingest PATH` completes what is half written; for anything else "
+        f"`rag-app ingest PATH --index NEW --use` makes another index in the place of {name}, with "
+        f"vectors from the cache, and `rag-app index remove {name}` removes this one"
+    )
+
+
 def info_of_damaged(catalog: Catalog, name: str) -> IndexInfo:
     """What made an index, read past Chroma.
 
@@ -124,7 +135,10 @@ def repair(
 
 def _salvage(catalog: Catalog, name: str) -> Salvaged:
     if catalog.server:
-        raise ConfigError("an index on a Chroma server is the server's to repair")
+        raise ConfigError(
+            f"index {name!r} is on a Chroma server, whose files are not here to be repaired; "
+            f"{how_to_mend(catalog, name)}"
+        )
     folder = catalog.folder / name
     old = folder / "chroma.old"
     if old.is_dir() and not (folder / "chroma").exists():
