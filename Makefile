@@ -11,11 +11,12 @@ DEMO = storage/demo
 RUN = $(BIN)/rag-app
 # A question that shares few words with its answer.
 QUESTION ?= Something in my Air 2 goes click a few times a day, is that broken?
+CHROMA_PORT ?= 8000
 
-.PHONY: help demo test check docs format constraints newest audit clean
+.PHONY: help demo test serve-chroma check docs format constraints newest audit clean
 
 help:  ## Show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +51,9 @@ demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, as
 
 test: $(VENV)/.dev check  ## Install, then lint, types and all tests
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+serve-chroma: $(VENV)/.demo  ## Chroma's own server for this machine, over storage/chroma-server
+	ANONYMIZED_TELEMETRY=False $(BIN)/chroma run --host 127.0.0.1 --port $(CHROMA_PORT) --path storage/chroma-server
 
 check: $(VENV)/.dev  ## Lint, format and types
 	$(BIN)/ruff check

@@ -16,21 +16,26 @@ import pytest
 @contextmanager
 def chroma_server(folder: Path, *, port: int = 0) -> Iterator[str]:
     """A Chroma server on loopback, ended afterwards; its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = port or free.getsockname()[1]
+    port = port or free_port()
     program = Path(sys.executable).with_name("chroma")
     command = [str(program), "run", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--path", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            _wait_for(f"http://127.0.0.1:{port}")
+            wait_for(f"http://127.0.0.1:{port}")
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
 
 
-def _wait_for(url: str) -> None:
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for(url: str) -> None:
+    """Until a server answers, for a minute and more."""
     for _ in range(600):
         try:
             with urlopen(f"{url}/api/v2/heartbeat", timeout=5):  # noqa: S310

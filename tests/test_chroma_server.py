@@ -1,13 +1,20 @@
 """Indexes on a Chroma server, as two clients with a storage of their own each see them."""
 
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chroma_process import free_port, wait_for
+from conftest import ROOT
 from fakes import WordModel
 from test_other_processes import INFO, MODEL, found, pipeline, write
 
@@ -115,6 +122,20 @@ def test_an_open_retriever_sees_what_another_client_wrote(
         found(asked, "apple pie")
 
 
+def test_an_index_of_its_name_in_the_storage_is_another_one(
+    clients: tuple[Catalog, Catalog],
+) -> None:
+    one, two = clients
+    write(Catalog(one.storage).make("words", INFO), {"d0": "blue whale"})
+    write(one.make("words", INFO), {"d0": "red apple pie"})
+    one.remove("words")
+    opened = one.make("words", INFO)
+    two.remove("words")
+    with pytest.raises(IndexMissing), opened.writing():
+        pass
+    assert [node.text for node in Catalog(one.storage).open("words").nodes()] == ["blue whale"]
+
+
 def test_another_client_sees_known_questions(clients: tuple[Catalog, Catalog]) -> None:
     one, two = clients
     index = one.make("words", INFO)
@@ -208,3 +229,21 @@ def test_an_index_from_before_there_were_projects_stays_with_its_storage(
     mine.remove("old")
     assert "old" not in [one.name for one in server.list_collections()]
     server.delete_collection("rag_app-in-service")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_make_serves_chroma_over_the_storage_of_a_clone(tmp_path: Path) -> None:
+    port, environment = free_port(), Path(sys.executable).parents[1]
+    command = ["make", "-f", str(ROOT / "Makefile"), "serve-chroma", f"CHROMA_PORT={port}"]
+    # What is installed is not installed anew.
+    command += [f"VENV={environment}", "-o", f"{environment}/.demo"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as served:
+        try:
+            wait_for(f"http://127.0.0.1:{port}")
+        finally:
+            os.killpg(served.pid, signal.SIGTERM)
+            said = served.communicate()[0]
+    assert "ANONYMIZED_TELEMETRY=False" in said
+    assert (tmp_path / "storage" / "chroma-server" / "chroma.sqlite3").is_file()

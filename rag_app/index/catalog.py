@@ -194,7 +194,9 @@ class Catalog:
             else:
                 embedded(self.folder / name).remove()
             self._connections.pop(name, None)
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+            # Beside an index on a server there may be one of its name in the storage.
+            if not (self.folder / name / "chroma").exists():
+                shutil.rmtree(self.folder / name, ignore_errors=True)
         self.active.forget(name)
         return name
 

@@ -177,8 +177,9 @@ class VectorIndex:
             try:
                 self.refresh()
             except IndexMissing:
-                # The lock made its folder anew.
-                shutil.rmtree(self.folder, ignore_errors=True)
+                # The lock made its folder anew; one on a server has none, but may have a namesake.
+                if not (self.folder / "chroma").exists():
+                    shutil.rmtree(self.folder, ignore_errors=True)
                 raise
             # For what is kept beside an index on a server, too.
             self.folder.mkdir(parents=True, exist_ok=True)
