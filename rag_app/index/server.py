@@ -191,6 +191,11 @@ def _is_chromas(response: httpx.Response) -> bool:
 
 
 def _unreachable(server: ChromaServer, error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            f"the certificate of the Chroma server at {server} is not trusted ({error}); name the "
+            "file of the authority that signed it in SSL_CERT_FILE"
+        )
     return (
         f"no Chroma server answers at {server} ({error}); start one with `chroma run`, correct "
         "--chroma-url, or leave it out. The same command then goes on"
