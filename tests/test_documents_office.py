@@ -303,6 +303,36 @@ def test_a_hangul_document(tmp_path: Path) -> None:
     assert said(result) == ["1 picture"]
 
 
+def test_a_box_within_a_box_is_read_once(tmp_path: Path) -> None:
+    box = "<hp:rect><hp:drawText><hp:subList><hp:p><hp:run>{}</hp:run></hp:p></hp:subList>"
+    box += "</hp:drawText></hp:rect>"
+    inner = box.format("<hp:t>inner</hp:t>")
+    outer = box.format(f"<hp:t>outer</hp:t><hp:container>{inner}{inner}</hp:container>")
+    head = HWPX.partition("<hp:p>")[0]
+    section = f"{head}<hp:p><hp:run><hp:t>line</hp:t>{outer}</hp:run></hp:p></hs:sec>"
+    (document,) = read(tmp_path / "a.hwpx", zipped({"Contents/section0.xml": section})).documents
+    assert document.text == "line\nouter\ninner\ninner"
+
+
+def test_a_cell_of_a_hangul_table_over_two_columns_is_in_both(tmp_path: Path) -> None:
+    def cell(text: str, column: int, row: int, width: int = 1) -> str:
+        return (
+            f"<hp:tc><hp:subList><hp:p><hp:run><hp:t>{text}</hp:t></hp:run></hp:p></hp:subList>"
+            f'<hp:cellAddr colAddr="{column}" rowAddr="{row}"/>'
+            f'<hp:cellSpan colSpan="{width}" rowSpan="1"/></hp:tc>'
+        )
+
+    rows = [
+        cell("plan", 0, 0) + cell("month", 1, 0) + cell("year", 2, 0),
+        cell("free", 0, 1, 2) + cell("0", 2, 1),
+    ]
+    table = "".join(f"<hp:tr>{row}</hp:tr>" for row in rows)
+    head = HWPX.partition("<hp:p>")[0]
+    section = f"{head}<hp:p><hp:run><hp:tbl>{table}</hp:tbl></hp:run></hp:p></hs:sec>"
+    (document,) = read(tmp_path / "a.hwpx", zipped({"Contents/section0.xml": section})).documents
+    assert document.text == "plan | month | year\n--- | --- | ---\nfree | free | 0"
+
+
 # Word documents and slides
 
 
@@ -362,10 +392,49 @@ def test_a_word_document(tmp_path: Path) -> None:
     made.save(out)
     (document,) = read(tmp_path / "a.docx", out.getvalue()).documents
     assert document.text == (
-        "# Refunds\n\nIt costs 10^6 won, not\n\n1. Open\n2. Pay\n\nplan | price\nBasic | 10"
+        "# Refunds\n\nIt costs 10^6 won, not\n\n1. Open\n2. Pay\n\n"
+        "plan | price\n--- | ---\nBasic | 10"
     )
     assert (document.metadata["title"], document.metadata["creator"]) == ("Handbook", "Kim")
     assert document.metadata["kind"] == "docx"
+
+
+def test_cells_of_word_over_rows_and_columns(tmp_path: Path) -> None:
+    pytest.importorskip("mammoth")
+    docx = pytest.importorskip("docx")
+    made = docx.Document()
+    table = made.add_table(rows=4, cols=3)
+    texts = [("plan", "month", "year"), ("Pro", "1", "10"), ("", "2", ""), ("More", "", "")]
+    for row, line in zip(table.rows, texts, strict=True):
+        for cell, text in zip(row.cells, line, strict=True):
+            cell.text = text
+    table.cell(1, 0).add_paragraph("Max")
+    table.cell(1, 0).merge(table.cell(2, 0))
+    table.cell(2, 1).merge(table.cell(2, 2))
+    table.cell(3, 1).text = "Two paragraphs."
+    table.cell(3, 1).add_paragraph("In a cell.")
+    out = io.BytesIO()
+    made.save(out)
+    (document,) = read(tmp_path / "a.docx", out.getvalue()).documents
+    assert document.text == (
+        "plan | month | year\n--- | --- | ---\nPro Max | 1 | 10\nPro Max | 2 | 2\n"
+        "More | Two paragraphs. In a cell. |"
+    )
+
+
+def test_cells_of_slides_over_rows_and_columns(tmp_path: Path) -> None:
+    pptx = pytest.importorskip("pptx")
+    made = pptx.Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[6])
+    table = slide.shapes.add_table(3, 3, 0, 0, 99, 99).table
+    for number, text in enumerate(["plan", "month", "year", "Pro", "1", "", "", "2", "20"]):
+        table.cell(number // 3, number % 3).text = text
+    table.cell(1, 0).merge(table.cell(2, 0))
+    table.cell(1, 1).merge(table.cell(1, 2))
+    out = io.BytesIO()
+    made.save(out)
+    (document,) = read(tmp_path / "a.pptx", out.getvalue()).documents
+    assert document.text == ("plan | month | year\n--- | --- | ---\nPro | 1 | 1\nPro | 2 | 20")
 
 
 def test_slides_keep_their_numbers(tmp_path: Path) -> None:

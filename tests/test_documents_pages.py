@@ -259,6 +259,85 @@ def test_what_blocks_mean(tmp_path: Path, source: str, text: str) -> None:
     assert text_of(tmp_path, "a.html", source) == text
 
 
+HEAD = "<table><tr><th>Plan<th>Month<th>Year"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (
+            f"{HEAD}<tr><td rowspan=2><p>Pro</p><p>Max</p></td><td>1<td>10<tr><td>2<td>20</table>",
+            "Pro Max | 1 | 10\nPro Max | 2 | 20",
+        ),
+        # A value stands under its own column.
+        (f"{HEAD}<tr><td colspan=2>Free<td>0</table>", "Free | Free | 0"),
+        (
+            f"{HEAD}<tr><td>a<td rowspan=2 colspan=2>b<tr><td>c<tr><td>d<td>e<td>f</table>",
+            "a | b | b\nc | b | b\nd | e | f",
+        ),
+        (f"{HEAD}<tr><td rowspan=0>a<td>1<td>2<tr><td>3<td>4</table>", "a | 1 | 2\na | 3 | 4"),
+        # A row that is one cell does not end the table.
+        (f"{HEAD}<tr><td colspan=3>Extras<tr><td>a<td>1<td>2</table>", "Extras |\na | 1 | 2"),
+        # Nor do paragraphs and lists.
+        (f"{HEAD}<tr><td>a<td><p>One.</p><p>Two.</p><td>2</table>", "a | One. Two. | 2"),
+        (
+            f"{HEAD}<tr><td>a<td><ul><li>x<li>y</ul><td>With:<ol><li>z<li>w</ol></table>",
+            "a | x; y | With: 1. z; 2. w",
+        ),
+    ],
+)
+def test_cells_stay_in_their_rows_and_columns(tmp_path: Path, source: str, text: str) -> None:
+    expected = f"Plan | Month | Year\n--- | --- | ---\n{text}"
+    assert text_of(tmp_path, "a.html", source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (
+            "<table><tr><th rowspan=2>Plan<th colspan=2>Price<tr><th>Month<th>Year"
+            "<tr><td>Pro<td>1<td>10</table>",
+            "Plan | Price Month | Price Year\n--- | --- | ---\nPro | 1 | 10",
+        ),
+        (
+            "<table><thead><tr><th colspan=2>Now<tr><th>Plan<th>Price<tbody><tr><td>a<td>1</table>",
+            "Now\nPlan | Price\n--- | ---\na | 1",
+        ),
+        # Columns in which no cell begins are none.
+        (
+            "<table><tr><td colspan=2>a<td colspan=9>b<tr><td colspan=2>c<td>d</table>",
+            "a | b\nc | d",
+        ),
+        # One column lays out a page.
+        ("<table><tr><td><p>One.</p><p>Two.</p></table>", "One.\n\nTwo."),
+        # A header above nothing is none.
+        ("<table><tr><th>a<th>b</table><table><tr><td>c<td>d</table>", "a | b\n\nc | d"),
+    ],
+)
+def test_headers_of_tables(tmp_path: Path, source: str, text: str) -> None:
+    assert text_of(tmp_path, "a.html", source) == text
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ("<p>a", "a\n\n"),
+        ("<li>a", "- a\n"),
+        ("<dt>a<dd>b", "a\n\nb\n\n"),
+        ("<tr><td>a<td>b", "a | b\n"),
+    ],
+)
+def test_end_tags_that_html_lets_an_author_leave_out(tmp_path: Path, item: str, text: str) -> None:
+    around = {"<li>": "ul", "<dt>": "dl", "<tr>": "table"}.get(item[:4], "div")
+    source = f"<{around}>{item * 3_000}</{around}>"
+    assert text_of(tmp_path, "a.html", source) == (text * 3_000).rstrip()
+
+
+def test_what_does_not_end_a_paragraph_or_an_item(tmp_path: Path) -> None:
+    source = "<ul><li>a<ul><li>b</ul>c<li>d</ul><p>e <b>f <i>g</i></b><div>h</div>"
+    assert text_of(tmp_path, "a.html", source) == "- a\n\n- b\nc\n- d\n\ne f g\n\nh"
+
+
 LONG = "Whereas recognition of the inherent dignity of all members of the human family is needed, "
 
 

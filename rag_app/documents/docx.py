@@ -47,7 +47,8 @@ def read_docx(source: Source) -> list[Content]:
         convert_image=mammoth.images.img_element(count_picture),
         style_map="p[style-name='Title'] => h1:fresh",
     )
-    content = read_markup(_BACK.sub("", made.value), kind="docx")
+    # Few authors tell Word which row of a table is its header.
+    content = read_markup(_BACK.sub("", made.value), kind="docx", headed=True)
     if not content.text:
         raise DocumentError("holds no text; it may be pictures of pages")
     left = [LeftOut("pictures", pictures), LeftOut("comments", comments)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.documents.content import Content
 from rag_app.documents.html_inline import keep_words, mark_inline
-from rag_app.documents.html_tables import join_cells, part_cells, spread_cells
+from rag_app.documents.html_tables import write_tables
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
@@ -43,7 +43,6 @@ _LARGER = {
     **dict.fromkeys(("gb2312", "gbk"), "gb18030"),
     **dict.fromkeys(("iso-8859-1", "latin1", "us-ascii", "ascii"), "cp1252"),
 }
-_MAX_DEPTH = 2_000
 _MARKUP = re.compile(
     r"</?(?:p|br|div|span|a|b|i|u|s|em|strong|small|sup|sub|font|ul|ol|li|dl|dt|dd|table|thead|"
     r"tbody|tr|td|th|h[1-6]|hr|img|pre|code|blockquote|center)(?:\s[^<>]*)?/?>"
@@ -65,11 +64,15 @@ def read_html(source: Source) -> list[Content]:
     return [content]
 
 
-def read_markup(markup: str, *, kind: str = "html") -> Content:
-    """Read HTML that is decoded; without text the content is empty."""
+def read_markup(markup: str, *, kind: str = "html", headed: bool = False) -> Content:
+    """Read HTML that is decoded; without text the content is empty.
+
+    Arguments:
+        headed: the first row of a table is its header where none is marked.
+    """
     soup = _parse(markup)
     title, dates = _title(soup), _dates(soup)
-    return Content(_to_text(soup), kind=kind, title=title, dates=dates)
+    return Content(_to_text(soup, headed=headed), kind=kind, title=title, dates=dates)
 
 
 def strip_tags(text: str) -> str:
@@ -113,34 +116,25 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _parse(markup: str) -> "BeautifulSoup":
-    from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
+    from bs4 import MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
     from bs4.exceptions import ParserRejectedMarkup
+
+    from rag_app.documents.html_tree import Tree
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
         try:
-            soup = BeautifulSoup(_without_open_comments(keep_words(markup)), "html.parser")
+            return Tree(_without_open_comments(keep_words(markup)), "html.parser")
         except ParserRejectedMarkup as error:
             reason = str(error).splitlines()[-1].strip()
             raise DocumentError(f"is not HTML ({reason}); mend it: tidy -m FILE") from error
-    _refuse_depth(soup)
-    return soup
 
 
 def _without_open_comments(markup: str) -> str:
     """Write comments that nothing closes as text; for each html.parser would read to the end."""
     end = markup.rfind("-->") + 1
     return markup[:end] + markup[end:].replace("<!--", "&lt;!--")
-
-
-def _refuse_depth(soup: "BeautifulSoup") -> None:
-    """Refuse a tree on which looking for parents, tag by tag, would take hours."""
-    depths = {id(soup): 0}
-    for node in soup.descendants:
-        depths[id(node)] = depth = depths[id(node.parent)] + 1
-        if depth > _MAX_DEPTH:
-            raise DocumentError(f"nests tags over {_MAX_DEPTH:,} deep; close them: tidy -m FILE")
 
 
 def _title(soup: "BeautifulSoup") -> str | None:
@@ -158,22 +152,20 @@ def _dates(soup: "BeautifulSoup") -> list[str]:
     return [found[name] for name in _DATES if name in found]
 
 
-def _to_text(soup: "BeautifulSoup", *, keep_lines: bool = False) -> str:
+def _to_text(soup: "BeautifulSoup", *, keep_lines: bool = False, headed: bool = False) -> str:
     """Write marks into the tree, then take its text.
 
     Arguments:
         keep_lines: line ends in the markup are the author's, as in a table cell.
+        headed: as `read_markup` has it.
     """
     _drop_boilerplate(soup)
     mark_inline(soup)
     if not keep_lines:
         _fold_blanks(soup)
-    part_cells(soup)
-    spread_cells(soup)
     _number_items(soup)
     _mark_blocks(soup)
-    for row in soup.find_all("tr"):
-        join_cells(row)
+    write_tables(soup, headed=headed)
     return normalise(_tidy(soup.get_text()))
 
 

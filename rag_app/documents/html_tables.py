@@ -1,71 +1,140 @@
 """Tables of HTML: rows of data as lines of cells with bars, the header with a rule under it."""
 
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
+
+from rag_app.documents.rows import Cell, grid, table_lines
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
 # What no cell of data holds, only one that lays out a page.
-_LAID_OUT = ("table", "ul", "ol", "pre", "h1", "h2", "h3", "h4", "h5", "h6")
-_MOST_ROWS_SPANNED = 1_000
-_LONGEST_SPREAD = 300
+_LAID_OUT = ("table", "pre", "h1", "h2", "h3", "h4", "h5", "h6")
+# Nor several paragraphs, or a list, of more characters than these; or alone in each row.
+_LONGEST_TEXT = 1_000
+_SEVERAL = re.compile(r"\S *\n\s*\S")
+_ITEM = re.compile(r"- |\d+\. |[A-Za-z]+\. ")
+_CELLS = ("td", "th")
+_MOST_SPANNED = 1_000  # as browsers have it
 
 
-def part_cells(soup: "BeautifulSoup") -> None:
-    """Put rows and cells beside each other that HTML lets an author leave open.
+def write_tables(soup: "BeautifulSoup", *, headed: bool = False) -> None:
+    """Write rows of data as lines; a row that only lays out a page is left as blocks.
 
-    html.parser puts each of them into the one before.
+    Blocks and items of lists are lines of text already.
+
+    Arguments:
+        headed: the first row of a table is its header where none is marked.
     """
-    for tag in soup.find_all(["tr", "td", "th"]):
-        same = {"tr"} if tag.name == "tr" else {"td", "th"}
-        outer = tag.find_parent(["table", "tr", *same])
-        if outer is not None and outer.name in same:
-            outer.insert_after(tag.extract())
+    tables: dict[int, list[Tag]] = defaultdict(list)
+    for row in soup.find_all("tr"):
+        tables[id(row.find_parent("table"))].append(row)
+    for rows in tables.values():
+        _write(rows, headed=headed)
 
 
-def spread_cells(soup: "BeautifulSoup") -> None:
-    """Write a cell that spans rows into each of them; its words belong to every one."""
-    for cell in soup.find_all(["td", "th"], rowspan=True):
-        count = str(cell["rowspan"])
-        rows = int(count) if count.isdecimal() and len(count) < 6 else 1
-        if rows > 1 and len(cell.get_text()) <= _LONGEST_SPREAD and not cell.find(_LAID_OUT):
-            _spread(cell, min(rows, _MOST_ROWS_SPANNED))
+def _write(rows: "Sequence[Tag]", *, headed: bool) -> None:
+    longest = _LONGEST_TEXT if any(len(_cells(row)) > 1 for row in rows) else 0
+    laid_out = [_is_laid_out(row, longest) for row in rows]
+    texts = grid(_placed(rows))
+    marked = [_is_marked(row) for row in rows]
+    data = [number for number in texts if not laid_out[number] and any(texts[number])]
+    data.sort()
+    lines = [texts[number] for number in data]
+    header = _header(lines, [marked[number] for number in data], headed=headed)
+    for row, out in zip(rows, laid_out, strict=True):
+        if not out:
+            row.clear()
+    if header:
+        lines[header.start] = _named([lines[at] for at in header])
+        del lines[header.start + 1 : header.stop], data[header.start + 1 : header.stop]
+    for number, line in zip(
+        data, table_lines(lines, header.start if header else None), strict=True
+    ):
+        rows[number].append(f"{line}\n")
 
 
-def _spread(cell: "Tag", rows: int) -> None:
-    from bs4 import Tag
-
-    place = len(cell.find_previous_siblings(["td", "th"]))
-    row = cell.find_parent("tr")
-    for _ in range(rows - 1):
-        row = row.find_next_sibling("tr") if row is not None else None
-        if row is None:
-            return
-        copy = Tag(name=cell.name)
-        copy.string = cell.get_text()
-        others = row.find_all(["td", "th"], recursive=False)
-        if place < len(others):
-            others[place].insert_before(copy)
-        else:
-            row.append(copy)
+def _header(
+    lines: Sequence[Sequence[str]], marked: Sequence[bool], *, headed: bool
+) -> range | None:
+    """The rows that name the columns of those that follow, which may be several; None: none do."""
+    begins = next((at for at, cells in enumerate(lines) if len(cells) > 1), len(lines))
+    count = len(list(takewhile(bool, marked[begins:])))
+    if begins + 1 >= len(lines) or not (count or headed):
+        return None
+    several = max(count, 1) if begins + count < len(lines) else 1
+    return range(begins, begins + several)
 
 
-def join_cells(row: "Tag") -> None:
-    """Write a row of data as one line; a row that only lays out a page is left as blocks."""
-    cells = row.find_all(["td", "th"])
-    if any(len(cell.find_all("p")) > 1 or cell.find(_LAID_OUT) for cell in cells):
-        return
-    line = " | ".join(" ".join(cell.get_text().split()) for cell in cells)
-    rule = " | ".join(["---"] * len(cells)) + "\n" if _is_header(row, cells) else ""
-    row.clear()
-    row.append(f"{line}\n{rule}" if line.strip(" |") else "")
+def _named(rows: Sequence[Sequence[str]]) -> list[str]:
+    """One name for each column of a header of several rows."""
+    width = max(map(len, rows))
+    columns = [[row[at] for row in rows if at < len(row) and row[at]] for at in range(width)]
+    return [" ".join(name for name, _ in groupby(names)) for names in columns]
 
 
-def _is_header(row: "Tag", cells: "list[Tag]") -> bool:
-    """Whether a row of several cells names the columns of the rows that follow."""
+def _placed(rows: "Sequence[Tag]") -> Iterator[Cell]:
+    """The cells of a table with their places, those of its rows that lay out the page included."""
+    for _, group in groupby(enumerate(rows), lambda pair: id(pair[1].parent)):
+        numbered = list(group)
+        end = numbered[-1][0] + 1
+        # Column -> the row at which a cell from above ends.
+        taken: dict[int, int] = {}
+        for number, row in numbered:
+            column = 0
+            for cell in _cells(row):
+                while taken.get(column, 0) > number:
+                    column += 1
+                width = _span(cell, "colspan", most=_MOST_SPANNED)
+                height = _span(cell, "rowspan", most=end - number)
+                text = "" if cell.find(_LAID_OUT) else _text(cell)
+                yield Cell(number, column, text, height, width)
+                if height > 1:
+                    taken |= dict.fromkeys(range(column, column + width), number + height)
+                column += width
+
+
+def _cells(row: "Tag") -> "list[Tag]":
+    # A form may stand between a row and its cells.
+    return list(row.find_all(_CELLS, recursive=False) or row.find_all(_CELLS))
+
+
+def _span(cell: "Tag", name: str, *, most: int) -> int:
+    """How many rows or columns a cell spans; of rows, 0 is all that follow."""
+    written = str(cell.get(name, "1")).strip()
+    number = int(written) if re.fullmatch("[0-9]{1,6}", written) else 1
+    number = most if number == 0 and name == "rowspan" else max(number, 1)
+    return min(number, most)
+
+
+def _text(cell: "Tag") -> str:
+    """Paragraphs of a cell one after the other, items of a list parted by semicolons."""
+    text = ""
+    for line in filter(None, map(str.strip, cell.get_text().splitlines())):
+        is_item = _ITEM.match(line)
+        join = "; " if is_item and text and not text.endswith(":") else " "
+        text += f"{join}{line.removeprefix('- ')}" if text else line.removeprefix("- ")
+    return " ".join(text.split())
+
+
+def _is_laid_out(row: "Tag", longest: int) -> bool:
+    cells = _cells(row)
+    return not cells or any(
+        cell.find(_LAID_OUT) is not None or _has_blocks(cell.get_text().strip(), longest)
+        for cell in cells
+    )
+
+
+def _has_blocks(text: str, longest: int) -> bool:
+    """Whether a text has several lines, and is longer than a cell of data with some has."""
+    return len(text) > longest and _SEVERAL.search(text) is not None
+
+
+def _is_marked(row: "Tag") -> bool:
+    """Whether HTML says that a row names columns."""
     within = row.parent
     named = within is not None and within.name == "thead"
-    if len(cells) < 2 or not (named or all(cell.name == "th" for cell in cells)):
-        return False
-    table = row.find_parent("table")
-    return table is not None and table.find("tr") is row and row.find_next("tr") is not None
+    return named or all(cell.name == "th" for cell in _cells(row))

@@ -144,5 +144,5 @@ def _table(control: Record) -> str:
 
 
 def _cell(place: bytes, inner: Sequence[Record]) -> Cell:
-    column, row, _, height = struct.unpack_from("<4H", place, 8)
-    return Cell(row, column, " ".join(_blocks_of(inner).split()), height)
+    column, row, width, height = struct.unpack_from("<4H", place, 8)
+    return Cell(row, column, " ".join(_blocks_of(inner).split()), height, width)

@@ -92,12 +92,14 @@ def _letters(text: Element) -> Iterator[str]:
 
 
 def _elsewhere(element: Element) -> Iterator[str]:
-    """Paragraphs of notes and of boxes of text."""
-    for inner in element.iter():
-        if local(inner) in (*_NOTES, *_BOXES):
-            for listed in (one for one in inner if local(one) == "subList"):
-                text = _blocks_of(listed)
-                yield f"[{inner.get('number', '*')}] {text}" if local(inner) in _NOTES else text
+    """Paragraphs of notes and of boxes of text; what stands in a paragraph of theirs is in it."""
+    if local(element) not in (*_NOTES, *_BOXES):
+        for inner in element:
+            yield from _elsewhere(inner)
+        return
+    for listed in (one for one in element if local(one) == "subList"):
+        text = _blocks_of(listed)
+        yield f"[{element.get('number', '*')}] {text}" if local(element) in _NOTES else text
 
 
 def _table(table: Element) -> str:
@@ -110,8 +112,8 @@ def _table(table: Element) -> str:
             )
             place = {local(one): one for one in cell}
             column, line = _numbers(place.get("cellAddr"), "colAddr", "rowAddr", default=0)
-            _, height = _numbers(place.get("cellSpan"), "colSpan", "rowSpan", default=1)
-            cells.append(Cell(line, column, text, height))
+            width, height = _numbers(place.get("cellSpan"), "colSpan", "rowSpan", default=1)
+            cells.append(Cell(line, column, text, height, width))
     return cells_text(cells)
 
 

@@ -9,7 +9,7 @@ from rag_app.documents.content import Content
 from rag_app.documents.extras import imported
 from rag_app.documents.left_out import LeftOut, left_out
 from rag_app.documents.pages import joined_pages
-from rag_app.documents.rows import table_text
+from rag_app.documents.rows import Cell, cells_text
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 
@@ -61,11 +61,19 @@ def _blocks(slide: Any) -> Iterator[str]:
         if shape.has_text_frame:
             yield "\n".join(paragraph.text for paragraph in shape.text_frame.paragraphs).strip()
         elif getattr(shape, "has_table", False):
-            yield table_text(
-                [[" ".join(cell.text.split()) for cell in row.cells] for row in shape.table.rows]
-            )
+            yield cells_text(list(_cells(shape.table)))
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         yield slide.notes_slide.notes_text_frame.text.strip()
+
+
+def _cells(table: Any) -> Iterator[Cell]:
+    for number, row in enumerate(table.rows):
+        for column, cell in enumerate(row.cells):
+            if not cell.is_spanned:
+                height, width = (
+                    (cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1)
+                )
+                yield Cell(number, column, " ".join(cell.text.split()), height, width)
 
 
 def _shapes(shapes: Any) -> Iterator[Any]:
