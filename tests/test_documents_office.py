@@ -314,6 +314,25 @@ def test_a_box_within_a_box_is_read_once(tmp_path: Path) -> None:
     assert document.text == "line\nouter\ninner\ninner"
 
 
+LOOKS = """<hh:head xmlns:hh="urn:h"><hh:charProperties><hh:charPr id="0">
+<hh:strikeout shape="3D"/></hh:charPr><hh:charPr id="1"><hh:strikeout shape="NONE"/><hh:supscript/>
+</hh:charPr><hh:charPr id="2"><hh:strikeout shape="SOLID"/></hh:charPr><hh:charPr id="3">
+<hh:subscript/></hh:charPr></hh:charProperties></hh:head>"""
+
+
+def test_raised_and_struck_text_of_a_hangul_document(tmp_path: Path) -> None:
+    pieces = [("0", "10"), ("1", "6"), ("0", " users, "), ("2", "30"), ("0", " 14<hp:tab/>days, ")]
+    pieces += [("0", "H"), ("3", "2"), ("0", "O")]
+    runs = "".join(
+        f'<hp:run charPrIDRef="{look}"><hp:t>{text}</hp:t></hp:run>' for look, text in pieces
+    )
+    section = f"{HWPX.partition('<hp:p>')[0]}<hp:p>{runs}</hp:p></hs:sec>"
+    data = zipped({"Contents/section0.xml": section, "Contents/header.xml": LOOKS})
+    result = read(tmp_path / "a.hwpx", data)
+    assert result.documents[0].text == "10^6 users,  14\tdays, H2O"
+    assert said(result) == ["1 passage struck out"]
+
+
 def test_a_cell_of_a_hangul_table_over_two_columns_is_in_both(tmp_path: Path) -> None:
     def cell(text: str, column: int, row: int, width: int = 1) -> str:
         return (
@@ -435,6 +454,50 @@ def test_cells_of_slides_over_rows_and_columns(tmp_path: Path) -> None:
     made.save(out)
     (document,) = read(tmp_path / "a.pptx", out.getvalue()).documents
     assert document.text == ("plan | month | year\n--- | --- | ---\nPro | 1 | 1\nPro | 2 | 20")
+
+
+def test_raised_struck_and_numbered_text_of_slides(tmp_path: Path) -> None:
+    pptx = pytest.importorskip("pptx")
+    made = pptx.Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[1])
+    slide.shapes.title.text = "Steps"
+    frame = slide.placeholders[1].text_frame
+
+    def line(text: str, numbering: str = "", level: int = 0, start: str = "") -> None:
+        paragraph = frame.add_paragraph()
+        paragraph.level = level
+        paragraph.add_run().text = text
+        if numbering:
+            numbered = paragraph._p.get_or_add_pPr().makeelement(
+                "{http://schemas.openxmlformats.org/drawingml/2006/main}buAutoNum",
+                {"type": numbering} | ({"startAt": start} if start else {}),
+            )
+            paragraph._p.get_or_add_pPr().append(numbered)
+
+    line("Open", "arabicPeriod")
+    line("at nine", "alphaLcParenR", 1)
+    line("at ten", "alphaLcParenR", 1)
+    line("Pay", "arabicPeriod")
+    line("plain")
+    line("Again", "arabicPeriod")
+    line("Later", "romanUcPeriod", 0, "4")
+    for text, look in [
+        ("10", {}),
+        ("6", {"baseline": "30000"}),
+        (" won", {}),
+        ("30", {"strike": "sngStrike"}),
+    ]:
+        run = frame.paragraphs[0].add_run()
+        run.text = text
+        for name, value in look.items():
+            run._r.get_or_add_rPr().set(name, value)
+    out = io.BytesIO()
+    made.save(out)
+    result = read(tmp_path / "a.pptx", out.getvalue())
+    assert result.documents[0].text == (
+        "# Steps\n\n10^6 won\n1. Open\na) at nine\nb) at ten\n2. Pay\nplain\n1. Again\nIV. Later"
+    )
+    assert said(result) == ["1 passage struck out"]
 
 
 def test_slides_keep_their_numbers(tmp_path: Path) -> None:

@@ -202,6 +202,34 @@ def f():
             "<p>It costs 210<sup>1</sup> or 12<sup><a href=#n>3</a></sup>",
             "It costs 210 [1] or 12 [3]",
         ),
+        (
+            "<p>note<sup>1,2</sup>, term<sup>3-5</sup>, word<sup>a</sup>",
+            "note [1,2], term [3-5], word [a]",
+        ),
+        (
+            "<p>1<sup>1</sup>/<sub>2</sub> cups, <sup>3</sup>&frasl;<sub>4</sub>",
+            "1 1/2 cups, 3⁄4",
+        ),
+        (
+            "<p>7<sup>3</sup>=343, 343 = 7<sup>3</sup>, 3 × 4<sup>2</sup>; total = 210<sup>1</sup>",
+            "7^3=343, 343 = 7^3, 3 × 4^2; total = 210 [1]",
+        ),
+        (
+            "<p>a<sup>2</sup> + <i>b</i><sup>2</sup>, (a + b)<sup>2</sup> = "
+            "SO<sub>4</sub><sup>2-</sup>",
+            "a^2 + b^2, (a + b)^2 = SO4^2-",
+        ),
+        (
+            "<math><msup><mi>x</mi><mn>2</mn></msup><mo>=</mo>"
+            "<mfrac><mn>1</mn><mn>2</mn></mfrac></math>",
+            "x^2=1/2",
+        ),
+        (
+            "<p>so <math><semantics><mrow><msubsup><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn>"
+            "</mrow><mi>n</mi></msubsup><mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mn>2.5</mn></mfrac>"
+            "</mrow><annotation>x</annotation></semantics></math> holds",
+            "so ∑_(i=1)^n(a+b)/2.5 holds",
+        ),
         ("<p>the 1<sup>st</sup> of H<sub>2</sub>O<sup>TM</sup>", "the 1st of H2OTM"),
         ("<p>within <del>30</del> <ins>14</ins> <s>working</s> days", "within 14 days"),
         (

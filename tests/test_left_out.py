@@ -242,6 +242,35 @@ def test_what_stands_above_the_header_is_no_row(tmp_path: Path, name: str, text:
     assert left.startswith("2 rows above the header (rows 1")
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_raised_and_struck_text_of_a_cell(tmp_path: Path, is_shared: bool) -> None:
+    rich = (
+        "<r><t>10</t></r><r><rPr><vertAlign val='superscript'/></rPr><t>6</t></r><r><t> users, "
+        "</t></r><r><rPr><strike/></rPr><t>30 </t></r><r><rPr><strike val='0'/></rPr><t>14 days"
+        "</t></r>"
+    )
+    strings = (
+        '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>x</t></si>'
+        f"<si>{rich}</si></sst>"
+    )
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(packed(workbook([QA, ("q", "RICH")])))) as made,
+        zipfile.ZipFile(out, "w") as new,
+    ):
+        for member in made.infolist():
+            text = made.read(member).decode()
+            if is_shared:
+                text = text.replace('t="inlineStr"><is><t>RICH</t></is>', 't="s"><v>1</v>')
+            text = text.replace("<is><t>RICH</t></is>", f"<is>{rich}</is>")
+            if member.filename != "xl/sharedStrings.xml":
+                new.writestr(member, text)
+        new.writestr("xl/sharedStrings.xml", strings)
+    result = read(tmp_path / "a.xlsx", out.getvalue())
+    assert [document.text for document in result.documents] == ["10^6 users, 14 days"]
+    assert said(result) == ["1 row with passages struck out (row 2)"]
+
+
 def test_cells_are_as_their_formats_show_them(tmp_path: Path) -> None:
     cells: list[tuple[str, Any, str, str]] = [
         ("vat", 0.155, "0.0%", "15.5%"),

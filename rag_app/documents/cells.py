@@ -86,6 +86,8 @@ def _sheet_table(sheet: Sheet, source: Source, *, alone: bool) -> Table:
     left = [*table.left_out]
     if sheet.comments:
         left.append(LeftOut("comments on cells", sheet.comments, name and f"sheet {name}"))
+    noun = f"sheet {name}, row" if name else "row"
+    left += left_out("rows with passages struck out", noun, sheet.struck)
     return replace(table, left_out=left, unsaved=sheet.unsaved)
 
 

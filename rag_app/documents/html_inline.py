@@ -3,8 +3,11 @@
 import re
 from typing import TYPE_CHECKING
 
+from rag_app.documents.html_math import write_formulas
+from rag_app.documents.runs import lowered, raised
+
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, Tag
+    from bs4 import BeautifulSoup, PageElement, Tag
 
 # HTML's elements, those of older pages too, and those of formulas.
 _ELEMENTS = """
@@ -23,11 +26,7 @@ mtable mtd mtext mtr munder munderover none semantics annotation
 """
 _KNOWN = frozenset(_ELEMENTS.split())
 _STRUCK = ("del", "s", "strike")
-_NUMBER = re.compile(r"[\[(]?(?P<mark>\d{1,3}|[*†‡])[\])]?")
-_SIGNED = re.compile(r"[-+−]\d+")
-_VARIABLE = re.compile(r"[a-z](?:[-+−]\d+)?")
-# What is raised to a power: 10 and 2, a letter alone, a unit of length.
-_BASE = re.compile(r"(?<![\w.,$€£¥₩])(?:10|2|[b-zA-HJ-Z]|[cdkm]m|ft|in|yd|mi)$")
+_WITHIN_LINE = ("a", "b", "em", "i", "mark", "small", "span", "strong", "sub", "u", "var")
 _CLOSED = re.compile(r"</([^\s<>/]+)")
 # A tag without values: <name>, <First Name>, <kim@example.com>, <https://example.com>.
 _BARE = re.compile(r"<(?P<name>[A-Za-z][^\s<>/\"'=]*)(?P<rest>[^<>\"'=]*)>")
@@ -49,15 +48,22 @@ def keep_words(markup: str) -> str:
     return _BARE.sub(word, markup)
 
 
-def mark_inline(soup: "BeautifulSoup") -> None:
-    """Write what is raised as 10^6 or [1], part what is lowered, drop what is struck out."""
-    for tag in soup.find_all(_STRUCK):
-        tag.extract()
+def mark_inline(soup: "BeautifulSoup") -> int:
+    """Write what is raised as 10^6 or [1], part what is lowered, drop what is struck out.
+
+    Returns:
+        How many passages are struck out.
+    """
+    struck = sum(bool(tag.extract().get_text(strip=True)) for tag in soup.find_all(_STRUCK))
+    write_formulas(soup)
     for tag in soup.find_all("sup"):
-        if mark := _raised(tag):
+        is_link = tag.find("a") is not None
+        mark = raised(tag.get_text(), _before(tag), _behind(tag), is_link=is_link)
+        if mark is not None:
             tag.replace_with(mark)
     for tag in soup.find_all("sub"):
-        if mark := _lowered(tag):
+        mark = lowered(tag.get_text(), _before(tag), _behind(tag))
+        if mark is not None:
             tag.replace_with(mark)
     for tag in soup.find_all("input"):
         tag.replace_with(_filled_in(tag))
@@ -65,35 +71,24 @@ def mark_inline(soup: "BeautifulSoup") -> None:
         # One word is a logo or an icon more often than a picture of something.
         alt = " ".join(str(tag["alt"]).split())
         tag.replace_with(f" {alt} " if " " in alt else "")
+    return struck
 
 
-def _raised(tag: "Tag") -> str | None:
-    """A power or a footnote's number as text; None of what reads well as it is, such as "1st"."""
-    text = "".join(tag.get_text().split())
-    before = tag.previous_sibling
-    base = _BASE.search(before) if isinstance(before, str) else None
-    if _SIGNED.fullmatch(text):
-        return f"^{text}"
-    # "2e" is French for second.
-    if base and _VARIABLE.fullmatch(text) and (text != "e" or base[0].isalpha()):
-        return f"^{text}"
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return None
-    if base and match["mark"] == text and tag.find("a") is None:
-        return f"^{text}"
-    return f" [{match['mark']}]"
+def _before(tag: "Tag") -> str:
+    """The text beside a tag, which may be in italics: a variable with its power."""
+    return _text(tag.previous_sibling)
 
 
-def _lowered(tag: "Tag") -> str | None:
-    """A lowered number beside another, which would read as one: log_10 100; None else: H2O."""
-    text = "".join(tag.get_text().split())
-    before, behind = tag.previous_sibling, tag.next_sibling
-    joins_before = isinstance(before, str) and before[-1:].isdigit()
-    joins_behind = isinstance(behind, str) and behind[:1].isdigit()
-    if not text.isdigit() or not (joins_before or joins_behind):
-        return None
-    return f"_{text} " if joins_behind else f"_{text}"
+def _behind(tag: "Tag") -> str:
+    return _text(tag.next_sibling)
+
+
+def _text(beside: "PageElement | None") -> str:
+    from bs4.element import NavigableString, Tag
+
+    if isinstance(beside, Tag):
+        return beside.get_text() if beside.name in _WITHIN_LINE else ""
+    return str(beside) if type(beside) is NavigableString else ""
 
 
 def _filled_in(tag: "Tag") -> str:

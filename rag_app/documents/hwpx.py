@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
+from rag_app.documents.hwpx_looks import looks_of, mark_runs
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.rows import Cell, cells_text
 from rag_app.documents.sources import Source
@@ -27,7 +28,9 @@ def read_hwpx(source: Source) -> list[Content]:
     """
     with opened(source, what="an .hwpx document") as archive:
         sections = [xml_of(archive, member) for member in _sections(archive)]
+        looks = looks_of(archive)
         about = _about(archive)
+    struck = sum(mark_runs(section, looks) for section in sections)
     text = normalise("\n\n".join(_blocks_of(section) for section in sections))
     if not text:
         raise DocumentError("holds no text; it may be locked, or pictures of pages")
@@ -39,7 +42,11 @@ def read_hwpx(source: Source) -> list[Content]:
             title=about.get("title"),
             fields={key: about[key] for key in ("creator",) if about.get(key)},
             dates=[about[key] for key in ("CreatedDate", "ModifiedDate") if about.get(key)],
-            left_out=[LeftOut("pictures", pictures)] if pictures else [],
+            left_out=[
+                LeftOut(part, count)
+                for part, count in (("pictures", pictures), ("passages struck out", struck))
+                if count
+            ],
         )
     ]
 

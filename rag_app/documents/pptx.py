@@ -4,11 +4,12 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from rag_app.documents.archive import opened
+from rag_app.documents.archive import local, opened
 from rag_app.documents.content import Content
 from rag_app.documents.extras import imported
 from rag_app.documents.left_out import LeftOut, left_out
 from rag_app.documents.pages import joined_pages
+from rag_app.documents.pptx_text import paragraphs_text, struck_count
 from rag_app.documents.rows import Cell, cells_text
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
@@ -28,6 +29,7 @@ def read_pptx(source: Source) -> list[Content]:
     text, page_starts = joined_pages(pages)
     if not text:
         raise DocumentError("holds no text on its slides; they may be pictures")
+    struck = sum(struck_count(one) for slide in slides.slides for one in _written_on(slide))
     empty = [number for number, page in enumerate(pages, 1) if not page.strip()]
     about = slides.core_properties
     return [
@@ -41,6 +43,7 @@ def read_pptx(source: Source) -> list[Content]:
             left_out=[
                 *left_out("slides without text", "slide", empty),
                 *([LeftOut("charts", charts)] if charts else []),
+                *([LeftOut("passages struck out", struck)] if struck else []),
             ],
         )
     ]
@@ -54,26 +57,39 @@ def _first_title(slides: Any) -> str | None:
 def _blocks(slide: Any) -> Iterator[str]:
     title = slide.shapes.title
     if title is not None and title.text_frame.text.strip():
-        yield f"# {' '.join(title.text_frame.text.split())}"
+        yield f"# {' '.join(paragraphs_text(title.element).split())}"
     for shape in _shapes(slide.shapes):
         if title is not None and shape.shape_id == title.shape_id:
             continue
         if shape.has_text_frame:
-            yield "\n".join(paragraph.text for paragraph in shape.text_frame.paragraphs).strip()
+            yield paragraphs_text(shape.element)
         elif getattr(shape, "has_table", False):
-            yield cells_text(list(_cells(shape.table)))
-    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-        yield slide.notes_slide.notes_text_frame.text.strip()
+            yield cells_text(list(_cells(shape.element)))
+    if (notes := _notes(slide)) is not None:
+        yield paragraphs_text(notes.element)
+
+
+def _notes(slide: Any) -> Any:
+    """The shape of the speaker's notes; None without any."""
+    return slide.notes_slide.notes_placeholder if slide.has_notes_slide else None
+
+
+def _written_on(slide: Any) -> Iterator[Any]:
+    """The elements that hold a slide's text."""
+    yield from (shape.element for shape in _shapes(slide.shapes))
+    if (notes := _notes(slide)) is not None:
+        yield notes.element
 
 
 def _cells(table: Any) -> Iterator[Cell]:
-    for number, row in enumerate(table.rows):
-        for column, cell in enumerate(row.cells):
-            if not cell.is_spanned:
-                height, width = (
-                    (cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1)
-                )
-                yield Cell(number, column, " ".join(cell.text.split()), height, width)
+    rows = [one for one in table.iter() if local(one) == "tr"]
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(one for one in row if local(one) == "tc"):
+            # What another cell spans is there, too, and empty.
+            if "1" not in (cell.get("hMerge"), cell.get("vMerge")):
+                text = " ".join(paragraphs_text(cell).split())
+                height, width = (int(cell.get(name, 1)) for name in ("rowSpan", "gridSpan"))
+                yield Cell(number, column, text, height, width)
 
 
 def _shapes(shapes: Any) -> Iterator[Any]:

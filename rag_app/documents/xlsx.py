@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, iterparse
 
 from rag_app.documents.archive import local
 from rag_app.documents.cell_formats import formatted
+from rag_app.documents.runs import Run, runs_text
 from rag_app.errors import DocumentError
 
 MAX_SHEET_ROWS = 1_048_576  # what Excel itself holds
@@ -22,6 +23,7 @@ MAX_SHEET_COLUMNS = 16_384
 MAX_CELLS = 2_000_000
 
 _RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_HEIGHTS = {"superscript": 1, "subscript": -1}
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 
@@ -33,12 +35,14 @@ class Sheet:
         rows: number from 1 -> column from 1 -> the cell as it is shown; only what is not empty.
         unsaved: rows with a formula whose value was not saved.
         comments: of its cells.
+        struck: rows of cells of which a part is struck out.
     """
 
     name: str
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
     unsaved: list[int] = field(default_factory=list)
     comments: int = 0
+    struck: list[int] = field(default_factory=list)
 
 
 def read_sheets(archive: zipfile.ZipFile) -> list[Sheet]:
@@ -57,7 +61,13 @@ class _Workbook:
         self._archive = archive
         self._names = set(archive.namelist())
         self._relations = self._related("xl/workbook.xml")
-        self._strings = [_text(item) for item in self._elements("xl/sharedStrings.xml", "si")]
+        self._strings: list[str] = []
+        # The strings of which a part is struck out.
+        self._struck: set[str] = set()
+        for number, item in enumerate(self._elements("xl/sharedStrings.xml", "si")):
+            self._strings.append(_text(item))
+            if _is_struck(item):
+                self._struck.add(str(number))
         self._formats = self._cell_formats()
         properties = next(self._elements("xl/workbook.xml", "workbookPr"), None)
         self._from_1904 = properties is not None and properties.get("date1904") in ("1", "true")
@@ -94,6 +104,8 @@ class _Workbook:
         for cell in row:
             column = _column(cell.get("r"), column + 1)
             text = self._cell(cell)
+            if self._is_struck(cell):
+                sheet.struck.append(number)
             if text is None:
                 sheet.unsaved.append(number)
             elif text:
@@ -122,6 +134,11 @@ class _Workbook:
         style = int(cell.get("s", 0))
         code = self._formats[style] if style < len(self._formats) else "General"
         return formatted(value, code, from_1904=self._from_1904)
+
+    def _is_struck(self, cell: Element) -> bool:
+        if cell.get("t") == "s":
+            return any(local(part) == "v" and part.text in self._struck for part in cell)
+        return any(local(part) == "is" and _is_struck(part) for part in cell)
 
     def _cell_formats(self) -> list[str]:
         """The format of each style that a cell may name."""
@@ -182,13 +199,24 @@ def _forget(root: Element) -> None:
 
 def _text(element: Element) -> str:
     """The text of a string in its runs, less how it is pronounced."""
-    pieces: list[str] = []
+    return runs_text(_runs(element))
+
+
+def _runs(element: Element) -> Iterator[Run]:
     for part in element:
         if local(part) == "t":
-            pieces.append(part.text or "")
+            yield Run(part.text or "")
         elif local(part) == "r":
-            pieces += [run.text or "" for run in part if local(run) == "t"]
-    return "".join(pieces)
+            text = "".join(one.text or "" for one in part if local(one) == "t")
+            looks = {local(look): look for one in part if local(one) == "rPr" for look in one}
+            height = looks["vertAlign"].get("val", "") if "vertAlign" in looks else ""
+            struck = "strike" in looks and looks["strike"].get("val", "1") in ("1", "true")
+            yield Run(text, _HEIGHTS.get(height, 0), struck)
+
+
+def _is_struck(element: Element) -> bool:
+    """Whether a part of a string is struck out."""
+    return any(run.is_struck for run in _runs(element))
 
 
 def _column(reference: str | None, following: int) -> int:
