@@ -393,3 +393,38 @@ def test_other_json_is_named_with_its_reason(tmp_path: Path) -> None:
     result = read_documents([tmp_path])
     assert result.skipped == [tmp_path / "package.json"]
     assert why_skipped(result.skipped[0]).startswith("is JSON, but no array of objects with")
+
+
+# HTML
+
+
+def test_what_of_a_page_is_no_content_is_counted(tmp_path: Path) -> None:
+    page = """<header>Shop</header><nav>Home</nav><main><nav>Contents: fees</nav>
+<p>Plan: <select><option>Basic<option selected>Pro<option>Max</select>, paid by <select>
+<option>card<option>bank</select>.</p>
+<p>See <img src=a.png><img src=b.png alt=logo><img src=c.png alt="the order flow">
+<img src=d.png alt=""><img src=e.png width=1 height=1>
+<noscript>Turn scripts on.</noscript><noscript><img src=x></noscript>
+<svg><title>icon</title></svg><svg><text>10 %</text></svg>
+<iframe src=map></iframe><iframe src=x width=0></iframe><video src=v></video>
+<p>within <del>30</del> 14 days</p></main><aside></aside>
+<footer>Open from 9 to 5</footer><script>let x</script>"""
+    result = read(tmp_path / "a.html", page)
+    assert result.documents[0].text == (
+        "Contents: fees\n\nPlan: Pro, paid by .\n\nSee the order flow\n\nwithin 14 days"
+    )
+    assert said(result) == [
+        "3 parts around the main content (nav, header, footer)",
+        "1 text for browsers without scripts",
+        "1 drawing with text",
+        "1 frame with another page",
+        "1 recording",
+        "1 list of choices, none of them chosen",
+        "2 pictures without a description",
+        "1 passage struck out",
+    ]
+
+
+def test_what_of_a_mail_in_html_is_no_content_is_counted(tmp_path: Path) -> None:
+    mail = "Subject: x\nContent-Type: text/html\n\n<p>Paid.</p><img src=stamp.png>"
+    assert said(read(tmp_path / "a.eml", mail)) == ["1 picture without a description"]

@@ -2,7 +2,6 @@
 
 import io
 import re
-from typing import Any
 
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
@@ -35,23 +34,15 @@ def read_docx(source: Source) -> list[Content]:
             if "word/comments.xml" in names
             else 0
         )
-    pictures = 0
-
-    def count_picture(_: Any) -> dict[str, str]:
-        nonlocal pictures
-        pictures += 1
-        return {}
-
     made = mammoth.convert_to_html(
         io.BytesIO(source.read_bytes()),
-        convert_image=mammoth.images.img_element(count_picture),
+        convert_image=mammoth.images.img_element(lambda _: {}),
         style_map="p[style-name='Title'] => h1:fresh",
     )
     # Few authors tell Word which row of a table is its header.
     content = read_markup(_BACK.sub("", made.value), kind="docx", headed=True)
     if not content.text:
         raise DocumentError("holds no text; it may be pictures of pages")
-    left = [LeftOut("pictures", pictures), LeftOut("comments", comments)]
     return [
         Content(
             content.text,
@@ -59,6 +50,6 @@ def read_docx(source: Source) -> list[Content]:
             title=about.get("title") or content.title,
             fields={key: about[key] for key in ("creator",) if key in about},
             dates=[about[key] for key in ("modified", "created") if key in about],
-            left_out=[one for one in left if one.count],
+            left_out=[*content.left_out, *([LeftOut("comments", comments)] if comments else [])],
         )
     ]

@@ -6,25 +6,17 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rag_app.documents.content import Content
+from rag_app.documents.html_dropped import drop_boilerplate
 from rag_app.documents.html_inline import keep_words, mark_inline
 from rag_app.documents.html_tables import write_tables
+from rag_app.documents.left_out import LeftOut
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, Tag
+    from bs4 import BeautifulSoup
 
-# What no page shows as text, and what leads to other pages.
-_NEVER = (
-    *("script", "style", "noscript", "template", "svg", "iframe", "select", "datalist"),
-    *("title", "nav"),
-)
-# Around the main content they are the site's; within it they belong to it.
-_AROUND = ("header", "footer", "aside")
-_MAIN = ("main", "article", "section")
-_LEAST_PROSE = 60
-_PARAGRAPHS = ("p", "ul", "ol", "dl", "table", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = (
     *("p", "div", "section", "article", "main", "blockquote", "pre", "ul", "ol", "dl", "dt", "dd"),
@@ -72,7 +64,11 @@ def read_markup(markup: str, *, kind: str = "html", headed: bool = False) -> Con
     """
     soup = _parse(markup)
     title, dates = _title(soup), _dates(soup)
-    return Content(_to_text(soup, headed=headed), kind=kind, title=title, dates=dates)
+    left = drop_boilerplate(soup)
+    if struck := mark_inline(soup):
+        left.append(LeftOut("passages struck out", struck))
+    text = _to_text(soup, headed=headed)
+    return Content(text, kind=kind, title=title, dates=dates, left_out=left)
 
 
 def strip_tags(text: str) -> str:
@@ -84,6 +80,8 @@ def strip_tags(text: str) -> str:
     except DocumentError:
         # It only looked like HTML, and one odd cell is no reason to refuse its table.
         return text
+    drop_boilerplate(soup)
+    mark_inline(soup)
     return _to_text(soup, keep_lines=True)
 
 
@@ -159,52 +157,12 @@ def _to_text(soup: "BeautifulSoup", *, keep_lines: bool = False, headed: bool = 
         keep_lines: line ends in the markup are the author's, as in a table cell.
         headed: as `read_markup` has it.
     """
-    _drop_boilerplate(soup)
-    mark_inline(soup)
     if not keep_lines:
         _fold_blanks(soup)
     _number_items(soup)
     _mark_blocks(soup)
     write_tables(soup, headed=headed)
     return normalise(_tidy(soup.get_text()))
-
-
-def _drop_boilerplate(soup: "BeautifulSoup") -> None:
-    for tag in soup.find_all(_NEVER):
-        tag.extract()
-    marked = soup.find(["main", "article"]) is not None
-    for tag in soup.find_all(_AROUND):
-        if tag.find_parent(_MAIN) is None and not _opens_page(tag, marked=marked):
-            tag.extract()
-
-
-def _opens_page(tag: "Tag", *, marked: bool) -> bool:
-    """Whether a header is a title block or a preamble, not the site's banner; an aside, a note.
-
-    Arguments:
-        marked: the page says where its content is; then only a paragraph of some length tells.
-    """
-    if tag.name == "aside":
-        return _is_note(tag) or (not marked and _belongs_to_text(tag))
-    if tag.name != "header":
-        return False
-    if any(len(paragraph.get_text()) >= _LEAST_PROSE for paragraph in tag.find_all("p")):
-        return True
-    return not marked and tag.find([*_HEADINGS, "p"]) is not None
-
-
-def _is_note(aside: "Tag") -> bool:
-    """Whether a book or a page says that it is a footnote or an endnote."""
-    return "note" in f"{aside.get('epub:type', '')} {aside.get('role', '')}"
-
-
-def _belongs_to_text(aside: "Tag") -> bool:
-    """Whether an aside stands among the paragraphs of a text, and is no list of links."""
-    text = aside.get_text()
-    linked = sum(len(link.get_text()) for link in aside.find_all("a"))
-    beside = (aside.find_previous_sibling(), aside.find_next_sibling())
-    among = any(tag is not None and tag.name in _PARAGRAPHS for tag in beside)
-    return among and linked * 2 < len(text)
 
 
 def _fold_blanks(soup: "BeautifulSoup") -> None:

@@ -5,6 +5,7 @@ import email.policy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from itertools import islice
 
 from rag_app.documents.content import Content
 from rag_app.documents.html import decode_as, read_markup
@@ -23,6 +24,7 @@ class Mail:
     Fields:
         fields: from, to and cc, those that it has.
         attached: names of the files, or their types.
+        left_out: of its HTML.
     """
 
     text: str
@@ -30,6 +32,7 @@ class Mail:
     fields: Mapping[str, str] = field(default_factory=dict)
     date: object = None
     attached: Sequence[str] = ()
+    left_out: Sequence[LeftOut] = ()
 
 
 def read_mail(source: Source) -> list[Content]:
@@ -40,12 +43,14 @@ def read_mail(source: Source) -> list[Content]:
     """
     message = email.message_from_bytes(source.read_bytes(), policy=email.policy.default)
     attached = [part.get_filename() or part.get_content_type() for part in _attached(message)]
+    bodies = [body for body in _bodies(message) if body.text]
     mail = Mail(
-        "\n\n".join(filter(None, _texts(message))),
+        "\n\n".join(body.text for body in bodies),
         subject=str(message["subject"] or "") or None,
         fields=people(message),
         date=str(message["date"]) if message["date"] else None,
         attached=attached,
+        left_out=[left for body in bodies for left in body.left_out],
     )
     return [as_content(mail)]
 
@@ -61,14 +66,14 @@ def as_content(mail: Mail) -> Content:
     if not text:
         but = f", but {names} attached" if names else ""
         raise DocumentError(f"holds no text{but}; save what is attached beside it")
-    left = [LeftOut("files attached", len(mail.attached), names)] if names else []
+    files = [LeftOut("files attached", len(mail.attached), names)] if names else []
     return Content(
         text,
         kind="mail",
         title=mail.subject,
         fields=mail.fields,
         dates=[mail.date] if mail.date else (),
-        left_out=left,
+        left_out=[*mail.left_out, *files],
     )
 
 
@@ -77,24 +82,25 @@ def people(message: EmailMessage) -> dict[str, str]:
     return {name: str(message[name]) for name in _FIELDS if message[name]}
 
 
-def _texts(message: EmailMessage) -> Iterator[str]:
+def _bodies(message: EmailMessage) -> Iterator[Content]:
     """The bodies of a mail; of one that is written twice, the plain one unless it is blank."""
     if message.get_content_type() == "multipart/alternative":
-        bodies = (message.get_body((kind,)) for kind in ("plain", "html"))
-        texts = (_text(body) for body in bodies if isinstance(body, EmailMessage))
-        yield next(filter(str.strip, texts), "")
+        parts = (message.get_body((kind,)) for kind in ("plain", "html"))
+        bodies = (_body(part) for part in parts if isinstance(part, EmailMessage))
+        yield from islice((body for body in bodies if body.text.strip()), 1)
     elif message.get_content_maintype() == "multipart":
         for part in message.iter_parts():
             if isinstance(part, EmailMessage) and not part.is_attachment():
-                yield from _texts(part)
+                yield from _bodies(part)
     elif message.get_content_maintype() == "text":
-        yield _text(message)
+        yield _body(message)
 
 
-def _text(part: EmailMessage) -> str:
+def _body(part: EmailMessage) -> Content:
     data = part.get_payload(decode=True)
     text = decode_as(data, part.get_content_charset("utf-8")) if isinstance(data, bytes) else ""
-    return read_markup(text).text if part.get_content_subtype() == "html" else text
+    is_html = part.get_content_subtype() == "html"
+    return read_markup(text) if is_html else Content(text, kind="mail")
 
 
 def _attached(message: EmailMessage) -> Iterator[EmailMessage]:

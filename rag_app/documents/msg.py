@@ -35,31 +35,32 @@ def read_msg(source: Source) -> list[Content]:
     data = source.read_bytes()
     try:
         message = oxmsg.Message.load(data)
-        text = _text(message)
+        body = _body(message)
     except (ValueError, OSError, KeyError):
         raise DocumentError("is not a mail as Outlook saves it; save it again as .msg") from None
-    if not text and message.properties.binary_prop_value(_RTF_COMPRESSED):
+    if not body.text and message.properties.binary_prop_value(_RTF_COMPRESSED):
         raise DocumentError("holds its text as RTF alone; save it as HTML in Outlook")
     headers = email.message_from_string(
         message.properties.str_prop_value(_TRANSPORT_HEADERS) or "", policy=email.policy.default
     )
     mail = Mail(
-        text,
+        body.text,
         subject=message.subject or None,
         fields=_people(message) | people(headers),
         date=str(headers["date"]) if headers["date"] else _sent(message),
         attached=[_attached(one) for one in message.attachments],
+        left_out=body.left_out,
     )
     return [as_content(mail)]
 
 
-def _text(message: Any) -> str:
+def _body(message: Any) -> Content:
     """The plain body; of a mail without one, that in HTML."""
     if body := (message.body or "").strip():
-        return str(body)
+        return Content(str(body), kind="mail")
     data = message.properties.binary_prop_value(_HTML)
     markup = decode_as(data, message.properties.body_encoding) if data else message.html_body
-    return read_markup(markup).text if markup else ""
+    return read_markup(markup or "")
 
 
 def _people(message: Any) -> dict[str, str]:
