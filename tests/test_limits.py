@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import WordModel
@@ -17,16 +18,27 @@ from rag_app.ingest.stage import ingest
 MODEL = WordModel()
 
 
-def rows(path: Path, *metadata: dict[str, str]) -> None:
+def rows(path: Path, *metadata: dict[str, Any]) -> None:
     lines = [
         json.dumps({"_id": str(n), "text": f"apple {n}", **one}) for n, one in enumerate(metadata)
     ]
     path.write_text("\n".join(lines), "utf-8")
 
 
-@pytest.mark.parametrize("many", [True, False])
+ENDLESS: dict[str, tuple[dict[str, Any], str]] = {
+    # Keys are counted when the file is read, what they hold before the store takes it.
+    "keys": ({f"k{n}": "v" for n in range(8000)}, f"{MOST_KEYS} are the most"),
+    "characters": (
+        {"notes": "n" * (MOST_CHARACTERS + 1)},
+        "characters of metadata, more than the 200000",
+    ),
+    "values": ({"tags": [str(n) for n in range(8000)]}, "lists of 8000 values in its metadata,"),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
 def test_a_document_with_endless_metadata_fails_alone_and_the_index_lives(
-    tmp_path: Path, many: bool
+    tmp_path: Path, name: str
 ) -> None:
     workspace = Workspace(tmp_path / "storage", embedder=MODEL)
     docs = tmp_path / "docs"
@@ -34,13 +46,12 @@ def test_a_document_with_endless_metadata_fails_alone_and_the_index_lives(
     rows(docs / "good.jsonl", {}, {})
     rows(docs / "bad.jsonl", {})
     assert ingest(workspace, IngestRequest([docs])).chunks == 3
-    keys = {f"k{n}": "v" for n in range(8000)} if many else {"notes": "n" * (MOST_CHARACTERS + 1)}
+    keys, reason = ENDLESS[name]
     rows(docs / "bad.jsonl", {}, keys)
     report = ingest(workspace, IngestRequest([docs]))
     (failure,) = report.failures
     assert failure.path == docs / "bad.jsonl"
-    # Keys are counted when the file is read, characters before the store takes them.
-    assert (f"{MOST_KEYS} are the most" if many else "more than the") in failure.reason
+    assert reason in failure.reason
     # What it held before stays, as of every file that cannot be read.
     assert (report.chunks, report.sync.removed, report.sync.changed) == (3, [], [])
     rows(docs / "bad.jsonl", {}, {f"k{n}": "v" for n in range(MOST_KEYS // 2)})
