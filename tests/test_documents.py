@@ -173,6 +173,7 @@ def test_front_matter_is_kept_as_it_is_written(tmp_path: Path) -> None:
     assert numbers == {
         "version__number": 1.1,
         "zip__number": 1234.0,
+        "exp__number": 1000.0,
         "signed__number": 5.0,
         "quoted__number": 1.5,
     }

@@ -67,7 +67,7 @@ def test_equal_answers_become_one_document(tmp_path: Path) -> None:
     )
     documents = read_documents([tmp_path / "faq.csv"]).documents
     assert {document.text: document.metadata["topic"] for document in documents} == {
-        "Yes.": "first",
+        "Yes.": ["first", "second"],
         "No.": "x",
     }
     assert [document.id_ for document in documents] == sorted(d.id_ for d in documents)

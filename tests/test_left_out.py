@@ -271,6 +271,37 @@ def test_raised_and_struck_text_of_a_cell(tmp_path: Path, is_shared: bool) -> No
     assert said(result) == ["1 row with passages struck out (row 2)"]
 
 
+def test_columns_and_rows_of_which_nothing_is_kept_are_named(tmp_path: Path) -> None:
+    long = "Why did you choose our shop and none of the others that are in the same street?"
+    text = f"question,answer,,topic,Topic,{long}\na,A.,here,x,y,near\n,,,x,,\nb,,,,,\nc,C.,,x,,\n"
+    result = read(tmp_path / "a.csv", text)
+    assert {one.text: one.metadata["topic"] for one in result.documents} == {"A.": "x", "C.": "x"}
+    assert said(result) == [
+        "1 row with cells under no column (row 2)",
+        "1 column with the name of an earlier one (topic)",
+        "1 column with a name over 64 characters "
+        "(why_did_you_choose_our_shop_and_none_of_the_others_that_are_in_t...)",
+        "1 row without an answer (row 4)",
+        "1 row with neither question nor answer (row 3)",
+    ]
+    book = workbook([(*QA, "topic"), ("a", "A.", "x"), (None, None, "y")])
+    assert said(read(tmp_path / "a.xlsx", packed(book))) == [
+        "1 row with neither question nor answer (row 3)"
+    ]
+
+
+def test_fields_of_front_matter_that_are_not_kept_are_named(tmp_path: Path) -> None:
+    long = "a sentence that goes on until there is a colon which YAML takes for a key"
+    text = f"---\ntags: [a]\nTAGS: [b]\nTopic: x\ntopic: x\n{long}: value\n---\nBody"
+    result = read(tmp_path / "a.md", text)
+    assert result.documents[0].metadata["tags"] == ["a"]
+    assert said(result) == [
+        "1 field of the same name (TAGS)",
+        "1 field with a name over 64 characters "
+        "(a_sentence_that_goes_on_until_there_is_a_colon_which_yaml_takes_...)",
+    ]
+
+
 def test_cells_are_as_their_formats_show_them(tmp_path: Path) -> None:
     cells: list[tuple[str, Any, str, str]] = [
         ("vat", 0.155, "0.0%", "15.5%"),
@@ -369,6 +400,111 @@ def test_passages_with_lists_objects_and_no_ids(tmp_path: Path) -> None:
         '1 object under "text" (line 3)',
         "1 passage without text (line 3)",
     ]
+
+
+def test_metadata_of_json_stand_beside_the_other_keys(tmp_path: Path) -> None:
+    lines = [
+        {"text": "First.", "metadata": {"company": "Acme", "text": "other", "deep": {"a": 1}}},
+        {"text": "Second.", "metadata": "none", "Company": "Beta", "company": "Gamma"},
+    ]
+    result = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)))
+    first, second = (
+        {key: one.metadata.get(key) for key in ("company", "text_", "metadata")}
+        for one in sorted(result.documents, key=lambda one: one.text)
+    )
+    assert first == {"company": "Acme", "text_": "other", "metadata": None}
+    assert second == {"company": "Beta", "text_": None, "metadata": "none"}
+    assert said(result) == [
+        '1 object under "deep" (line 1)',
+        '1 value under another "company" (line 2)',
+    ]
+    rows = [{"question": "a", "answer": "A.", "metadata": {"company": "Acme"}}]
+    result = read(tmp_path / "b.jsonl", json.dumps(rows[0]))
+    assert (result.documents[0].metadata["company"], said(result)) == ("Acme", [])
+
+
+def test_what_stands_among_and_around_an_array_is_named(tmp_path: Path) -> None:
+    rows = ["note", {"question": "a", "answer": "A."}, 7, {"question": "b", "answer": "B."}]
+    data = {"updated": "2024-03-05", "faqs": rows, "tags": ["x"]}
+    result = read(tmp_path / "faq.json", json.dumps(data))
+    assert sorted(document.text for document in result.documents) == ["A.", "B."]
+    assert said(result) == [
+        '2 keys beside "faqs" (updated, tags)',
+        "2 elements that are no object (elements 1, 3)",
+    ]
+
+
+def test_numbers_and_truth_values_of_json_keep_their_types(tmp_path: Path) -> None:
+    row = (
+        '{"question": "a", "answer": 1.10, "ok": true, "price": 1.10, "score": 3e-1, "n": 0, '
+        '"long": 0.12345678901234567891, "versions": [1.10, true], "none": NaN}'
+    )
+    passage = row.replace('"question": "a", "answer"', '"text"')
+    for name, text in (("a.jsonl", row), ("b.jsonl", passage)):
+        (document,) = read(tmp_path / name, text).documents
+        assert document.text == "1.10"
+        own = {key: document.metadata.get(key) for key in json.loads(row)}
+        assert own == {
+            "question": None,
+            "answer": None,
+            "ok": True,
+            "price": 1.1,
+            "score": 0.3,
+            "n": 0,
+            "long": "0.12345678901234567891",
+            "versions": ["1.10", "true"],
+            "none": None,
+        }
+        assert document.metadata["long__number"] == 0.12345678901234568
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (".30000000000000004", 0.30000000000000004),
+        ("1e-7", 1e-7),
+        ("-2.5E+3", -2500.0),
+        ("12345678901234567890", 12345678901234567890.0),
+        ("1e999", None),
+        ("1,5", None),
+        ("e5", None),
+        (".", None),
+    ],
+)
+def test_texts_that_are_numbers_have_their_values_beside_them(
+    tmp_path: Path, text: str, number: float | None
+) -> None:
+    table = f"question\tanswer\tscore\na\tA.\t{text}\n"
+    (document,) = read(tmp_path / "a.tsv", table).documents
+    assert (document.metadata["score"], document.metadata.get("score__number")) == (text, number)
+
+
+def test_what_is_one_document_has_the_values_of_all(tmp_path: Path) -> None:
+    rows = [
+        {"text": "Yes.", "company": "Beta", "tags": ["x"], "n": 1, "date": "2024-03-05"},
+        {"text": "Yes.", "company": "Gamma", "tags": ["y", "x"], "n": 1, "date": "2023-03-05"},
+        {"text": "Yes.", "more": True},
+    ]
+    answers = [{"question": "q", "answer": row.pop("text"), **row} for row in map(dict, rows)]
+    for name, lines in (("a.jsonl", rows), ("b.jsonl", answers)):
+        (document,) = read(tmp_path / name, "\n".join(map(json.dumps, lines))).documents
+        own = {key: document.metadata.get(key) for key in (*rows[0], "more") if key != "text"}
+        assert own == {
+            "company": ["Beta", "Gamma"],
+            "tags": ["x", "y"],
+            "n": 1,
+            "date": "2024-03-05",
+            "more": True,
+        }
+
+
+def test_of_very_many_values_of_one_answer_the_first_are_kept(tmp_path: Path) -> None:
+    lines = "".join(f"q{n},Done.,{n},x\n" for n in range(150))
+    result = read(tmp_path / "a.csv", f"question,answer,ticket,state\n{lines}")
+    (document,) = result.documents
+    assert document.metadata["ticket"] == [str(n) for n in range(100)]
+    assert document.metadata["state"] == "x"
+    assert said(result) == ["50 values after the first 100 of one document (ticket)"]
 
 
 @pytest.mark.parametrize(

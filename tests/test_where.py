@@ -663,6 +663,15 @@ def test_a_list_is_equal_to_what_it_contains(tmp_path: Path) -> None:
     assert node.metadata["tags"] == ["refund", "form"]
 
 
+def test_a_number_of_json_is_found_however_it_is_typed(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"price": 1.1, "ok": True}, {"price": "free", "ok": False}]
+    index = make_index(tmp_path, rows)
+    for text in ("price = 1.1", "price = 1.10", "price in (1.100, x)", "ok = true", "ok = True"):
+        found = parse_where(text, index.metadata_keys(), today=TODAY)
+        assert index.ids_where(found.filters) == ["0"], text
+        assert [str(n) for n, row in enumerate(rows) if fits(found, row)] == ["0"], text
+
+
 def test_what_is_written_with_zeros_is_found_as_written_and_has_an_order(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"version": "1.10", "version__number": 1.1},

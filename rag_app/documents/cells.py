@@ -2,15 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag_app.documents.archive import opened
 from rag_app.documents.columns import holds_labels, named_columns
-from rag_app.documents.content import field_key
-from rag_app.documents.left_out import LeftOut, left_out
+from rag_app.documents.content import Scalar, field_key
+from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.sources import MAX_DOCUMENT_CHARACTERS, Source, endless
 from rag_app.documents.xlsx import Sheet, read_sheets
 from rag_app.errors import DocumentError
@@ -19,11 +19,13 @@ from rag_app.text.normalise import decode
 _DELIMITERS = ",;\t"
 # Lines that may stand above a header: a title, the date of the export.
 _MOST_ABOVE = 20
+_AGAIN = "columns with the name of an earlier one"
 
 # Of one row: column from 1 -> cell.
 Cells = Mapping[int, str]
-# A list is several values: paragraphs of a text, or a field with several.
-Cell = str | tuple[str, ...]
+# A list is several values: paragraphs of a text, or a field with several. Numbers and truth values
+# are JSON's.
+Cell = Scalar | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -142,26 +144,37 @@ def _table(
     if not filled:
         return Table((), [], sheet=sheet)
     at = _header(filled[:_MOST_ABOVE], source)
-    columns = {column: field_key(cell) for column, cell in filled[at][1].items()}
+    header = filled[at][1]
+    columns = {column: key for column, cell in header.items() if (key := field_key(cell))}
     above, below = filled[:at], filled[at + 1 :]
+    if surplus == "refused":
+        _refuse_beyond(below, header)
     beyond = [number for number, cells in below if _is_beyond(cells, columns)]
-    if beyond and surplus == "refused":
-        count = len(dict(below)[beyond[0]])
-        raise DocumentError(
-            f"has {count} cells in row {beyond[0]} under {len(columns)} columns; "
-            "put quotation marks around a cell that holds the delimiter"
-        )
+    keys = list(columns.values())
+    again = [key for place, key in enumerate(keys) if key in keys[:place]]
     in_sheet = f"sheet {sheet}, row" if sheet else "row"
+    where = f"sheet {sheet}, " if sheet else ""
     return Table(
-        tuple(columns.values()),
+        tuple(keys),
         [_record(cells, columns) for _, cells in below],
         [number for number, _ in below],
         sheet,
         [
             *left_out("rows above the header", in_sheet, [number for number, _ in above]),
             *left_out("rows with cells under no column", in_sheet, beyond),
+            *([LeftOut(_AGAIN, len(again), where + named(again))] if again else []),
         ],
     )
+
+
+def _refuse_beyond(rows: Sequence[tuple[int, Cells]], header: Cells) -> None:
+    """Refuse cells behind the header's last: they show a wrong delimiter."""
+    for number, cells in rows:
+        if _is_beyond(cells, header):
+            raise DocumentError(
+                f"has {len(cells)} cells in row {number} under {len(header)} columns; "
+                "put quotation marks around a cell that holds the delimiter"
+            )
 
 
 def _header(rows: Sequence[tuple[int, Cells]], source: Source) -> int:
@@ -176,7 +189,7 @@ def _header(rows: Sequence[tuple[int, Cells]], source: Source) -> int:
     return 0
 
 
-def _is_beyond(cells: Cells, columns: Mapping[int, str]) -> bool:
+def _is_beyond(cells: Cells, columns: Container[int]) -> bool:
     return any(cell.strip() for column, cell in cells.items() if column not in columns)
 
 

@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
-from rag_app.documents.left_out import LeftOut
+from rag_app.documents.left_out import LeftOut, named
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, dump_questions
@@ -68,6 +68,34 @@ class Content:
     questions: Sequence[KnownQuestion] = ()
     left_out: Sequence[LeftOut] = ()
     by_ocr: Sequence[int] = ()
+
+
+def shown(value: Scalar) -> str:
+    """A single value as text; truth values as in JSON and YAML."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def unkept_fields(fields: Mapping[str, object]) -> list[LeftOut]:
+    """What of the fields of a file becomes no metadata."""
+    nested = [name for name, value in fields.items() if is_nested(value)]
+    kept = _values(fields)
+    values = ((name, _value(value)) for name, value in fields.items())
+    again = [
+        name
+        for name, value in values
+        if value is not None and kept.get(field_key(name), value) != value
+    ]
+    counted = {"fields with an inner structure": nested, "fields of the same name": again}
+    left = [LeftOut(part, len(names), named(names)) for part, names in counted.items() if names]
+    return left + long_names("fields", map(field_key, fields))
+
+
+def long_names(noun: str, keys: Iterable[str]) -> list[LeftOut]:
+    """Those of the keys that are too long for metadata, as left out."""
+    names = [key for key in keys if len(key) > _LONGEST_KEY]
+    part = f"{noun} with a name over {_LONGEST_KEY} characters"
+    short = (f"{name[:_LONGEST_KEY]}..." for name in names)
+    return [LeftOut(part, len(names), named(short))] if names else []
 
 
 def is_nested(value: object) -> bool:
@@ -153,8 +181,8 @@ def _shortened(title: str) -> str:
 
 def _language(fields: Mapping[str, Value], text: str) -> str:
     """Take the language that the file names (ko, en-US), else guess."""
-    named = str(fields.get("language") or fields.get("lang") or "").lower()
-    code = named.replace("_", "-").split("-")[0]
+    said = str(fields.get("language") or fields.get("lang") or "").lower()
+    code = said.replace("_", "-").split("-")[0]
     return code if re.fullmatch("[a-z]{2,3}", code) else guess_language(text)
 
 
@@ -166,18 +194,18 @@ def _values(fields: Mapping[str, object]) -> dict[str, Value]:
     """
     if len(fields) > MOST_FIELDS:
         raise DocumentError(f"has {len(fields):,} fields; {MOST_FIELDS} are the most, name fewer")
-    named = ((field_key(name), _value(value)) for name, value in fields.items())
-    return {
-        key: value for key, value in named if value is not None and 0 < len(key) <= _LONGEST_KEY
-    }
+    values: dict[str, Value] = {}
+    for name, field_value in fields.items():
+        key, value = field_key(name), _value(field_value)
+        if value is not None and 0 < len(key) <= _LONGEST_KEY:
+            values.setdefault(key, value)
+    return values
 
 
 def _value(value: object) -> Value | None:
     if isinstance(value, list | tuple):
         parts = [part for part in map(_scalar, value) if part is not None]
-        return [
-            str(part).lower() if isinstance(part, bool) else str(part) for part in parts
-        ] or None
+        return [shown(part) for part in parts] or None
     return _scalar(value)
 
 
@@ -192,5 +220,5 @@ def _scalar(value: object) -> Scalar | None:
     if isinstance(value, int):
         return value if -_INT64 <= value < _INT64 else str(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     return None

@@ -4,22 +4,36 @@ BEIR's corpus.jsonl, LlamaIndex's EmbeddingQAFinetuneDataset.
 """
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rag_app.documents.columns import holds_labels
-from rag_app.documents.content import Content
-from rag_app.documents.json_lines import Numbered, cell_of, json_objects, object_table
-from rag_app.documents.left_out import left_out
+from rag_app.documents.content import Content, long_names
+from rag_app.documents.json_lines import (
+    Numbered,
+    cell_of,
+    json_objects,
+    object_table,
+    with_metadata,
+)
+from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.sources import Source, refuse_endless
-from rag_app.documents.tables import has_rows, joined, table_contents, text_part
+from rag_app.documents.tables import has_rows, joined, table_contents, text_part, united, ununited
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
-from rag_app.text.written import as_written
+from rag_app.text.written import json_number
 
-_CORPUS_KEYS = ("_id", "text", "title", "metadata")
+_CORPUS_KEYS = ("_id", "text", "title")
+
+
+@dataclass(frozen=True)
+class _Array:
+    """The objects of an array, numbered from 1, and what stands among and around them."""
+
+    objects: list[Numbered] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 def read_jsonl(source: Source) -> list[Content]:
@@ -35,16 +49,20 @@ def read_json(source: Source) -> list[Content]:
     An array may be the one array of objects in an object. Of other JSON, nothing.
     """
     try:
-        data = json.loads(decode(source.read_bytes()), parse_float=as_written)
+        data = json.loads(decode(source.read_bytes()), parse_float=json_number)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"is not JSON ({error}); mend or remove it") from None
     if isinstance(data, dict) and {"queries", "corpus", "relevant_docs"} <= set(data):
         return _dataset(data["corpus"])
-    objects = _array(data)
-    table = object_table(objects)
+    array = _array(data)
+    table = object_table(array.objects)
     if "text" not in table.columns and not has_rows(table, source):
         return []
-    return _objects(objects, source, noun="element")
+    contents = _objects(array.objects, source, noun="element")
+    return [
+        replace(one, left_out=[*array.left_out, *one.left_out]) if at == 0 else one
+        for at, one in enumerate(contents)
+    ]
 
 
 def _dataset(corpus: object) -> list[Content]:
@@ -59,15 +77,26 @@ def _dataset(corpus: object) -> list[Content]:
     )
 
 
-def _array(data: object) -> list[Numbered]:
-    """The objects of an array, numbered from 1; of an object, those of its one array of them."""
+def _array(data: object) -> _Array:
+    """Find the objects of an array; of an object, those of its one array of them."""
+    left: list[LeftOut] = []
     if isinstance(data, dict):
-        arrays = [value for value in data.values() if isinstance(value, list) and value]
-        arrays = [array for array in arrays if all(isinstance(one, dict) for one in array)]
-        data = arrays[0] if len(arrays) == 1 else []
-    if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
-        return []
-    return list(enumerate(data, 1))
+        arrays = [key for key, value in data.items() if _has_objects(value)]
+        if len(arrays) != 1:
+            return _Array()
+        others = [key for key in data if key != arrays[0]]
+        left = [LeftOut(f'keys beside "{arrays[0]}"', len(others), named(others))] if others else []
+        data = data[arrays[0]]
+    if not isinstance(data, list) or not _has_objects(data):
+        return _Array()
+    elements = list(enumerate(data, 1))
+    odd = [number for number, one in elements if not isinstance(one, dict)]
+    left += left_out("elements that are no object", "element", odd)
+    return _Array([(n, with_metadata(one)) for n, one in elements if isinstance(one, dict)], left)
+
+
+def _has_objects(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
 
 
 def _objects(objects: Sequence[Numbered], source: Source, *, noun: str) -> list[Content]:
@@ -89,35 +118,42 @@ def _passage(passage: dict[str, Any]) -> Content:
     body = joined(cell_of(passage.get("text")))
     refuse_endless(body)
     text = normalise(body) or title
-    inner = passage.get("metadata")
-    fields = {key: value for key, value in passage.items() if key not in _CORPUS_KEYS}
     own_id = passage.get("_id")
     return Content(
         text,
         kind="text",
         title=title,
-        fields=(inner if isinstance(inner, dict) else {}) | fields,
+        fields={key: cell_of(value) for key, value in passage.items() if key not in _CORPUS_KEYS},
         part=normalise("" if own_id is None else str(own_id)) or text_part(text),
     )
 
 
 def _once(objects: Sequence[Numbered], *, noun: str) -> list[Content]:
-    """Drop passages without text, and those that come again; one id for two texts is refused."""
-    by_id: dict[str | None, Content] = {}
-    counts: Counter[str | None] = Counter()
+    """Drop passages without text; of those that come again, one; one id for two texts is refused.
+
+    Fields that differ between those that are one are kept as several values.
+    """
+    by_id: dict[str | None, list[Content]] = defaultdict(list)
     empty = []
     for number, passage in ((number, _passage(one)) for number, one in objects):
         if not passage.text:
             empty.append(number)
             continue
-        counts[passage.part] += 1
-        if by_id.setdefault(passage.part, passage).text != passage.text:
+        alike = by_id[passage.part]
+        alike.append(passage)
+        if alike[0].text != passage.text:
             raise DocumentError(f"has two texts with the id {passage.part}; give each its own")
+    table = object_table(objects, noun=noun)
     left = [
-        *object_table(objects, noun=noun).left_out,
+        *table.left_out,
+        *long_names("keys", table.columns),
         *left_out("passages without text", noun, empty),
+        *ununited([[one.fields for one in alike] for alike in by_id.values()]),
     ]
     if not by_id:
         raise DocumentError("holds no text; write some into it or remove it")
-    first, *others = [replace(passage, merged=counts[part] - 1) for part, passage in by_id.items()]
+    first, *others = [
+        replace(alike[0], fields=united([one.fields for one in alike]), merged=len(alike) - 1)
+        for alike in by_id.values()
+    ]
     return [replace(first, left_out=left), *others]

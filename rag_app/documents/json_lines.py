@@ -1,16 +1,17 @@
 """JSON, one object a line -> objects, and a table of their values."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rag_app.documents.cells import Cell, Table
-from rag_app.documents.content import field_key, is_nested
-from rag_app.documents.left_out import left_out
+from rag_app.documents.content import Scalar, field_key, is_nested, shown
+from rag_app.documents.left_out import LeftOut, left_out
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.json_lines import BadLine, json_lines
 from rag_app.text.normalise import decode
-from rag_app.text.written import as_written
+from rag_app.text.written import json_number
 
 # The number of its line, and the object.
 Numbered = tuple[int, dict[str, Any]]
@@ -24,13 +25,27 @@ def json_objects(source: Source) -> list[Numbered]:
     """
     try:
         lines = decode(source.read_bytes()).split("\n")
-        return list(json_lines(lines, parse_float=as_written))
+        return [
+            (number, with_metadata(one))
+            for number, one in json_lines(lines, parse_float=json_number)
+        ]
     except BadLine as bad:
         if bad.reason is None:
             fault = 'is no object; write {"text": ...} there'
         else:
             fault = f"is not JSON ({bad.reason}); mend it"
         raise DocumentError(f"has a line {bad.number} that {fault}") from None
+
+
+def with_metadata(one: dict[str, Any]) -> dict[str, Any]:
+    """An object whose "metadata" stand beside its own keys; one of the same name is name_."""
+    inner = one.get("metadata")
+    if not isinstance(inner, dict):
+        return one
+    own = {key: value for key, value in one.items() if key != "metadata"}
+    return own | {
+        f"{key}_" if own.get(key, value) != value else key: value for key, value in inner.items()
+    }
 
 
 def json_tables(source: Source) -> list[Table]:
@@ -46,25 +61,35 @@ def object_table(objects: Sequence[Numbered], *, noun: str = "line") -> Table:
     Arguments:
         noun: what the numbers count.
     """
-    records = [{field_key(key): cell_of(value) for key, value in one.items()} for _, one in objects]
+    records: list[dict[str, Cell]] = []
+    nested: list[tuple[str, int]] = []
+    again: list[tuple[str, int]] = []
+    for number, one in objects:
+        record: dict[str, Cell] = {}
+        for key, value in one.items():
+            cell = cell_of(value)
+            if record.setdefault(field_key(key), cell) != cell:
+                again.append((field_key(key), number))
+            if value and is_nested(value):
+                nested.append((key, number))
+        records.append(record)
     columns = dict.fromkeys(key for record in records for key in record)
-    numbers = [number for number, _ in objects]
-    nested = [
-        (key, number)
-        for number, one in objects
-        for key, value in one.items()
-        if value and is_nested(value)
-    ]
     left = [
-        entry
-        for key in dict.fromkeys(key for key, _ in nested)
-        for entry in left_out(f'objects under "{key}"', noun, [n for k, n in nested if k == key])
+        *_by_key('objects under "{}"', noun, nested),
+        *_by_key('values under another "{}"', noun, again),
     ]
-    return Table(tuple(columns), records, numbers, left_out=left)
+    return Table(tuple(columns), records, [number for number, _ in objects], left_out=left)
+
+
+def _by_key(part: str, noun: str, found: Sequence[tuple[str, int]]) -> Iterable[LeftOut]:
+    for key in dict.fromkeys(key for key, _ in found):
+        yield from left_out(part.format(key), noun, [n for k, n in found if k == key])
 
 
 def cell_of(value: object) -> Cell:
-    """A JSON value as a cell; empty for null and for what has an inner structure."""
+    """A JSON value as a cell; empty for null, NaN and what has an inner structure."""
     if isinstance(value, list) and not is_nested(value):
-        return tuple(str(one) for one in value if one is not None)
-    return str(value) if isinstance(value, str | int | float) else ""
+        return tuple(shown(one) for one in value if one is not None)
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    return value if isinstance(value, Scalar) else ""

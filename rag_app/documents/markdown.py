@@ -2,9 +2,8 @@
 
 import re
 
-from rag_app.documents.content import Content, is_nested
+from rag_app.documents.content import Content, unkept_fields
 from rag_app.documents.front_matter import split_front_matter
-from rag_app.documents.left_out import LeftOut, named
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.text.normalise import decode, normalise
 
@@ -26,9 +25,7 @@ def read_markdown(source: Source) -> list[Content]:
     refuse_endless(source_text)
     fields, body = split_front_matter(normalise(source_text))
     text = normalise(_drop_comments(body))
-    nested = [name for name, value in fields.items() if is_nested(value)]
-    left = [LeftOut("fields with an inner structure", len(nested), named(nested))] if nested else []
-    title = _first_heading(text)
+    title, left = _first_heading(text), unkept_fields(fields)
     return [Content(text, kind="markdown", title=title, fields=fields, left_out=left)]
 
 

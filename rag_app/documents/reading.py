@@ -262,8 +262,9 @@ def why_skipped(path: Path) -> str:
         return f"is of a kind that is not read; those that are: {' '.join(sorted(READERS))}"
     if kind == ".json":
         return (
-            "is JSON, but no array of objects with question and answer, or with text, and no "
-            "EmbeddingQAFinetuneDataset with queries, corpus, relevant_docs"
+            "is JSON, but no array of objects with question and answer, or with text, no object "
+            "with one such array, and no EmbeddingQAFinetuneDataset with queries, corpus, "
+            "relevant_docs"
         )
     return "holds questions or labels, and no documents"
 

@@ -1,20 +1,21 @@
 """Tables of questions and answers -> rows, and a document for each answer."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag_app.documents.cells import Cell, Table, csv_tables, tsv_tables, xlsx_tables
 from rag_app.documents.columns import holds_labels, named_columns
-from rag_app.documents.content import Content
+from rag_app.documents.content import Content, field_key, long_names, shown
 from rag_app.documents.html import strip_tags
 from rag_app.documents.json_lines import json_tables
 from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.known import KnownQuestion
+from rag_app.text.dates import DATE_KEYS
 from rag_app.text.normalise import normalise
 
 TABLES: dict[str, Callable[[Source], list[Table]]] = {
@@ -23,6 +24,8 @@ TABLES: dict[str, Callable[[Source], list[Table]]] = {
     ".xlsx": xlsx_tables,
     ".jsonl": json_tables,
 }
+# Values of one key that a document has of rows with equal answers; each chunk carries them.
+_MOST_UNITED = 100
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def read_table(source: Source) -> list[Content]:
 
 
 def table_contents(tables: Sequence[Table], source: Source) -> list[Content]:
-    """Make contents of a file's tables; of equal answers the first row's columns stay.
+    """Make contents of a file's tables; equal answers are one, with the columns of all their rows.
 
     The questions of all their rows are known to be answered.
     """
@@ -80,7 +83,11 @@ def table_contents(tables: Sequence[Table], source: Source) -> list[Content]:
     if not rows:
         raise DocumentError(_no_answers(tables))
     first, *others = [_content(alike) for alike in rows.values()]
-    return [replace(first, left_out=_left_out(tables, every, source)), *others]
+    left = [
+        *_left_out(tables, every, source),
+        *ununited([[row.metadata for row in alike] for alike in rows.values()]),
+    ]
+    return [replace(first, left_out=left), *others]
 
 
 def _no_answers(tables: Sequence[Table]) -> str:
@@ -98,18 +105,21 @@ def _left_out(tables: Sequence[Table], rows: Sequence[Row], source: Source) -> l
     wanted = f"sheets without columns {source.question_column} and {source.answer_column}"
     left = [LeftOut(wanted, len(others), named(others))] if others else []
     for table in fitting:
-        answered = {row.number for row in rows if row.sheet == table.sheet}
         asked, _ = named_columns(table.columns, source)
         unsaved = set(table.unsaved) & set(table.numbers)
-        blank = {
-            number
+        told = unsaved | {row.number for row in rows if row.sheet == table.sheet}
+        rest = {
+            number: record
             for record, number in zip(table.records, table.numbers, strict=True)
-            if number not in answered and record.get(asked) and number not in unsaved
+            if number not in told and any(joined(cell).strip() for cell in record.values())
         }
+        blank = {number for number, one in rest.items() if joined(one.get(asked, "")).strip()}
         noun = f"sheet {table.sheet}, row" if table.sheet else "row"
         left += table.left_out
+        left += long_names("columns", table.columns)
         left += left_out("rows with a formula that has no saved value", noun, unsaved)
         left += left_out("rows without an answer", noun, blank)
+        left += left_out("rows with neither question nor answer", noun, set(rest) - blank)
     return left
 
 
@@ -120,7 +130,7 @@ def _content(alike: Sequence[Row]) -> Content:
     return Content(
         answer,
         kind="faq",
-        fields=alike[0].metadata,
+        fields=united([row.metadata for row in alike]),
         part=part,
         merged=len(alike) - 1,
         questions=[
@@ -129,6 +139,42 @@ def _content(alike: Sequence[Row]) -> Content:
             if row.question
         ],
     )
+
+
+def united(alike: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """The fields of what is one document: of values that differ, all; of dates, the first."""
+    return {key: _united(key, values) for key, values in _by_key(alike).items()}
+
+
+def _by_key(alike: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
+    values: dict[str, list[object]] = defaultdict(list)
+    for fields in alike:
+        for key, value in fields.items():
+            values[key].append(value)
+    return values
+
+
+def _united(key: str, values: Sequence[object]) -> object:
+    distinct = _distinct(values)
+    is_one = len(values) == 1 or len(distinct) == 1 or field_key(key) in DATE_KEYS
+    return values[0] if is_one else tuple(distinct[:_MOST_UNITED])
+
+
+def _distinct(values: Iterable[object]) -> list[str]:
+    several = (value if isinstance(value, list | tuple) else (value,) for value in values)
+    return list(dict.fromkeys(shown(one) for value in several for one in value))
+
+
+def ununited(groups: Iterable[Sequence[Mapping[str, object]]]) -> list[LeftOut]:
+    """Values that are not kept, of more than so many that differ."""
+    counts: Counter[str] = Counter()
+    for alike in groups:
+        for key, values in _by_key(alike).items() if len(alike) > _MOST_UNITED else ():
+            if field_key(key) not in DATE_KEYS:
+                counts[key] += max(0, len(_distinct(values)) - _MOST_UNITED)
+    names = [key for key, count in counts.items() if count]
+    part = f"values after the first {_MOST_UNITED} of one document"
+    return [LeftOut(part, counts.total(), named(names))] if names else []
 
 
 def text_part(text: str) -> str:
@@ -168,20 +214,20 @@ def _row(record: Mapping[str, Cell], question: str, answer: str) -> Row:
         metadata={
             key: cell
             for key, raw in record.items()
-            if key and key not in (question, answer) and (cell := _tidy(raw))
+            if key not in (question, answer) and (cell := _tidy(raw)) not in ("", ())
         },
     )
 
 
 def joined(cell: Cell) -> str:
     """The text of a cell; several values are paragraphs."""
-    return cell if isinstance(cell, str) else "\n\n".join(cell)
+    return "\n\n".join(cell) if isinstance(cell, tuple) else shown(cell)
 
 
 def _tidy(cell: Cell) -> Cell:
-    if isinstance(cell, str):
-        return normalise(cell)
-    return tuple(filter(None, map(normalise, cell)))
+    if isinstance(cell, tuple):
+        return tuple(filter(None, map(normalise, cell)))
+    return normalise(cell) if isinstance(cell, str) else cell
 
 
 def _missing_columns(tables: Sequence[Table], source: Source) -> str:

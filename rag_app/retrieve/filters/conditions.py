@@ -139,10 +139,11 @@ def _among(key: str, texts: Sequence[str], types: set[type], *, negated: bool) -
 def _readings(text: str, types: set[type]) -> list[Scalar]:
     """What a value may mean: 17 is text, a number or both, as the key has it; else text.
 
-    1.10 is the number 1.1 only where no text could be written like that.
+    1.10 is the number 1.1 only where no text is a number that is written in such a way.
     """
     readings: list[Scalar] = [text] if str in types else []
-    is_number = types & {int, float} and (not readings or not isinstance(as_written(text), str))
+    may_be_text = WrittenNumber in types and isinstance(as_written(text), str)
+    is_number = types & {int, float} and not (readings and may_be_text)
     number = read_number(text) if is_number else None
     if number is not None:
         readings.append(number)
