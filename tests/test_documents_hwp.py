@@ -13,7 +13,7 @@ from rag_app.documents import ReadResult, read_documents
 pytest.importorskip("olefile")
 
 PARAGRAPH, TEXT, CONTROL, LIST = 66, 67, 71, 72
-SHAPE, TABLE, RECTANGLE, OBJECT, PICTURE, EQUATION = 76, 77, 79, 84, 85, 88
+SHAPE, TABLE, RECTANGLE, OBJECT, PICTURE, EQUATION, FORM = 76, 77, 79, 84, 85, 88, 91
 COMPRESSED, PASSWORD, FOR_DISTRIBUTION = 1, 2, 4
 
 
@@ -171,9 +171,13 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     picture = control("gso ") + record(SHAPE, 2) + record(PICTURE, 3)
     chart = control("gso ") + record(SHAPE, 2) + record(OBJECT, 3)
     comment = control("tcmt") + listed("고칠 것", level=2)
-    result = read(tmp_path / "a.hwp", hwp(paragraph("글", picture, picture, chart, comment)))
+    form = control("form") + record(FORM, 2)
+    parts = (picture, picture, chart, comment, form)
+    result = read(tmp_path / "a.hwp", hwp(paragraph("글", *parts)))
     assert result.documents[0].text == "글"
-    assert left_out(result) == ["2 pictures", "1 object of other programs", "1 comment"]
+    assert left_out(result) == [
+        *("2 pictures", "1 object of other programs", "1 field of a form", "1 comment")
+    ]
 
 
 def test_an_empty_table_is_no_text(tmp_path: Path) -> None:

@@ -218,21 +218,26 @@ def test_mails_of_outlook_that_cannot_be_read(tmp_path: Path) -> None:
 
 PACKAGE = """<?xml version="1.0"?>
 <package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/">
-<metadata><dc:title>Handbook</dc:title><dc:creator>Kim</dc:creator><dc:date>2024-03-05</dc:date>
+<metadata><dc:title>Handbook</dc:title><dc:creator>Kim</dc:creator><dc:creator>Lee</dc:creator><dc:date>2024-03-05</dc:date>
 <dc:language>en</dc:language></metadata>
 <manifest><item id="two" href="text/2.xhtml" media-type="application/xhtml+xml"/>
 <item id="one" href="text/1%20a.xhtml" media-type="application/xhtml+xml"/>
 <item id="gone" href="3.xhtml" media-type="application/xhtml+xml"/>
-<item id="pic" href="p.png" media-type="image/png"/></manifest>
-<spine><itemref idref="one"/><itemref idref="two"/><itemref idref="gone"/></spine></package>"""
+<item id="pic" href="p.png" media-type="image/png"/>
+<item id="map" href="map.svg" media-type="image/svg+xml"/></manifest>
+<spine><itemref idref="map"/>
+<itemref idref="one"/><itemref idref="two"/><itemref idref="gone"/></spine></package>"""
 
 
-def book(**chapters: str) -> bytes:
+def book(*encrypted: str, **chapters: str) -> bytes:
     container = (
         '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
         '<rootfile full-path="OPS/book.opf"/></rootfiles></container>'
     )
     texts = {f"OPS/text/{name}": text for name, text in chapters.items()}
+    if encrypted:
+        references = "".join(f'<CipherReference URI="{path}"/>' for path in encrypted)
+        texts["META-INF/encryption.xml"] = f"<encryption>{references}</encryption>"
     return zipped({"META-INF/container.xml": container, "OPS/book.opf": PACKAGE, **texts})
 
 
@@ -245,8 +250,23 @@ def test_a_book_s_chapters_are_in_order(tmp_path: Path) -> None:
     (document,) = result.documents
     assert document.text == "# One\n\n1. First.\n\n# Two\n\nSecond."
     assert document.metadata["title"] == "Handbook"
-    assert (document.metadata["creator"], document.metadata["date"]) == ("Kim", "2024-03-05")
-    assert said(result) == ["1 chapter missing from the book (OPS/3.xhtml)"]
+    assert document.metadata["creator"] == ["Kim", "Lee"]
+    assert document.metadata["date"] == "2024-03-05"
+    missing = "1 chapter missing from the book (OPS/3.xhtml)"
+    others = ["1 page in other formats than HTML (OPS/map.svg)", "1 picture"]
+    assert said(result) == [missing, *others]
+    locked = book("OPS/text/2.xhtml", "OPS/font.otf", **chapters)
+    result = read(tmp_path / "b.epub", locked)
+    assert result.documents[0].text == "# One\n\n1. First."
+    assert said(result) == [missing, "1 chapter encrypted (OPS/text/2.xhtml)", *others]
+
+
+def test_a_book_whose_chapters_are_all_encrypted(tmp_path: Path) -> None:
+    chapters = {"1 a.xhtml": "\x01\x02\x80", "2.xhtml": "\x03\x81"}
+    locked = book("OPS/text/1%20a.xhtml", "OPS/text/2.xhtml", **chapters)
+    assert reason(tmp_path / "a.epub", locked) == (
+        "is encrypted (DRM); take a copy of the book without that"
+    )
 
 
 def test_archives_that_are_no_documents(tmp_path: Path) -> None:
@@ -350,6 +370,39 @@ def test_a_cell_of_a_hangul_table_over_two_columns_is_in_both(tmp_path: Path) ->
     section = f"{head}<hp:p><hp:run><hp:tbl>{table}</hp:tbl></hp:run></hp:p></hs:sec>"
     (document,) = read(tmp_path / "a.hwpx", zipped({"Contents/section0.xml": section})).documents
     assert document.text == "plan | month | year\n--- | --- | ---\nfree | free | 0"
+
+
+HWPX_FORM = """<hs:sec xmlns:hs="urn:s" xmlns:hp="urn:p">
+<hp:p><hp:run><hp:t>이름: </hp:t><hp:edit><hp:text>김철수</hp:text></hp:edit><hp:t> </hp:t>
+<hp:checkBtn caption="동의" value="CHECKED"/><hp:radioBtn caption="반대" value="UNCHECKED"/>
+<hp:comboBox selectedValue="2"><hp:listItem displayText="기본" value="1"/>
+<hp:listItem displayText="전체" value="2"/></hp:comboBox></hp:run></hp:p>
+<hp:p><hp:run><hp:tbl><hp:caption><hp:subList><hp:p><hp:run><hp:t>표 </hp:t>
+<hp:ctrl><hp:autoNum num="7" numType="TABLE"/></hp:ctrl><hp:t> 요금</hp:t></hp:run></hp:p>
+</hp:subList></hp:caption><hp:tr><hp:tc><hp:subList><hp:p><hp:run><hp:t>무료</hp:t></hp:run></hp:p>
+</hp:subList></hp:tc></hp:tr></hp:tbl></hp:run></hp:p>
+<hp:p><hp:run><hp:ctrl><hp:fieldBegin type="MEMO"><hp:subList><hp:p><hp:run><hp:t>고칠 것</hp:t>
+</hp:run></hp:p></hp:subList></hp:fieldBegin></hp:ctrl><hp:t>끝</hp:t>
+<hp:ctrl><hp:autoNum num="3" numType="PAGE"/></hp:ctrl>
+<hp:ctrl><hp:hiddenComment><hp:subList><hp:p><hp:run><hp:t>숨김</hp:t></hp:run></hp:p></hp:subList>
+</hp:hiddenComment></hp:ctrl></hp:run>
+<hp:run><hp:rect><hp:drawText><hp:subList><hp:p><hp:run><hp:t>상자</hp:t><hp:ctrl>
+<hp:footNote number="1"><hp:subList><hp:p><hp:run><hp:t>주석</hp:t></hp:run></hp:p></hp:subList>
+</hp:footNote></hp:ctrl></hp:run></hp:p></hp:subList></hp:drawText><hp:caption><hp:subList>
+<hp:p><hp:run><hp:t>그림 설명</hp:t></hp:run></hp:p></hp:subList></hp:caption>
+</hp:rect></hp:run></hp:p>
+</hs:sec>"""
+
+
+def test_forms_captions_and_comments_of_a_hangul_document(tmp_path: Path) -> None:
+    result = read(tmp_path / "a.hwpx", zipped({"Contents/section0.xml": HWPX_FORM}))
+    (document,) = result.documents
+    lines = [line.strip() for line in document.text.splitlines() if line.strip()]
+    assert lines == [
+        *("이름: 김철수 ☑ 동의 ☐ 반대 전체", "표 7 요금", "무료"),
+        *("끝", "상자", "[1] 주석", "그림 설명"),
+    ]
+    assert said(result) == ["2 comments"]
 
 
 # Word documents and slides

@@ -2,9 +2,8 @@
 
 import posixpath
 import zipfile
-from collections.abc import Iterator
+from collections import defaultdict
 from urllib.parse import unquote
-from xml.etree.ElementTree import Element
 
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
@@ -19,40 +18,83 @@ def read_epub(source: Source) -> list[Content]:
     """Read a book as one document.
 
     Raises:
-        DocumentError: it is no EPUB, or has no text.
+        DocumentError: it is no EPUB, is encrypted, or has no text.
     """
     with opened(source, what="an EPUB") as archive:
-        package_path = _package_path(archive)
-        package = xml_of(archive, package_path)
-        members = set(archive.namelist())
-        chapters = [
-            posixpath.normpath(posixpath.join(posixpath.dirname(package_path), path))
-            for path in _spine(package)
-        ]
-        texts = [
-            read_markup(decode_page(archive.read(path))).text
-            for path in chapters
-            if path in members
-        ]
+        book = _Book(archive)
+        texts = [read_markup(decode_page(archive.read(path))).text for path in book.chapters]
     text = normalise("\n\n".join(filter(None, texts)))
+    if not text and book.locked:
+        raise DocumentError("is encrypted (DRM); take a copy of the book without that")
     if not text:
         raise DocumentError("holds no text; it may be pictures of pages, or locked")
-    about = {local(one): one.text or "" for one in reversed(list(package.iter())) if one.text}
-    missing = [path for path in chapters if path not in members]
+    about = book.about
+    fields = {key: about[key] for key in ("creator", "publisher", "language") if key in about}
     return [
         Content(
             text,
             kind="epub",
-            title=about.get("title"),
-            fields={
-                key: about[key] for key in ("creator", "publisher", "language") if key in about
-            },
-            dates=[about["date"]] if "date" in about else (),
-            left_out=[LeftOut("chapters missing from the book", len(missing), named(missing))]
-            if missing
-            else [],
+            title=about.get("title", [None])[0],
+            fields={key: found if len(found) > 1 else found[0] for key, found in fields.items()},
+            dates=about.get("date", ()),
+            left_out=book.left_out(),
         )
     ]
+
+
+class _Book:
+    """What the package of a book says is in it.
+
+    Fields:
+        about: what it says of the book, by name.
+        chapters: members that can be read, in the order of reading.
+        locked: those that are encrypted.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        path = _package_path(archive)
+        package = xml_of(archive, path)
+        folder = posixpath.dirname(path)
+        members, encrypted = set(archive.namelist()), _encrypted(archive)
+        self.about: dict[str, list[str]] = defaultdict(list)
+        for one in package.iter():
+            if one.text and one.text.strip():
+                self.about[local(one)].append(one.text.strip())
+        items = {one.get("id"): one for one in package.iter() if local(one) == "item"}
+        paths = {
+            name: posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
+            for name, item in items.items()
+        }
+        kinds = {name: item.get("media-type", "") for name, item in items.items()}
+        spine = [one.get("idref") for one in package.iter() if local(one) == "itemref"]
+        named_chapters = [paths[one] for one in spine if "html" in kinds.get(one, "")]
+        self._missing = [one for one in named_chapters if one not in members]
+        self.locked = [one for one in named_chapters if one in encrypted]
+        self.chapters = [one for one in named_chapters if one in members - encrypted]
+        self._pages = [paths[one] for one in spine if one in kinds and "html" not in kinds[one]]
+        self._pictures = sum(
+            kind.startswith("image/") and paths[name] not in self._pages
+            for name, kind in kinds.items()
+        )
+
+    def left_out(self) -> list[LeftOut]:
+        """What of the book is in no text."""
+        left = [
+            LeftOut("chapters missing from the book", len(self._missing), named(self._missing)),
+            LeftOut("chapters encrypted", len(self.locked), named(self.locked)),
+            LeftOut("pages in other formats than HTML", len(self._pages), named(self._pages)),
+            LeftOut("pictures", self._pictures),
+        ]
+        return [one for one in left if one.count]
+
+
+def _encrypted(archive: zipfile.ZipFile) -> set[str]:
+    """Members that cannot be read without a key; fonts often are, and are no text."""
+    if "META-INF/encryption.xml" not in archive.namelist():
+        return set()
+    references = xml_of(archive, "META-INF/encryption.xml").iter()
+    uris = (one.get("URI", "") for one in references if local(one) == "CipherReference")
+    return {posixpath.normpath(unquote(uri).lstrip("/")) for uri in uris}
 
 
 def _package_path(archive: zipfile.ZipFile) -> str:
@@ -61,15 +103,3 @@ def _package_path(archive: zipfile.ZipFile) -> str:
     if found is None:
         raise DocumentError("names no package in META-INF/container.xml; save it again")
     return found.get("full-path", "")
-
-
-def _spine(package: Element) -> Iterator[str]:
-    """Paths of the chapters from the package's folder, in the order of reading."""
-    items = {
-        item.get("id"): unquote(item.get("href", ""))
-        for item in package.iter()
-        if local(item) == "item" and "html" in item.get("media-type", "")
-    }
-    for reference in package.iter():
-        if local(reference) == "itemref" and reference.get("idref") in items:
-            yield items[reference.get("idref")]

@@ -14,7 +14,7 @@ from rag_app.text.normalise import normalise
 
 # Tags of records.
 _PARAGRAPH, _TEXT, _CONTROL, _LIST = 66, 67, 71, 72
-_SHAPE, _TABLE, _OBJECT, _PICTURE, _EQUATION, _MEMO = 76, 77, 84, 85, 88, 93
+_SHAPE, _TABLE, _OBJECT, _PICTURE, _EQUATION, _FORM, _MEMO = 76, 77, 84, 85, 88, 91, 93
 _TABLE_CONTROL, _EQUATION_CONTROL, _NUMBER_CONTROL, _COMMENT = "tbl ", "eqed", "atno", "tcmt"
 _NOTES = ("fn  ", "en  ")
 _BOXES = ("gso ", "head", "foot")
@@ -57,6 +57,7 @@ def _left_out(sections: Sequence[Sequence[Record]]) -> list[LeftOut]:
     counts = {
         "pictures": sum(one.tag == _PICTURE for one in every),
         "objects of other programs": sum(one.tag == _OBJECT for one in every),
+        "fields of a form": sum(one.tag == _FORM for one in every),
         "comments": comments,
     }
     return [LeftOut(part, count) for part, count in counts.items() if count]

@@ -17,7 +17,11 @@ from rag_app.text.normalise import normalise
 _SECTION = re.compile(r"Contents/section(\d+)\.xml")
 # Elements of a run whose paragraphs stand elsewhere on the page.
 _NOTES = ("footNote", "endNote")
-_BOXES = ("drawText", "header", "footer")
+_BOXES = ("drawText", "header", "footer", "caption")
+_HIDDEN = "hiddenComment"
+# Of automatic numbers, those that captions show.
+_CAPTION_NUMBERS = ("PICTURE", "TABLE", "EQUATION")
+_BUTTONS = {"CHECKED": "☑", "UNCHECKED": "☐", "INDETERMINATE": "☐"}
 
 
 def read_hwpx(source: Source) -> list[Content]:
@@ -34,7 +38,14 @@ def read_hwpx(source: Source) -> list[Content]:
     text = normalise("\n\n".join(_blocks_of(section) for section in sections))
     if not text:
         raise DocumentError("holds no text; it may be locked, or pictures of pages")
-    pictures = sum(local(one) == "pic" for section in sections for one in section.iter())
+    every = [one for section in sections for one in section.iter()]
+    memos = [one for one in every if local(one) == "fieldBegin" and one.get("type") == "MEMO"]
+    comments = len(memos) + sum(local(one) == _HIDDEN for one in every)
+    left = [
+        LeftOut("pictures", sum(local(one) == "pic" for one in every)),
+        LeftOut("objects of other programs", sum(local(one) == "ole" for one in every)),
+        LeftOut("comments", comments),
+    ]
     return [
         Content(
             text,
@@ -42,11 +53,7 @@ def read_hwpx(source: Source) -> list[Content]:
             title=about.get("title"),
             fields={key: about[key] for key in ("creator",) if about.get(key)},
             dates=[about[key] for key in ("CreatedDate", "ModifiedDate") if about.get(key)],
-            left_out=[
-                LeftOut(part, count)
-                for part, count in (("pictures", pictures), ("passages struck out", struck))
-                if count
-            ],
+            left_out=[one for one in (*left, LeftOut("passages struck out", struck)) if one.count],
         )
     ]
 
@@ -82,10 +89,12 @@ def _blocks(paragraph: Element) -> Iterator[str]:
         if local(element) == "t":
             line += _letters(element)
         elif local(element) == "tbl":
-            behind.append("\n" + _table(element) + "\n")
+            behind += [*_elsewhere(element), f"\n{_table(element)}\n"]
         elif local(element) == "equation":
             line += [one.text or "" for one in element if local(one) == "script"]
+            behind += _elsewhere(element)
         else:
+            line += _in_line(element)
             behind += _elsewhere(element)
     yield "".join(line)
     yield from filter(None, behind)
@@ -98,15 +107,30 @@ def _letters(text: Element) -> Iterator[str]:
         yield mark.tail or ""
 
 
+def _in_line(element: Element) -> Iterator[str]:
+    """What a control says within its line: the number in a caption, a field of a form."""
+    name = local(element)
+    if name == "ctrl":
+        numbers = (one for one in element if local(one) == "autoNum")
+        yield from (one.get("num", "") for one in numbers if one.get("numType") in _CAPTION_NUMBERS)
+    elif name == "edit":
+        yield from (one.text or "" for one in element if local(one) == "text")
+    elif name in ("checkBtn", "radioBtn"):
+        yield f"{_BUTTONS.get(element.get('value', ''), '☐')} {element.get('caption', '')} "
+    elif name in ("comboBox", "listBox"):
+        chosen = element.get("selectedValue", "")
+        items = {one.get("value"): one.get("displayText") for one in element}
+        yield items.get(chosen) or chosen
+
+
 def _elsewhere(element: Element) -> Iterator[str]:
-    """Paragraphs of notes and of boxes of text; what stands in a paragraph of theirs is in it."""
-    if local(element) not in (*_NOTES, *_BOXES):
-        for inner in element:
+    """Paragraphs of notes, captions and boxes of text, and what stands behind these."""
+    for inner in element:
+        if local(inner) in (*_NOTES, *_BOXES):
+            text = "\n".join(_blocks_of(one) for one in inner if local(one) == "subList")
+            yield f"[{inner.get('number', '*')}] {text}" if local(inner) in _NOTES else text
+        elif local(inner) not in ("subList", _HIDDEN):
             yield from _elsewhere(inner)
-        return
-    for listed in (one for one in element if local(one) == "subList"):
-        text = _blocks_of(listed)
-        yield f"[{element.get('number', '*')}] {text}" if local(element) in _NOTES else text
 
 
 def _table(table: Element) -> str:
