@@ -21,6 +21,7 @@ from pypdf.generic import (
     DictionaryObject,
     NameObject,
     NumberObject,
+    PdfObject,
     TextStringObject,
 )
 
@@ -133,6 +134,58 @@ def test_notes_on_a_page_are_text_and_attached_files_are_named(tmp_path: Path) -
     assert said(result) == ["1 file attached (prices.csv)"]
 
 
+def note(kind: str, text: str, **entries: PdfObject) -> DictionaryObject:
+    made: dict[str, PdfObject] = {
+        "Type": NameObject("/Annot"),
+        "Subtype": NameObject(f"/{kind}"),
+        "Rect": ArrayObject(map(NumberObject, (50, 500, 60, 510))),
+        "Contents": TextStringObject(text),
+        **entries,
+    }
+    return DictionaryObject({NameObject(f"/{key}"): value for key, value in made.items()})
+
+
+MARKS = (
+    *("Highlight", "Underline", "StrikeOut", "Squiggly", "Ink", "Line", "Square", "Circle"),
+    *("Polygon", "PolyLine", "Caret", "Text", "FreeText", "Stamp"),
+)
+
+
+def test_notes_of_every_kind_are_text(tmp_path: Path) -> None:
+    writer = PdfWriter()
+    add_page(writer, text="Refunds take 7 days.")
+    notes = [note(kind, f"about a {kind}") for kind in (*MARKS, "Link", "Popup")]
+    writer.pages[0][NameObject("/Annots")] = ArrayObject(map(writer._add_object, notes))
+    (document,) = read(tmp_path / "a.pdf", saved(writer)).documents
+    assert document.text.split("\n") == [
+        "Refunds take 7 days.",
+        *(f"about a {kind}" for kind in MARKS),
+    ]
+
+
+def test_a_file_attached_to_a_note_is_named(tmp_path: Path) -> None:
+    writer = PdfWriter()
+    add_page(writer, text="Refunds take 7 days.")
+    stream = DecodedStreamObject()
+    stream.set_data(b"a,b")
+    file = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Filespec"),
+            NameObject("/F"): TextStringObject("prices.csv"),
+            NameObject("/UF"): TextStringObject("가격.csv"),
+            NameObject("/EF"): DictionaryObject({NameObject("/F"): writer._add_object(stream)}),
+        }
+    )
+    notes = [
+        note("FileAttachment", "Prices of May", FS=writer._add_object(file)),
+        note("FileAttachment", ""),
+    ]
+    writer.pages[0][NameObject("/Annots")] = ArrayObject(map(writer._add_object, notes))
+    result = read(tmp_path / "a.pdf", saved(writer))
+    assert result.documents[0].text == "Refunds take 7 days.\nPrices of May"
+    assert said(result) == ["2 files attached (가격.csv, without a name)"]
+
+
 def test_values_of_a_form_are_text(tmp_path: Path) -> None:
     writer = PdfWriter()
     add_page(writer, text="Application")
@@ -155,6 +208,13 @@ def test_values_of_a_form_are_text(tmp_path: Path) -> None:
     fields = [
         field(FT=text, T=TextStringObject("Deposit"), V=TextStringObject("5,000,000 원")),
         field(FT=text, T=TextStringObject("Empty")),
+        field(
+            FT=NameObject("/Ch"),
+            Ff=NumberObject(1 << 21),
+            T=TextStringObject("Rooms"),
+            Opt=ArrayObject(map(TextStringObject, ("Kitchen", "Bath", "Attic"))),
+            V=ArrayObject(map(TextStringObject, ("Kitchen", "Attic"))),
+        ),
         field(FT=NameObject("/Btn"), T=TextStringObject("Pets"), V=ticked, AS=ticked, AP=looks),
         field(FT=NameObject("/Btn"), T=TextStringObject("Car"), V=unticked, AS=unticked, AP=looks),
     ]
@@ -167,7 +227,7 @@ def test_values_of_a_form_are_text(tmp_path: Path) -> None:
         }
     )
     (document,) = read(tmp_path / "a.pdf", saved(writer)).documents
-    assert document.text == "Application\nDeposit: 5,000,000 원\nPets: Yes"
+    assert document.text == ("Application\nDeposit: 5,000,000 원\nRooms: Kitchen, Attic\nPets: Yes")
 
 
 # Tables

@@ -25,7 +25,8 @@ _MOST_PICTURE = 0.5
 # Private use and replacement characters: glyphs whose font does not say what they mean.
 _UNKNOWN_GLYPH = re.compile("[\ue000-\uf8ff\ufffd]")
 _MOST_UNKNOWN = 0.3
-_MARKUP_NOTES = ("FREETEXT", "TEXT", "STAMP")
+# What a link has is said of it to who cannot see it, and a popup shows the note of another.
+_NO_NOTES = ("LINK", "POPUP")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class ParsedPdf:
         pictures: numbers, from 1, of the pages whose text is in a picture.
         by_ocr: of those whose text was read by OCR.
         dates: of creation and of the last change, as written.
-        attachments: names of the files inside.
+        attachments: names of the files inside, those of notes included.
     """
 
     pages: list[str]
@@ -51,6 +52,7 @@ class _Page(NamedTuple):
     text: str
     is_picture: bool
     by_ocr: bool
+    attachments: list[str]
 
 
 def parse(data: bytes, *, ocr: str | None = None) -> ParsedPdf | None:
@@ -81,7 +83,7 @@ def parse(data: bytes, *, ocr: str | None = None) -> ParsedPdf | None:
         pictures=[number for number, page in enumerate(pages, 1) if page.is_picture],
         by_ocr=[number for number, page in enumerate(pages, 1) if page.by_ocr],
         dates=[date for date in dates if date],
-        attachments=names,
+        attachments=names + [name for page in pages for name in page.attachments],
     )
 
 
@@ -104,7 +106,12 @@ def _read_page(document: "PdfDocument", index: int, ocr: str | None) -> _Page:
     known = unreadable or set(text.split()) <= set(read.split())
     own = "" if read and known else text.strip("\n")
     parts = [read, own, *page_notes(document, page)]
-    return _Page("\n".join(filter(None, parts)), is_picture and not read, bool(read))
+    return _Page(
+        "\n".join(filter(None, parts)),
+        is_picture=is_picture and not read,
+        by_ocr=bool(read),
+        attachments=list(_attached(page)),
+    )
 
 
 def is_unreadable(text: str) -> bool:
@@ -136,14 +143,31 @@ def page_notes(document: "PdfDocument", page: "PdfPage") -> Iterator[str]:
     """Yield the notes on a page as they are, and its filled form fields as "name: value"."""
     from pypdfium2 import raw
 
-    shown = {getattr(raw, f"FPDF_ANNOT_{name}") for name in _MARKUP_NOTES}
+    hidden = {getattr(raw, f"FPDF_ANNOT_{name}") for name in _NO_NOTES}
+    for kind, annotation in _annotations(page):
+        if kind == raw.FPDF_ANNOT_WIDGET:
+            yield _form_value(document.formenv, annotation) if document.formenv else ""
+        elif kind not in hidden:
+            yield _wide(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+
+
+def _attached(page: "PdfPage") -> Iterator[str]:
+    """Names of the files that notes on a page hold."""
+    from pypdfium2 import raw
+
+    for kind, annotation in _annotations(page):
+        if kind == raw.FPDF_ANNOT_FILEATTACHMENT:
+            file = raw.FPDFAnnot_GetFileAttachment(annotation)
+            yield _wide(raw.FPDFAttachment_GetName, file) if file else "without a name"
+
+
+def _annotations(page: "PdfPage") -> Iterator[tuple[int, Any]]:
+    """The kind of each annotation on a page, and itself, until the next is asked for."""
+    from pypdfium2 import raw
+
     for number in range(raw.FPDFPage_GetAnnotCount(page)):
         annotation = raw.FPDFPage_GetAnnot(page, number)
-        kind = raw.FPDFAnnot_GetSubtype(annotation)
-        if kind == raw.FPDF_ANNOT_WIDGET and document.formenv:
-            yield _form_value(document.formenv, annotation)
-        elif kind in shown:
-            yield _wide(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+        yield raw.FPDFAnnot_GetSubtype(annotation), annotation
         raw.FPDFPage_CloseAnnot(annotation)
 
 
@@ -160,9 +184,20 @@ def _form_value(form: Any, annotation: Any) -> str:
         if not raw.FPDFAnnot_IsChecked(form, annotation):
             return ""
         value = _wide(raw.FPDFAnnot_GetFormFieldExportValue, form, annotation) or "yes"
+    elif kind == raw.FPDF_FORMFIELD_LISTBOX:
+        value = ", ".join(_chosen(form, annotation))
     else:
         value = _wide(raw.FPDFAnnot_GetFormFieldValue, form, annotation)
     return f"{name}: {value}" if name and value else value
+
+
+def _chosen(form: Any, annotation: Any) -> Iterator[str]:
+    """What is chosen in a list of a form, which may be several."""
+    from pypdfium2 import raw
+
+    for number in range(raw.FPDFAnnot_GetOptionCount(form, annotation)):
+        if raw.FPDFAnnot_IsOptionSelected(form, annotation, number):
+            yield _wide(raw.FPDFAnnot_GetOptionLabel, form, annotation, number)
 
 
 def _wide(ask: Any, *arguments: Any) -> str:
