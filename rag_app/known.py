@@ -11,6 +11,8 @@ from typing import Any
 
 from rag_app.text.asked import LONGEST_QUESTION, question_key
 
+# Characters of a question that a passage is called by.
+_LONGEST_NAME = 160
 # Where a reader puts a document's questions in its metadata; no chunk gets them from there.
 KNOWN_QUESTIONS = "known_questions"
 # Origin of the questions that stand in the documents themselves: an ingest replaces them.
@@ -48,9 +50,24 @@ class KnownQuestion:
         return f"sheet {self.sheet}, row {self.row}" if self.sheet else f"row {self.row}"
 
     @property
+    def name(self) -> str:
+        """What its passage is called where that has no title; empty for one of no table."""
+        return row_name(self.text, self.place) if self.row is not None else ""
+
+    @property
     def askable(self) -> bool:
         """Whether anybody could ask it: it says something, and is no pasted document."""
         return 0 < len(self.text) <= LONGEST_QUESTION and any(map(str.isalnum, self.text))
+
+
+def row_name(question: str, place: str) -> str:
+    """A table's question, shortened, and where it stands.
+
+    >>> row_name("When do you open?", "row 12")
+    'When do you open? (row 12)'
+    """
+    line = " ".join(question.split())
+    return f"{line if len(line) <= _LONGEST_NAME else line[: _LONGEST_NAME - 1] + '…'} ({place})"
 
 
 def dump_questions(questions: Iterable[KnownQuestion]) -> str:

@@ -19,6 +19,7 @@ from served import PASSAGES, documents, running
 
 from rag_app import ingest
 from rag_app.index import Workspace
+from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, dump_questions
 from rag_app.report.write import write_report
 from rag_app.serve.asked import Serving
 from rag_app.serve.service import Service
@@ -51,7 +52,13 @@ def browser() -> Iterator[Browser]:
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     hostile = Document(id_="invoices", text=HOSTILE, metadata={"category": "money"})
-    ingest([*documents(), hostile], storage=folder, embedder=WordModel(), chunk_overlap=0)
+    row = KnownQuestion("May I pay by card?", "faq.csv#1", row=2)
+    faq = Document(
+        id_="faq.csv#1",
+        text="Any card is taken.",
+        metadata={KNOWN_QUESTIONS: dump_questions([row])},
+    )
+    ingest([*documents(), hostile, faq], storage=folder, embedder=WordModel(), chunk_overlap=0)
     made = make_evaluate(folder / "results" / "three", {"exact": [1, 2, 3]})
     write_report(made)
     return folder
@@ -94,6 +101,13 @@ def test_a_question_brings_passages_with_the_evidence_marked(page: Page, url: st
     expect(first.locator("mark").first).to_have_text("Refunds are paid within five days.")
     first.get_by_text("in its document").click()
     expect(first.locator(".around")).to_contain_text(PASSAGES["refunds"])
+
+
+def test_a_row_without_a_title_is_called_by_its_question(page: Page, url: str) -> None:
+    page.goto(url)
+    ask(page, "may i pay by card")
+    heading = page.get_by_role("heading", name="May I pay by card? (row 2)")
+    expect(heading).to_have_count(1)
 
 
 def test_a_question_may_come_before_the_page_is_ready(page: Page, url: str) -> None:

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -133,6 +134,11 @@ def test_what_no_metric_sees_did_not_fall() -> None:
     assert [case.get("name") for case in cases] == ["question 62", "question 63"]
     said = [case[0].get("message") for case in cases]
     assert said[0] == "rank 8, now none; in its place: other8"
+    named = replace(gate, names={"other8": "How long may I wait? (row 12)"})
+    suite = ElementTree.fromstring(junit_xml(named))  # noqa: S314
+    case = suite.find(".//testcase[@name='question 62']/skipped")
+    assert case is not None
+    assert case.get("message") == "rank 8, now none; in its place: How long may I wait? (row 12)"
 
 
 # What else is said

@@ -5,10 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_links import Screen
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
+from rag_app.answer.answer import Answer, Citation
+from rag_app.answer.evidence import Sentences
+from rag_app.cli.answers import Shown, show_answer
 from rag_app.cli.app import build_app
+from rag_app.evaluate.stored import read_run
+from rag_app.known import KnownQuestion
+from rag_app.query.transcript import Exchange, as_markdown
+from rag_app.serve.service import passages_as_text
 
 ROWS = [("When are you open?", "From nine to six."), ("Can I pay by card?", "Yes, by any card.")]
 
@@ -41,14 +49,63 @@ def as_json(folder: Path, *arguments: str | Path) -> Any:
 def test_a_hit_shows_its_question_and_row(folder: Path) -> None:
     asked = ("query", "-q", "can i pay by card", "--llm", "none")
     done = run_app(folder, *asked, "--explain")
-    assert 'question: "Can I pay by card?"  (row 3)' in done.stdout
+    assert "[1] 1.000  Can I pay by card? (row 3)  (" in done.stdout
+    assert 'question: "' not in done.stdout
     assert 'asked before: "Can I pay by card?" (row 3)' in " ".join(done.stdout.split())
     first, second = as_json(folder, *asked)["citations"]
     assert (first["text"], first["score"]) == ("Yes, by any card.", 1.0)
     assert first["question"]["text"] == "Can I pay by card?"
     assert (first["question"]["row"], second["question"]["row"]) == (3, 2)
+    assert (first["name"], second["name"]) == (
+        "Can I pay by card? (row 3)",
+        "When are you open? (row 2)",
+    )
     left_out = as_json(folder, *asked, "--retriever", "vector")["citations"]
     assert [one["question"] for one in left_out] == [None, None]
+
+
+def citation(*, title: str = "", origin: str = "faq") -> Citation:
+    """A passage of an FAQ, or of a document that somebody labelled."""
+    row, place = (12, "row 12") if origin == "faq" else (None, origin)
+    question = {"text": "How long\nmay I wait?", "row": row, "sheet": "", "origin": origin}
+    return Citation(
+        1, "/docs/faq.csv", "faq.csv#17eff", title, "", None, 0, 9, "Two weeks", 0.5,
+        question={**question, "place": place},
+    )  # fmt: skip
+
+
+def test_a_passage_has_one_name_everywhere() -> None:
+    name = "How long may I wait? (row 12)"
+    assert citation().name == citation().heading == citation().to_json()["name"] == name
+    assert citation(title="FAQ").name == "FAQ"
+    assert citation(origin="human").name == "faq.csv#17eff"
+    assert citation(origin="human").heading == ""
+    assert KnownQuestion("How long\nmay I wait?", "faq.csv", row=12).name == name
+    assert KnownQuestion("How long?", "faq.csv", origin="human").name == ""
+    answer = Answer("wait", None, [citation()])
+    saved = as_markdown([Exchange(answer, "i", "m", "vector")])
+    assert "1. **How long may I wait? (row 12)**, `/docs/faq.csv`, characters 0-9" in saved
+    assert 'Question: "' not in saved
+    assert passages_as_text(answer) == f"[1] {name}\nTwo weeks"
+
+
+def test_on_a_small_terminal_a_row_is_called_by_its_question() -> None:
+    screen = Screen(terminal=True)
+    screen.out.width = 80
+    found = Answer("wait", None, [citation()] * 5)
+    show_answer(screen, found, Shown(evidence=[Sentences([(0, 9)], 0)] * 5, lines=10))
+    shown = screen.written.getvalue().splitlines()
+    assert sum("How long may I wait? (row 12)" in line for line in shown) == 5
+
+
+def test_a_run_keeps_the_names_of_rows(folder: Path) -> None:
+    out = folder / "kept"
+    done = run_app(folder, "evaluate", folder / "faq.csv", "--retriever", "exact", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert set(read_run(out).names.values()) == {
+        "When are you open? (row 2)",
+        "Can I pay by card? (row 3)",
+    }
 
 
 def test_evaluate_says_how_known_questions_were_asked(folder: Path) -> None:

@@ -17,7 +17,7 @@ from rag_app.answer.answer import Citation, answer
 from rag_app.cli.answers import show_head
 from rag_app.cli.run import Run
 from rag_app.documents.links import source_uri
-from rag_app.evaluate.kept_passages import keep_passages, read_passages
+from rag_app.evaluate.kept_passages import keep_passages, passages_of, read_passages
 from rag_app.report.write import write_report
 
 LEASE = "file:///docs/My%20lease.pdf#page=2"
@@ -74,7 +74,7 @@ def test_a_passage_s_head_is_a_link_on_a_terminal_alone(terminal: bool) -> None:
 def test_the_report_links_a_passage_to_its_page(tmp_path: Path) -> None:
     nodes = [hit(REFUND, path="/docs/My lease.pdf", page=2).node]
     nodes[0].id_ = "r0"
-    keep_passages(tmp_path, nodes, [outcome(0, 2)])
+    keep_passages(tmp_path, passages_of(nodes, [outcome(0, 2)], {}).values())
     [kept] = read_passages(tmp_path).values()
     assert kept.uri == LEASE
     passages = [kept, passage("r1", uri="javascript:alert(1)"), passage("w1")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rag_app.answer.citations import Checked, best_sentence, check_citations
 from rag_app.chunks import TABLE_HEADER
 from rag_app.documents.links import source_uri
+from rag_app.known import row_name
 from rag_app.llm.fence import fence
 from rag_app.llm.thoughts import spoken, without_thoughts
 from rag_app.retrieve.known import KNOWN_QUESTION
@@ -66,6 +67,19 @@ class Citation:
     table_header: str | None = None
 
     @property
+    def heading(self) -> str:
+        """Its title; without one, the question of a table that it answers and its row; or empty."""
+        asked = self.question
+        if self.title or asked is None or asked["row"] is None:
+            return self.title
+        return row_name(asked["text"], asked["place"])
+
+    @property
+    def name(self) -> str:
+        """What people know it by: its heading, or the document where it has none."""
+        return self.heading or self.document
+
+    @property
     def shown(self) -> str:
         """The passage as a language model sees it, with its title, nothing invisible."""
         header = f"{self.table_header}\n" if self.table_header else ""
@@ -85,7 +99,8 @@ class Citation:
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "uri": self.uri}
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {**fields, "name": self.name, "uri": self.uri}
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,20 +136,26 @@ def _show_excerpt(
 
 def _notes(citation: "Citation") -> list[str]:
     """What stands between a passage's head and its text, a line each."""
-    asked = [known_question(citation.question)] if citation.question is not None else []
     header = [citation.table_header.splitlines()[0]] if citation.table_header else []
-    return [*asked, *header]
+    return [*_asked(citation), *header]
+
+
+def _asked(citation: "Citation") -> list[str]:
+    """The nearest known question, unless the passage is called by it."""
+    if citation.question is None or citation.heading != citation.title:
+        return []
+    return [known_question(citation.question)]
 
 
 def head(citation: "Citation", *, width: int | None = None) -> str:
-    """A passage's number, score, title and place, on one line.
+    """A passage's number, score, heading and place, on one line.
 
     Arguments:
         width: columns; where they are too few, the place is told without its characters.
     """
     from rich.cells import cell_len
 
-    title = f"{citation.title}  " if citation.title else ""
+    title = f"{citation.heading}  " if citation.heading else ""
     whole, short = (
         f"[{citation.n}] {citation.score:.3f}  {title}({place(citation, characters=characters)})"
         for characters in (True, False)
@@ -168,8 +174,8 @@ def show_head(run: Run, citation: "Citation") -> None:
     """Print a passage's head, on a terminal a link to its file, and its nearest known question."""
     link = f" link {citation.uri}" if citation.uri else ""
     run.say(head(citation), style=f"bold{link}", hang=4)
-    if citation.question is not None:
-        run.say(f"{INDENT}{known_question(citation.question)}", hang=4)
+    for line in _asked(citation):
+        run.say(f"{INDENT}{line}", hang=4)
 
 
 def known_question(question: "Mapping[str, Any]") -> str:

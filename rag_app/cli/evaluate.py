@@ -160,7 +160,9 @@ def evaluate(
     finish(
         run,
         gate,
-        RetrievalRun(questions, RunSetting.of_run(runs[-1].to_json()), runs[-1].outcomes),
+        RetrievalRun(
+            questions, RunSetting.of_run(runs[-1].to_json()), runs[-1].outcomes, runs[-1].names
+        ),
         seed=settings.seed,
         result={**result_json(runs, unmatched, results=out), **written},
     )

@@ -1,20 +1,21 @@
 """What a report shows beside scores, kept in a run's folder while indexes are open."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import write_json
 from rag_app.evaluate.collection import near_duplicates, second_answers
-from rag_app.evaluate.kept_passages import keep_passages
+from rag_app.evaluate.kept_passages import keep_passages, passages_of
 from rag_app.evaluate.scoring import Outcome
+from rag_app.index.known import row_names
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
     from rag_app.chunks import Chunking
-    from rag_app.index import OpenIndex
+    from rag_app.index import VectorIndex
     from rag_app.vectors import Embedder
 
 COLLECTION_FILE = "collection.json"
@@ -24,17 +25,24 @@ NAMED = 200
 
 @dataclass(frozen=True)
 class AskedIndex:
-    """An index that questions were put to: its chunks, and what made it."""
+    """An index that questions were put to: its chunks, and what made it.
+
+    Fields:
+        names: what documents without a title are called, as `row_names` has it.
+    """
 
     name: str
     model: "Embedder"
     chunking: "Chunking"
     nodes: "Sequence[TextNode]"
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
-    def of(cls, opened: "OpenIndex[Any]", nodes: "Sequence[TextNode]") -> "AskedIndex":
-        """An open index with its chunks."""
-        return cls(opened.index.name, opened.model, opened.index.info.chunking, nodes)
+    def of(
+        cls, index: "VectorIndex", model: "Embedder", nodes: "Sequence[TextNode]"
+    ) -> "AskedIndex":
+        """An index with its chunks."""
+        return cls(index.name, model, index.info.chunking, nodes, row_names(index))
 
     def to_json(self) -> dict[str, Any]:
         """What made it, and its size, as plain values."""
@@ -65,7 +73,8 @@ def keep_evidence(
     """
     nodes = indexes[-1].nodes
     every = {node.node_id: node for index in indexes for node in index.nodes}
-    keep_passages(folder, every.values(), [*judged, *others])
+    names = {document: name for index in indexes for document, name in index.names.items()}
+    keep_passages(folder, passages_of(every.values(), [*judged, *others], names).values())
     groups = near_duplicates(nodes)
     values: dict[str, Any] = {
         "indexes": [index.to_json() for index in indexes],

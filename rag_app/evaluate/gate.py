@@ -7,7 +7,7 @@ Personality Science 8(4), 2017), or a file of ten questions would let everything
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from rag_app.errors import ConfigError, PairsError
@@ -39,6 +39,7 @@ class Gate:
         new, gone: questions that only this run, or only the earlier one, was asked.
         apart: what else is not as it was: "chunk size 128, was 256".
         baseline: where the earlier run lies.
+        names: what passages are called, by chunk id, as far as it is known.
     """
 
     decision: Decision
@@ -51,6 +52,7 @@ class Gate:
     gone: int
     apart: list[str]
     baseline: str
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def exit_code(self) -> int:
@@ -118,6 +120,7 @@ def judge_run(
         gone=len(baseline.outcomes) - len(before),
         apart=now.setting.apart(baseline.setting),
         baseline=str(baseline.place),
+        names={**baseline.names, **now.names},
     )
 
 

@@ -62,7 +62,8 @@ def _metric(suite: Element, gate: Gate, metric: str) -> None:
 def _question(suite: Element, gate: Gate, change: Change) -> None:
     case = _case(suite, "question", visible(" ".join(change.question.split())))
     kind = "failure" if gate.decision == "loss" else "skipped"
-    said = f"{ranks(change)}; in its place: {change.instead or 'nothing'}"
+    instead = gate.names.get(change.instead or "") or change.instead or "nothing"
+    said = f"{ranks(change)}; in its place: {instead}"
     SubElement(case, kind, message=visible(said))
 
 

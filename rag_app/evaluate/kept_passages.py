@@ -1,7 +1,7 @@
 """The passages that outcomes name, with what a reader needs to know of each: passages.jsonl."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ class KeptPassage:
     Fields:
         id: of the chunk.
         document: id of its document.
+        title: of the document; of a table's row without one its question and the row.
         category, language, date: the document's metadata; empty where it has none.
         uri: the file, at the page of a PDF; empty where it is none's, or not known.
     """
@@ -47,21 +48,30 @@ class KeptPassage:
         return self.title or self.document
 
 
-def keep_passages(
-    folder: Path, nodes: "Iterable[TextNode]", outcomes: Iterable[Outcome]
+def passages_of(
+    nodes: "Iterable[TextNode]", outcomes: Iterable[Outcome], names: Mapping[str, str]
 ) -> dict[str, KeptPassage]:
-    """Write every passage that an outcome holds for right or retrieved, each once; by chunk id.
+    """Every passage that an outcome holds for right or retrieved, by chunk id.
 
     Arguments:
         nodes: of all indexes that were asked.
+        names: what documents without a title are called, as `row_names` has it.
     """
-    named: set[str] = set()
+    wanted: set[str] = set()
     for outcome in outcomes:
-        named.update(outcome.retrieved, *outcome.gold)
-    kept = {node.node_id: _kept(node) for node in nodes if node.node_id in named}
-    lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in kept.values())
+        wanted.update(outcome.retrieved, *outcome.gold)
+    return {node.node_id: _kept(node, names) for node in nodes if node.node_id in wanted}
+
+
+def names_of(passages: Mapping[str, KeptPassage]) -> dict[str, str]:
+    """What passages are called, by chunk id."""
+    return {chunk: one.name for chunk, one in passages.items()}
+
+
+def keep_passages(folder: Path, passages: Iterable[KeptPassage]) -> None:
+    """Write passages.jsonl."""
+    lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in passages)
     write_whole(folder / PASSAGES_FILE, "".join(lines))
-    return kept
 
 
 def read_passages(folder: Path) -> dict[str, KeptPassage]:
@@ -85,12 +95,13 @@ def read_passages(folder: Path) -> dict[str, KeptPassage]:
     return {one.id: one for one in read}
 
 
-def _kept(node: "TextNode") -> KeptPassage:
-    metadata = node.metadata
+def _kept(node: "TextNode", names: Mapping[str, str]) -> KeptPassage:
+    metadata, document = node.metadata, str(node.ref_doc_id)
+    title = str(metadata.get("title", "")) or names.get(document, "")
     return KeptPassage(
         id=node.node_id,
-        document=str(node.ref_doc_id),
-        title=shortened(str(metadata.get("title", "")), LONGEST),
+        document=document,
+        title=shortened(title, LONGEST),
         text=shortened(node.text, LONGEST),
         category=str(metadata.get("category", "")),
         language=str(metadata.get("language", "")),

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,14 @@ from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.file_names import file_names
+from rag_app.evaluate.kept_passages import names_of, passages_of
 from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
 from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.stored import summary_of
 from rag_app.evaluate.trained_on import questions_trained_on
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
+from rag_app.index.known import row_names
 from rag_app.pairs import (
     Pair,
     Question,
@@ -110,6 +112,7 @@ class EvaluatedRun:
         known: of a retriever with known questions, how many of those asked the index knows.
         verbatim: they were asked as they stand; else each was held out while it was asked.
         fingerprint: of the model; None where it is not known, as is how the index was cut.
+        names: what the passages of its outcomes are called, by chunk id.
         kept: name of the file of its outcomes, where they were written.
     """
 
@@ -132,6 +135,7 @@ class EvaluatedRun:
     model_trained_on: int = 0
     retriever_trained_on: int = 0
     unknown_weights: str = ""
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def known_label(self) -> str | None:
@@ -229,6 +233,7 @@ def evaluate_indexes(
     for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
         questions = build_questions(pairs, subject.passages.nodes, clusters)
         of_model = questions_trained_on(pairs, [subject.model], [], tools)
+        rows = row_names(subject.index)
         for each in options:
             own = _as_kept(each, subject.index)
             of_retriever = questions_trained_on(pairs, [], [own], tools)
@@ -264,6 +269,7 @@ def evaluate_indexes(
                     verbatim=request.verbatim,
                     fingerprint=subject.model.fingerprint,
                     chunking=subject.index.info.chunking,
+                    names=names_of(passages_of(subject.passages.nodes, outcomes, rows)),
                 )
             )
     if request.results:
@@ -292,7 +298,7 @@ def _keep(
     for run in kept:
         write_outcomes(folder / str(run.kept), run.outcomes)
     indexes = [
-        AskedIndex(one.name, one.model, one.index.info.chunking, one.passages.nodes)
+        replace(AskedIndex.of(one.index, one.model, one.passages.nodes), name=one.name)
         for one in subjects
     ]
     others = [outcome for run in kept[:-1] for outcome in run.outcomes]

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from rag_app.errors import ConfigError, StorageError
 from rag_app.evaluate.folds import each_once
+from rag_app.evaluate.kept_passages import names_of, read_passages
 from rag_app.evaluate.scoring import Outcome, read_outcomes
 
 # The command that made a run.
@@ -74,11 +75,13 @@ class RetrievalRun:
     Fields:
         place: file of the outcomes, for messages.
         outcomes: of each question, once.
+        names: what passages are called, by chunk id, as far as it is known.
     """
 
     place: Path
     setting: RunSetting
     outcomes: list[Outcome]
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def read_run(place: Path, *, like: RunSetting | None = None) -> RetrievalRun:
@@ -95,7 +98,8 @@ def read_run(place: Path, *, like: RunSetting | None = None) -> RetrievalRun:
         ConfigError: there are several, and none is meant.
     """
     path, setting = _meant(_runs_at(place), like, place)
-    return RetrievalRun(path, setting, each_once(read_outcomes(path)))
+    names = names_of(read_passages(path.parent))
+    return RetrievalRun(path, setting, each_once(read_outcomes(path)), names)
 
 
 def read_runs(place: Path) -> list[RetrievalRun]:

@@ -125,7 +125,7 @@ def tune_reranker(
         seconds=time.monotonic() - started,
         results=prepared.results(request, target.name, options),
     )
-    opened = AskedIndex.of(prepared.base, prepared.passages.nodes)
+    opened = AskedIndex.of(prepared.base.index, prepared.base.model, prepared.passages.nodes)
     with whole_folder(result.results, hidden=True) as folder:
         keep_held_out(folder, held_out, [opened])
         write_json(summary_of(folder, "finetune"), result.to_json())

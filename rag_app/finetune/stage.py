@@ -136,7 +136,7 @@ def _tune(
         results=prepared.results(request, taken.model.name),
     )
     nodes = prepared.passages.nodes
-    asked = [AskedIndex.of(one, nodes) for one in (prepared.base, lineage.tuned)]
+    asked = [AskedIndex.of(one.index, one.model, nodes) for one in (prepared.base, lineage.tuned)]
     _keep(result, request, asked, None if promoting else False)
     if not promoting:
         return result

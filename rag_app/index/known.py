@@ -43,6 +43,16 @@ def read_known(index: VectorIndex) -> dict[str, KnownOf]:
     }
 
 
+def row_names(index: VectorIndex) -> dict[str, str]:
+    """What a table's rows are called, by document: the first of their questions, and the row."""
+    names: dict[str, str] = {}
+    for document, known in read_known(index).items():
+        own = next(filter(None, (question.name for question in known.questions)), "")
+        if own:
+            names[document] = own
+    return names
+
+
 def _known_rows(index: VectorIndex) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Id and metadata of the chunks that have known questions, few in memory at once."""
     known = {KNOWN_COUNT: {"$gte": 1}}

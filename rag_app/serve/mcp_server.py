@@ -103,6 +103,6 @@ def _told(do: Callable[[], T]) -> T:
 
 
 def _passage(citation: "Citation") -> dict[str, Any]:
-    values = citation.to_json()
+    values = {**citation.to_json(), "title": citation.heading}
     kept = ("n", "document", "title", "date", "page", "text", "table_header", "score", "chunk")
     return {name: values[name] for name in kept if values[name] not in (None, "")}

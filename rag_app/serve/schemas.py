@@ -171,6 +171,7 @@ class Passage(Response):
     question: dict[str, Any] | None
     page_end: int | None
     table_header: str | None
+    name: Annotated[str, Field(description="Its title, else the question of its row, or document.")]
     uri: Annotated[str, Field(description="The file, at the page of a PDF: ...pdf#page=3.")]
 
 

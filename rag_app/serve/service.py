@@ -299,7 +299,7 @@ def _rewritten_ahead(
 
 def passages_as_text(found: Answer) -> str:
     """The passages as an answer for programs that show nothing but text."""
-    texts = [f"[{one.n}] {one.title}\n{one.text}".replace(" \n", "\n") for one in found.citations]
+    texts = [f"[{one.n}] {one.heading}\n{one.text}".replace(" \n", "\n") for one in found.citations]
     return "\n\n".join(texts) or "No passage was found."
 
 

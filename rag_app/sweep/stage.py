@@ -237,7 +237,7 @@ def _keep_evidence(result: SweepResult, folder: Path) -> None:
     """What a report shows of the present setting and the best: those that it compares."""
     present, best = result.rows[0].candidate, result.choice.best
     indexes = [
-        AskedIndex(built.index.name, built.model, built.index.info.chunking, built.passages.nodes)
+        AskedIndex.of(built.index, built.model, built.passages.nodes)
         for built in (present.built, best.built)
     ]
     keep_evidence(folder, indexes, best.test or [], others=present.test or [])

@@ -125,7 +125,7 @@ def _passage(
 
     rank = next((one.n for one in column.others if _same(one, citation)), None)
     elsewhere = f"rank {rank} in {column.other}" if rank else f"not in {column.other}"
-    title = Text(visible(f"[{citation.n}] {citation.score:.3f}  {_name(citation)}"), style="bold")
+    title = Text(visible(f"[{citation.n}] {citation.score:.3f}  {citation.name}"), style="bold")
     ending = Text(f"  ({elsewhere})", style="green" if rank is None else "")
     title.truncate(column.width - ending.cell_len, overflow="ellipsis")
     shown = [title.append_text(ending)]
@@ -137,10 +137,6 @@ def _passage(
         text = Text(INDENT).append(part.before).append(part.sentence, "bold").append(part.after)
         shown += cut_lines(_stripped(broken(text, column.width)), left, column.width)
     return shown[:lines]
-
-
-def _name(citation: "Citation") -> str:
-    return citation.title or citation.document
 
 
 def _same(one: "Citation", other: "Citation") -> bool:

@@ -25,7 +25,7 @@ def show_opened(run: Run, citation: "Citation", opened: "OpenedPassage") -> None
     In a file or pipe all of both neighbours are printed.
     """
     said = run.lines_said
-    run.say(f"[{citation.n}] {citation.title or citation.document}", style="bold", hang=4)
+    run.say(f"[{citation.n}] {citation.name}", style="bold", hang=4)
     run.say(place(citation, opened.path), hang=4)
     before, passage, after = (
         _lines(run, text) for text in (opened.before, opened.passage, opened.after)
