@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from report_runs import make_finetune
 from test_cli import run_app, run_json
 
 from rag_app.cli import main
@@ -37,6 +38,27 @@ def test_status_names_the_next_command(docs: Path, tmp_path: Path) -> None:
     found = run_json("status", *place)
     assert found["questions"] == 2
     assert found["then"].startswith("`rag-app finetune`")
+
+
+def test_status_tells_how_the_last_tuning_ended(docs: Path, tmp_path: Path) -> None:
+    """Two of four right passages rise from the second place to the first: 2 / 2 / 4 of MRR."""
+    place = ("--storage", str(tmp_path / "storage"))
+    run_json("ingest", str(docs), *place)
+    results = tmp_path / "storage" / "results"
+    make_finetune(results / "finetune-1", [2, 2, 1, 1], [1, 1, 1, 1])
+    damaged = results / "finetune-2" / "finetune.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{", "utf-8")
+    found = run_json("status", *place)
+    tuning = found["last_tuning"]
+    assert (tuning["run"], tuning["verdict"], tuning["mrr@10"]["mean"]) == (
+        "finetune-1", "hold", 0.25,
+    )  # fmt: skip
+    assert found["then"].startswith("`rag-app report`")
+    said = run_app("status", *place).stdout
+    assert "no questions written" not in said
+    assert "\nlast tuning: hold, +.250 [" in said
+    assert "] MRR@10 (run finetune-1)\nnext: `rag-app report` shows" in said
 
 
 def test_without_an_index_in_service_it_is_named_what_puts_one_there(

@@ -8,6 +8,7 @@ from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
     from rag_app.index import Workspace
+    from rag_app.report.brief import Tuning
 
 EXAMPLES = ("rag-app status", "rag-app status --json")
 INGEST = "rag-app ingest PATH"
@@ -21,6 +22,7 @@ class Status:
         index: in service; None where none is.
         questions: chunks that questions were written for, by any generator.
         tuned: whether a tuned model made the index.
+        last_tuning: what the newest tuning came to; None where there was none.
         then: the command that comes next, and why.
     """
 
@@ -30,6 +32,7 @@ class Status:
     chunks: int
     questions: int
     tuned: bool
+    last_tuning: "Tuning | None"
     then: str
 
 
@@ -39,33 +42,40 @@ def status(run: Run) -> None:
 
     `rag-app` without a command does the same.
     """
-    found = _status(workspace_of(run.settings()))
+    from rag_app.evaluate.figures import change_with_interval
+    from rag_app.report.brief import last_tuning
+
+    settings = run.settings()
+    found = _status(workspace_of(settings), last_tuning(settings.results))
     if found.index:
         model = "a tuned model" if found.tuned else "the base model"
         run.say(
             f"{found.documents} documents indexed in {found.chunks} chunks, searched with {model} "
             f"(index {found.index})"
         )
-        run.say(
-            f"{found.questions} chunks with written questions"
-            if found.questions
-            else "no questions written yet"
-        )
+        if found.questions:
+            run.say(f"{found.questions} chunks with written questions")
+        elif not found.last_tuning:
+            run.say("no questions written yet")
     else:
         run.say(f"no index is in service in {found.storage}")
+    if tuning := found.last_tuning:
+        change = change_with_interval(tuning.difference)
+        run.say(f"last tuning: {tuning.verdict}, {change} MRR@10 (run {tuning.run})")
     run.say(f"next: {found.then}")
     run.note("`rag-app --help` lists all commands")
-    run.result(asdict(found))
+    tuned = found.last_tuning and found.last_tuning.to_json()
+    run.result({**asdict(found), "last_tuning": tuned})
 
 
-def _status(workspace: "Workspace") -> Status:
+def _status(workspace: "Workspace", last: "Tuning | None") -> Status:
     from rag_app.questions.store import QuestionStore
 
     storage, catalog = str(workspace.storage), workspace.catalog
     names, active = catalog.names(), catalog.in_service()
     if active is None:
         then = f"rag-app index use {names[0]}" if names else f"`{INGEST}` reads your documents"
-        return Status(storage, None, 0, 0, 0, tuned=False, then=then)
+        return Status(storage, None, 0, 0, 0, tuned=False, last_tuning=last, then=then)
     index = catalog.open(active)
     records = index.records()
     written = {
@@ -83,13 +93,19 @@ def _status(workspace: "Workspace") -> Status:
         chunks=len(records),
         questions=questions,
         tuned=tuned,
-        then=_next(questions, tuned=tuned),
+        last_tuning=last,
+        then=_next(questions, last, tuned=tuned),
     )
 
 
-def _next(questions: int, *, tuned: bool) -> str:
+def _next(questions: int, last: "Tuning | None", *, tuned: bool) -> str:
     if tuned:
         return "`rag-app query` asks the tuned index, `rag-app sweep` compares chunk sizes"
+    if last:
+        return (
+            "`rag-app report` shows which questions the tuning fixed and broke; "
+            "`rag-app finetune` trains anew, best with more questions"
+        )
     if questions:
         return "`rag-app finetune` trains on them and says whether it helped"
     return (

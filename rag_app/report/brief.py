@@ -2,12 +2,13 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rag_app.errors import RunError
-from rag_app.evaluate.statistics import Estimate
+from rag_app.evaluate.statistics import Difference, Estimate
+from rag_app.evaluate.stored import summary_of
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.origin import flattened
 from rag_app.report.stored import StoredRun, read_run, run_folders
@@ -67,6 +68,40 @@ def summary_lines(results: Path) -> Iterator[tuple[Path, dict[str, Any] | RunErr
             yield folder, error
         else:
             yield folder, line
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a tuning came to.
+
+    Fields:
+        run: its name.
+        verdict: promote, hold or reject.
+        difference: of the primary metric, tuned minus base, on the held-out questions.
+    """
+
+    run: str
+    verdict: str
+    difference: Difference
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"run": self.run, "verdict": self.verdict, PRIMARY_METRIC: asdict(self.difference)}
+
+
+def last_tuning(results: Path) -> Tuning | None:
+    """The newest tuning that can be read; what cannot be is named by `summary_lines`."""
+    for folder in run_folders(results):
+        if not summary_of(folder, "finetune").is_file():
+            continue
+        try:
+            run = read_run(folder)
+        except RunError:
+            continue
+        if isinstance(run.values, FinetuneValues):
+            compared = next(iter(run.values.held_out.values()))
+            return Tuning(run.name, run.values.verdict, compared.differences[PRIMARY_METRIC])
+    return None
 
 
 def settings_apart(first: StoredRun, second: StoredRun) -> list[tuple[str, str, str]]:
