@@ -96,6 +96,17 @@ def test_init_writes_every_setting_as_a_comment(tmp_path: Path) -> None:
     assert named == set(Settings.model_fields) - SECRETS
 
 
+def test_init_says_that_there_is_no_folder(tmp_path: Path) -> None:
+    path = tmp_path / "nofolder" / "x.toml"
+    done = run_app("init", "--config", str(path))
+    assert done.exit_code == 2
+    said = " ".join(done.stderr.split())
+    assert said == (
+        f"error: {path} cannot be written: there is no folder {path.parent}; make it "
+        f"(mkdir -p {path.parent}), or name another place"
+    )
+
+
 def test_what_init_writes_are_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "rag_app.toml"
     run_json("init", "--config", str(path))

@@ -12,12 +12,13 @@ def init(run: Run) -> None:
     All lines are comments: what is not uncommented stays at its default.
     """
     from rag_app.config import template
-    from rag_app.disk import write_whole
+    from rag_app.disk import refuse_unwritable, write_whole
     from rag_app.errors import ConfigError
 
     path = run.settings_file
     if path.exists():
         raise ConfigError(f"{path} is there already; name another file with --config")
+    refuse_unwritable(path, is_folder=False)
     write_whole(path, template())
     run.say(f"{path} written; uncomment what should differ from the default")
     run.result({"path": str(path)})
