@@ -49,6 +49,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     [
         (("query", "-q", "\udcff\udcfe hello"), "bytes that are no text"),
         (("query", "-q", "\ud800 hello"), "bytes that are no text"),
+        # A question in Korean where the locale is C.
+        (("query", "-q", "\udced\udc99\udc98 \udceb\udcb6\udc88?"), "bytes that are no text"),
         (("query", "-q", "hi", "--where", "(" * 2000), "--where cannot be read"),
         (("query", "-q", "hi", "--where", "not " * 2000), "--where cannot be read"),
         (("query", "-q", "hi", "--retriever", LONG), "unknown retriever"),

@@ -14,7 +14,10 @@ from test_cli import run_app
 
 from rag_app.cli.printing import LONGEST_MESSAGE, print_json, shortened
 from rag_app.cli.progress import ProgressLines
+from rag_app.cli.streams import prepare_streams
+from rag_app.errors import ConfigError
 from rag_app.masking import masked
+from rag_app.text.asked import plain_question
 
 EVIL = "\x1b]0;pwned\x07\x1b[31m\x9b2J\u202e.md\nfake line"
 
@@ -38,6 +41,28 @@ def test_json_of_anything_is_one_line_of_harmless_characters(
     assert not set("\x1b\x9b\u202e\u2028") & set(line)
     assert "환불" in line
     assert json.loads(line) == values
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp949", "utf-8"])
+def test_no_encoding_of_a_terminal_ends_a_command(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that are no text are read as halves of characters, which a question is refused for."""
+    typed = io.BytesIO("환불\n".encode() + b"\xff\n")
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(typed, encoding))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+    prepare_streams()
+    first, second = sys.stdin
+    for line in (second, *([] if encoding == "utf-8" else [first])):
+        with pytest.raises(ConfigError, match=r"bytes that are no text .*export LC_ALL=C.UTF-8"):
+            plain_question(line)
+    print_json({"Korean": "환불", "more": "한…😀"})
+    assert json.loads(out.getvalue().decode(encoding)) == {"Korean": "환불", "more": "한…😀"}
+    Console(file=sys.stdout).print("환불 … 😀")
+    sys.stdout.flush()
+    shown = {"ascii": r"\ud658\ubd88 \u2026 \U0001f600", "cp949": r"환불 … \U0001f600"}
+    assert out.getvalue().decode(encoding).splitlines()[1] == shown.get(encoding, "환불 … 😀")
 
 
 def test_a_line_of_json_is_there_at_once() -> None:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rag_app.cli.streams import writes_all
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -100,7 +102,7 @@ def print_json(values: dict[str, Any]) -> None:
 
     What a terminal obeys or no encoding has is written as an escape: it is the same JSON.
     """
-    line = json.dumps(values, ensure_ascii=False)
+    line = json.dumps(values, ensure_ascii=not writes_all(sys.stdout.encoding))
     sys.stdout.write(_UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n")
     # Who reads it through a pipe waits for it.
     sys.stdout.flush()

@@ -23,14 +23,14 @@ def plain_question(text: str) -> str:
         ConfigError: it is empty, endless, or no text.
     """
     question = " ".join(text.split())
-    if not any(character.isalnum() for character in question):
-        raise ConfigError("the question is empty; ask with a few words")
     # Halves of characters: how Python keeps bytes that are not UTF-8.
     if any("\ud800" <= letter <= "\udfff" for letter in question):
         raise ConfigError(
-            "the question holds bytes that are no text; type it in UTF-8 "
-            "(the terminal's encoding: `locale`)"
+            "the question holds bytes that are no text here; type it in UTF-8, and have the "
+            "terminal say so: `export LC_ALL=C.UTF-8; unset PYTHONIOENCODING PYTHONUTF8`"
         )
+    if not any(character.isalnum() for character in question):
+        raise ConfigError("the question is empty; ask with a few words")
     if len(question) > LONGEST_QUESTION:
         raise ConfigError(
             f"the question has {len(question)} characters; ask with {LONGEST_QUESTION} or fewer"
