@@ -6,18 +6,22 @@ import importlib.util
 import os
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from chroma_process import chroma_server
 from tiny import one_thread
 
 from rag_app.environment import prepare_environment
+
+if TYPE_CHECKING:
+    from rag_app.index import Catalog
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith("RAG_APP_")]:
@@ -55,6 +59,7 @@ def _refuse_other_machines() -> None:
 
 _refuse_other_machines()
 
+OpenCatalog = Callable[[Path], "Catalog"]
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -101,6 +106,23 @@ def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Chroma server for all tests; each has a project of its own there."""
     with chroma_server(tmp_path_factory.mktemp("chroma")) as url:
         yield url
+
+
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def open_catalog(request: pytest.FixtureRequest) -> OpenCatalog:
+    """Opens a storage's indexes: embedded, or on the server, where each has its own project."""
+    from rag_app.index import Catalog
+
+    if request.param == "embedded":
+        return Catalog
+    return partial(Catalog, chroma_url=request.getfixturevalue("chroma_url"))
+
+
+@pytest.fixture
+def files_only(request: pytest.FixtureRequest) -> None:
+    """For tests of an index's own files and locks, which a server keeps to itself."""
+    if request.node.callspec.params["open_catalog"] == "server":
+        pytest.skip("of the files of an embedded index")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, OpenCatalog
 from fakes import WordModel
 from llama_index.core.schema import Document
 from test_cli import run_app, run_json, write_documents
@@ -65,14 +65,22 @@ def state(index: VectorIndex) -> list[tuple[object, ...]]:
     ]
 
 
-def test_a_whole_index_has_no_problem(storage: Path) -> None:
-    assert problems(Catalog(storage).open("words")) == []
+@pytest.fixture
+def index(open_catalog: OpenCatalog, tmp_path: Path) -> VectorIndex:
+    made = open_catalog(tmp_path).make("words", INFO)
+    fill(made)
+    return made
 
 
-def test_half_of_a_document_and_wrong_vectors_are_problems(storage: Path) -> None:
-    index = Catalog(storage).open("words")
+def test_a_whole_index_has_no_problem(index: VectorIndex) -> None:
+    assert problems(index) == []
+
+
+def test_half_of_a_document_and_wrong_vectors_are_problems(
+    index: VectorIndex, tmp_path: Path
+) -> None:
     long = Document(id_="long", text=". ".join(["many words in here"] * 12) + ".")
-    sync_documents(index, [long], roots=(), model=MODEL, cache=VectorCache(storage))
+    sync_documents(index, [long], roots=(), model=MODEL, cache=VectorCache(tmp_path))
     first = index.chunks_of("long")[0].node_id
     index.delete([first])
     (found,) = problems(index)
@@ -197,9 +205,16 @@ def test_gc_says_what_it_freed(tmp_path: Path) -> None:
     assert done.stdout == "there is nothing to remove\n"
 
 
-def test_what_mends_an_index_on_a_server_is_no_repair(shop: Path, chroma_url: str) -> None:
+def test_the_commands_of_an_index_on_a_server_and_what_mends_it(
+    shop: Path, chroma_url: str
+) -> None:
     at = ("--storage", shop / "storage", "--chroma-url", chroma_url)
     name = run_json("ingest", shop / "docs", "--model", "tiny", *at)["index"]
+    info = run_json("index", "info", *at)
+    assert (info["chunks"], info["place"], info["megabytes"]) == (3, chroma_url, None)
+    assert run_json("index", "verify", *at) == {"index": name, "problems": []}
+    assert run_json("index", "gc", *at)["removed"] == []
+    assert {one["state"] for one in run_json("doctor", *at)["findings"]} <= {"ok", "missing"}
     index = Catalog(shop / "storage", chroma_url=chroma_url).open(name)
     nodes = index.passages().nodes
     index.write(nodes[:1], np.zeros((1, index.info.dimension), np.float32))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import OpenCatalog
 from fakes import DIMENSION, WordModel
 from filelock import FileLock
 from llama_index.core.schema import Document, TextNode
@@ -35,8 +36,8 @@ def model() -> WordModel:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog(tmp_path)
+def catalog(open_catalog: OpenCatalog, tmp_path: Path) -> Catalog:
+    return open_catalog(tmp_path)
 
 
 def info_of(model: WordModel, size: int = 16) -> IndexInfo:
@@ -146,8 +147,10 @@ def test_an_empty_index_has_no_passages_and_finds_nothing(
     assert empty.search(model.embed_queries(["x"])[0], top_k=3) == []
 
 
-def test_what_made_an_index_is_read_back(index: VectorIndex, model: WordModel) -> None:
-    opened = Catalog(index.folder.parent.parent).open("words")
+def test_what_made_an_index_is_read_back(
+    index: VectorIndex, model: WordModel, open_catalog: OpenCatalog, tmp_path: Path
+) -> None:
+    opened = open_catalog(tmp_path).open("words")
     assert opened.info == info_of(model)
     assert opened.info.chunking == Chunking(16, 4)
     assert (opened.info.model, opened.info.base_model) == ("words", "words")
@@ -169,6 +172,7 @@ def test_another_model_of_the_same_dimension_is_refused_by_name(
 # The lock
 
 
+@pytest.mark.usefixtures("files_only")
 def test_one_writes_at_a_time(index: VectorIndex) -> None:
     with (
         FileLock(index.folder / "lock"),
@@ -180,6 +184,7 @@ def test_one_writes_at_a_time(index: VectorIndex) -> None:
         pass
 
 
+@pytest.mark.usefixtures("files_only")
 def test_another_process_that_writes_is_noticed_and_its_death_frees_the_index(
     index: VectorIndex,
 ) -> None:
@@ -199,6 +204,7 @@ def test_another_process_that_writes_is_noticed_and_its_death_frees_the_index(
         pass
 
 
+@pytest.mark.usefixtures("files_only")
 def test_who_may_not_write_is_told_who_does(index: VectorIndex) -> None:
     code = (
         "import sys; from pathlib import Path; from rag_app.index.locks import index_lock\n"
@@ -266,6 +272,7 @@ def test_a_removed_index_is_gone_and_the_one_in_service_stays(
         catalog.remove("words")
 
 
+@pytest.mark.usefixtures("files_only")
 def test_a_store_that_cannot_be_read_says_how_to_make_it_anew(
     catalog: Catalog, tmp_path: Path
 ) -> None:
@@ -278,6 +285,7 @@ def test_a_store_that_cannot_be_read_says_how_to_make_it_anew(
         assert part in str(caught.value)
 
 
+@pytest.mark.usefixtures("files_only")
 def test_a_collection_that_something_else_made_is_broken_too(
     catalog: Catalog, tmp_path: Path
 ) -> None:
@@ -356,6 +364,7 @@ def half_made(catalog: Catalog, name: str, *, store: bool = True) -> Path:
     return path.parent
 
 
+@pytest.mark.usefixtures("files_only")
 @pytest.mark.parametrize("store", [True, False])
 def test_an_unfinished_index_disturbs_no_other_and_can_be_completed_or_removed(
     index: VectorIndex, model: WordModel, tmp_path: Path, store: bool
@@ -384,6 +393,7 @@ def test_an_unfinished_index_disturbs_no_other_and_can_be_completed_or_removed(
     assert [one.name for one in catalog.listed()] == ["words"]
 
 
+@pytest.mark.usefixtures("files_only")
 @pytest.mark.parametrize("store", [True, False])
 def test_an_index_that_another_process_is_making_is_not_called_unfinished(
     index: VectorIndex, model: WordModel, tmp_path: Path, store: bool
@@ -402,6 +412,7 @@ def test_an_index_that_another_process_is_making_is_not_called_unfinished(
         catalog.open("half")
 
 
+@pytest.mark.usefixtures("files_only")
 def test_a_broken_index_disturbs_no_other(index: VectorIndex, model: WordModel) -> None:
     catalog = Catalog(index.folder.parent.parent)
     folder = half_made(catalog, "bad", store=False)
@@ -413,6 +424,7 @@ def test_a_broken_index_disturbs_no_other(index: VectorIndex, model: WordModel) 
     ]
 
 
+@pytest.mark.usefixtures("files_only")
 def test_an_index_of_an_earlier_version_is_ready(index: VectorIndex, model: WordModel) -> None:
     # Only writing marks it.
     (index.folder / "written").unlink()
@@ -449,14 +461,17 @@ def test_an_empty_name_is_refused_everywhere(
 
 
 def test_an_index_in_service_that_is_gone_counts_as_none(
-    catalog: Catalog, index: VectorIndex, model: WordModel
+    catalog: Catalog, index: VectorIndex, model: WordModel, open_catalog: OpenCatalog
 ) -> None:
     catalog.make("other", info_of(model))
     catalog.put_into_service("words")
     catalog.put_into_service("other")
     assert catalog.in_service() == "other"
-    shutil.rmtree(catalog.folder / "other")
-    assert Catalog(catalog.storage).in_service() is None
+    if catalog.server:
+        catalog.server.delete("other")
+    else:
+        shutil.rmtree(catalog.folder / "other")
+    assert open_catalog(catalog.storage).in_service() is None
     catalog.put_into_service("words")
     with pytest.raises(IndexMissing, match="no earlier index"):
         catalog.active.rollback()

@@ -28,13 +28,14 @@ MODEL = WordModel()
 # Of chunks that an approximate search must reach; it misses some among many that are alike.
 MOST = 0.9
 INFO = IndexInfo.of(MODEL, Chunking(16, 4))
-# What a process does with the index "words" of the folder that it is given.
+# What a process does with the index "words" of the folder, or the server, that it is given.
 WRITER = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from test_other_processes import MODEL, Catalog, nodes_of, write
-index = Catalog(Path(sys.argv[1])).open("words")
+url, project = [*sys.argv[3:], None, None][:2]
+index = Catalog(Path(sys.argv[1]), chroma_url=url, project=project).open("words")
 print("open", flush=True)
 """
 
@@ -54,8 +55,8 @@ def write(index: VectorIndex, texts: dict[str, str]) -> None:
 
 
 @contextmanager
-def process(code: str, storage: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", WRITER + code, str(storage), str(ROOT / "tests"), *words]
+def process(code: str, storage: Path, *server: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", WRITER + code, str(storage), str(ROOT / "tests"), *server]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as other:

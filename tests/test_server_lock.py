@@ -22,8 +22,6 @@ Machine = Callable[[str], Catalog]
 DOCUMENTS = [Document(id_=f"d{n}", text=f"apple pie number{n}") for n in range(20)]
 # What a process does with an index on a server.
 HOLD = """
-url, project = sys.argv[3:]
-index = Catalog(Path(sys.argv[1]), chroma_url=url, project=project).open("words")
 with index.writing():
     print("held", flush=True)
     sys.stdin.readline()
@@ -140,8 +138,6 @@ def test_a_lock_whose_holder_was_killed_is_taken_over(
     machine: Machine, chroma_url: str, tmp_path: Path
 ) -> None:
     index = machine("one").open("words")
-    # Any index, for the process begins with one.
-    Catalog(tmp_path).make("words", INFO)
     with process(HOLD, tmp_path, chroma_url, tmp_path.name) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"

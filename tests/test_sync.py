@@ -1,18 +1,18 @@
 """However often and however rudely a sync ends, the index comes to say what the documents say."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import OpenCatalog
 from fakes import WordModel
 
 from rag_app.chunks import Chunking, passage_text
 from rag_app.documents import read_documents
 from rag_app.errors import DocumentError
 from rag_app.index import (
-    Catalog,
     IndexInfo,
     SyncReport,
     VectorCache,
@@ -21,6 +21,7 @@ from rag_app.index import (
     sync_documents,
 )
 
+MakeIndex = Callable[..., VectorIndex]
 PARTS = {
     letter: " ".join(f"{letter}{number}" for number in range(10)) + "." for letter in "abcdefgh"
 }
@@ -43,16 +44,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path, model: WordModel) -> VectorIndex:
+def make_index(open_catalog: OpenCatalog) -> MakeIndex:
+    """Makes an index for a model in a storage."""
+
+    def make(storage: Path, model: WordModel, name: str = "words") -> VectorIndex:
+        return open_catalog(storage).make(name, IndexInfo.of(model, Chunking(16, 0)))
+
+    return make
+
+
+@pytest.fixture
+def index(make_index: MakeIndex, tmp_path: Path, model: WordModel) -> VectorIndex:
     return make_index(tmp_path / "storage", model)
 
 
 def put(path: Path, *letters: str) -> None:
     path.write_text("\n\n".join(PARTS[letter] for letter in letters), "utf-8")
-
-
-def make_index(storage: Path, model: Any, name: str = "words") -> VectorIndex:
-    return Catalog(storage).make(name, IndexInfo.of(model, Chunking(16, 0)))
 
 
 def sync(index: VectorIndex, folder: Path, model: Any) -> SyncReport:
@@ -178,7 +185,7 @@ class DyingIndex(VectorIndex):
 
 
 def test_a_run_that_dies_before_deleting_leaves_an_index_that_answers(
-    index: VectorIndex, folder: Path, model: WordModel, tmp_path: Path
+    index: VectorIndex, folder: Path, model: WordModel, tmp_path: Path, make_index: MakeIndex
 ) -> None:
     sync(index, folder, model)
     put(folder / "one.md", "f", "g")
@@ -238,7 +245,9 @@ def test_a_folder_that_moved_is_taken_over(
     assert model.embedded == []
 
 
-def test_chunks_longer_than_the_model_reads_are_counted(tmp_path: Path, folder: Path) -> None:
+def test_chunks_longer_than_the_model_reads_are_counted(
+    make_index: MakeIndex, tmp_path: Path, folder: Path
+) -> None:
     model = WordModel(max_tokens=9)
     report = sync(make_index(tmp_path / "storage", model), folder, model)
     assert (report.written_chunks, report.truncated_chunks) == (5, 5)
@@ -275,7 +284,7 @@ def test_more_documents_than_a_group_and_more_chunks_than_a_batch(
 
 
 def test_a_copy_holds_the_same_chunks_in_the_other_models_space(
-    index: VectorIndex, folder: Path, model: WordModel, tmp_path: Path
+    index: VectorIndex, folder: Path, model: WordModel, tmp_path: Path, make_index: MakeIndex
 ) -> None:
     sync(index, folder, model)
     tuned = WordModel("tuned", seed=1)
@@ -291,7 +300,7 @@ def test_a_copy_holds_the_same_chunks_in_the_other_models_space(
 
 
 def test_a_copy_resumes_and_drops_what_the_source_lost(
-    index: VectorIndex, folder: Path, model: WordModel, tmp_path: Path
+    index: VectorIndex, folder: Path, model: WordModel, tmp_path: Path, make_index: MakeIndex
 ) -> None:
     sync(index, folder, model)
     tuned = WordModel("tuned", seed=1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import OpenCatalog
 from fakes import WordModel
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
@@ -513,7 +514,7 @@ def random_row(chance: random.Random) -> dict[str, Any]:
     return row
 
 
-def make_index(folder: Path, rows: list[dict[str, Any]]) -> VectorIndex:
+def make_index(catalog: Catalog, rows: list[dict[str, Any]]) -> VectorIndex:
     """An index of one chunk a row, whose ids are the rows' numbers."""
     model = WordModel()
     nodes = []
@@ -521,7 +522,7 @@ def make_index(folder: Path, rows: list[dict[str, Any]]) -> VectorIndex:
         source = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"document {n % 7}")}
         node = TextNode(id_=str(n), text=f"word{n}", metadata=row, relationships=source)
         nodes.append(node)
-    index = Catalog(folder).make("words", IndexInfo.of(model, Chunking(16, 4)))
+    index = catalog.make("words", IndexInfo.of(model, Chunking(16, 4)))
     index.write(nodes, model.embed_passages([node.text for node in nodes]))
     return index
 
@@ -534,8 +535,15 @@ def rows() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def index(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> VectorIndex:
-    return make_index(tmp_path_factory.mktemp("where"), rows)
+def index(
+    rows: list[dict[str, Any]], open_catalog: OpenCatalog, tmp_path_factory: pytest.TempPathFactory
+) -> VectorIndex:
+    return make_index(open_catalog(tmp_path_factory.mktemp("where")), rows)
+
+
+@pytest.fixture
+def catalog(open_catalog: OpenCatalog, tmp_path: Path) -> Catalog:
+    return open_catalog(tmp_path)
 
 
 def searched(index: VectorIndex, found: Where) -> list[str]:
@@ -590,9 +598,9 @@ def test_the_largest_filters_that_are_taken_work_in_chroma(index: VectorIndex) -
         assert sorted(searched(index, found)) == sorted(index.ids_where(found.filters))
 
 
-def test_a_search_with_a_filter_gives_the_nearest_of_those_that_fit(tmp_path: Path) -> None:
+def test_a_search_with_a_filter_gives_the_nearest_of_those_that_fit(catalog: Catalog) -> None:
     rows = [{"language": "ko" if n % 3 == 0 else "en"} for n in range(30)]
-    index = make_index(tmp_path, rows)
+    index = make_index(catalog, rows)
     korean = parse_where("lang = ko", index.metadata_keys(), today=TODAY)
     model = WordModel()
     vector = model.embed_queries(["word4 word9 word9"])[0]
@@ -609,7 +617,7 @@ def test_a_search_with_a_filter_gives_the_nearest_of_those_that_fit(tmp_path: Pa
 
 
 def test_the_keys_of_an_index_and_their_types(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rag_app.index.store.READ_BATCH", 2)
     rows: list[dict[str, Any]] = [
@@ -619,24 +627,23 @@ def test_the_keys_of_an_index_and_their_types(
         {"page": 1.5},
         {"x": None},
     ]
-    assert make_index(tmp_path, rows).metadata_keys() == {
+    made = make_index(catalog, rows)
+    assert made.metadata_keys() == {
         "page": {int, float, str},
         "카테고리": {str},
         "draft": {bool},
         "document_id": {str},
     }
-    assert (
-        Catalog(tmp_path).make("empty", Catalog(tmp_path).open("words").info).metadata_keys() == {}
-    )
+    assert catalog.make("empty", made.info).metadata_keys() == {}
 
 
 FLOATS = [1.1, 0.1, 99.95, -1.1, 0.3, -0.07, 1e-5, 123456.789, 2.675, 9.9, 1 / 3, 7.5, 1, 0, -1, 99]
 
 
-def test_numbers_with_fractions_are_found_in_chroma(tmp_path: Path) -> None:
+def test_numbers_with_fractions_are_found_in_chroma(catalog: Catalog) -> None:
     chance = random.Random(13)  # noqa: S311 - not a secret
     values = FLOATS + [round(chance.uniform(-100, 100), chance.randint(1, 6)) for _ in range(60)]
-    index = make_index(tmp_path, [{"price": value} for value in values])
+    index = make_index(catalog, [{"price": value} for value in values])
     for value in values:
         for sign in ("=", "!=", "<", "<=", ">", ">="):
             found = parse_where(f"price {sign} {value!r}", index.metadata_keys(), today=TODAY)
@@ -644,9 +651,9 @@ def test_numbers_with_fractions_are_found_in_chroma(tmp_path: Path) -> None:
             assert sorted(index.ids_where(found.filters)) == sorted(expected), (sign, value)
 
 
-def test_a_list_is_equal_to_what_it_contains(tmp_path: Path) -> None:
+def test_a_list_is_equal_to_what_it_contains(catalog: Catalog) -> None:
     rows: list[dict[str, Any]] = [{"tags": ["refund", "form"]}, {"tags": ["form"]}, {}]
-    index = make_index(tmp_path, rows)
+    index = make_index(catalog, rows)
     expected = {
         "tags = refund": ["0"],
         "tags != refund": ["1", "2"],
@@ -663,23 +670,23 @@ def test_a_list_is_equal_to_what_it_contains(tmp_path: Path) -> None:
     assert node.metadata["tags"] == ["refund", "form"]
 
 
-def test_a_number_of_json_is_found_however_it_is_typed(tmp_path: Path) -> None:
+def test_a_number_of_json_is_found_however_it_is_typed(catalog: Catalog) -> None:
     rows: list[dict[str, Any]] = [{"price": 1.1, "ok": True}, {"price": "free", "ok": False}]
-    index = make_index(tmp_path, rows)
+    index = make_index(catalog, rows)
     for text in ("price = 1.1", "price = 1.10", "price in (1.100, x)", "ok = true", "ok = True"):
         found = parse_where(text, index.metadata_keys(), today=TODAY)
         assert index.ids_where(found.filters) == ["0"], text
         assert [str(n) for n, row in enumerate(rows) if fits(found, row)] == ["0"], text
 
 
-def test_what_is_written_with_zeros_is_found_as_written_and_has_an_order(tmp_path: Path) -> None:
+def test_what_is_written_with_zeros_is_found_as_written_and_has_an_order(catalog: Catalog) -> None:
     rows: list[dict[str, Any]] = [
         {"version": "1.10", "version__number": 1.1},
         {"version": 1.1},
         {"version": 1.9},
         {"version": "beta"},
     ]
-    index = make_index(tmp_path, rows)
+    index = make_index(catalog, rows)
     expected = {
         "version = 1.10": ["0"],
         "version = 1.1": ["1"],
