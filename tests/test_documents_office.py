@@ -471,6 +471,58 @@ def test_a_word_document(tmp_path: Path) -> None:
     assert document.metadata["kind"] == "docx"
 
 
+WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+LIST = f"""<w:abstractNum {WORD} w:abstractNumId="77">
+<w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:lvlText w:val="제%1조"/></w:lvl>
+<w:lvl w:ilvl="1"><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="%2)"/></w:lvl>
+</w:abstractNum>"""
+RESTART = '<w:lvlOverride w:ilvl="0"><w:startOverride w:val="9"/></w:lvlOverride>'
+
+
+def test_numbers_of_word_go_on_after_an_interruption(tmp_path: Path) -> None:
+    pytest.importorskip("mammoth")
+    docx = pytest.importorskip("docx")
+    from docx.oxml import parse_xml
+
+    made = docx.Document()
+    numberings = made.part.numbering_part.element
+    numberings.insert(0, parse_xml(LIST))
+    for number, restart in ((77, ""), (78, RESTART)):
+        numberings.append(
+            parse_xml(
+                f'<w:num {WORD} w:numId="{number}"><w:abstractNumId w:val="77"/>{restart}</w:num>'
+            )
+        )
+
+    def line(text: str, number: int = 77, level: int = 0, style: str | None = None) -> None:
+        about = made.add_paragraph(text, style=style)._p.get_or_add_pPr()
+        about.append(
+            parse_xml(
+                f'<w:numPr {WORD}><w:ilvl w:val="{level}"/><w:numId w:val="{number}"/></w:numPr>'
+            )
+        )
+
+    line("Aim")
+    line("one", level=1)
+    line("two", level=1)
+    made.add_paragraph("Between.")
+    line("Scope", style="Heading 1")
+    line("three", level=1)
+    line("Fees", 78)
+    line("Days", 78)
+    made.add_paragraph("Open", style="List Number")
+    made.add_paragraph("Wait.")
+    made.add_paragraph("Pay", style="List Number")
+    made.add_paragraph("point", style="List Bullet")
+    out = io.BytesIO()
+    made.save(out)
+    (document,) = read(tmp_path / "a.docx", out.getvalue()).documents
+    assert document.text == (
+        "제1조 Aim\n\na) one\nb) two\n\nBetween.\n\n# 제2조 Scope\n\na) three\n\n"
+        "제9조 Fees\n제10조 Days\n1. Open\n\nWait.\n\n2. Pay\n\n- point"
+    )
+
+
 def test_cells_of_word_over_rows_and_columns(tmp_path: Path) -> None:
     pytest.importorskip("mammoth")
     docx = pytest.importorskip("docx")

@@ -271,6 +271,10 @@ def test_what_inline_tags_mean(tmp_path: Path, source: str, text: str) -> None:
             "<ol start=3><li>c</li><li><ul><li>x</li></ul></li><li value=9>i</li></ol>",
             "3. c\n4. - x\n\n9. i",
         ),
+        ("<ol reversed><li>c<li>b<li>a</ol>", "3. c\n2. b\n1. a"),
+        ("<ol type=i start=3><li>c<li><p>d</p></ol>", "iii. c\niv. d"),
+        ("<ol style='list-style-type: upper-alpha' start=26><li>z<li>a</ol>", "Z. z\nAA. a"),
+        ("<ol style='list-style:none'><li>§ 1<li>§ 2</ol>", "§ 1\n§ 2"),
         ("<ol type=a><li><p>first</p></li><li>second</li></ol>", "a. first\n\nb. second"),
         (
             "<table><thead><tr><td>Plan<td>Price</thead><tr><td rowspan=2>Basic<td>1<tr><td>2"

@@ -10,12 +10,13 @@ from rag_app.documents.html_dropped import drop_boilerplate
 from rag_app.documents.html_inline import keep_words, mark_inline
 from rag_app.documents.html_tables import write_tables
 from rag_app.documents.left_out import LeftOut
+from rag_app.documents.list_marks import list_mark
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
+    from bs4 import BeautifulSoup, Tag
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = (
@@ -26,6 +27,18 @@ _BLOCKS = (
 _DATES = (
     *("date", "dc.date", "dcterms.date", "dcterms.issued", "article:published_time"),
     *("datepublished", "article:modified_time", "og:updated_time", "last-modified"),
+)
+_LIST_STYLE = re.compile(r"list-style(?:-type)?\s*:\s*([a-z-]+)")
+_LIST_STYLES = {
+    **dict.fromkeys(("lower-alpha", "lower-latin"), "a"),
+    **dict.fromkeys(("upper-alpha", "upper-latin"), "A"),
+    "lower-roman": "i",
+    "upper-roman": "I",
+    "none": "none",
+}
+# A heading's or an item's mark, and the line ends that a block within them brings.
+_MARK = re.compile(
+    r"^ ?(- |#{1,6} |(?:-?\d+|[a-zA-Z]|[ivx]{2,6}|[IVX]{2,6})\. )[ \t]*\n*(?=\S)", re.M
 )
 _CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.I)
 # What pages call an encoding, and the larger one that browsers read it as.
@@ -180,22 +193,31 @@ def _number_items(soup: "BeautifulSoup") -> None:
     for item in soup.find_all("li"):
         within = item.find_parent(["ol", "ul", "menu"])
         if within is None or within.name != "ol":
-            item.insert(0, "\n- ")
+            bare = within is not None and within.get("type") == "none"
+            item.insert(0, "\n" if bare else "\n- ")
             continue
-        last = numbers.get(id(within), _whole(within.get("start"), 1) - 1)
-        numbers[id(within)] = number = _whole(item.get("value"), last + 1)
-        item.insert(0, f"\n{_list_mark(number, str(within.get('type', '1')))}. ")
+        step = -1 if within.has_attr("reversed") else 1
+        last = numbers.get(id(within), _first(within) - step)
+        numbers[id(within)] = number = _whole(item.get("value"), last + step)
+        style = _style(item) or _style(within) or "1"
+        item.insert(0, "\n" if style == "none" else f"\n{list_mark(number, style)}. ")
+
+
+def _first(within: "Tag") -> int:
+    """The number of a list's first item; a list that counts down ends with 1."""
+    count = len(within.find_all("li", recursive=False)) if within.has_attr("reversed") else 1
+    return _whole(within.get("start"), count)
 
 
 def _whole(value: object, default: int) -> int:
-    text = str(value or "")
+    text = str(value or "").strip()
     return int(text) if re.fullmatch(r"-?[0-9]{1,6}", text) else default
 
 
-def _list_mark(number: int, kind: str) -> str:
-    if kind in ("a", "A") and 1 <= number <= 26:
-        return chr(ord(kind) + number - 1)
-    return str(number)
+def _style(tag: "Tag") -> str:
+    """How a list or an item is numbered, as HTML's `type` names it; "" where nothing says it."""
+    shown = _LIST_STYLE.search(str(tag.get("style", "")).lower())
+    return _LIST_STYLES.get(shown[1], "1") if shown else str(tag.get("type", ""))
 
 
 def _mark_blocks(soup: "BeautifulSoup") -> None:
@@ -216,7 +238,12 @@ def _mark_blocks(soup: "BeautifulSoup") -> None:
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r"^ ?(- |#{1,6} |\d+\. |[a-zA-Z]\. )[ \t]*\n*(?=\S)", r"\1", text, flags=re.M)
+    text = re.sub(
+        r"^ ?(- |#{1,6} |-?\d+\. |[a-zA-Z]\. |[ivxlcdm]+\. |[IVXLCDM]+\. )[ \t]*\n*(?=\S)",
+        r"\1",
+        text,
+        flags=re.M,
+    )
     text = re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)
     text = re.sub(r"^ (?=\S)", "", text, flags=re.M)
