@@ -1,5 +1,6 @@
 """Mails, books, Hangul documents, Word documents and slides."""
 
+import base64
 import io
 import struct
 import sys
@@ -471,6 +472,9 @@ def test_a_word_document(tmp_path: Path) -> None:
     assert document.metadata["kind"] == "docx"
 
 
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 LIST = f"""<w:abstractNum {WORD} w:abstractNumId="77">
 <w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:lvlText w:val="제%1조"/></w:lvl>
@@ -523,6 +527,33 @@ def test_numbers_of_word_go_on_after_an_interruption(tmp_path: Path) -> None:
     )
 
 
+def test_what_mammoth_passes_over_is_read_or_counted(tmp_path: Path) -> None:
+    pytest.importorskip("mammoth")
+    docx = pytest.importorskip("docx")
+    from docx.oxml import parse_xml
+
+    formula = """<m:oMath xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math">
+<m:sSup><m:sSupPr/><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup>
+<m:r><m:t>=</m:t></m:r><m:f><m:num><m:r><m:t>a+b</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t></m:r>
+</m:den></m:f></m:oMath>"""
+    made = docx.Document()
+    line = made.add_paragraph("Since ")
+    line._p.append(
+        parse_xml(f'<w:fldSimple {WORD} w:instr="DATE"><w:r><w:t>5 May</w:t></w:r></w:fldSimple>')
+    )
+    line.add_run(" within ")
+    line.add_run("30 ").font.double_strike = True
+    line.add_run("14 days: ")
+    line._p.append(parse_xml(formula))
+    made.sections[0].header.paragraphs[0].text = "Kim & Lee"
+    made.sections[0].footer.paragraphs[0].text = "Valid until 2025"
+    out = io.BytesIO()
+    made.save(out)
+    result = read(tmp_path / "a.docx", out.getvalue())
+    assert result.documents[0].text == "Since 5 May within 14 days: x^2=(a+b)/2"
+    assert said(result) == ["1 passage struck out", "1 header of pages", "1 footer of pages"]
+
+
 def test_cells_of_word_over_rows_and_columns(tmp_path: Path) -> None:
     pytest.importorskip("mammoth")
     docx = pytest.importorskip("docx")
@@ -559,6 +590,17 @@ def test_cells_of_slides_over_rows_and_columns(tmp_path: Path) -> None:
     made.save(out)
     (document,) = read(tmp_path / "a.pptx", out.getvalue()).documents
     assert document.text == ("plan | month | year\n--- | --- | ---\nPro | 1 | 1\nPro | 2 | 20")
+
+
+def test_pictures_of_slides_are_counted(tmp_path: Path) -> None:
+    pptx = pytest.importorskip("pptx")
+    made = pptx.Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[5])
+    slide.shapes.title.text = "Plan"
+    slide.shapes.add_picture(io.BytesIO(PIXEL), 0, 0)
+    out = io.BytesIO()
+    made.save(out)
+    assert said(read(tmp_path / "a.pptx", out.getvalue())) == ["1 picture"]
 
 
 def test_raised_struck_and_numbered_text_of_slides(tmp_path: Path) -> None:

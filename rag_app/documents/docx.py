@@ -7,7 +7,8 @@ from xml.etree.ElementTree import tostring
 
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
-from rag_app.documents.docx_numbers import numbers_of
+from rag_app.documents.docx_body import write_plainly
+from rag_app.documents.docx_numbers import MARKED, numbers_of
 from rag_app.documents.extras import imported
 from rag_app.documents.html import read_markup
 from rag_app.documents.left_out import LeftOut
@@ -16,10 +17,10 @@ from rag_app.errors import DocumentError
 
 # mammoth's links from a note back to its mark.
 _BACK = re.compile(r'<a href="#[^"]*">↑</a>')
-# Its lists but those of notes, for their items have numbers of their own; and what it puts around
-# an item of a second level that follows none of the first.
-_NO_MARKS = re.compile(r'<(?:ol>(?!<li id="(?:foot|end)note-)|ul>(?=<li><[uo]l>))')
-_BODY = "word/document.xml"
+# Its items with a number of their own; and what it puts around an item of a second level that
+# follows none of the first.
+_NUMBERED = re.compile(rf"<li(?=>(?:<[^>]*>)*{MARKED})")
+_EMPTY = re.compile(r"<ul(?=><li><[uo]l>)")
 
 
 def read_docx(source: Source) -> list[Content]:
@@ -36,18 +37,15 @@ def read_docx(source: Source) -> list[Content]:
             if "docProps/core.xml" in names
             else {}
         )
-        comments = (
-            sum(local(one) == "comment" for one in xml_of(archive, "word/comments.xml"))
-            if "word/comments.xml" in names
-            else 0
-        )
-        numbered = _numbered(archive)
+        left = _left_out(archive)
+        data = _written_out(archive)
     made = mammoth.convert_to_html(
-        io.BytesIO(numbered),
+        io.BytesIO(data),
         convert_image=mammoth.images.img_element(lambda _: {}),
         style_map="p[style-name='Title'] => h1:fresh",
     )
-    markup = _NO_MARKS.sub(_without_marks, _BACK.sub("", made.value))
+    markup = _EMPTY.sub('<ul type="none"', _BACK.sub("", made.value))
+    markup = _NUMBERED.sub('<li type="none"', markup).replace(MARKED, "")
     # Few authors tell Word which row of a table is its header.
     content = read_markup(markup, kind="docx", headed=True)
     if not content.text:
@@ -59,23 +57,52 @@ def read_docx(source: Source) -> list[Content]:
             title=about.get("title") or content.title,
             fields={key: about[key] for key in ("creator",) if key in about},
             dates=[about[key] for key in ("modified", "created") if key in about],
-            left_out=[*content.left_out, *([LeftOut("comments", comments)] if comments else [])],
+            left_out=[*content.left_out, *left],
         )
     ]
 
 
-def _without_marks(match: re.Match[str]) -> str:
-    return f'{match[0][:-1]} type="none">'
+def _left_out(archive: zipfile.ZipFile) -> list[LeftOut]:
+    """What a document holds beside its body."""
+    counts = {
+        "comments": sum(
+            local(one) == "comment"
+            for member in _members(archive, "comments")
+            for one in xml_of(archive, member)
+        ),
+        **{f"{kind}s of pages": _with_text(archive, kind) for kind in ("header", "footer")},
+        "charts": len(_members(archive, "charts/chart")),
+        "diagrams": len(_members(archive, "diagrams/data")),
+    }
+    return [LeftOut(part, count) for part, count in counts.items() if count]
 
 
-def _numbered(archive: zipfile.ZipFile) -> bytes:
-    """The document with the numbers of its paragraphs written, without its pictures."""
-    body = xml_of(archive, _BODY)
-    numbers_of(archive).write(body)
+def _members(archive: zipfile.ZipFile, kind: str) -> list[str]:
+    """The members of a kind, which are numbered."""
+    return [name for name in archive.namelist() if re.fullmatch(rf"word/{kind}\d*\.xml", name)]
+
+
+def _with_text(archive: zipfile.ZipFile, kind: str) -> int:
+    texts = ("".join(xml_of(archive, one).itertext()) for one in _members(archive, kind))
+    return sum(bool(text.strip()) for text in texts)
+
+
+def _written_out(archive: zipfile.ZipFile) -> bytes:
+    """The document with what mammoth does not read written as text, without its pictures."""
+    bodies = _members(archive, "document")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as new:
         for member in archive.namelist():
-            if not member.startswith("word/media/"):
-                data = archive.read(member) if member != _BODY else tostring(body)
-                new.writestr(member, data)
+            if member in bodies:
+                new.writestr(member, _body(archive, member))
+            elif not member.startswith("word/media/"):
+                new.writestr(member, archive.read(member))
     return out.getvalue()
+
+
+def _body(archive: zipfile.ZipFile, member: str) -> bytes:
+    body = xml_of(archive, member)
+    write_plainly(body)
+    numbers_of(archive).write(body)
+    written: bytes = tostring(body)
+    return written

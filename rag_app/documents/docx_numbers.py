@@ -7,12 +7,12 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Element
 
 from rag_app.documents.archive import local, xml_of
+from rag_app.documents.docx_body import WORD, text_run
 from rag_app.documents.list_marks import list_mark
 
-_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STYLES = {
     "lowerLetter": "a",
     "upperLetter": "A",
@@ -21,6 +21,8 @@ _STYLES = {
     "ganada": "가",
     "decimalEnclosedCircle": "①",
 }
+# Stands before each number that is written: an item that has one gets no other.
+MARKED = "\ue000"
 _UNNUMBERED = ("bullet", "none")
 _LEVELS = 9
 
@@ -62,10 +64,9 @@ class Numbers:
         """Write its number at the beginning of each numbered paragraph with text."""
         for paragraph in _paragraphs(body):
             mark = self._mark(paragraph)
-            if mark and any(one.text for one in paragraph.iter(f"{_WORD}t")):
-                run = Element(f"{_WORD}r")
-                SubElement(run, f"{_WORD}t").text = f"{mark} "
-                paragraph.insert(int(paragraph.find(f"{_WORD}pPr") is not None), run)
+            if mark and any(one.text for one in paragraph.iter(f"{WORD}t")):
+                at = int(paragraph.find(f"{WORD}pPr") is not None)
+                paragraph.insert(at, text_run(f"{MARKED}{mark} "))
 
     def _mark(self, paragraph: Element) -> str:
         name, level = self._named(paragraph)
@@ -99,11 +100,11 @@ def numbers_of(archive: zipfile.ZipFile) -> Numbers:
     if "word/numbering.xml" not in members:
         return Numbers({}, {})
     root = xml_of(archive, "word/numbering.xml")
-    lists = {one.get(f"{_WORD}abstractNumId", ""): one for one in _children(root, "abstractNum")}
+    lists = {one.get(f"{WORD}abstractNumId", ""): one for one in _children(root, "abstractNum")}
     # A list may be defined where its style is.
     styled = {name: one for one in lists.values() if (name := _value(one, "styleLink"))}
     found = {
-        one.get(f"{_WORD}numId", ""): _numbering(one, lists, styled)
+        one.get(f"{WORD}numId", ""): _numbering(one, lists, styled)
         for one in _children(root, "num")
     }
     styles = xml_of(archive, "word/styles.xml") if "word/styles.xml" in members else Element("none")
@@ -118,7 +119,7 @@ def _numbering(
     levels = _levels(styled.get(_value(defined, "numStyleLink"), defined))
     restarts = {}
     for one in _children(num, "lvlOverride"):
-        level = _number(one.get(f"{_WORD}ilvl", ""), 0)
+        level = _number(one.get(f"{WORD}ilvl", ""), 0)
         levels |= _levels(one)
         if start := _value(one, "startOverride"):
             restarts[level] = _number(start, 1)
@@ -127,7 +128,7 @@ def _numbering(
 
 def _levels(holder: Element | None) -> dict[int, _Level]:
     return {
-        _number(one.get(f"{_WORD}ilvl", ""), 0): _Level(
+        _number(one.get(f"{WORD}ilvl", ""), 0): _Level(
             _number(_value(one, "start"), 1),
             _value(one, "numFmt") or "decimal",
             _value(one, "lvlText"),
@@ -139,7 +140,7 @@ def _levels(holder: Element | None) -> dict[int, _Level]:
 
 def _of_styles(styles: Element, numberings: Mapping[str, _Numbering]) -> dict[str, tuple[str, int]]:
     """Style -> the numbering that it, or one that it is based on, names, and the level."""
-    named = {one.get(f"{_WORD}styleId", ""): one for one in _children(styles, "style")}
+    named = {one.get(f"{WORD}styleId", ""): one for one in _children(styles, "style")}
     found = {}
     for style in named:
         at, passed = style, set[str]()
@@ -173,13 +174,13 @@ def _paragraphs(element: Element) -> Iterator[Element]:
     for inner in element:
         if local(inner) == "Choice":
             continue
-        if inner.tag == f"{_WORD}p":
+        if inner.tag == f"{WORD}p":
             yield inner
         yield from _paragraphs(inner)
 
 
 def _children(holder: Element | None, name: str) -> list[Element]:
-    return [] if holder is None else holder.findall(f"{_WORD}{name}")
+    return [] if holder is None else holder.findall(f"{WORD}{name}")
 
 
 def _child(holder: Element | None, name: str) -> Element | None:
@@ -188,7 +189,7 @@ def _child(holder: Element | None, name: str) -> Element | None:
 
 def _value(holder: Element | None, name: str) -> str:
     child = _child(holder, name)
-    return "" if child is None else child.get(f"{_WORD}val", "")
+    return "" if child is None else child.get(f"{WORD}val", "")
 
 
 def _number(text: str, default: int) -> int:

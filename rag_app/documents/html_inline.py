@@ -7,7 +7,8 @@ from rag_app.documents.html_math import write_formulas
 from rag_app.documents.runs import lowered, raised
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, PageElement, Tag
+    from bs4 import BeautifulSoup, Tag
+    from bs4.element import PageElement
 
 # HTML's elements, those of older pages too, and those of formulas.
 _ELEMENTS = """

@@ -39,11 +39,11 @@ def _written(tag: "Tag") -> str:
         return (text if tag.name == "mtext" else text.strip()).translate(_INVISIBLE)
     form = _WRITTEN.get(tag.name, "")
     if form and len(parts) == form.count("{}"):
-        return form.format(*map(_grouped, parts))
+        return form.format(*map(grouped, parts))
     begin, between, end = _JOINED.get(tag.name, ("", ", " if tag.name == "mtr" else "", ""))
     return f"{begin}{between.join(parts)}{end}"
 
 
-def _grouped(text: str) -> str:
+def grouped(text: str) -> str:
     """In brackets unless it is one letter, word or number."""
     return text if not text or _SINGLE.fullmatch(text) else f"({text})"

@@ -14,6 +14,13 @@ from rag_app.documents.rows import Cell, cells_text
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 
+# What slides show and their XML keeps elsewhere, and how its members' names begin.
+_BESIDE = {
+    "charts": "ppt/charts/chart",
+    "diagrams": "ppt/diagrams/data",
+    "comments": "ppt/comments/",
+}
+
 
 def read_pptx(source: Source) -> list[Content]:
     """Read slides as one document whose pages they are.
@@ -23,13 +30,18 @@ def read_pptx(source: Source) -> list[Content]:
     """
     pptx = imported("pptx", extra="office")
     with opened(source, what="a .pptx presentation") as archive:
-        charts = sum(name.startswith("ppt/charts/chart") for name in archive.namelist())
+        counts = {
+            kind: sum(name.startswith(begin) for name in archive.namelist())
+            for kind, begin in _BESIDE.items()
+        }
     slides = pptx.Presentation(io.BytesIO(source.read_bytes()))
     pages = ["\n\n".join(filter(None, _blocks(slide))) for slide in slides.slides]
     text, page_starts = joined_pages(pages)
     if not text:
         raise DocumentError("holds no text on its slides; they may be pictures")
-    struck = sum(struck_count(one) for slide in slides.slides for one in _written_on(slide))
+    shown = [one for slide in slides.slides for one in _written_on(slide)]
+    counts["pictures"] = sum(local(one) == "pic" for one in shown)
+    counts["passages struck out"] = sum(map(struck_count, shown))
     empty = [number for number, page in enumerate(pages, 1) if not page.strip()]
     about = slides.core_properties
     return [
@@ -42,8 +54,7 @@ def read_pptx(source: Source) -> list[Content]:
             page_starts=page_starts,
             left_out=[
                 *left_out("slides without text", "slide", empty),
-                *([LeftOut("charts", charts)] if charts else []),
-                *([LeftOut("passages struck out", struck)] if struck else []),
+                *(LeftOut(part, count) for part, count in counts.items() if count),
             ],
         )
     ]
