@@ -424,6 +424,25 @@ def test_what_ingest_prints(storage: Path, docs: Path) -> None:
     assert second.stderr == ""
 
 
+def test_ingest_says_which_documents_have_two_dates(storage: Path, docs: Path) -> None:
+    name = "2024-03-05-news.md"
+    (docs / name).write_text("---\ndate: 2024-03-07\n---\nNews of the shop.", "utf-8")
+    said = (
+        f"1 document has two dates that differ, e.g. docs/{name}: 2024-03-07 of its fields is "
+        "taken, 2024-03-05 of its file name is not; fields come before the file's name"
+    )
+    assert said in " ".join(run_app("ingest", docs).stdout.split())
+    assert json.loads(run_app("ingest", docs, "--json").stdout)["dates_differ"] == [
+        {
+            "document": f"docs/{name}",
+            "date": "2024-03-07",
+            "source": "fields",
+            "other": "2024-03-05",
+            "other_source": "file name",
+        }
+    ]
+
+
 def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
     (docs / "empty.md").write_text("", "utf-8")
     values = run_json("ingest", docs, "--storage", storage, "--model", "tiny")
@@ -443,6 +462,7 @@ def test_what_ingest_prints_for_programs(storage: Path, docs: Path) -> None:
         "skipped": [],
         "left_out": [],
         "by_ocr": [],
+        "dates_differ": [],
         "merged": 0,
         "near_duplicates": {"count": 0, "documents": [], "left_out": False},
         "chunks": 3,

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,22 @@ def test_a_document_with_thousands_of_fields_fails(tmp_path: Path) -> None:
     result = read_documents([tmp_path])
     assert reasons(result) == {"a.md": f"has 800 fields; {MOST_FIELDS} are the most, name fewer"}
     assert len(result.documents) == 1
+
+
+def test_documents_with_two_dates_are_named(tmp_path: Path) -> None:
+    page = '<meta name="date" content="2023-01-01"><p>text'
+    write(tmp_path / "2024-03-05-a.html", page)
+    write(tmp_path / "2023-01-01-b.html", page)
+    write(tmp_path / "2024-03-05-c.md", "---\ndate: March 5, 2024\nupdated: 2024-05-01\n---\ntext")
+    write(tmp_path / "2024-03-05-d.md", "---\ndate: soon\n---\ntext")
+    rows = "a,Yes.,2024-03-05\nb,No.,2024-01-01\nc,Yes.,2024-03-05\nd,Yes.,2023-02-02\n"
+    write(tmp_path / "faq.csv", f"question,answer,date\n{rows}")
+    result = read_documents([tmp_path])
+    found = [(name.partition("/")[2], *dates) for name, *dates in map(astuple, result.dates_differ)]
+    page_differs, (row, *dates) = found
+    assert page_differs == ("2024-03-05-a.html", "2024-03-05", "file name", "2023-01-01", "file")
+    assert row.startswith("faq.csv#")
+    assert dates == ["2024-03-05", "fields", "2023-02-02", "file"]
 
 
 def test_only_the_title_reaches_the_model(tmp_path: Path) -> None:

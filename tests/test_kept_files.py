@@ -211,6 +211,14 @@ def test_a_file_that_failed_is_read_each_time(
         assert "empty.txt" in read
 
 
+def test_two_dates_are_still_said(again: Callable[..., IngestReport], docs: Path) -> None:
+    (docs / "2024-03-05-news.md").write_text("---\ndate: 2024-03-07\n---\nNews.", "utf-8")
+    first, second = again(), again()
+    assert second.sync.unchanged
+    assert len(first.dates_differ) == 1
+    assert first.dates_differ == second.dates_differ
+
+
 def test_what_was_merged_is_still_said(again: Callable[..., IngestReport], docs: Path) -> None:
     (docs / "faq.csv").write_text("question,answer\nHow long?,Five days.\nWhen?,Five days.\n")
     assert again().merged == again().merged == 1

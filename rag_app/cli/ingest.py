@@ -23,6 +23,7 @@ from rag_app.errors import ConfigError, RagAppError
 
 if TYPE_CHECKING:
     from rag_app.documents import LeftOut
+    from rag_app.documents.content import DatesDiffer
     from rag_app.ingest.duplicates import Duplicates
     from rag_app.ingest.report import IngestReport
     from rag_app.ingest.spread import Spreading
@@ -221,6 +222,7 @@ def show_ingest(run: Run, report: "IngestReport", tell: WarnedOnce) -> None:
         run.say(f"{len(sync.requestioned)} unchanged documents with other known questions")
     if report.merged:
         run.say(_merged(report.merged))
+    _say_dates(run, report.dates_differ)
     _say_duplicates(run, report.duplicates)
     known = f"{sync.known_questions} known questions, " if sync.known_questions else ""
     run.say(
@@ -259,6 +261,19 @@ def _say_by_ocr(run: Run, by_ocr: "Mapping[Path, Sequence[int]]") -> None:
         return
     [(path, numbers)] = by_ocr.items()
     run.say(f"read by OCR: {pages} of {path.name} ({numbered('page', numbers)})")
+
+
+def _say_dates(run: Run, differ: "Sequence[DatesDiffer]") -> None:
+    """How many documents have two dates, and which of them one has."""
+    if not differ:
+        return
+    first = differ[0]
+    many = "1 document has" if len(differ) == 1 else f"{len(differ)} documents have"
+    run.say(
+        f"{many} two dates that differ, e.g. {first.document}: {first.date} of its {first.source} "
+        f"is taken, {first.other} of its {first.other_source} is not; fields come before the "
+        "file's name, and that before what else the file says"
+    )
 
 
 def _say_skipped(run: Run, skipped: Sequence[Path]) -> None:

@@ -11,7 +11,7 @@ from rag_app.documents.left_out import LeftOut, named
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, dump_questions
-from rag_app.text.dates import date_fields, without_date
+from rag_app.text.dates import date_fields, date_in_name, dates_of, without_date
 from rag_app.text.language import guess_language
 from rag_app.text.normalise import normalise
 from rag_app.text.written import written_number
@@ -98,6 +98,43 @@ def long_names(noun: str, keys: Iterable[str]) -> list[LeftOut]:
     return [LeftOut(part, len(names), named(short))] if names else []
 
 
+@dataclass(frozen=True, slots=True)
+class DatesDiffer:
+    """A document with two dates.
+
+    Fields:
+        document: its id.
+        date, source: that which is taken, and where it stands: "fields" (front matter, columns),
+            "file name" or "file" (what else its file says).
+        other, other_source: the first that differs.
+    """
+
+    document: str
+    date: str
+    source: str
+    other: str
+    other_source: str
+
+
+def differing_dates(source: Source, content: Content) -> DatesDiffer | None:
+    """Two dates of a document, where it has such."""
+    name = source.path.name
+    if not content.dates and date_in_name(name) is None:
+        return None
+    found = list(dates_of(_values(content.fields), file_name=name, others=content.dates))
+    other = next((one for one in found if one.day != found[0].day), None)
+    if other is None:
+        return None
+    taken = found[0]
+    days = (taken.day.isoformat(), taken.source, other.day.isoformat(), other.source)
+    return DatesDiffer(document_id(source, content), *days)
+
+
+def document_id(source: Source, content: Content) -> str:
+    """The file's id, and what tells this document from others of it."""
+    return source.id if content.part is None else f"{source.id}#{content.part}"
+
+
 def is_nested(value: object) -> bool:
     """Whether a value has an inner structure, and is no list of plain values."""
     if isinstance(value, list | tuple):
@@ -124,7 +161,7 @@ def to_document(source: Source, content: Content) -> "Document":
     metadata = _metadata(source, content)
     unread = sorted(key for key in metadata if key != "title")
     return Document(
-        id_=source.id if content.part is None else f"{source.id}#{content.part}",
+        id_=document_id(source, content),
         text=content.text,
         metadata=metadata,
         excluded_embed_metadata_keys=unread,

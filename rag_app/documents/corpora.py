@@ -20,7 +20,15 @@ from rag_app.documents.json_lines import (
 )
 from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.sources import Source, refuse_endless
-from rag_app.documents.tables import has_rows, joined, table_contents, text_part, united, ununited
+from rag_app.documents.tables import (
+    has_rows,
+    joined,
+    other_dates,
+    table_contents,
+    text_part,
+    united,
+    ununited,
+)
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import decode, normalise
 from rag_app.text.written import json_number
@@ -152,8 +160,11 @@ def _once(objects: Sequence[Numbered], *, noun: str) -> list[Content]:
     ]
     if not by_id:
         raise DocumentError("holds no text; write some into it or remove it")
-    first, *others = [
-        replace(alike[0], fields=united([one.fields for one in alike]), merged=len(alike) - 1)
-        for alike in by_id.values()
-    ]
+    first, *others = map(_one, by_id.values())
     return [replace(first, left_out=left), *others]
+
+
+def _one(alike: Sequence[Content]) -> Content:
+    fields = [one.fields for one in alike]
+    merged = len(alike) - 1
+    return replace(alike[0], fields=united(fields), dates=other_dates(fields), merged=merged)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rag_app.documents.bounded import ReadingProcess
-from rag_app.documents.content import Content, to_document
+from rag_app.documents.content import Content, DatesDiffer, differing_dates, to_document
 from rag_app.documents.corpora import read_json, read_jsonl
 from rag_app.documents.docx import read_docx
 from rag_app.documents.epub import read_epub
@@ -72,6 +72,7 @@ class ReadResult:
             one document with it.
         left_out: of files that were read, what is in no document.
         by_ocr: of files with pages that were read by OCR, the numbers of these.
+        dates_differ: documents with two dates.
         empty: named paths that hold nothing to read, with the sentence that says so.
         kept: files that were not read, for they are as they were.
         read: files that were read, without the hashes of their documents.
@@ -83,6 +84,7 @@ class ReadResult:
     merged: int = 0
     left_out: dict[Path, list[LeftOut]] = field(default_factory=dict)
     by_ocr: dict[Path, list[int]] = field(default_factory=dict)
+    dates_differ: list[DatesDiffer] = field(default_factory=list)
     empty: dict[Path, str] = field(default_factory=dict)
     kept: dict[Path, KeptFile] = field(default_factory=dict)
     read: dict[Path, KeptFile] = field(default_factory=dict)
@@ -207,6 +209,10 @@ def joined(parts: Sequence[ReadResult]) -> ReadResult:
         merged=sum(one.merged for one in known.values()),
         left_out=left_out,
         by_ocr={path: one.by_ocr for path, one in known.items() if one.by_ocr},
+        dates_differ=sorted(
+            (differ for one in known.values() for differ in one.dates_differ),
+            key=lambda differ: differ.document,
+        ),
     )
 
 
@@ -222,6 +228,9 @@ def _as_read(source: Source, before: FileState | None, contents: Sequence[Conten
         merged=sum(content.merged for content in contents),
         left_out=[one for content in contents for one in content.left_out],
         by_ocr=[page for content in contents for page in content.by_ocr],
+        dates_differ=[
+            differ for content in contents if (differ := differing_dates(source, content))
+        ],
     )
 
 

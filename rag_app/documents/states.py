@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import time_ns
 
+from rag_app.documents.content import DatesDiffer
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.sources import Columns
 
@@ -72,7 +73,7 @@ class KeptFile:
         id: that the file had.
         state: None where the file alone does not tell what is read of it.
         documents: that it gave: id -> hash, as chunks carry it; empty where none is known.
-        merged, left_out, by_ocr: as `ReadResult` says them.
+        merged, left_out, by_ocr, dates_differ: as `ReadResult` says them.
     """
 
     id: str
@@ -81,6 +82,7 @@ class KeptFile:
     merged: int = 0
     left_out: list[LeftOut] = field(default_factory=list)
     by_ocr: list[int] = field(default_factory=list)
+    dates_differ: list[DatesDiffer] = field(default_factory=list)
 
 
 def state_of(path: Path, clock: Callable[[], int] = time_ns) -> FileState | None:

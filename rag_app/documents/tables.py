@@ -15,7 +15,7 @@ from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.errors import DocumentError
 from rag_app.known import KnownQuestion
-from rag_app.text.dates import DATE_KEYS
+from rag_app.text.dates import DATE_KEYS, parse_date
 from rag_app.text.normalise import normalise
 
 TABLES: dict[str, Callable[[Source], list[Table]]] = {
@@ -131,6 +131,7 @@ def _content(alike: Sequence[Row]) -> Content:
         answer,
         kind="faq",
         fields=united([row.metadata for row in alike]),
+        dates=other_dates([row.metadata for row in alike]),
         part=part,
         merged=len(alike) - 1,
         questions=[
@@ -144,6 +145,17 @@ def _content(alike: Sequence[Row]) -> Content:
 def united(alike: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """The fields of what is one document: of values that differ, all; of dates, the first."""
     return {key: _united(key, values) for key, values in _by_key(alike).items()}
+
+
+def other_dates(alike: Sequence[Mapping[str, object]]) -> list[object]:
+    """Of what is one document, the dates that differ from the first."""
+    dates = [date for date in map(_date_of, alike if len(alike) > 1 else ()) if date is not None]
+    return [date for date in dates if parse_date(date) != parse_date(dates[0])]
+
+
+def _date_of(fields: Mapping[str, object]) -> object:
+    named_dates = {field_key(key): value for key, value in fields.items()}
+    return next((named_dates[key] for key in DATE_KEYS if key in named_dates), None)
 
 
 def _by_key(alike: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.disk import write_whole
+from rag_app.documents.content import DatesDiffer
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.states import FileState, KeptFile
 from rag_app.index.records import by_document, whole_hash
@@ -107,9 +108,10 @@ def _load(path: Path, key: str) -> dict[str, KeptFile]:
 
 
 def _kept_file(values: Sequence[Any]) -> KeptFile:
-    name, state, documents, merged, left_out, by_ocr = values
+    name, state, documents, merged, left_out, by_ocr, dates = values
     parts = [LeftOut(**one) for one in left_out]
-    return KeptFile(name, FileState(*state), documents, merged, parts, by_ocr)
+    differ = [DatesDiffer(**one) for one in dates]
+    return KeptFile(name, FileState(*state), documents, merged, parts, by_ocr, differ)
 
 
 def _dump(key: str, kept: Mapping[str, KeptFile]) -> str:
@@ -121,6 +123,7 @@ def _dump(key: str, kept: Mapping[str, KeptFile]) -> str:
             one.merged,
             [asdict(left) for left in one.left_out],
             one.by_ocr,
+            [asdict(differ) for differ in one.dates_differ],
         ]
         for path, one in kept.items()
     }

@@ -1,6 +1,6 @@
 """What an ingest did."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from rag_app.result import Result, Table
 
 if TYPE_CHECKING:
     from rag_app.documents import Failure, LeftOut
+    from rag_app.documents.content import DatesDiffer
     from rag_app.index import SyncReport
 
 
@@ -20,6 +21,7 @@ class IngestReport(Result):
         merged: rows with an answer that another row of the table has; one document with it.
         left_out: of files that were read, what is in no document.
         by_ocr: of files with pages that were read by OCR, the numbers of these.
+        dates_differ: documents with two dates.
         warnings: sentences for the user.
         duplicates: documents that say what an earlier one of this ingest says.
     """
@@ -35,6 +37,7 @@ class IngestReport(Result):
     seconds: float
     left_out: "dict[Path, list[LeftOut]]" = field(default_factory=dict)
     by_ocr: dict[Path, list[int]] = field(default_factory=dict)
+    dates_differ: "list[DatesDiffer]" = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     duplicates: Duplicates = field(default_factory=Duplicates)
 
@@ -58,6 +61,7 @@ class IngestReport(Result):
                 for one in left
             ],
             "by_ocr": [{"path": str(path), "pages": pages} for path, pages in self.by_ocr.items()],
+            "dates_differ": [asdict(one) for one in self.dates_differ],
             "merged": self.merged,
             "near_duplicates": {
                 "count": len(duplicates.originals),

@@ -143,6 +143,7 @@ class _Ingest:
             merged=reading.merged,
             left_out=reading.left_out,
             by_ocr=reading.by_ocr,
+            dates_differ=reading.dates_differ,
             chunks=index.count(),
             seconds=time.monotonic() - started,
             warnings=[

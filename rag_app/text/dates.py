@@ -2,7 +2,8 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rag_app.text.months import month_number
 
@@ -36,8 +37,19 @@ _WORDED = tuple(
 )
 _IN_NAME = re.compile(r"(\d{4})([-_.]?)(\d{2})\2(\d{2})(?!\d)")
 
+# Where a document's date is looked for, in this order.
+FIELDS, NAME, FILE = "fields", "file name", "file"
+
 _EPOCH_SECONDS = (10**8, 4_102_444_800)  # 1973 to 2100: an eight-digit 20240305 stays below
 _YEARS = (1900, 2100)
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A date of a document, and where it stands: in its fields, its file's name or its file."""
+
+    day: dt.date
+    source: str
 
 
 def parse_date(value: object) -> dt.date | None:
@@ -58,9 +70,9 @@ def parse_date(value: object) -> dt.date | None:
     return _from_numerals(text) or _from_epoch(text) or _from_words(text)
 
 
-def date_in_name(name: str) -> dt.date | None:
+def date_in_name(name: object) -> dt.date | None:
     """Read the date that a file's name begins with, as in 2024-03-05-news.md."""
-    match = _IN_NAME.match(name)
+    match = _IN_NAME.match(str(name))
     return _date(match[1], match[3], match[4]) if match else None
 
 
@@ -84,16 +96,29 @@ def date_fields(
         `date` (ISO) and `date_epoch` (seconds, UTC midnight) where there is a date, and
         `date_raw` where the field meant to give it cannot be read.
     """
-    given = [fields[key] for key in DATE_KEYS if key in fields]
-    day = next(filter(None, map(parse_date, given)), None)
+    given = _given(fields)
     found: dict[str, str | int] = {}
     if given and parse_date(given[0]) is None:
         found["date_raw"] = str(given[0])
-    day = day or date_in_name(file_name) or next(filter(None, map(parse_date, others)), None)
-    if day:
+    for dated in dates_of(fields, file_name=file_name, others=others):
+        day = dated.day
         midnight = dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
-        found |= {"date": day.isoformat(), "date_epoch": int(midnight.timestamp())}
+        return found | {"date": day.isoformat(), "date_epoch": int(midnight.timestamp())}
     return found
+
+
+def dates_of(
+    fields: Mapping[str, object], *, file_name: str, others: Sequence[object] = ()
+) -> Iterator[Dated]:
+    """One date of each source that has one, that which counts first; arguments as above."""
+    for source, values in ((FIELDS, _given(fields)), (NAME, [file_name]), (FILE, others)):
+        read = date_in_name if source == NAME else parse_date
+        if day := next(filter(None, map(read, values)), None):
+            yield Dated(day, source)
+
+
+def _given(fields: Mapping[str, object]) -> list[object]:
+    return [fields[key] for key in DATE_KEYS if key in fields]
 
 
 def _from_epoch(text: str) -> dt.date | None:
