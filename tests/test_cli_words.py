@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from rag_app import __version__
 from rag_app.cli.app import build_app
 from rag_app.cli.printing import print_wrapped
 from rag_app.cli.progress import ProgressLines
+from rag_app.cli.run import Run
 from rag_app.cli.tuning import _query_adapter, best_epoch
 from rag_app.finetune.options import TrainingReport
 from rag_app.progress import announce, renamed
@@ -162,15 +164,54 @@ def test_steps_have_headings_and_no_count_begins_anew_under_its_name() -> None:
     progress("train", 0, 0, "memory is short: batches of 16")
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert shown.startswith("2/4 training\n")
-    assert "train weights 1/20" in shown
-    assert "train query adapter 1/20" in shown
-    assert "embed 1/2" in shown
+    # 30 columns of a bar, 1/20 and 1/2 of which are 1.5 and 15.
+    assert f"train weights ━╸{' ' * 28} 1/20  loss 0.5" in shown
+    assert "train query adapter ━╸" in shown
+    assert f"embed {'━' * 15}{' ' * 15} 1/2 " in shown
     # A line without a count stays.
     assert shown.endswith("train  memory is short: batches of 16\n")
 
 
 def test_a_long_korean_name_does_not_flood_the_screen() -> None:
-    console = Console(width=40, file=io.StringIO(), force_terminal=True, color_system=None)
+    console = Console(width=50, file=io.StringIO(), force_terminal=True, color_system=None)
     ProgressLines(console)("read", 1, 3, "고객센터/" * 20)
     [line] = console.file.getvalue().split("\r")[1:]  # type: ignore[attr-defined]
-    assert cell_len(line) == 39
+    assert cell_len(line) == 49
+    assert line == f"read {'━' * 10}{' ' * 20} 1/3  고객센 …"
+
+
+@pytest.mark.parametrize("width", [4, 12, 20, 30, 60, 200])
+def test_a_bar_fits_terminals_of_any_width(width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
+    ProgressLines(console)("색인", 1, 3, "고객센터.md")
+    [line] = console.file.getvalue().split("\r")[1:]  # type: ignore[attr-defined]
+    assert cell_len(line) == width - 1
+    assert ("━" in line) is (width > 17)
+
+
+def test_a_step_keeps_its_time_while_others_are_parts_of_it() -> None:
+    console = Console(width=60, file=io.StringIO(), force_terminal=True, color_system=None)
+    progress = ProgressLines(console)
+    progress("index", 0, 3)
+    progress("embed", 64, 64)
+    progress("index", 1, 3)
+    assert ", 0 s left" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_what_is_said_meanwhile_takes_the_place_of_the_bar() -> None:
+    run = Run(storage=None, config=None, as_json=False, quiet=False)
+    run.err = Console(width=40, file=io.StringIO(), force_terminal=True, color_system=None)
+    run.progress("index", 1, 3)
+    run.warn("short of memory")
+    shown = run.err.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.endswith(f"\r{' ' * 39}\rwarning: short of memory\n")
+
+
+def test_a_bar_is_drawn_at_most_ten_times_a_second() -> None:
+    console = Console(width=40, file=io.StringIO(), force_terminal=True, color_system=None)
+    progress = ProgressLines(console)
+    started = time.monotonic()
+    for done in range(1000):
+        progress("read", done, 1000)
+    seconds = time.monotonic() - started
+    assert console.file.getvalue().count("\r") <= 1 + 10 * seconds  # type: ignore[attr-defined]

@@ -24,7 +24,8 @@ EVIL = "\x1b]0;pwned\x07\x1b[31m\x9b2J\u202e.md\nfake line"
 
 def test_a_file_name_in_the_progress_line_is_harmless() -> None:
     out = io.StringIO()
-    progress = ProgressLines(Console(file=out, force_terminal=True, width=80))
+    console = Console(file=out, force_terminal=True, width=80, color_system=None)
+    progress = ProgressLines(console)
     progress("read", 1, 2, EVIL)
     text = out.getvalue()
     assert "fake line" in text

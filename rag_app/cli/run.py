@@ -23,6 +23,7 @@ from rag_app.masking import masked
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rag_app.cli.progress import ProgressLines
     from rag_app.config import Settings
     from rag_app.progress import Progress
 
@@ -149,15 +150,25 @@ class Run:
     @functools.cached_property
     def progress(self) -> "Progress":
         """Shows how far long work is, unless --quiet."""
-        from rag_app.cli.progress import ProgressLines
         from rag_app.progress import silent
 
-        return silent if self.quiet else ProgressLines(self.err)
+        return silent if self.quiet else self._lines
+
+    @functools.cached_property
+    def _lines(self) -> "ProgressLines":
+        from rag_app.cli.progress import ProgressLines
+
+        return ProgressLines(self.err)
 
     def note(self, text: str) -> None:
         """A sentence for the user, on standard error."""
         if not self.quiet:
-            print_wrapped(self.err, self.masked(text))
+            self.tell(self.masked(text))
+
+    def tell(self, text: str, *, label: str = "", color: str = "") -> None:
+        """Print on standard error, in the place of a bar if one is shown there."""
+        self._lines.clear()
+        print_wrapped(self.err, text, label=label, color=color)
 
     def say(
         self,
@@ -188,12 +199,12 @@ class Run:
     def fail(self, error: RagAppError) -> None:
         """What went wrong and what mends it, on standard error; with --json also as an object."""
         text = shortened(self.masked(str(error)))
-        print_wrapped(self.err, text, label="error:", color="red")
+        self.tell(text, label="error:", color="red")
         self.result({"error": text, "kind": type(error).__name__})
 
     def warn(self, text: str) -> None:
         """A warning for the user, on standard error, also with --quiet."""
-        print_wrapped(self.err, self.masked(text), label="warning:", color="yellow")
+        self.tell(self.masked(text), label="warning:", color="yellow")
 
     def masked(self, text: str) -> str:
         """A text without passwords in URLs and without the secrets of the settings."""
@@ -221,7 +232,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except RagAppError as error:
             _fail(run, error, debug=debug)
         except KeyboardInterrupt:
-            print_wrapped(run.err, "stopped; nothing is lost, the same command goes on from here")
+            run.tell("stopped; nothing is lost, the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             trouble = storage_error(error)
