@@ -551,7 +551,11 @@ def test_what_mammoth_passes_over_is_read_or_counted(tmp_path: Path) -> None:
     made.save(out)
     result = read(tmp_path / "a.docx", out.getvalue())
     assert result.documents[0].text == "Since 5 May within 14 days: x^2=(a+b)/2"
-    assert said(result) == ["1 passage struck out", "1 header of pages", "1 footer of pages"]
+    assert said(result) == [
+        "1 passage struck out",
+        "1 header of pages (Kim & Lee)",
+        "1 footer of pages (Valid until 2025)",
+    ]
 
 
 def test_cells_of_word_over_rows_and_columns(tmp_path: Path) -> None:
@@ -670,3 +674,137 @@ def test_slides_keep_their_numbers(tmp_path: Path) -> None:
     assert document.metadata["page_starts"] == f"[0, {third_begins - 2}, {third_begins}]"
     assert document.metadata["title"] == "Prices"
     assert said(result) == ["1 slide without text (slide 2)"]
+
+
+NAMES = (
+    'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" '
+    'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+    'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+    'xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+    'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" '
+    'xmlns:v="urn:schemas-microsoft-com:vml" xmlns:s="urn:wps"'
+)
+
+
+def maths(text: str) -> str:
+    return f"<m:r><m:t>{text}</m:t></m:r>"
+
+
+# The formula of the roots of a quadratic equation.
+ROOTS = (
+    f"<m:oMath>{maths('x=')}<m:f><m:num>{maths('-b±')}<m:rad><m:deg/><m:e><m:sSup><m:e>"
+    f"{maths('b')}</m:e><m:sup>{maths('2')}</m:sup></m:sSup>{maths('-4ac')}</m:e></m:rad>"
+    f"</m:num><m:den>{maths('2a')}</m:den></m:f></m:oMath>"
+)
+SUM = (
+    '<m:oMathPara><m:oMath><m:nary><m:naryPr><m:chr m:val="∑"/></m:naryPr><m:sub>'
+    f"{maths('i=1')}</m:sub><m:sup>{maths('n')}</m:sup><m:e><m:sSub><m:e>{maths('a')}</m:e>"
+    f"<m:sub>{maths('i')}</m:sub></m:sSub></m:e></m:nary></m:oMath></m:oMathPara>"
+)
+
+
+def box(text: str) -> str:
+    return f"<w:txbxContent><w:p><w:r><w:t>{text}</w:t></w:r></w:p></w:txbxContent>"
+
+
+def drawn(inner: str) -> str:
+    return f"<w:drawing><s:anchor><a:graphic>{inner}</a:graphic></s:anchor></w:drawing>"
+
+
+def with_members(data: bytes, members: dict[str, str]) -> bytes:
+    """An archive with further members, or with others in their place."""
+    out = io.BytesIO(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for member in old.namelist():
+            new.writestr(member, members.pop(member, "") or old.read(member))
+        for name, text in members.items():
+            new.writestr(name, text)
+    return out.getvalue()
+
+
+def test_what_mammoth_passes_over_in_a_word_document(tmp_path: Path) -> None:
+    pytest.importorskip("mammoth")
+    docx = pytest.importorskip("docx")
+    made = docx.Document()
+    section = made.sections[0]
+    section.header.paragraphs[0].text = "Acme GmbH, confidential"
+    section.footer.paragraphs[0].text = "- 7 -"
+    section.different_first_page_header_footer = True
+    section.first_page_header.paragraphs[0].text = "Acme GmbH, confidential"
+    out = io.BytesIO()
+    made.save(out)
+    related = '<d:relIds r:dm="rId99"/>'
+    old = f"<mc:Fallback><w:pict><v:shape><v:textbox>{box('old')}</v:textbox></v:shape></w:pict>"
+    body = (
+        f"<w:p><w:r><w:t>Roots: </w:t></w:r>{ROOTS}<w:r><w:t>.</w:t></w:r></w:p><w:p>{SUM}</w:p>"
+        f"<w:p><w:r><mc:AlternateContent><mc:Choice>{drawn(box('alone'))}</mc:Choice>"
+        f"</mc:AlternateContent></w:r></w:p><w:p><w:r>{drawn(box('bare'))}</w:r></w:p>"
+        f"<w:p><w:r><mc:AlternateContent><mc:Choice>{drawn(box('new'))}</mc:Choice>"
+        f"{old}</mc:Fallback></mc:AlternateContent></w:r></w:p>"
+        f"<w:p><w:r>{drawn(related)}</w:r></w:p>"
+    )
+    diagram = "<a:p><a:r><a:t>Plan</a:t></a:r></a:p><a:p/><a:p><a:r><a:t>Do</a:t></a:r></a:p>"
+    data = with_members(
+        out.getvalue(),
+        {
+            "word/document.xml": f"<w:document {NAMES}><w:body>{body}</w:body></w:document>",
+            "word/_rels/document.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.'
+            'org/package/2006/relationships"><Relationship Id="rId99" Type="diagramData" '
+            'Target="diagrams/data1.xml"/></Relationships>',
+            "word/diagrams/data1.xml": f"<d:dataModel {NAMES}>{diagram}</d:dataModel>",
+            "word/charts/chart1.xml": "<c/>",
+        },
+    )
+    result = read(tmp_path / "a.docx", data)
+    assert result.documents[0].text.split("\n\n") == [
+        "Roots: x=(-b±√(b^2-4ac))/2a.",
+        "∑_(i=1)^n a_i",
+        *("alone", "bare", "old", "Plan", "Do"),
+    ]
+    assert said(result) == [
+        "1 chart",
+        "1 header of pages (Acme GmbH, confidential)",
+    ]
+
+
+def test_pictures_diagrams_and_equations_of_slides(tmp_path: Path) -> None:
+    pptx = pytest.importorskip("pptx")
+    from pptx.opc.package import Part
+    from pptx.opc.packuri import PackURI
+    from pptx.oxml import parse_xml
+
+    made = pptx.Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[5])
+    slide.shapes.title.text = "Plan"
+    dot = bytes.fromhex(
+        "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+        "0000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
+    )
+    for said_of_it in ("A map of the office", "image1.png"):
+        picture = slide.shapes.add_picture(io.BytesIO(dot), 0, 0, 99, 99)
+        picture.element.nvPicPr.cNvPr.set("descr", said_of_it)
+    diagram = "<a:p><a:r><a:t>Check</a:t></a:r></a:p><a:p><a:r><a:t>Act</a:t></a:r></a:p>"
+    part = Part(
+        PackURI("/ppt/diagrams/data1.xml"),
+        "application/vnd.openxmlformats-officedocument.drawingml.diagramData+xml",
+        made.part.package,
+        f"<d:dataModel {NAMES}>{diagram}</d:dataModel>".encode(),
+    )
+    frame = slide.shapes.add_table(1, 1, 0, 0, 9, 9)._element
+    holder = frame.graphic.graphicData
+    holder.set("uri", "http://schemas.openxmlformats.org/drawingml/2006/diagram")
+    holder[:] = [parse_xml(f'<d:relIds {NAMES} r:dm="{slide.part.relate_to(part, "data")}"/>')]
+    slide.shapes._spTree.append(
+        parse_xml(
+            f"<mc:AlternateContent {NAMES}><mc:Choice><a:p><a:r><a:t>Roots:</a:t></a:r>{ROOTS}"
+            "</a:p></mc:Choice></mc:AlternateContent>"
+        )
+    )
+    out = io.BytesIO()
+    made.save(out)
+    result = read(tmp_path / "a.pptx", out.getvalue())
+    assert result.documents[0].text.split("\n\n") == [
+        *("# Plan", "A map of the office", "Check\nAct", "Roots:", "x=(-b±√(b^2-4ac))/2a"),
+    ]
+    assert said(result) == ["2 pictures"]

@@ -3,15 +3,18 @@
 import io
 import re
 import zipfile
+from collections.abc import Iterator
 from xml.etree.ElementTree import tostring
 
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
 from rag_app.documents.docx_body import write_plainly
+from rag_app.documents.docx_drawings import show_drawings
 from rag_app.documents.docx_numbers import MARKED, numbers_of
 from rag_app.documents.extras import imported
 from rag_app.documents.html import read_markup
-from rag_app.documents.left_out import LeftOut
+from rag_app.documents.left_out import LeftOut, named
+from rag_app.documents.office_xml import paragraph_texts
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 
@@ -21,6 +24,9 @@ _BACK = re.compile(r'<a href="#[^"]*">↑</a>')
 # follows none of the first.
 _NUMBERED = re.compile(rf"<li(?=>(?:<[^>]*>)*{MARKED})")
 _EMPTY = re.compile(r"<ul(?=><li><[uo]l>)")
+_PAGE_NUMBER = re.compile(r"\W*\d{0,4}\W*")
+# Characters of a header that are shown.
+_SHOWN = 40
 
 
 def read_docx(source: Source) -> list[Content]:
@@ -70,11 +76,10 @@ def _left_out(archive: zipfile.ZipFile) -> list[LeftOut]:
             for member in _members(archive, "comments")
             for one in xml_of(archive, member)
         ),
-        **{f"{kind}s of pages": _with_text(archive, kind) for kind in ("header", "footer")},
         "charts": len(_members(archive, "charts/chart")),
-        "diagrams": len(_members(archive, "diagrams/data")),
     }
-    return [LeftOut(part, count) for part, count in counts.items() if count]
+    left = [*(LeftOut(part, count) for part, count in counts.items()), *_around(archive)]
+    return [one for one in left if one.count]
 
 
 def _members(archive: zipfile.ZipFile, kind: str) -> list[str]:
@@ -82,14 +87,21 @@ def _members(archive: zipfile.ZipFile, kind: str) -> list[str]:
     return [name for name in archive.namelist() if re.fullmatch(rf"word/{kind}\d*\.xml", name)]
 
 
-def _with_text(archive: zipfile.ZipFile, kind: str) -> int:
-    texts = ("".join(xml_of(archive, one).itertext()) for one in _members(archive, kind))
-    return sum(bool(text.strip()) for text in texts)
+def _around(archive: zipfile.ZipFile) -> Iterator[LeftOut]:
+    """Headers and footers, each text once; those that only number pages are none."""
+    for kind in ("header", "footer"):
+        texts = dict.fromkeys(
+            " ".join(" ".join(paragraph_texts(xml_of(archive, member))).split())
+            for member in _members(archive, kind)
+        )
+        found = [text for text in texts if not _PAGE_NUMBER.fullmatch(text)]
+        shown = (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..." for text in found)
+        yield LeftOut(f"{kind}s of pages", len(found), named(shown))
 
 
 def _written_out(archive: zipfile.ZipFile) -> bytes:
     """The document with what mammoth does not read written as text, without its pictures."""
-    bodies = _members(archive, "document")
+    bodies = _members(archive, "(?:document|footnotes|endnotes)")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as new:
         for member in archive.namelist():
@@ -102,6 +114,7 @@ def _written_out(archive: zipfile.ZipFile) -> bytes:
 
 def _body(archive: zipfile.ZipFile, member: str) -> bytes:
     body = xml_of(archive, member)
+    show_drawings(archive, member, body)
     write_plainly(body)
     numbers_of(archive).write(body)
     written: bytes = tostring(body)

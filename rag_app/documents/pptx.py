@@ -1,13 +1,16 @@
 """Slides (.pptx), by python-pptx: titles, texts, tables and the speaker's notes, slide by slide."""
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 from rag_app.documents.archive import local, opened
 from rag_app.documents.content import Content
 from rag_app.documents.extras import imported
 from rag_app.documents.left_out import LeftOut, left_out
+from rag_app.documents.office_xml import formula_text, named_elements, paragraph_texts
 from rag_app.documents.pages import joined_pages
 from rag_app.documents.pptx_text import paragraphs_text, struck_count
 from rag_app.documents.rows import Cell, cells_text
@@ -15,11 +18,9 @@ from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 
 # What slides show and their XML keeps elsewhere, and how its members' names begin.
-_BESIDE = {
-    "charts": "ppt/charts/chart",
-    "diagrams": "ppt/diagrams/data",
-    "comments": "ppt/comments/",
-}
+_BESIDE = {"charts": "ppt/charts/chart", "comments": "ppt/comments/"}
+# What programs write where nobody described a picture.
+_FILE_NAME = re.compile(r"\S+\.[A-Za-z]{3,4}")
 
 
 def read_pptx(source: Source) -> list[Content]:
@@ -76,8 +77,33 @@ def _blocks(slide: Any) -> Iterator[str]:
             yield paragraphs_text(shape.element)
         elif getattr(shape, "has_table", False):
             yield cells_text(list(_cells(shape.element)))
+        else:
+            yield _drawn(shape)
+    yield from _passed_over(slide.element)
     if (notes := _notes(slide)) is not None:
         yield paragraphs_text(notes.element)
+
+
+def _passed_over(slide: Any) -> Iterator[str]:
+    """Texts of shapes that have alternatives, which python-pptx passes over; formulas."""
+    for alternatives in named_elements(slide.iter(), "AlternateContent"):
+        for choice in named_elements(alternatives, "Choice")[:1]:
+            yield "\n".join(paragraph_texts(choice))
+    yield from map(formula_text, named_elements(slide.iter(), "oMath"))
+
+
+def _drawn(shape: Any) -> str:
+    """What a picture says to who cannot see it, and the texts of a diagram (SmartArt)."""
+    if local(shape.element) == "pic":
+        said = next((one.get("descr", "") for one in shape.element.iter() if one.get("descr")), "")
+        return "" if _FILE_NAME.fullmatch(said) else str(said)
+    texts: list[str] = []
+    for references in named_elements(shape.element.iter(), "relIds"):
+        for key, value in references.items():
+            if key.endswith("}dm") and value in shape.part.rels:
+                data = shape.part.related_part(value).blob
+                texts += paragraph_texts(fromstring(data))  # noqa: S314 - as xml_of()
+    return "\n".join(texts)
 
 
 def _notes(slide: Any) -> Any:
