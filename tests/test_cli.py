@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure, pieces
+from rich.text import Text
 from test_architecture import HEAVY as HEAVY_LIBRARIES
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
@@ -753,6 +754,36 @@ def test_what_is_no_index_is_not_listed(shop: Path) -> None:
             says=f"there is no index {name!r}",
         )
         assert (shop / "indexes" / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "left_out"),
+    [
+        ("40", ["index", "MRR@10"], ["no room for model, chunk size, chunks,", "made"]),
+        ("60", ["index", "model", "chunks", "MRR@10"], ["no room for chunk size, made"]),
+        ("80", ["index", "model", "chunk size", "chunks", "made", "MRR@10"], []),
+    ],
+)
+def test_names_of_indexes_are_whole_on_a_narrow_terminal(
+    shop: Path,
+    docs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    width: str,
+    heads: list[str],
+    left_out: list[str],
+) -> None:
+    name = "all-minilm-l6-tuned-256-928eef"
+    done = run_app("ingest", docs, "--storage", shop, "--index", name, "--model", "tiny")
+    assert done.exit_code == 0, done.stderr
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", width)
+    listed = Text.from_ansi(run_app("index", "list", "--storage", shop).stdout).plain
+    made, _, _ = listed.partition("\n\n")
+    first, _, *rows = [line.rstrip() for line in made.splitlines()]
+    assert re.split(r" {2,}", first.strip()) == heads
+    assert [row[2:].split()[0] for row in rows[:2]] == [name, name_of(shop)]
+    assert rows[2:] == left_out
+    assert max(map(len, rows)) <= int(width)
 
 
 def test_a_conversation(shop: Path) -> None:

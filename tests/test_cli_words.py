@@ -56,6 +56,12 @@ def test_what_hangs_is_indented_from_its_second_line_on() -> None:
     ]
 
 
+def test_an_interval_is_one_word() -> None:
+    # Up to its comma it would still fit.
+    text = "(mrr@10 went from .167 to .361: [+.000, +.333])"
+    assert printed(text) == ["(mrr@10 went from .167 to .361:", "[+.000, +.333])"]
+
+
 def test_wide_letters_count_twice() -> None:
     text = "  배송비는 주문 금액이 오만원 이상이면 무료이고 그렇지 않으면 삼천원입니다."
     lines = printed(text)

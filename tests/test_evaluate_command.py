@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 from rich.console import Console
+from rich.text import Text
 from tiny import make_tiny_cross_encoder, make_tiny_model
 from typer.testing import CliRunner, Result
 
 from rag_app.cli.app import build_app
 from rag_app.cli.labels import run_labels
-from rag_app.cli.printing import table
 from rag_app.cli.scores import comparison_table, runs_table
+from rag_app.cli.tables import table
 from rag_app.evaluate.comparison import compare_outcomes
 from rag_app.evaluate.display import COMPARED_METRICS
 from rag_app.evaluate.invariants import check_invariants
@@ -184,8 +185,8 @@ def test_runs_are_called_by_what_differs() -> None:
     assert labels(base, hybrid) == ["run 1", "run 2"] == labels(base, base)
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
-def test_tables_fit_the_terminal_and_nothing_is_cut(width: int) -> None:
+@pytest.mark.parametrize(("width", "intervals"), [(60, 2), (80, 3), (100, 3), (200, 3)])
+def test_tables_fit_the_terminal_and_nothing_is_cut(width: int, intervals: int) -> None:
     one = Estimate(1.0, 0.96, 1.0)
     scores = {
         metric: one if metric == "hit_rate@5" else Estimate(0.573, 0.523, 0.622)
@@ -209,7 +210,25 @@ def test_tables_fit_the_terminal_and_nothing_is_cut(width: int) -> None:
         # One line a row: nothing is folded either.
         rows = [line for line in lines if re.match(r"base|tuned|hybrid|hit@|MRR|nDCG", line)]
         assert len(rows) in (3, len(COMPARED_METRICS))
-        assert all(line.count("[") == line.count("]") >= 3 for line in rows)
+        assert all(line.count("[") == line.count("]") >= intervals for line in rows)
+
+
+@pytest.mark.parametrize(
+    ("width", "heads"),
+    [("60", ["hit@1", "MRR@10", "nDCG@10"]), ("80", ["hit@1", "hit@5", "MRR@10", "nDCG@10"])],
+)
+def test_intervals_are_whole_on_a_narrow_terminal(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, width: str, heads: list[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", width)
+    lines = Text.from_ansi(evaluate(shop, *RETRIEVERS).stdout).plain.splitlines()
+    assert lines[1].split() == ["run", *heads]
+    assert [line.count("]") for line in lines[3:6]] == [len(heads)] * 3
+    assert ("no room for hit@5" in [line.rstrip() for line in lines]) == (width == "60")
+    # Nor are those in sentences.
+    assert all(line.count("[") == line.count("]") for line in lines)
+    assert max(map(len, lines)) <= int(width)
 
 
 def test_a_filter_is_part_of_what_is_scored(shop: Path) -> None:

@@ -1,10 +1,11 @@
 """What `sweep --tune` prints: each model untuned and tuned, with its price."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rag_app.cli.printing import shown, table
+from rag_app.cli.printing import shown
 from rag_app.cli.run import Run
 from rag_app.cli.scores import cell, head
+from rag_app.cli.tables import TextTable, table
 
 if TYPE_CHECKING:
     from rag_app.sweep.bases import Bases
@@ -19,7 +20,8 @@ def show_bases(run: Run, found: "Bases") -> None:
             (shown(one.label), *(cell(score) for score in one.scores(metric, seed=found.seed)))
             for one in found.bases
         ]
-        run.out.print(table((head(metric), "untuned", "tuned"), rows), "")
+        heads = (head(metric), "untuned", "tuned")
+        run.out.print(table(heads, rows, least=["untuned"]), "")
     run.out.print(_prices(found), "")
     for reason in found.reasons:
         run.say(reason)
@@ -29,7 +31,7 @@ def show_bases(run: Run, found: "Bases") -> None:
     )
 
 
-def _prices(found: "Bases") -> Any:
+def _prices(found: "Bases") -> TextTable:
     rows = [
         (
             shown(one.label),

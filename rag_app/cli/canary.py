@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from rag_app.cli.printing import table
 from rag_app.cli.scores import figure, signed
+from rag_app.cli.tables import table
 
 if TYPE_CHECKING:
     from rag_app.cli.run import Run
@@ -48,7 +48,7 @@ def _show_frontier(run: "Run", frontier: "list[Candidate]") -> None:
         for one in frontier
     ]
     title = "what was trained harms out-of-domain questions; milder forms, until one does not"
-    run.out.print(table(HEADS, rows, title=title), "")
+    run.out.print(table(HEADS, rows, title=title, least=HEADS[1:2]), "")
     [chosen] = [one for one in frontier if one.chosen]
     if chosen.harms:
         run.say("each of them certainly falls on out-of-domain questions, so the strongest is kept")

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from rag_app.cli.printing import table
 from rag_app.cli.run import Run
+from rag_app.cli.tables import table
 
 if TYPE_CHECKING:
     from rag_app.query.session import Session
@@ -27,7 +27,7 @@ def show_trace(run: Run, session: "Session") -> None:
         (step.name, f"{1000 * step.seconds:.1f}", str(len(step.scores)), step.note)
         for step in session.trace.steps
     ]
-    run.out.print(table(("step", "ms", "passages", "note"), rows))
+    run.out.print(table(("step", "ms", "passages", "note"), rows, flowing=["note"]))
     for citation in session.last.citations:
         cited = ", cited" if citation.n in session.last.cited else ""
         run.say(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag_app.cli.given import workspace_of
-from rag_app.cli.printing import shown, table
+from rag_app.cli.printing import shown
 from rag_app.cli.run import USER_ERROR, Run, command
+from rag_app.cli.tables import TextTable, table
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
@@ -30,8 +31,6 @@ OptionalName = Annotated[
 WholeName = Annotated[str, typer.Argument(help="Whole name of an index.")]
 # The name in service; of each index that can be used what is shown of it; the others.
 _List = tuple[str | None, list[dict[str, Any]], "list[Listed]"]
-# Columns of a terminal from which on there is room for the models' names.
-ROOM_FOR_MODELS = 100
 
 
 def _catalog(run: Run) -> "tuple[Catalog, Settings]":
@@ -51,7 +50,9 @@ def list_indexes(run: Run) -> None:
     for row in rows:
         row["mrr@10"] = scores.get(row["name"])
     if rows:
-        run.out.print(_table(rows, active, with_models=run.out.width >= ROOM_FOR_MODELS), "")
+        made = _table(rows, active, with_models=True)
+        whole = made.fits(run.out.width)
+        run.out.print(made if whole else _table(rows, active, with_models=False), "")
         run.say("* in service. `rag-app index use NAME` switches; a beginning of the name will do")
         if scores:
             run.say("MRR@10: on the held-out questions of the last `finetune` that scored it")
@@ -112,7 +113,7 @@ def _counts(index: "VectorIndex") -> dict[str, int]:
     }
 
 
-def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool) -> Any:
+def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool) -> TextTable:
     from rag_app.cli.scores import figure
 
     heads = ["  index", "model", "chunk size", "chunks", "made", "MRR@10"]
@@ -132,7 +133,7 @@ def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool)
                 "" if score is None else figure(score),
             )
         )
-    return table(heads, lines)
+    return table(heads, lines, least=("made", "chunk size", "chunks", "model"))
 
 
 def _chunk_size(row: dict[str, Any]) -> str:

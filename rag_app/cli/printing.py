@@ -1,4 +1,4 @@
-"""Text and tables on a terminal or in a pipe: where lines are broken, and nothing is cut."""
+"""Text on a terminal or in a pipe: where lines are broken, and nothing is cut."""
 
 import json
 import re
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 LONGEST_MESSAGE = 1600
+# A number's interval, [+.010, +.118], is one word.
+_WORD = re.compile(r"\s*(?:\S*\[[+-]?[\d.]+, [+-]?[\d.]+\]\S*|\S+)\s*")
 # Controls beyond those that JSON escapes, direction marks, halves of characters.
 _UNPRINTED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -88,7 +90,7 @@ def broken(line: "Text", width: int, hang: int = 0) -> "list[Text]":
 
     indent = " " * (hang + len(line.plain) - len(line.plain.lstrip()))
     breaks, used = [], 0
-    for word in re.finditer(r"\s*\S+\s*", line.plain):
+    for word in _WORD.finditer(line.plain):
         if used + cell_len(word[0].rstrip()) > width and used > len(indent):
             breaks.append(word.start())
             used = len(indent)
@@ -123,25 +125,3 @@ def shown(text: str) -> str:
     from rag_app.text.normalise import visible
 
     return escape(visible(text))
-
-
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> Any:
-    """A plain table: the first column to the left, the others to the right; nothing is cut."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    made = Table(
-        box=SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style="",
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for position, header in enumerate(headers):
-        # What is cut short may be the name of two, or half a number.
-        made.add_column(header, justify="right" if position else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*row)
-    return made

@@ -8,8 +8,8 @@ import typer
 
 from rag_app.cli.flags import DATA, LANGUAGE_MODEL, Llm, LlmBaseUrl, LlmModel, Seed
 from rag_app.cli.given import language_model_of, workspace_of
-from rag_app.cli.printing import table
 from rag_app.cli.run import Run, command
+from rag_app.cli.tables import table
 
 if TYPE_CHECKING:
     from rag_app.config import Settings

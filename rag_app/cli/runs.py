@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_app.cli.printing import shown, table
+from rag_app.cli.printing import shown
 from rag_app.cli.run import Run, command
+from rag_app.cli.tables import TextTable, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def list_runs(run: Run) -> None:
     run.result({"runs": rows})
 
 
-def _table(rows: list[dict[str, Any]]) -> Any:
+def _table(rows: list[dict[str, Any]]) -> TextTable:
     from rag_app.cli.scores import figure
 
     lines = [
@@ -63,7 +64,8 @@ def _table(rows: list[dict[str, Any]]) -> Any:
         )
         for row in rows
     ]
-    return table(("run", "kind", "made", "questions", "MRR@10", "verdict"), lines)
+    heads = ("run", "kind", "made", "questions", "MRR@10", "verdict")
+    return table(heads, lines, least=("kind", "questions", "made", "verdict"))
 
 
 @runs_app.command("show", epilog="Example:\n\nrag-app runs show finetune-all-minilm-l6")
@@ -97,7 +99,7 @@ def show_run(run: Run, name: Name) -> None:
     )
 
 
-def _scores(scores: "dict[str, Estimate]", n: int) -> Any:
+def _scores(scores: "dict[str, Estimate]", n: int) -> TextTable:
     from rag_app.cli.scores import cell, head
 
     rows = [(head(metric), cell(score)) for metric, score in scores.items()]
@@ -120,8 +122,8 @@ def diff_runs(run: Run, first: Name, second: Name) -> None:
     one, other = (_found(run, name) for name in (first, second))
     apart = settings_apart(one, other)
     if apart:
-        rows = [tuple(map(shown, line)) for line in apart]
-        run.out.print(table(("setting", "first", "second"), rows), "")
+        heads, rows = ("setting", "first", "second"), [tuple(map(shown, line)) for line in apart]
+        run.out.print(table(heads, rows, flowing=heads[1:]), "")
     else:
         run.say("no setting differs")
     result: dict[str, Any] = {

@@ -1,9 +1,9 @@
 """Score tables: base and tuned side by side, and runs below each other."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rag_app.cli.printing import table
+from rag_app.cli.tables import TextTable, table
 from rag_app.evaluate.display import COMPARED_METRICS, HEADS
 from rag_app.evaluate.figures import change, p_value, score
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 SHOWN = ("hit_rate@1", "hit_rate@5", "mrr@10", "ndcg@10")
 
 
-def comparison_table(comparison: "Comparison", *, title: str) -> Any:
+def comparison_table(comparison: "Comparison", *, title: str) -> TextTable:
     """One metric a row: base, tuned, difference with interval, p; 77 columns wide at most."""
-    rows = _compared(comparison, COMPARED_METRICS)
-    return table(("metric", "base", "tuned", "difference", "p"), rows, title=title)
+    return _compared(comparison, COMPARED_METRICS, ("base", "tuned"), title=title)
 
 
-def gate_table(gate: "Gate") -> Any:
+def gate_table(gate: "Gate") -> TextTable:
     """The same of a gate: the metrics that it watches, before and now."""
     from rag_app.evaluate.gate import WATCHED
 
     n = gate.comparison.n
     title = f"{n} questions asked before and now" if n > 1 else "1 question asked before and now"
-    rows = _compared(gate.comparison, WATCHED)
-    return table(("metric", "baseline", "now", "difference", "p"), rows, title=title)
+    return _compared(gate.comparison, WATCHED, ("baseline", "now"), title=title)
 
 
-def _compared(comparison: "Comparison", metrics: Sequence[str]) -> list[tuple[str, ...]]:
+def _compared(
+    comparison: "Comparison", metrics: Sequence[str], sides: tuple[str, str], *, title: str
+) -> TextTable:
     rows: list[tuple[str, ...]] = []
     for name in metrics:
         moved = comparison.differences[name]
@@ -44,13 +44,15 @@ def _compared(comparison: "Comparison", metrics: Sequence[str]) -> list[tuple[st
                 p_value(moved.p, figure),
             )
         )
-    return rows
+    heads = ("metric", *sides, "difference", "p")
+    return table(heads, rows, title=title, least=(sides[0], "p", sides[1]))
 
 
-def runs_table(runs: Sequence[tuple[str, Mapping[str, "Estimate"]]], *, title: str) -> Any:
+def runs_table(runs: Sequence[tuple[str, Mapping[str, "Estimate"]]], *, title: str) -> TextTable:
     """One run a row, one metric a column; with labels of 11 characters 80 columns wide."""
     rows = [(name, *(cell(scores[metric], digits=2) for metric in SHOWN)) for name, scores in runs]
-    return table(("run", *map(head, SHOWN)), rows, title=title)
+    least = tuple(map(head, ("hit_rate@5", "ndcg@10", "hit_rate@1")))
+    return table(("run", *map(head, SHOWN)), rows, title=title, least=least)
 
 
 def head(metric: str) -> str:

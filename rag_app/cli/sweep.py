@@ -21,11 +21,12 @@ from rag_app.cli.flags import (
 )
 from rag_app.cli.given import columns_of, language_model_of, retrieval_of, workspace_of
 from rag_app.cli.judgements import note_judgements
-from rag_app.cli.printing import shown, table
+from rag_app.cli.printing import shown
 from rag_app.cli.report import report_on
 from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
 from rag_app.cli.scores import figure, head, signed
+from rag_app.cli.tables import TextTable, table
 from rag_app.errors import ConfigError
 from rag_app.evaluate.figures import p_value
 
@@ -286,7 +287,7 @@ def _warn_of_long_chunks(run: Run, result: "SweepResult") -> None:
             )
 
 
-def _scores(result: "SweepResult") -> Any:
+def _scores(result: "SweepResult") -> TextTable:
     budget = next(metric for metric in result.rows[0].scores if metric.endswith("t"))
     metrics = list(dict.fromkeys((*SHOWN, budget, result.metric)))
     rows = [
@@ -296,10 +297,11 @@ def _scores(result: "SweepResult") -> Any:
         )
         for row in result.rows
     ]
-    return table((_header(result), *map(head, metrics)), rows)
+    least = [head(metric) for metric in metrics if metric != result.metric]
+    return table((_header(result), *map(head, metrics)), rows, least=least)
 
 
-def _changes(result: "SweepResult") -> Any:
+def _changes(result: "SweepResult") -> TextTable:
     rows = []
     for row in result.rows:
         one = row.candidate
@@ -313,9 +315,8 @@ def _changes(result: "SweepResult") -> Any:
                 f"{one.milliseconds or 0:.0f}",
             )
         )
-    return table(
-        (_header(result), f"{head(result.metric)}, change", "p", "chunks", "MB", "ms"), rows
-    )
+    heads = (_header(result), f"{head(result.metric)}, change", "p", "chunks", "MB", "ms")
+    return table(heads, rows, least=("chunks", "MB", "ms", "p"))
 
 
 def _change(row: "Row", result: "SweepResult") -> tuple[str, str]:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from rag_app.cli.canary import show_canary
 from rag_app.cli.changes import show_changes
-from rag_app.cli.printing import table
 from rag_app.cli.run import Run
 from rag_app.cli.scores import cell, comparison_table, figure
+from rag_app.cli.tables import table
 from rag_app.evaluate.figures import change_with_interval
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _show_parts(run: Run, result: "FinetuneResult") -> None:
         change = change_with_interval(one.differences["mrr@10"])
         rows.append((name, cell(one.tuned["hit_rate@1"]), cell(one.tuned["mrr@10"]), change))
     heads = ("model, retriever", "hit@1", "MRR@10", "change of MRR@10")
-    run.out.print(table(heads, rows, title="what each part brings"), "")
+    run.out.print(table(heads, rows, title="what each part brings", least=heads[1:3]), "")
     if result.judged.learned:
         run.say(f"weights of the views: {result.judged.learned}")
     if result.promoted:
