@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -62,6 +63,23 @@ def test_what_ingest_does_not_look_at_is_passed_over(
     new.write_text("question,answer\nq,a\n")
     new.rename(tmp_path / "faq.csv")
     assert seen.get(timeout=PATIENCE_SECONDS) == [tmp_path / "faq.csv"]
+
+
+@pytest.mark.parametrize("away_seconds", [0, 2])
+def test_a_folder_that_is_replaced_is_watched_again(
+    seen: "Queue[list[Path]]", tmp_path: Path, away_seconds: int
+) -> None:
+    docs = tmp_path / "docs"
+    shutil.rmtree(docs)
+    time.sleep(away_seconds)
+    docs.mkdir()
+    (docs / "a.txt").write_text("one")
+    while docs not in (found := seen.get(timeout=PATIENCE_SECONDS)) or not docs.is_dir():
+        pass
+    time.sleep(1)
+    (docs / "b.txt").write_text("one")
+    while docs / "b.txt" not in found:
+        found = seen.get(timeout=PATIENCE_SECONDS)
 
 
 def test_a_place_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Waiting for documents to change."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
@@ -9,6 +11,11 @@ from rag_app.errors import DocumentError
 # An editor writes a file in several steps, and a copy takes its time.
 QUIET_MS = 800
 LONGEST_WAIT_MS = 10_000
+# How often it is looked whether a folder is still the one that is watched.
+LOOK_MS = 1_000
+
+# Folders, each with what tells it from another one of its name.
+_There = dict[Path, tuple[int, int]]
 
 
 def changes(
@@ -20,7 +27,8 @@ def changes(
 ) -> Iterator[list[Path]]:
     """Yield what changed below these paths, each time they have been quiet for a moment.
 
-    Of a file its folder is watched, since editors put another file in its place.
+    Of a file its folder is watched, since editors put another file in its place. A folder that is
+    removed is waited for; when it is there again, what lies in it counts as changed.
 
     Arguments:
         leave_out: folders whose changes do not count, such as the storage folder.
@@ -29,30 +37,102 @@ def changes(
         DocumentError: a path, or a named file's folder, does not exist.
         KeyboardInterrupt: Ctrl-C.
     """
-    from watchfiles import watch
-
-    roots = [path.absolute() for path in paths]
-    left_out = [path.absolute() for path in leave_out]
-    places = {root if root.is_dir() else root.parent for root in roots}
-    if missing := sorted(place for place in places if not place.is_dir()):
+    looked_at = _LookedAt(
+        {path.absolute(): _folder_of(path.absolute()) for path in paths},
+        [path.absolute() for path in leave_out],
+    )
+    if missing := sorted(place for place in looked_at.places if not place.is_dir()):
         raise DocumentError(f"{missing[0]} does not exist; name a file or folder that does")
+    stop = stop or Event()
+    there = _there(looked_at.places)
+    back: set[Path] = set()
+    while not stop.is_set():
+        former = there
+        gone = yield from _until_replaced(looked_at, there, back, stop=stop, quiet_ms=quiet_ms)
+        there = _there(looked_at.places)
+        back = {place for place in there if place in gone or there[place] != former.get(place)}
 
-    def counts(_: object, name: str) -> bool:
+
+@dataclass(frozen=True)
+class _LookedAt:
+    """What is watched.
+
+    Fields:
+        roots: files and folders, each with the folder that is watched for it.
+        left_out: folders whose changes do not count.
+    """
+
+    roots: dict[Path, Path]
+    left_out: list[Path]
+
+    @property
+    def places(self) -> set[Path]:
+        """The folders that are watched."""
+        return set(self.roots.values())
+
+    def __contains__(self, path: Path) -> bool:
+        """Whether ingest would read the path."""
+        seen = any(_is_seen(path, root) for root in self.roots)
+        return seen and not any(path.is_relative_to(place) for place in self.left_out)
+
+
+def _folder_of(root: Path) -> Path:
+    return root if root.is_dir() else root.parent
+
+
+def _until_replaced(
+    looked_at: _LookedAt,
+    there: _There,
+    back: set[Path],
+    *,
+    stop: Event,
+    quiet_ms: int,
+) -> Generator[list[Path], None, set[Path]]:
+    """Yield what changes until a folder is removed, or comes back; returns those removed.
+
+    Arguments:
+        there: the folders to watch.
+        back: those of them that came back, and may hold what nobody saw being written.
+    """
+    from watchfiles import Change, watch
+
+    if not there:
+        stop.wait(LOOK_MS / 1000)
+        return set()
+
+    def counts(change: Change, name: str) -> bool:
         path = Path(name)
-        return any(_is_seen(path, root) for root in roots) and not any(
-            path.is_relative_to(place) for place in left_out
-        )
+        return path in looked_at or (change is Change.deleted and path in there)
 
-    found = watch(
-        *places,
+    unseen = {root for root, place in looked_at.roots.items() if place in back}
+    for some in watch(
+        *there,
         watch_filter=counts,
         debounce=LONGEST_WAIT_MS,
         step=quiet_ms,
         stop_event=stop,
+        rust_timeout=LOOK_MS,
+        yield_on_timeout=True,
         ignore_permission_denied=True,
-    )
-    for some in found:
-        yield sorted({Path(name) for _, name in some})
+    ):
+        changed = unseen | {Path(name) for _, name in some if Path(name) in looked_at}
+        unseen = set()
+        if changed:
+            yield sorted(changed)
+        gone = {Path(name) for change, name in some if change is Change.deleted} & there.keys()
+        if gone or _there(looked_at.places) != there:
+            return gone
+    return set()
+
+
+def _there(places: Iterable[Path]) -> _There:
+    """The folders that are there; one made where another was removed may look the same."""
+    found = {}
+    for place in places:
+        with suppress(OSError):
+            state = place.stat()
+            found[place] = (state.st_dev, state.st_ino)
+    return found
 
 
 def _is_seen(path: Path, root: Path) -> bool:
