@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def embeddings(site: "Site", request: schemas.EmbeddingsRequest) -> dict[str, Any]:
     """Vectors of questions or passages, by the model of the index, as it was judged."""
-    texts = [request.input] if isinstance(request.input, str) else request.input
+    texts = request.input
 
     def embed(served: "ServedIndex") -> dict[str, Any]:
         if request.dimensions not in (None, served.model.dimension):

@@ -96,7 +96,9 @@ def _of_fields(first: "ErrorDetails") -> Refusal:
     """The first of what is wrong with a body."""
     if first["type"] == "json_invalid":
         return Refusal(400, f"the body is no JSON: {first['msg']}", "MalformedJSON")
-    where = ".".join(str(part) for part in first["loc"]) or None
+    # Of a field that may be of several kinds, pydantic adds a name for the kind: list[str].
+    fields = [str(part) for part in first["loc"]]
+    where = ".".join(part for part in fields if part.isdigit() or part.isidentifier()) or None
     message = first["msg"].removeprefix("Value error, ")
     said = f"{where}: {message}" if where else message
     return Refusal(400, f"{said}; see /openapi.json", "InvalidRequest", where)

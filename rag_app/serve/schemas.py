@@ -20,11 +20,20 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _as_texts(value: Any) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    whole = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+    if not whole or not 1 <= len(texts) <= MOST_TEXTS:
+        raise ValueError(f"give a text or a list of 1 to {MOST_TEXTS} texts, not of token ids")
+    return list(texts)
+
+
 _WHOLE = BeforeValidator(_whole)
 QuestionText = Annotated[
     str, Field(min_length=1, max_length=LONGEST_QUESTION, pattern=_SAYS_SOMETHING)
 ]
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+TextOrTexts = Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 IndexName = Annotated[
     Name | None, Field(description="A name, its beginning, base or tuned; null: in service.")
@@ -94,7 +103,7 @@ class OpenRequest(Request):
 class EmbeddingsRequest(OpenAIRequest):
     """Texts to embed as the index in service was embedded."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+    input: Annotated[list[Text], BeforeValidator(_as_texts, json_schema_input_type=TextOrTexts)]
     model: Annotated[
         Name | None, Field(description='"rag-app", an index or its model; see `/v1/models`.')
     ] = None
