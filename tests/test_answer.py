@@ -77,6 +77,7 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "page_end": None,
                 "table_header": None,
                 "uri": "file:///docs/shop.md",
+                "name": "Shop",
             },
             {
                 "n": 2,
@@ -94,6 +95,7 @@ def test_an_answer_carries_text_citations_and_places() -> None:
                 "page_end": None,
                 "table_header": None,
                 "uri": "file:///docs/shop.md",
+                "name": "Shop",
             },
         ],
         "cited": [1],
