@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from rag_app.chunks import WHOLE_PASSAGES
 from rag_app.cli.app import build_app
+from rag_app.documents.tables import text_part
 from rag_app.errors import PairsError
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.prepare import open_base
@@ -284,6 +285,47 @@ def test_a_dataset_does_not_take_the_place_of_what_is_in_service(here: Path) -> 
     train = write_beir(here / "train", dataset(1))
     tuned = run_json("finetune", "--pairs", train, *TRAINING)
     assert (tuned["promoted"], indexes()["active"]) == (False, own)
+
+
+SWEEP = ("--chunk-sizes", "16", "--chunk-overlaps", "0", "--retriever", "vector", "--no-promote")
+
+
+@pytest.mark.parametrize("kind", ["json", "beir"])
+def test_a_sweep_reads_the_passages_from_their_dataset(
+    here: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    data = dataset(3, count=12)
+    path = write_json(here / "v.json", data) if kind == "json" else write_beir(here / "v", data)
+    run_app("evaluate", path.name, "--model", "tiny")
+    # Named as seen from one folder, and swept from another.
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    swept = run_json("sweep", "--questions", path, "--index", "v-", *SWEEP)
+    assert [(run["chunk_size"], run["n"]) for run in swept["runs"]] == [(1_000_000, 12), (16, 12)]
+    made = Catalog(here / "storage").open(swept["runs"][1]["index"])
+    assert sorted(node.text for node in made.nodes()) == sorted(data["corpus"].values())
+
+
+def test_a_sweep_says_which_passage_is_no_longer_in_the_dataset(here: Path) -> None:
+    data = dataset(3, count=8)
+    path = write_json(here / "v.json", data)
+    kept = write_json(here / "kept.json", data)
+    run_app("evaluate", path, "--model", "tiny")
+    [name] = indexes().keys() - {"active"}
+    for change in ({"0": "Another text."}, None):
+        if change is None:
+            path.unlink()
+        else:
+            write_json(path, data | {"corpus": data["corpus"] | change})
+        done = CliRunner().invoke(
+            build_app(), ["sweep", "--questions", str(kept), "--index", name, *SWEEP]
+        )
+        assert done.exit_code == 2
+        said = " ".join(done.stderr.split())
+        assert (
+            f"0#{text_part(data['corpus']['0'])}, a passage of index {name}, is no longer" in said
+        )
+        assert f"make an index of what is there now, `rag-app evaluate {path}`" in said
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import ingest, ingest_reading
 from rag_app.query.opened import Index
-from rag_app.sweep.indexes import IndexBuilder, documents_of
+from rag_app.sweep.documents import documents_of
+from rag_app.sweep.indexes import IndexBuilder
 
 OPTIONS = IndexOptions("words", chunk_size=16, chunk_overlap=0)
 HOURS = "We are open from nine to six."

@@ -26,7 +26,7 @@ from rag_app.index import Workspace
 from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
 from rag_app.ingest.stage import ingest
-from rag_app.sweep.indexes import documents_of
+from rag_app.sweep.documents import documents_of
 
 HAS_TESSERACT = shutil.which("tesseract") is not None
 # Says the size of the picture that it is given, and in which languages it was asked.

@@ -1,6 +1,6 @@
 """Question/passage pairs: import, matching to an index, export, split by document, leak checks."""
 
-from rag_app.pairs.corpus import holds_corpus, read_corpus
+from rag_app.pairs.corpus import dataset_of, holds_corpus, read_corpus
 from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
 from rag_app.pairs.datasets import judgements_of, training_qrels
 from rag_app.pairs.export import WRITERS, refuse_output, write_beir, write_pairs
@@ -54,6 +54,7 @@ __all__ = [
     "by_question",
     "check_leaks",
     "cluster_documents",
+    "dataset_of",
     "document_texts",
     "gold_chunks",
     "holds_corpus",

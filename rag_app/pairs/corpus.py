@@ -14,6 +14,8 @@ from rag_app.pairs.matching import match_questions
 if TYPE_CHECKING:
     from llama_index.core.schema import Document, TextNode
 
+# Of a BEIR folder.
+CORPUS = "corpus.jsonl"
 # Questions that may have no answer in an index that holds the corpus all the same: passages that
 # were edited, or that cannot be told apart.
 _MOST_UNMATCHED = 0.1
@@ -40,6 +42,11 @@ def read_corpus(path: Path) -> "list[Document] | None":
     return _named_by_content(read.documents, source) or None
 
 
+def dataset_of(path: Path) -> Path:
+    """The dataset whose passages have this path: of a BEIR folder's corpus the folder."""
+    return path.parent if path.name == CORPUS else path
+
+
 def holds_corpus(questions: Sequence[LabelledQuestion], chunks: "Sequence[TextNode]") -> bool:
     """Whether an index's chunks answer (nearly) all of these questions."""
     unmatched = match_questions(questions, chunks).unmatched
@@ -47,9 +54,10 @@ def holds_corpus(questions: Sequence[LabelledQuestion], chunks: "Sequence[TextNo
 
 
 def _source(path: Path) -> Source | None:
+    path = path.absolute()
     folder = beir_folder(path)
-    if folder and (folder / "corpus.jsonl").is_file():
-        return Source(folder / "corpus.jsonl", folder.name)
+    if folder and (folder / CORPUS).is_file():
+        return Source(folder / CORPUS, folder.name)
     if path.is_file() and path.suffix.lower() == ".json":
         return Source(path, path.name)
     return None

@@ -2,16 +2,13 @@
 
 import itertools
 import time
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import CHUNK_KEYS, EMBEDDED_KEY, chunks_by_document, overlay
-from rag_app.documents import Columns, Source, read_sources
+from rag_app.documents import Columns
 from rag_app.documents.given import KIND
-from rag_app.errors import DocumentError
 from rag_app.index import (
     IndexInfo,
     IndexModel,
@@ -24,9 +21,10 @@ from rag_app.index import (
 )
 from rag_app.pairs import judged_model
 from rag_app.progress import Progress, silent
+from rag_app.sweep.documents import documents_of
 
 if TYPE_CHECKING:
-    from llama_index.core.schema import Document, TextNode
+    from llama_index.core.schema import Document
 
     from rag_app.chunking import Chunking
     from rag_app.index import ChunkRecord, VectorIndex
@@ -208,81 +206,6 @@ class IndexBuilder:
         return next(
             (info.base_model for info in infos if info.fingerprint == model.fingerprint), None
         )
-
-
-def documents_of(
-    index: "VectorIndex", columns: Columns, *, progress: Progress = silent
-) -> "Sequence[Document]":
-    """Read the documents of an index again, from where they were read.
-
-    Those that a program handed over are put together from their chunks.
-
-    Raises:
-        DocumentError: one is gone, or cannot be read.
-        ConfigError: it was read by OCR, which is no longer there.
-    """
-    chunks: list[TextNode] = []
-    # The languages of each file with pages that were read by OCR.
-    ocr: dict[str, str | None] = {}
-    for node in index.nodes():
-        kind = node.metadata.get("kind")
-        if kind == KIND:
-            chunks.append(node)
-        elif kind == "pdf":
-            ocr[str(node.metadata.get("path"))] = node.metadata.get("ocr")
-    handed_over = _given_again(chunks)
-    known = {document.node_id for document in handed_over}
-    records = [record for record in index.records() if record.document_id not in known]
-    files = sorted({(_file_id(record), record.path) for record in records})
-    sources = [
-        Source(Path(path), name, columns.question, columns.answer, ocr.get(path))
-        for name, path in files
-    ]
-    reading = read_sources(sources, progress=progress)
-    if reading.failures:
-        failure = reading.failures[0]
-        raise DocumentError(
-            f"{failure.path} {failure.reason}; run `rag-app ingest` on its folder, then sweep again"
-        )
-    wanted = {record.document_id: record.path for record in records}
-    if gone := sorted(wanted.keys() - {document.node_id for document in reading.documents}):
-        raise DocumentError(
-            f"{gone[0]} is no longer in {wanted[gone[0]]}; run `rag-app ingest` on its folder, "
-            "then sweep again"
-        )
-    read = [document for document in reading.documents if document.node_id in wanted]
-    return [*handed_over, *read]
-
-
-def _given_again(nodes: "Sequence[TextNode]") -> "list[Document]":
-    """The documents that a program handed over, from their chunks."""
-    from llama_index.core.schema import Document
-
-    groups = chunks_by_document(nodes)
-    documents = []
-    for document_id, chunks in groups.items():
-        first = chunks[0]
-        metadata = {key: v for key, v in first.metadata.items() if key not in CHUNK_KEYS}
-        unread = sorted(key for key in metadata if key != EMBEDDED_KEY)
-        documents.append(
-            Document(
-                id_=document_id,
-                text=overlay(chunks, paragraphs=True),
-                metadata=metadata,
-                excluded_embed_metadata_keys=unread,
-                excluded_llm_metadata_keys=unread,
-            )
-        )
-    return documents
-
-
-def _file_id(record: "ChunkRecord") -> str:
-    """The id of a document's file: without the part that tells it from others of the file."""
-    document = record.document_id
-    parts = PurePath(unicodedata.normalize("NFC", record.path)).parts
-    # An id is the end of the file's path, how much of it only the id knows.
-    ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((end for end in ends if f"{document}#".startswith(f"{end}#")), document)
 
 
 def _made_alike(one: IndexInfo, other: IndexInfo) -> bool:
