@@ -44,12 +44,23 @@ def test_an_index_used_again_is_remembered_once(tmp_path: Path) -> None:
     assert json.loads(active.path.read_text("utf-8")) == {"active": "a", "previous": ["b"]}
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff\xfe", b"null"])
-def test_a_damaged_pointer_is_named(tmp_path: Path, content: bytes) -> None:
+DAMAGED = (
+    *(b"", b"{", b"[]", b"{}", b"\xff\xfe", b"null", b'"a"'),
+    b'{"active": 5, "previous": []}',
+    b'{"active": "a", "previous": [5]}',
+    b'{"active": "a", "previous": 5}',
+)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_pointer_is_named_and_written_anew(tmp_path: Path, content: bytes) -> None:
     active = FilePointer(tmp_path)
     active.path.write_bytes(content)
-    with pytest.raises(StorageError, match=r"active\.json is damaged; .*index use NAME"):
-        active.current()
+    for ask in (active.current, active.rollback, active.kept):
+        with pytest.raises(StorageError, match=r"active\.json is damaged: .*index use NAME"):
+            ask()
+    active.use("a")
+    assert (active.current(), active.damage()) == ("a", None)
 
 
 def test_what_killed_processes_left_goes_at_the_next_run(tmp_path: Path) -> None:

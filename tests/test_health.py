@@ -1,5 +1,6 @@
 """Looking after indexes: verify, repair, gc, info, doctor."""
 
+import json
 import os
 import re
 import shutil
@@ -259,3 +260,24 @@ def test_the_guide_lists_the_extras() -> None:
     section = guide.partition("## Extras\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     assert set(re.findall(r"`([\w-]+)`", " ".join(rows))) == set(EXTRAS)
+
+
+@pytest.mark.parametrize("content", ["", '{"active": 5, "previous": []}'])
+def test_a_damaged_pointer_keeps_no_index_from_being_listed_and_used(
+    shop: Path, tmp_path: Path, content: str
+) -> None:
+    storage = shutil.copytree(shop / "storage", tmp_path / "storage")
+    at = ("--storage", storage)
+    (storage / "active.json").write_text(content)
+    listed = run_app("index", "list", "--json", *at)
+    assert listed.exit_code == 0
+    assert "warning:" in listed.stderr
+    assert "`rag-app index use NAME` writes it anew" in listed.stderr
+    values = json.loads(listed.stdout)
+    assert values["active"] is None
+    [name] = [one["name"] for one in values["indexes"]]
+    asked = run_app("query", "-q", "refunds", "--llm", "none", *at)
+    assert asked.exit_code == 2
+    assert "active.json is damaged" in asked.stderr
+    assert run_json("index", "use", name, *at) == {"active": name}
+    assert run_json("index", "list", *at)["active"] == name

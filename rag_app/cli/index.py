@@ -15,6 +15,7 @@ from rag_app.cli.tables import TextTable, table
 if TYPE_CHECKING:
     from rag_app.config import Settings
     from rag_app.index import Catalog, VectorIndex
+    from rag_app.index.active import ActivePointer
     from rag_app.index.catalog import Listed
 
 index_app = typer.Typer(
@@ -29,8 +30,8 @@ OptionalName = Annotated[
     str | None, typer.Argument(help="Name of an index, or its beginning. [the one in service]")
 ]
 WholeName = Annotated[str, typer.Argument(help="Whole name of an index.")]
-# The name in service; of each index that can be used what is shown of it; the others.
-_List = tuple[str | None, list[dict[str, Any]], "list[Listed]"]
+# What is in service; of each index that can be used what is shown of it; the others.
+_List = tuple["ActivePointer", list[dict[str, Any]], "list[Listed]"]
 
 
 def _catalog(run: Run) -> "tuple[Catalog, Settings]":
@@ -46,7 +47,9 @@ def list_indexes(run: Run) -> None:
     """Show every index: its model, when it was made, how `finetune` scored it, which is in use."""
     settings = run.settings()
     scores = _finetune_scores(settings.results)
-    active, rows, others = _quick_list(settings) or _full_list(settings)
+    pointer, rows, others = _quick_list(settings) or _full_list(settings)
+    damage = pointer.damage()
+    active = None if damage else pointer.current()
     for row in rows:
         row["mrr@10"] = scores.get(row["name"])
     if rows:
@@ -58,6 +61,8 @@ def list_indexes(run: Run) -> None:
             run.say("MRR@10: on the held-out questions of the last `finetune` that scored it")
     elif not others:
         run.say("no index yet; run `rag-app ingest PATH`")
+    if damage:
+        run.warn(damage)
     for one in others:
         run.say(f"{one.name} ({one.state.value}): {one.mend}")
     result: dict[str, Any] = {"active": active, "indexes": rows}
@@ -85,11 +90,11 @@ def _quick_list(settings: "Settings") -> _List | None:
         }
         for one in found
     ]
-    return FilePointer(settings.storage).current(), rows, []
+    return FilePointer(settings.storage), rows, []
 
 
 def _full_list(settings: "Settings") -> _List:
-    """What there is, read from the stores: the name in service, what can be used, what cannot."""
+    """What there is, read from the stores: what can be used, and what cannot."""
     catalog = workspace_of(settings).catalog
     listed = catalog.listed()
     rows: list[dict[str, Any]] = [
@@ -102,7 +107,7 @@ def _full_list(settings: "Settings") -> _List:
         for index in (one.index for one in listed if one.index is not None)
     ]
     others = [one for one in listed if one.index is None]
-    return catalog.active.current(), rows, others
+    return catalog.active, rows, others
 
 
 def _counts(index: "VectorIndex") -> dict[str, int]:

@@ -41,7 +41,11 @@ class ActivePointer(ABC):
     """
 
     def current(self) -> str | None:
-        """Name of the index in service, or None."""
+        """Name of the index in service, or None.
+
+        Raises:
+            StorageError: what is kept is damaged.
+        """
         return self._read().active
 
     def kept(self) -> frozenset[str]:
@@ -51,6 +55,8 @@ class ActivePointer(ABC):
 
     def use(self, name: str, *, instead_of: str | None = None) -> None:
         """Put an index into service; the one before it can be rolled back to.
+
+        What is kept is written anew where it is damaged.
 
         Arguments:
             instead_of: the index to roll back to, where that is not the one in service now.
@@ -62,7 +68,7 @@ class ActivePointer(ABC):
             before = dict.fromkeys(filter(None, (instead_of, state.active, *state.previous)))
             return Service(name, tuple(old for old in before if old != name)[:KEPT_PREVIOUS])
 
-        self._change(change)
+        self._change(change, anew=True)
 
     def rollback(self) -> str:
         """Put the index before this one back into service and return its name.
@@ -81,27 +87,33 @@ class ActivePointer(ABC):
 
         self._change(change)
 
-    def _change(self, change: Callable[[Service], Service]) -> Service:
-        """Replace what is kept by what `change` makes of it, while no other process does."""
+    def _change(self, change: Callable[[Service], Service], *, anew: bool = False) -> Service:
+        """Replace what is kept by what `change` makes of it, while no other process does.
+
+        Arguments:
+            anew: what is damaged counts as nothing.
+        """
         with self._alone():
-            before = self._read()
+            before = Service() if anew and self.damage() else self._read()
             after = change(before)
             if after != before:
                 self._save(json.dumps(asdict(after), indent=2) + "\n")
         return after
 
+    def damage(self) -> str | None:
+        """What is wrong with what is kept, and what mends it; None if nothing is."""
+        return None if _service(self._load()) else self._damage()
+
+    def _damage(self) -> str:
+        return (
+            f"{self.place} is damaged: nothing says which index is in service; "
+            "`rag-app index use NAME` writes it anew (`rag-app index list` shows the names)"
+        )
+
     def _read(self) -> Service:
-        text = self._load()
-        if text is None:
-            return Service()
-        try:
-            state = json.loads(text)
-            return Service(state["active"], tuple(state["previous"]))
-        except (ValueError, KeyError, TypeError):
-            raise StorageError(
-                f"{self.place} is damaged; run `rag-app index use NAME` after deleting it "
-                "(`rag-app index list` shows the names)"
-            ) from None
+        if (state := _service(self._load())) is None:
+            raise StorageError(self._damage())
+        return state
 
     @property
     @abstractmethod
@@ -191,6 +203,19 @@ class ServerPointer(ActivePointer):
         from rag_app.index.server_lock import server_lock
 
         return server_lock(self._server, COLLECTION, wait_seconds=WAIT_SECONDS)
+
+
+def _service(text: str | bytes | None) -> Service | None:
+    """What was saved; None where it is damaged."""
+    if text is None:
+        return Service()
+    try:
+        state = json.loads(text)
+        active, previous = state["active"], tuple(state["previous"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    names = (*previous, *([] if active is None else [active]))
+    return Service(active, previous) if all(isinstance(name, str) for name in names) else None
 
 
 def _rolled_back(state: Service) -> Service:

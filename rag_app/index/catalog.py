@@ -121,7 +121,7 @@ class Catalog:
         Arguments:
             instead_of: the index to roll back to, where that is not the one in service now.
         """
-        before = self.active.current()
+        before = self._readable_active()
         if before is not None and before != name and before not in self.names():
             self.active.forget(before)
         self.active.use(name, instead_of=instead_of)
@@ -207,7 +207,7 @@ class Catalog:
             IndexMissing: none is meant, or more than one.
         """
         names = self.names()
-        active = self.active.current()
+        active = self._readable_active()
         found = meant(text, names, lambda: {one.name: one.info for one in self.indexes()}, active)
         if len(found) == 1:
             return found[0]
@@ -232,6 +232,10 @@ class Catalog:
             return Listed(name, State.READY, self._open(name), "")
         except (IndexBroken, IndexMissing) as error:
             return Listed(name, State.BROKEN, None, str(error))
+
+    def _readable_active(self) -> str | None:
+        """Name of the index in service; None also where that cannot be read any more."""
+        return None if self.active.damage() else self.active.current()
 
     def _active(self) -> str:
         name = self.active.current()
