@@ -16,7 +16,7 @@ from rag_app.errors import RagAppError
 
 if TYPE_CHECKING:
     from rag_app.config import Settings
-    from rag_app.index import Workspace
+    from rag_app.index import VectorIndex, Workspace
 
 EXAMPLES = ("rag-app doctor", "rag-app doctor --json")
 # A package of each extra, and what for.
@@ -130,6 +130,20 @@ def _service(workspace: "Workspace") -> Iterator[Finding]:
     if catalog.in_service() is None:
         yield Finding("wrong", "no index is in service", f"rag-app index use {known[0]}")
         return
+    if broken := list(_vectors(workspace, catalog.open())):
+        # Reading any more of it may end the process.
+        yield from broken
+        return
     opened = workspace.open()
     index, model = opened.index, opened.model
     yield Finding("ok", f"in service: {index.name}, {index.count()} chunks, made by {model.name}")
+
+
+def _vectors(workspace: "Workspace", index: "VectorIndex") -> Iterator[Finding]:
+    """What is wrong with the vectors of an index; a sample of them is read."""
+    from rag_app.index.probe import probe
+
+    for problem in probe(workspace.catalog, index, sample=True):
+        yield Finding(
+            "wrong", f"index {index.name}: {problem}", f"rag-app index repair {index.name}"
+        )

@@ -226,11 +226,12 @@ def show_index(run: Run, name: OptionalName = None) -> None:
 @command
 def verify_index(run: Run, name: OptionalName = None) -> None:
     """Check an index: records, vectors, search. Exits 2 if something is wrong."""
-    from rag_app.index.health import how_to_mend, problems
+    from rag_app.index.health import how_to_mend
+    from rag_app.index.probe import probe
 
     catalog, _ = _catalog(run)
     index = catalog.open(name)
-    found = problems(index)
+    found = probe(catalog, index)
     for problem in found:
         run.warn(problem)
     if found:

@@ -10,8 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag_app.disk import hardly_any_left, storage_error
-from rag_app.errors import ConfigError, IndexBroken, IndexMissing, RagAppError, StorageError
+from rag_app.errors import ConfigError, IndexBroken, IndexMissing, RagAppError
 from rag_app.index.active import ActivePointer, FilePointer, ServerPointer
 from rag_app.index.chroma import ChromaError
 from rag_app.index.connection import (
@@ -21,6 +20,7 @@ from rag_app.index.connection import (
     ServerConnection,
     embedded,
 )
+from rag_app.index.damage import store_error
 from rag_app.index.folders import NAME, index_folders, is_being_made
 from rag_app.index.info import DISTANCE, IndexInfo
 from rag_app.index.names import TUNED, meant
@@ -308,22 +308,12 @@ class Catalog:
         return VectorIndex(name, connection, info, self.folder / name)
 
     def _unopened(self, name: str, error: Exception) -> RagAppError:
-        """What is wrong with an index that cannot be opened; only what is damaged is broken."""
+        """What is wrong with an index that cannot be opened."""
         if self.server:
             return IndexBroken(
                 f"index {name!r} {self.place} cannot be read ({error}); look at the server"
             )
-        if trouble := storage_error(error, place=self.folder / name):
-            return trouble
-        if hardly_any_left(self.storage):
-            return StorageError(
-                f"index {name!r} {self.place} cannot be opened ({error}): the disk is full; free "
-                "some space. The index is kept"
-            )
-        return IndexBroken(
-            f"index {name!r} {self.place} cannot be read ({error}); `rag-app index repair {name}` "
-            "makes it anew from what can still be read of it and from the vector cache"
-        )
+        return store_error(self.folder / name, error)
 
     def _connection(self, name: str) -> Connection:
         if self.server is None:

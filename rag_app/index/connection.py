@@ -25,10 +25,12 @@ from filelock import FileLock
 
 from rag_app.disk import write_whole
 from rag_app.errors import IndexMissing
-from rag_app.index.chroma import ChromaError, NotFoundError, open_store
+from rag_app.index.chroma import ChromaError, InternalError, NotFoundError, open_store
+from rag_app.index.damage import store_error
 from rag_app.index.locks import STORE_LOCK, index_lock, locked
 from rag_app.index.project import PROJECT, ProjectServer
 from rag_app.index.server_lock import ServerLock, server_lock
+from rag_app.index.vector_files import damaged_file
 
 STAMP = "written"
 POLL_SECONDS = 0.005
@@ -70,6 +72,7 @@ class Connection(Protocol):
             vectors: whether `read` searches or loads vectors.
         Raises:
             IndexMissing: the index was removed.
+            IndexBroken: a file of the index is damaged.
         """
 
     def steady(self) -> AbstractContextManager[None]:
@@ -136,6 +139,7 @@ class EmbeddedConnection:
 
         Raises:
             IndexMissing: its folder is gone.
+            IndexBroken: a file of its vectors is damaged.
             chromadb.errors.ChromaError: it cannot be opened, or holds no collection of its name.
         """
         if not self.is_stale():
@@ -147,6 +151,8 @@ class EmbeddedConnection:
             if seen is None:
                 self.close()
                 raise _gone(self.name)
+            if file := damaged_file(self.folder / "chroma"):
+                raise store_error(self.folder, ValueError(f"{file.name} is damaged or missing"))
             # One that only made or listed collections has read no vectors yet.
             client = self.client(anew=self._collection is not None)
             self._collection = client.get_collection(self.name, embedding_function=None)
@@ -176,7 +182,19 @@ class EmbeddedConnection:
         """Read from the collection as it is now; once more, alone, if a write came in between.
 
         The first search of a client reads the files of the vector index, and must be alone.
+
+        Raises:
+            IndexMissing: the index was removed.
+            IndexBroken: a file of it is damaged.
+            StorageError: the disk is full, or refuses.
         """
+        try:
+            return self._ask(read, vectors=vectors)
+        except InternalError as error:
+            # Other errors of Chroma's say that the question is wrong: a bug.
+            raise store_error(self.folder, error) from error
+
+    def _ask(self, read: Callable[[Any], T], *, vectors: bool) -> T:
         self.refresh()
         loads = vectors and not self._vectors_loaded
         try:

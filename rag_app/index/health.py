@@ -23,7 +23,7 @@ from rag_app.index.records import ChunkRecord
 from rag_app.index.salvage import Salvaged, salvage
 from rag_app.index.store import VectorIndex
 from rag_app.progress import Progress, silent
-from rag_app.vectors import are_unit
+from rag_app.vectors import Vectors, are_unit
 
 # Chunks that are searched for by their own vector.
 PROBES = 100
@@ -39,12 +39,24 @@ class Repaired:
     lost: int
 
 
-def problems(index: VectorIndex) -> list[str]:
-    """What is wrong with an index, in sentences; nothing, if it is whole."""
-    records = index.records()
-    found = [*_half_written(records), *_bad_vectors(index)]
-    if len(records) != index.count():
-        found.append(f"{index.count()} chunks, but {len(records)} records of them")
+def problems(index: VectorIndex, *, sample: bool = False) -> list[str]:
+    """What is wrong with an index, in sentences; nothing, if it is whole.
+
+    Damaged files of vectors may end the process; `probe` looks at them in another.
+
+    Arguments:
+        sample: look at some of the vectors, not at all.
+    """
+    found = []
+    try:
+        # Chroma reads the vectors' files whatever it is asked.
+        count, records = index.count(), index.records()
+        if len(records) != count:
+            found.append(f"{count} chunks, but {len(records)} records of them")
+        found += _half_written(records)
+        found += _bad_vectors(index, sample=sample)
+    except IndexBroken as error:
+        found.append(f"its vectors cannot be read ({error.__cause__})")
     return found
 
 
@@ -58,15 +70,14 @@ def _half_written(records: Sequence[ChunkRecord]) -> Iterator[str]:
             yield f"{name} is half written; the next `rag-app ingest` of its place completes it"
 
 
-def _bad_vectors(index: VectorIndex) -> Iterator[str]:
-    passages = index.passages()
-    vectors, ids = passages.vectors, [node.node_id for node in passages.nodes]
+def _bad_vectors(index: VectorIndex, *, sample: bool) -> Iterator[str]:
+    ids, vectors = _some_vectors(index) if sample else _all_vectors(index)
     if not ids:
         return
     bad = [name for name, vector in zip(ids, vectors, strict=True) if not are_unit(vector[None])]
     if bad:
         yield f"{len(bad)} chunks have vectors without unit length, {bad[0]} among them"
-    probes = np.linspace(0, len(ids) - 1, min(PROBES, len(ids)), dtype=int)
+    probes = _spread(len(ids))
     # Chunks of the same text have the same vector.
     missed = sum(
         max(index.search_ids(vectors[row], top_k=1).values(), default=0.0) < 1 - 1e-3
@@ -85,6 +96,22 @@ def how_to_mend(catalog: Catalog, name: str) -> str:
         f"`rag-app ingest PATH --index NEW --use` makes another index in the place of {name}, with "
         f"vectors from the cache, and `rag-app index remove {name}` removes this one"
     )
+
+
+def _all_vectors(index: VectorIndex) -> tuple[list[str], Vectors]:
+    passages = index.passages()
+    return [node.node_id for node in passages.nodes], passages.vectors
+
+
+def _some_vectors(index: VectorIndex) -> tuple[list[str], Vectors]:
+    ids = index.chunk_ids()
+    some = [ids[row] for row in _spread(len(ids))]
+    return some, index.vectors(some)
+
+
+def _spread(count: int) -> list[int]:
+    """Rows from the first to the last, `PROBES` at most."""
+    return [int(row) for row in np.linspace(0, count - 1, min(PROBES, count))]
 
 
 def info_of_damaged(catalog: Catalog, name: str) -> IndexInfo:
