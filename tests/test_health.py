@@ -6,7 +6,7 @@ import re
 import shutil
 import sqlite3
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from test_cli import run_app, run_json, write_documents
 from test_other_processes import INFO, MODEL, process
 from tiny import make_tiny_model
 
-from rag_app.cli.doctor import EXTRAS
+from rag_app.cli.doctor import EXTRAS, Finding
 from rag_app.errors import IndexBroken, IndexLocked, IndexMismatch
 from rag_app.index import (
     Catalog,
@@ -247,6 +247,19 @@ def test_doctor_says_what_is_wrong_and_what_mends_it(shop: Path, tmp_path: Path)
     assert "rag-app index remove half" in done.stdout
     (storage / "active.json").unlink()
     assert "rag-app index use" in run_app("doctor", "--storage", storage).stdout
+
+
+def test_doctor_prints_what_it_found_before_an_error_that_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> Iterator[Finding]:
+        raise RuntimeError("a bug")
+        yield
+
+    monkeypatch.setattr("rag_app.cli.doctor._service", fail)
+    done = run_app("doctor", "--storage", tmp_path)
+    assert isinstance(done.exception, RuntimeError)
+    assert done.stdout.startswith("ok       Python")
 
 
 def test_doctor_looks_for_every_extra_that_can_be_installed() -> None:

@@ -16,6 +16,7 @@ from test_other_processes import INFO, write
 from rag_app.disk import storage_error
 from rag_app.errors import IndexBroken, StorageError
 from rag_app.index import Catalog
+from rag_app.index.chroma import InternalError
 
 ASK = """
 import sys
@@ -125,6 +126,23 @@ def test_only_a_damaged_index_is_broken_and_nobody_is_told_to_delete_it(storage:
         Catalog(damaged).open("words")
     assert "rag-app index repair words" in str(caught.value)
     assert "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_what_chroma_could_not_do_on_a_full_disk_is_told_as_such(
+    storage: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """As after an ingest that filled the disk; Chroma does not say why it failed."""
+    monkeypatch.setattr("rag_app.index.damage.hardly_any_left", lambda _: full)
+    index = Catalog(storage).open("words")
+
+    def read(_: object) -> None:
+        raise InternalError("Failed to apply logs to the metadata segment")
+
+    expected = StorageError if full else IndexBroken
+    mend = "disk is full; free some space" if full else "`rag-app index repair words`"
+    with pytest.raises(expected, match=mend):
+        index.connection.ask(read)
 
 
 def test_no_dotenv_that_is_no_text_is_read(storage: Path, tmp_path: Path) -> None:

@@ -60,8 +60,10 @@ def doctor(run: Run) -> None:
     """Show what is installed, which index and model are in service, whether they agree, and the
     command that mends what does not. Exits 2 if something is wrong."""
     settings = run.settings()
-    found = list(_findings(settings))
-    for one in found:
+    found: list[Finding] = []
+    for one in _findings(settings):
+        # An error that nobody foresaw takes nothing with it that was found before.
+        found.append(one)
         run.say(one.what, label=f"{one.state:<8}")
         if one.mend:
             run.say(f"         {one.mend}")
