@@ -1,6 +1,7 @@
 """kill -9 anywhere, and damaged files: what is left, and whether the next run completes.
 
     python eval/benchmarks/crash_matrix.py [--rounds 20] [--seconds 600] [--finetune] [--publish]
+    python eval/benchmarks/crash_matrix.py --damages [--publish]
 
 A round copies a storage folder, starts a command in a process of its own and kills that: in one
 round at a random moment of the time that the command takes, in the next, where strace may follow
@@ -8,6 +9,7 @@ it, at one of its system calls that write (write, rename, unlink, ...; each is a
 that is done. Then a question is asked (it must end with exit 0, or with 2 and a message; what it
 answers is not compared), the command is run again, and ids, texts, metadata and vectors are
 compared with those of a run that nobody killed.
+`--damages` makes the rows of damaged files alone, beside those of kills that are kept in the JSON.
 `--publish` writes docs/reliability.md. Processes are forked from one that has imported the
 libraries, so that the moments fall into the work and not into imports. Needs a system that forks.
 """
@@ -35,7 +37,10 @@ from corpora import write_results
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = 60
+# Each of a chunk: Chroma keeps the vectors of more than 1,000 in files of their own.
+MANY_DOCUMENTS = 1100
 PAGE = ROOT / "docs" / "reliability.md"
+RESULTS = ROOT / "eval" / "results" / "crash_matrix.json"
 # A command that is not killed, at the longest.
 PATIENCE_SECONDS = 300.0
 QUESTION = ("query", "-q", "how long do refunds of order 7 take", "--llm", "none", "--json")
@@ -95,18 +100,29 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--finetune", action="store_true", help="also kill a finetune")
+    parser.add_argument("--damages", action="store_true", help="damaged files alone")
     parser.add_argument("--publish", action="store_true")
     arguments = parser.parse_args()
+    if arguments.damages:
+        values = json.loads(RESULTS.read_text("utf-8"))
+        kept = [row for row in values["rows"] if row["what"] not in DAMAGES]
+        values = {**values, "rows": [*kept, *map(vars, run_damages())]}
+    else:
+        values = measured(arguments)
+    write_results("crash_matrix", values)
+    if arguments.publish:
+        PAGE.write_text(page(values), "utf-8")
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What comes of all rows."""
     rows = run_matrix(
         arguments.rounds,
         seconds=arguments.seconds,
         seed=arguments.seed,
         tuned=arguments.finetune,
     )
-    values = {"seed": arguments.seed, "rows": [vars(row) for row in rows]}
-    write_results("crash_matrix", values)
-    if arguments.publish:
-        PAGE.write_text(page(values), "utf-8")
+    return {"seed": arguments.seed, "rows": [vars(row) for row in rows]}
 
 
 def run_matrix(rounds: int, *, seconds: float, seed: int = 0, tuned: bool = True) -> list[Row]:
@@ -124,10 +140,26 @@ def run_matrix(rounds: int, *, seconds: float, seed: int = 0, tuned: bool = True
                 if time.monotonic() > until or number >= rounds * case.weight:
                     continue
                 one_round(case, place, expected[case.what], rows[case.what], draw)
-        damaged = [damage(kind, place) for kind in DAMAGES]
-    for row in [*rows.values(), *damaged]:
-        print(json.dumps(vars(row)), flush=True)
-    return [*rows.values(), *damaged]
+        for row in rows.values():
+            print(json.dumps(vars(row)), flush=True)
+        return [*rows.values(), *damages(place)]
+
+
+def run_damages() -> list[Row]:
+    """The rows of damaged files."""
+    preload()
+    with TemporaryDirectory() as name:
+        return damages(Place(Path(name)))
+
+
+def damages(place: "Place") -> list[Row]:
+    """Damage one file after the other."""
+    place.make_large()
+    rows = []
+    for kind in DAMAGES:
+        rows.append(damage(kind, place))
+        print(json.dumps(vars(rows[-1])), flush=True)
+    return rows
 
 
 class Place:
@@ -139,6 +171,7 @@ class Place:
         self.folder = folder
         self.docs = folder / "docs"
         self.base = folder / "base"
+        self.large = folder / "large"
         self.two = folder / "two"
         self.empty = folder / "empty"
         self.work = folder / "work"
@@ -150,6 +183,12 @@ class Place:
         must(self.ingest, self.base)
         shutil.copytree(self.base, self.two)
         must(("ingest", str(self.docs), "--chunk-size", "16", "--chunk-overlap", "0"), self.two)
+
+    def make_large(self) -> None:
+        """A storage whose index has its vectors in files of their own, and a copy of the model."""
+        self.many()
+        must(self.ingest, self.large)
+        shutil.copytree(self.model, self.folder / "kept")
 
     @property
     def ingest(self) -> tuple[str, ...]:
@@ -163,6 +202,13 @@ class Place:
     def before(self) -> None:
         """The documents as they are indexed at the beginning."""
         self._write(dict.fromkeys(range(DOCUMENTS), "five"))
+
+    def many(self) -> None:
+        """So many documents that Chroma keeps their vectors in files of their own."""
+        shutil.rmtree(self.docs, ignore_errors=True)
+        self.docs.mkdir()
+        for number in range(MANY_DOCUMENTS):
+            (self.docs / f"f{number}.txt").write_text(f"Refunds of order {number} take five days.")
 
     def after(self) -> None:
         """Some changed, some gone, some new."""
@@ -290,17 +336,31 @@ def _garbage(path: Path) -> None:
     path.write_bytes(b"\0garbage" * 50)
 
 
+def _overwrite(path: Path) -> None:
+    path.write_bytes(random.Random(0).randbytes(path.stat().st_size))  # noqa: S311
+
+
 def _each(pattern: str, spoil: Callable[[Path], None]) -> Callable[[Path], None]:
     def spoil_all(storage: Path) -> None:
-        for path in list(storage.glob(pattern)):
+        found = list(storage.glob(pattern))
+        if not found:
+            raise SystemExit(f"there is no {pattern} to damage")
+        for path in found:
             spoil(path)
 
     return spoil_all
 
 
+_VECTORS = "indexes/*/chroma/*-*-*-*-*"
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "truncated SQLite": _each("indexes/*/chroma/chroma.sqlite3", _truncate),
-    "missing HNSW folder": _each("indexes/*/chroma/*-*-*-*-*", shutil.rmtree),
+    "missing HNSW folder": _each(_VECTORS, shutil.rmtree),
+    "missing data_level0.bin": _each(f"{_VECTORS}/data_level0.bin", Path.unlink),
+    "truncated data_level0.bin": _each(f"{_VECTORS}/data_level0.bin", _truncate),
+    "overwritten data_level0.bin": _each(f"{_VECTORS}/data_level0.bin", _overwrite),
+    "overwritten header.bin": _each(f"{_VECTORS}/header.bin", _overwrite),
+    "overwritten index_metadata.pickle": _each(f"{_VECTORS}/index_metadata.pickle", _overwrite),
+    "truncated model.safetensors": _each("../tiny/model.safetensors", _truncate),
     "corrupted pointer": _each("active.json", _garbage),
     "corrupted vector cache": _each("cache/vectors.sqlite", _garbage),
     "corrupted records.json": _each("indexes/*/records.json", _garbage),
@@ -312,15 +372,15 @@ def damage(kind: str, place: Place) -> Row:
     """Damage a file, ask, follow the mend, compare."""
     row = Row(kind, rounds=1)
     shutil.rmtree(place.work, ignore_errors=True)
-    shutil.copytree(place.base, place.work)
-    place.before()
-    expected, [name] = contents(place.base), names(place.base)
+    shutil.copytree(place.large, place.work)
+    place.many()
+    expected, [name] = contents(place.large), names(place.large)
     DAMAGES[kind](place.work)
     asked = run(QUESTION, place.work)
     if asked not in (0, 2):
         row.failures.append(f"a question ended with {asked}: {said(place.work)}")
     if asked == 2:
-        mend(name, place.work)
+        mend(name, place)
     if (again := run(place.ingest, place.work)) != 0:
         row.failures.append(f"the next ingest ended with {again}: {said(place.work)}")
     elif not same(contents(place.work), expected):
@@ -328,13 +388,14 @@ def damage(kind: str, place: Place) -> Row:
     return row
 
 
-def mend(name: str, storage: Path) -> None:
+def mend(name: str, place: Place) -> None:
     """Do what the message of a damaged storage says, and what the next message says."""
-    if "active.json is damaged" in said(storage):
-        (storage / "active.json").unlink()
-        run(("index", "use", name), storage)
-    elif run(("index", "repair", name), storage):
-        run(("index", "remove", name), storage)
+    if "active.json is damaged" in said(place.work):
+        run(("index", "use", name), place.work)
+    elif "model.safetensors is damaged" in said(place.work):
+        shutil.copytree(place.folder / "kept", place.model, dirs_exist_ok=True)
+    elif run(("index", "repair", name), place.work):
+        run(("index", "remove", name), place.work)
 
 
 def names(storage: Path) -> list[str]:
@@ -524,6 +585,8 @@ new chunks of a document are both found until the old ones are deleted.
   are: `tests/test_resume.py`, `tests/test_rows_folder.py`.
 - A storage that may only be read; what the system says of a disk, a quota, too many open files:
   `tests/test_storage_trouble.py`.
+- Damaged files of vectors, one by one, and a process that ends while it reads them:
+  `tests/test_damaged_vectors.py`.
 - Two writers; a writer that is killed in the middle; readers meanwhile:
   `tests/test_other_processes.py`.
 - An index that is removed under a command: `tests/test_removed_meanwhile.py`,
@@ -543,7 +606,9 @@ def page(values: dict[str, Any]) -> str:
         "What is left when a command is killed in the middle (`kill -9`), or a file is damaged.",
         "Made by `python eval/benchmarks/crash_matrix.py --rounds 100 --finetune --publish`, which",
         "says what a round is. Every second kill falls on a system call that writes, the others on",
-        "any moment; those that came after the end are not counted.",
+        "any moment; those that came after the end are not counted. `--damages` makes the rows of",
+        f"damaged files alone; their index has {MANY_DOCUMENTS:,} chunks, since Chroma has files",
+        "of vectors above 1,000 only.",
         "",
         "| what | rounds | killed in the middle | of these at a write | not as undisturbed |",
         "|---|---|---|---|---|",
