@@ -53,6 +53,7 @@ class ServerLock:
         deadline = seen_at + wait_seconds
         while not self._take():
             if (found := self._look()) is None:
+                # It was given back meanwhile.
                 continue
             mark, now = (found.id, found.metadata.get(_MARK)), monotonic()
             if mark != seen:
