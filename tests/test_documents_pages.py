@@ -219,6 +219,7 @@ def f():
             "SO<sub>4</sub><sup>2-</sup>",
             "a^2 + b^2, (a + b)^2 = SO4^2-",
         ),
+        ("<p><i>E</i> = <i>mc</i><sup>2</sup>, W/m<sup>2</sup>", "E = mc^2, W/m^2"),
         (
             "<math><msup><mi>x</mi><mn>2</mn></msup><mo>=</mo>"
             "<mfrac><mn>1</mn><mn>2</mn></mfrac></math>",

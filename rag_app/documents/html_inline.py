@@ -1,6 +1,7 @@
 """What stands within a line of HTML and means something: raised, lowered, struck, no tag."""
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rag_app.documents.html_math import write_formulas
@@ -28,6 +29,8 @@ mtable mtd mtext mtr munder munderover none semantics annotation
 _KNOWN = frozenset(_ELEMENTS.split())
 _STRUCK = ("del", "s", "strike")
 _WITHIN_LINE = ("a", "b", "em", "i", "mark", "small", "span", "strong", "sub", "u", "var")
+# Pieces of a line that are looked at before a raised text.
+_BESIDE = 4
 _CLOSED = re.compile(r"</([^\s<>/]+)")
 # A tag without values: <name>, <First Name>, <kim@example.com>, <https://example.com>.
 _BARE = re.compile(r"<(?P<name>[A-Za-z][^\s<>/\"'=]*)(?P<rest>[^<>\"'=]*)>")
@@ -76,20 +79,26 @@ def mark_inline(soup: "BeautifulSoup") -> int:
 
 
 def _before(tag: "Tag") -> str:
-    """The text beside a tag, which may be in italics: a variable with its power."""
-    return _text(tag.previous_sibling)
+    """The text before a tag, parts of which may be in italics: a variable with its power."""
+    text = ""
+    for beside in islice(tag.previous_siblings, _BESIDE):
+        if (more := _text(beside)) is None:
+            break
+        text = more + text
+    return text
 
 
 def _behind(tag: "Tag") -> str:
-    return _text(tag.next_sibling)
+    return _text(tag.next_sibling) or ""
 
 
-def _text(beside: "PageElement | None") -> str:
+def _text(beside: "PageElement | None") -> str | None:
+    """The text of what stands in the same line; None of anything else."""
     from bs4.element import NavigableString, Tag
 
     if isinstance(beside, Tag):
-        return beside.get_text() if beside.name in _WITHIN_LINE else ""
-    return str(beside) if type(beside) is NavigableString else ""
+        return beside.get_text() if beside.name in _WITHIN_LINE else None
+    return str(beside) if type(beside) is NavigableString else None
 
 
 def _filled_in(tag: "Tag") -> str:

@@ -20,6 +20,8 @@ _BASE = re.compile(rf"(?<![\w.,^{_CURRENCY}])(?:10|2|[b-zA-HJ-Z]|[cdkm]m|ft|in|y
 _TERM = re.compile(rf"(?:(?<![\w.,^{_CURRENCY}])\d+(?:\.\d+)?|[\w)]\))$")
 # These may be words by themselves.
 _WORD_OR_VARIABLE = re.compile(r"(?<![\w'’.])[aAI]$")
+# Letters that are multiplied: E = mc^2.
+_FACTORS = re.compile(r"[=≈≡×·÷]\s*\d*[A-Za-z]{1,3}$")
 _OPERATOR = re.compile(r"\s*[=≈≡×·÷+−/]")
 _EQUALS = re.compile(r"\s*[=≈≡×·÷]")
 _EQUALLED = re.compile(r"(?:\d\s*[=≈≡]|[×·÷])\s*\d+(?:\.\d+)?$")
@@ -94,7 +96,9 @@ def raised(text: str, before: str, behind: str, *, is_link: bool = False) -> str
 
 
 def _in_equation(before: str, behind: str) -> bool:
-    """Whether a number, brackets or a letter that may be a word is a part of a formula."""
+    """Whether a number, brackets or letters that may be words are a part of a formula."""
+    if _FACTORS.search(before):
+        return True
     if _TERM.search(before):
         return bool(_EQUALS.match(behind) or _EQUALLED.search(before))
     return bool(_WORD_OR_VARIABLE.search(before) and _OPERATOR.match(behind))
