@@ -11,6 +11,7 @@ from typing import Any
 
 import openpyxl
 import openpyxl.comments
+import openpyxl.styles
 import pytest
 from pypdf import PdfWriter
 from pypdf.annotations import FreeText, Text
@@ -359,6 +360,19 @@ def test_fields_of_front_matter_that_are_not_kept_are_named(tmp_path: Path) -> N
         "1 field of the same name (TAGS)",
         "1 field with a name over 64 characters "
         "(a_sentence_that_goes_on_until_there_is_a_colon_which_yaml_takes_...)",
+    ]
+
+
+def test_a_cell_that_is_struck_out_is_left_out(tmp_path: Path) -> None:
+    book = workbook([(*QA, "fee"), ("a", "A.", 5), ("b", "B.", 7)])
+    book.worksheets[0]["B2"].font = openpyxl.styles.Font(strike=True)
+    book.worksheets[0]["C3"].font = openpyxl.styles.Font(strike=True)
+    result = read(tmp_path / "a.xlsx", packed(book))
+    found = {document.text: document.metadata.get("fee") for document in result.documents}
+    assert found == {"B.": None}
+    assert said(result) == [
+        "2 rows with passages struck out (rows 2-3)",
+        "1 row without an answer (row 2)",
     ]
 
 

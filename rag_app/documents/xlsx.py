@@ -8,7 +8,7 @@ the sheets is read here.
 import posixpath
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree.ElementTree import Element, iterparse
@@ -35,7 +35,7 @@ class Sheet:
         rows: number from 1 -> column from 1 -> the cell as it is shown; only what is not empty.
         unsaved: rows with a formula whose value was not saved.
         comments: of its cells.
-        struck: rows of cells of which a part is struck out.
+        struck: rows of cells of which a part, or all, is struck out.
     """
 
     name: str
@@ -62,13 +62,14 @@ class _Workbook:
         self._names = set(archive.namelist())
         self._relations = self._related("xl/workbook.xml")
         self._strings: list[str] = []
-        # The strings of which a part is struck out.
-        self._struck: set[str] = set()
+        # The strings that have runs: whether any is struck out.
+        self._struck: dict[str, bool] = {}
         for number, item in enumerate(self._elements("xl/sharedStrings.xml", "si")):
             self._strings.append(_text(item))
-            if _is_struck(item):
-                self._struck.add(str(number))
+            if (struck := _has_struck_run(item)) is not None:
+                self._struck[str(number)] = struck
         self._formats = self._cell_formats()
+        self._struck_cells = self._struck_styles()
         properties = next(self._elements("xl/workbook.xml", "workbookPr"), None)
         self._from_1904 = properties is not None and properties.get("date1904") in ("1", "true")
         self._cells = 0
@@ -104,11 +105,14 @@ class _Workbook:
         for cell in row:
             column = _column(cell.get("r"), column + 1)
             text = self._cell(cell)
-            if self._is_struck(cell):
+            struck = self._has_struck_run(cell)
+            # Runs have looks of their own.
+            is_out = struck is None and int(cell.get("s", 0)) in self._struck_cells
+            if text is not None and (struck or (text and is_out)):
                 sheet.struck.append(number)
             if text is None:
                 sheet.unsaved.append(number)
-            elif text:
+            elif text and not is_out:
                 cells[column] = text
         self._cells += len(cells)
         if self._cells > MAX_CELLS:
@@ -135,10 +139,26 @@ class _Workbook:
         code = self._formats[style] if style < len(self._formats) else "General"
         return formatted(value, code, from_1904=self._from_1904)
 
-    def _is_struck(self, cell: Element) -> bool:
-        if cell.get("t") == "s":
-            return any(local(part) == "v" and part.text in self._struck for part in cell)
-        return any(local(part) == "is" and _is_struck(part) for part in cell)
+    def _struck_styles(self) -> set[int]:
+        """The styles of cells that strike out all of their text."""
+        fonts: list[bool] = []
+        struck: set[int] = set()
+        for one in self._elements("xl/styles.xml", "fonts", "cellXfs"):
+            if local(one) == "fonts":
+                fonts = [_strikes(font) for font in one]
+                continue
+            numbers = [int(style.get("fontId", 0)) for style in one]
+            struck = {at for at, font in enumerate(numbers) if font < len(fonts) and fonts[font]}
+        return struck
+
+    def _has_struck_run(self, cell: Element) -> bool | None:
+        """Whether a run of a cell's text is struck out; None of a text that has no runs."""
+        for part in cell:
+            if local(part) == "is":
+                return _has_struck_run(part)
+            if local(part) == "v" and cell.get("t") == "s":
+                return self._struck.get(part.text or "")
+        return None
 
     def _cell_formats(self) -> list[str]:
         """The format of each style that a cell may name."""
@@ -208,14 +228,20 @@ def _runs(element: Element) -> Iterator[Run]:
             yield Run(part.text or "")
         elif local(part) == "r":
             text = "".join(one.text or "" for one in part if local(one) == "t")
-            looks = {local(look): look for one in part if local(one) == "rPr" for look in one}
-            height = looks["vertAlign"].get("val", "") if "vertAlign" in looks else ""
-            struck = "strike" in looks and looks["strike"].get("val", "1") in ("1", "true")
-            yield Run(text, _HEIGHTS.get(height, 0), struck)
+            about = [look for one in part if local(one) == "rPr" for look in one]
+            named = (look.get("val", "") for look in about if local(look) == "vertAlign")
+            yield Run(text, _HEIGHTS.get(next(named, ""), 0), _strikes(about))
 
 
-def _is_struck(element: Element) -> bool:
-    """Whether a part of a string is struck out."""
+def _strikes(looks: Iterable[Element]) -> bool:
+    """Whether a font, or a run's looks, strike out what has them."""
+    return any(local(one) == "strike" and one.get("val", "1") in ("1", "true") for one in looks)
+
+
+def _has_struck_run(element: Element) -> bool | None:
+    """Whether a run of a string is struck out; None of one that has no runs."""
+    if not any(local(part) == "r" for part in element):
+        return None
     return any(run.is_struck for run in _runs(element))
 
 
