@@ -16,6 +16,16 @@ class Chunking:
     chunk_overlap: int = 32
     sentences: str = "rules"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether documents are passages already, and are not cut."""
+        return self.chunk_size == WHOLE_PASSAGES.chunk_size
+
+    @property
+    def label(self) -> str:
+        """Size and overlap, such as "256/32"; of passages that are not cut "whole"."""
+        return "whole" if self.is_whole else f"{self.chunk_size}/{self.chunk_overlap}"
+
     def check(self) -> None:
         """Refuse sizes that no index can have.
 

@@ -304,6 +304,12 @@ def test_a_sweep_reads_the_passages_from_their_dataset(
     assert [(run["chunk_size"], run["n"]) for run in swept["runs"]] == [(1_000_000, 12), (16, 12)]
     made = Catalog(here / "storage").open(swept["runs"][1]["index"])
     assert sorted(node.text for node in made.nodes()) == sorted(data["corpus"].values())
+    assert [run["name"] for run in swept["runs"]] == ["tiny whole vector", "tiny 16/0 vector"]
+    said = run_app("sweep", "--questions", path, "--index", "v-", *SWEEP)
+    assert "your current setting stays: whole passages, vector is best" in said.stdout
+    assert "does not see the ends" not in said.stderr
+    shown = (Path(swept["results"]) / "report.md").read_text("utf-8")
+    assert "| vector | whole |" in shown
 
 
 def test_a_sweep_says_which_passage_is_no_longer_in_the_dataset(here: Path) -> None:

@@ -142,10 +142,9 @@ def _table(rows: list[dict[str, Any]], active: str | None, *, with_models: bool)
 
 
 def _chunk_size(row: dict[str, Any]) -> str:
-    from rag_app.chunking import WHOLE_PASSAGES
+    from rag_app.chunking import Chunking
 
-    size, overlap = row["chunk_size"], row["chunk_overlap"]
-    return "whole" if size == WHOLE_PASSAGES.chunk_size else f"{size}/{overlap}"
+    return Chunking(row["chunk_size"], row["chunk_overlap"]).label
 
 
 def _finetune_scores(results: Path) -> dict[str, float]:

@@ -278,7 +278,9 @@ def _warn_of_long_chunks(run: Run, result: "SweepResult") -> None:
     built = [row.candidate.built for row in result.rows]
     models = {one.model.name: one.model for one in built}
     for name, model in models.items():
-        sizes = {one.index.info.chunk_size for one in built if one.model is model}
+        # Passages that are not cut may all be short.
+        cut = [one.index.info.chunking for one in built if one.model is model]
+        sizes = {chunking.chunk_size for chunking in cut if not chunking.is_whole}
         long = ", ".join(str(size) for size in sorted(sizes) if size > model.max_tokens)
         if long:
             run.warn(

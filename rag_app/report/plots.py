@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from rag_app.chunking import Chunking
 from rag_app.evaluate.figures import with_interval
 from rag_app.evaluate.statistics import Estimate
 from rag_app.report.blocks import Figure, Table
@@ -92,7 +93,7 @@ def size_plot(metric: str, curves: Mapping[str, Mapping[int, Estimate]]) -> Figu
     frame = Frame((-0.4, len(sizes) - 0.6), (0, 1), height=300 + 18 * len(curves))
     parts = axes(
         frame,
-        [(place[size], str(size)) for size in sizes],
+        [(place[size], _size(size)) for size in sizes],
         _score_ticks(),
         x_label="chunk size, tokens",
         y_label=metric,
@@ -106,13 +107,17 @@ def size_plot(metric: str, curves: Mapping[str, Mapping[int, Estimate]]) -> Figu
             one = curve[size]
             parts.append(whisker(frame, place[size] + shift, one.low, one.high, series))
             parts.append(mark(frame.px(place[size] + shift), frame.py(one.mean), series))
-            rows.append([name, str(size), with_interval(one)])
+            rows.append([name, _size(size), with_interval(one)])
     parts += legend(list(curves), x=frame.left + 12, y=frame.py(0) - 18 * len(curves))
     return Figure(
         f"{metric} by chunk size, with 95 % intervals",
         picture(frame.width, frame.height, _says(metric, rows), parts),
         Table(["retriever", "tokens", metric], rows),
     )
+
+
+def _size(tokens: int) -> str:
+    return "whole" if Chunking(tokens).is_whole else str(tokens)
 
 
 def _score_ticks() -> list[tuple[float, str]]:

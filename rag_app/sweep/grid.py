@@ -77,7 +77,7 @@ class Setting:
         """The label as one would say it: "256 tokens (overlap 32), hybrid:0.6"."""
         chunking = self.chunking
         size = f"{chunking.chunk_size} tokens (overlap {chunking.chunk_overlap})"
-        return f"{size}, {self._spec}"
+        return f"{'whole passages' if chunking.is_whole else size}, {self._spec}"
 
     @property
     def model_label(self) -> str:
@@ -87,8 +87,7 @@ class Setting:
     @property
     def label(self) -> str:
         """The name without its model."""
-        chunking = self.chunking
-        return f"{chunking.chunk_size}/{chunking.chunk_overlap} {self._spec}"
+        return f"{self.chunking.label} {self._spec}"
 
     @property
     def _spec(self) -> str:
