@@ -78,7 +78,9 @@ def test_the_card_embeds_with_llama_cpp_alone(storage: Path, tmp_path: Path) -> 
     assert np.allclose(found["queries"], model.embed_queries(["your question"]), atol=1e-3)
     assert np.allclose(found["passages"], model.embed_passages(["your passage"]), atol=1e-3)
     # Again, over what an earlier run wrote.
-    assert run_app("export", "gguf", target, "--storage", storage).exit_code == 0
+    again = run_app("export", "gguf", target, "--storage", storage)
+    assert again.exit_code == 0
+    assert again.stderr.startswith("writing tiny as GGUF: about a minute\n")
 
 
 @pytest.mark.usefixtures("float32")

@@ -21,7 +21,7 @@ from rag_app.ingest.stage import ingest
 from rag_app.ingest.target import open_target
 from rag_app.models import EmbeddingModel, find_weights, load_model
 from rag_app.models.e5_q4 import MULTILINGUAL_Q4
-from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED
+from rag_app.models.weights import MULTILINGUAL_MODEL, PACKAGED, tell_rebuilding
 from rag_app.retrieve import VectorRetriever
 
 ENGLISH = ["change-email.md", "close-account.md", "forgot-password.md"]
@@ -204,7 +204,29 @@ def no_multilingual(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModelError("comes from a package that is missing")
 
     monkeypatch.setitem(PACKAGED, MULTILINGUAL_Q4, fail)
-    monkeypatch.setattr("rag_app.models.fitting.multilingual_installed", lambda: False)
+    for module in ("fitting", "weights"):
+        monkeypatch.setattr(f"rag_app.models.{module}.multilingual_installed", lambda: False)
+
+
+@pytest.mark.parametrize("name", [MULTILINGUAL_Q4, "intfloat/multilingual-e5-small"])
+def test_a_model_that_is_still_to_be_made_is_announced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_app.models.weights.multilingual_installed", lambda: True)
+    said: list[str] = []
+
+    def heard(step: str, done: int, total: int, note: str = "") -> None:
+        said.append(step)
+
+    tell_rebuilding(heard, MINILM, storage=tmp_path)
+    assert said == []
+    tell_rebuilding(heard, name, storage=tmp_path)
+    assert said == [f"{MULTILINGUAL_Q4} is made from its package, once: about 20 s"]
+    made = tmp_path / "models" / MULTILINGUAL_Q4 / "modules.json"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    tell_rebuilding(heard, name, storage=tmp_path)
+    assert len(said) == 1
 
 
 @pytest.mark.usefixtures("multilingual")

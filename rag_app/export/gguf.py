@@ -73,7 +73,7 @@ def export_gguf(
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(target, hidden=True) as partial:
         partial.mkdir(exist_ok=True)
-        progress("export", 0, 0)
+        progress(f"writing {model.name} as GGUF: about a minute", 0, 0)
         write_gguf(model, partial)
         found = _compared(model, partial, passages, questions, progress)
         write_whole(partial / CARD, card(model, target))
@@ -101,6 +101,7 @@ def _compared(
     """
     theirs = GgufModel(folder)
     read, asked = _short(model, passages), _short(model, questions)
+    progress(f"comparing llama.cpp's vectors of {len(read)} passages with the model's", 0, 0)
     mine, other = model.embed_passages(read), theirs.embed_passages(read, progress=progress)
     of_passages = row_cosines(mine, other)
     of_questions = row_cosines(model.embed_queries(asked), theirs.embed_queries(asked))

@@ -97,12 +97,13 @@ def export_onnx(
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(target, hidden=True) as partial:
         partial.mkdir(exist_ok=True)
-        progress("export", 0, 0)
+        progress(f"writing {model.name} as ONNX: one to three minutes", 0, 0)
         write_onnx(model, partial, int8=int8)
         graph = OnnxModel(partial)
         # All of them where they are searched, else enough for the cosines.
         nodes = passages.nodes if questions else passages.nodes[:MOST_COMPARED]
         texts = [passage_text(node) for node in nodes]
+        progress(f"comparing its vectors on {len(texts)} chunks with the model's", 0, 0)
         before = Passages(nodes, cache.embed_passages(model, texts, progress=progress))
         after = Passages(nodes, graph.embed_passages(texts, progress=progress))
         asked = [question.text for question in questions[:MOST_COMPARED]]

@@ -160,7 +160,9 @@ class _Ingest:
         catalog = self.workspace.catalog
         before = catalog.names()
         texts = [document.text for document in self.material.reading.documents]
-        options, notes = fitting_options(self.workspace, self.request, texts)
+        options, notes = fitting_options(
+            self.workspace, self.request, texts, progress=self.progress
+        )
         self._warn(notes)
         while True:
             opened = open_target(self.workspace, options, index_name=self.request.index)

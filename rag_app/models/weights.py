@@ -8,6 +8,7 @@ from rag_app.errors import ModelError
 from rag_app.models.derived import make_derived, split_derived
 from rag_app.models.e5_q4 import MULTILINGUAL_Q4, is_rebuilt, rebuild_e5
 from rag_app.models.integrity import damage_in
+from rag_app.progress import Progress
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MULTILINGUAL_MODEL = "intfloat/multilingual-e5-small"
@@ -158,6 +159,18 @@ def _packaged_e5(kept: Path) -> Path:
             "run `pip install 'rag-app[multilingual]'`"
         )
     return rebuild_e5(Path(spec.origin).parent / "e5-small-q4.bin", kept)
+
+
+def tell_rebuilding(progress: Progress, name: str, *, storage: Path) -> None:
+    """Say that the model of this name is still to be made from its package, if it is."""
+    if name not in (MULTILINGUAL_MODEL, MULTILINGUAL_Q4) or not multilingual_installed():
+        return
+    folders = [
+        storage / "models" / folder_name(one) for one in (MULTILINGUAL_MODEL, MULTILINGUAL_Q4)
+    ]
+    made = any((folder / "modules.json").is_file() for folder in folders)
+    if not made and _from_hub(MULTILINGUAL_MODEL, local_files_only=True) is None:
+        progress(f"{MULTILINGUAL_Q4} is made from its package, once: about 20 s", 0, 0)
 
 
 def multilingual_installed() -> bool:

@@ -59,7 +59,7 @@ def open_dataset(
     catalog = workspace.catalog
     active = in_service(catalog)
     named = model or usual_model
-    name, why = (named, None) if named else _model_for(workspace, documents, active)
+    name, why = (named, None) if named else _model_for(workspace, documents, active, progress)
     loaded = workspace.load_model(name)
     why = why or stand_in_note(name, loaded.name, storage=workspace.storage)
     is_there = find_corpus(catalog, documents, loaded) is not None
@@ -118,10 +118,19 @@ def _last_tuned(workspace: Workspace, base: str) -> str | None:
 
 
 def _model_for(
-    workspace: Workspace, documents: "Sequence[Document]", active: VectorIndex | None
+    workspace: Workspace,
+    documents: "Sequence[Document]",
+    active: VectorIndex | None,
+    progress: Progress,
 ) -> tuple[str, str | None]:
     """The model for passages where none was named, and why, if that should be said."""
     if active:
         return active.info.base_model, None
     texts = [document.text for document in documents]
-    return fitting_model(texts, DEFAULT_MODEL, storage=workspace.storage, offline=workspace.offline)
+    return fitting_model(
+        texts,
+        DEFAULT_MODEL,
+        storage=workspace.storage,
+        offline=workspace.offline,
+        progress=progress,
+    )
