@@ -16,7 +16,6 @@ from rag_app.documents.json_lines import (
     cell_of,
     json_objects,
     object_table,
-    with_metadata,
 )
 from rag_app.documents.left_out import LeftOut, left_out, named
 from rag_app.documents.sources import Source, refuse_endless
@@ -100,7 +99,7 @@ def _array(data: object) -> _Array:
     elements = list(enumerate(data, 1))
     odd = [number for number, one in elements if not isinstance(one, dict)]
     left += left_out("elements that are no object", "element", odd)
-    return _Array([(n, with_metadata(one)) for n, one in elements if isinstance(one, dict)], left)
+    return _Array([(n, one) for n, one in elements if isinstance(one, dict)], left)
 
 
 def _has_objects(value: object) -> bool:
@@ -119,6 +118,18 @@ def _objects(objects: Sequence[Numbered], source: Source, *, noun: str) -> list[
 def _holds_queries(source: Source) -> bool:
     path = source.path
     return path.name.lower() == "queries.jsonl" and path.with_name("corpus.jsonl").exists()
+
+
+def _with_metadata(one: dict[str, Any]) -> dict[str, Any]:
+    """A passage whose "metadata" stand beside its own keys; where these have the name, as name_."""
+    inner = one.get("metadata")
+    if not isinstance(inner, dict):
+        return one
+    own = {key: value for key, value in one.items() if key != "metadata"}
+    taken = {
+        key for key in inner if key in ("_id", "text") or own.get(key, inner[key]) != inner[key]
+    }
+    return own | {f"{key}_" if key in taken else key: value for key, value in inner.items()}
 
 
 def _passage(passage: dict[str, Any]) -> Content:
@@ -141,6 +152,7 @@ def _once(objects: Sequence[Numbered], *, noun: str) -> list[Content]:
 
     Fields that differ between those that are one are kept as several values.
     """
+    objects = [(number, _with_metadata(one)) for number, one in objects]
     by_id: dict[str | None, list[Content]] = defaultdict(list)
     empty = []
     for number, passage in ((number, _passage(one)) for number, one in objects):

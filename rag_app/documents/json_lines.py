@@ -25,27 +25,13 @@ def json_objects(source: Source) -> list[Numbered]:
     """
     try:
         lines = decode(source.read_bytes()).split("\n")
-        return [
-            (number, with_metadata(one))
-            for number, one in json_lines(lines, parse_float=json_number)
-        ]
+        return list(json_lines(lines, parse_float=json_number))
     except BadLine as bad:
         if bad.reason is None:
             fault = 'is no object; write {"text": ...} there'
         else:
             fault = f"is not JSON ({bad.reason}); mend it"
         raise DocumentError(f"has a line {bad.number} that {fault}") from None
-
-
-def with_metadata(one: dict[str, Any]) -> dict[str, Any]:
-    """An object whose "metadata" stand beside its own keys; one of the same name is name_."""
-    inner = one.get("metadata")
-    if not isinstance(inner, dict):
-        return one
-    own = {key: value for key, value in one.items() if key != "metadata"}
-    return own | {
-        f"{key}_" if own.get(key, value) != value else key: value for key, value in inner.items()
-    }
 
 
 def json_tables(source: Source) -> list[Table]:
