@@ -47,7 +47,8 @@ def test_a_long_line_goes_on_below() -> None:
 
 
 def test_no_address_but_svgs_own() -> None:
-    for picture in (SCRIPT.as_svg(Text("a"), title="a"), SCRIPT.TARGET.read_text("utf-8")):
+    made = [(SCRIPT.IMAGES / f"{name}.svg").read_text("utf-8") for name in SCRIPT.PICTURES]
+    for picture in (SCRIPT.as_svg(Text("a"), title="a"), *made):
         assert re.findall(r"\w+://[^\s\"'<]+", picture) == [NAMESPACE]
         assert not re.search(r"url\(|@import|@font-face|href|<script|<image", picture)
 
@@ -56,6 +57,45 @@ def test_the_picture_shows_the_commands() -> None:
     shown = "".join(one.text or "" for one in pieces(SCRIPT.TARGET.read_text("utf-8")))
     for command in SCRIPT.COMMANDS:
         assert command.replace(" ", "") in shown.replace(" ", "")
+
+
+def shown(name: str) -> str:
+    """The text of a picture that is kept, without blanks."""
+    picture = (SCRIPT.IMAGES / f"{name}.svg").read_text("utf-8")
+    return "".join(one.text or "" for one in pieces(picture)).replace(" ", "")
+
+
+def test_the_other_pictures_show_a_bar_and_a_conversation() -> None:
+    assert SCRIPT.INGEST.replace(" ", "") in shown("progress")
+    assert re.search(r"index━+[╸╺]━+\d+/219,\d+s", shown("progress"))
+    for line in (SCRIPT.REPL, *SCRIPT.TYPED):
+        assert line.replace(" ", "") in shown("repl")
+    assert "[1]" in shown("repl")
+
+
+def test_a_picture_of_progress_ends_with_a_bar_halfway() -> None:
+    bars = [f"\rindex ━ {done}/9, 1 s left" for done in (1, 2, 3)]
+    written = f"about a minute\r\n{''.join(bars)}\r       \rdone\r\n"
+    assert SCRIPT.as_text(SCRIPT.until_bar(written)).plain == (
+        "about a minute\nindex ━ 2/9, 1 s left"
+    )
+
+
+def test_a_conversation_is_what_was_said_after_each_line(tmp_path: Path) -> None:
+    """Each line is typed once the program reads one; what it echoes is left out."""
+    ask = (
+        "import sys\n"
+        "print('hello')\n"
+        "while True:\n"
+        "    print('\\x1b[?2004h\\x1b[Jask> ', end='', flush=True)\n"
+        "    line = sys.stdin.readline()\n"
+        "    print('\\x1b[?2004l', end='')\n"
+        "    if not line: break\n"
+        "    print('\\x1b[2K\\x1b[1mgot\\x1b[0m', line.strip())\n"
+    )
+    written = SCRIPT.printed([sys.executable, "-c", ask], tmp_path, lines=["one", "two"])
+    said = [SCRIPT.as_text(part).plain for part in SCRIPT.conversation(written)]
+    assert said == ["hello", "got one", "got two", ""]
 
 
 def test_a_command_speaks_to_a_terminal(tmp_path: Path) -> None:
