@@ -262,6 +262,12 @@ def test_a_book_s_chapters_are_in_order(tmp_path: Path) -> None:
     assert said(result) == [missing, "1 chapter encrypted (OPS/text/2.xhtml)", *others]
 
 
+def test_what_chapters_leave_out_is_counted(tmp_path: Path) -> None:
+    struck = "<html><body><p>Within <del>30</del> 14 days.</p></body></html>"
+    result = read(tmp_path / "a.epub", book(**{"1 a.xhtml": struck, "2.xhtml": struck}))
+    assert "2 passages struck out" in said(result)
+
+
 def test_a_book_whose_chapters_are_all_encrypted(tmp_path: Path) -> None:
     chapters = {"1 a.xhtml": "\x01\x02\x80", "2.xhtml": "\x03\x81"}
     locked = book("OPS/text/1%20a.xhtml", "OPS/text/2.xhtml", **chapters)

@@ -2,7 +2,8 @@
 
 import posixpath
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from rag_app.documents.archive import local, opened, xml_of
@@ -22,8 +23,8 @@ def read_epub(source: Source) -> list[Content]:
     """
     with opened(source, what="an EPUB") as archive:
         book = _Book(archive)
-        texts = [read_markup(decode_page(archive.read(path))).text for path in book.chapters]
-    text = normalise("\n\n".join(filter(None, texts)))
+        chapters = [read_markup(decode_page(archive.read(path))) for path in book.chapters]
+    text = normalise("\n\n".join(filter(None, (one.text for one in chapters))))
     if not text and book.locked:
         raise DocumentError("is encrypted (DRM); take a copy of the book without that")
     if not text:
@@ -37,9 +38,17 @@ def read_epub(source: Source) -> list[Content]:
             title=about.get("title", [None])[0],
             fields={key: found if len(found) > 1 else found[0] for key, found in fields.items()},
             dates=about.get("date", ()),
-            left_out=book.left_out(),
+            left_out=[*book.left_out(), *_summed(chapters)],
         )
     ]
+
+
+def _summed(chapters: Sequence[Content]) -> list[LeftOut]:
+    """What is left out of the chapters, but for pictures, which the book counts."""
+    counts: Counter[str] = Counter()
+    for one in (one for chapter in chapters for one in chapter.left_out):
+        counts[one.part] += one.count
+    return [LeftOut(part, n) for part, n in counts.items() if not part.startswith("pictures")]
 
 
 class _Book:
