@@ -399,6 +399,8 @@ def test_what_plain_encode_gives_is_scored_where_there_is_a_map(shop: Shop) -> N
     assert f"its MRR@10 is {with_interval(plain['mrr@10'])} " in card
     assert "leaves out prompts and the query adapter" in card
     assert "- query adapter (`query_map`): a linear map on query vectors" in card
+    # Ten short epochs for each of three.
+    assert f"method adapter, 30 epochs (best: {result.training.best_epoch}), batch" in card
 
 
 def test_a_tuning_that_changed_nothing_is_not_promoted(

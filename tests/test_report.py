@@ -10,6 +10,7 @@ import pytest
 from fakes import WordModel
 from llama_index.core.schema import TextNode
 from report_runs import (
+    TRAINING,
     make_evaluate,
     make_finetune,
     make_sweep,
@@ -259,6 +260,21 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
     assert "negatives.kind = none" in listings[0]
     figures = [b.title for b in section(report, "Training").blocks if isinstance(b, Figure)]
     assert figures == ["training loss by epoch", "dev MRR@10 by epoch"]
+
+
+def test_a_tuning_says_which_of_its_epochs_was_kept(tmp_path: Path) -> None:
+    said = {}
+    for epochs in (None, 3, 30):
+        training = TRAINING | {"epochs": epochs}
+        run = make_finetune(tmp_path / f"run-{epochs}", [2, 1], [1, 1], training=training)
+        first = section(report_of(run), "Training").blocks[0]
+        assert isinstance(first, Paragraph)
+        said[epochs] = first.text
+    assert said == {
+        None: "Epoch 2 was kept.",
+        3: "Epoch 2 of 3 was kept.",
+        30: "Epoch 2 of 30 was kept. A query adapter trains 30 short epochs for epochs = 3.",
+    }
 
 
 def test_a_tuning_says_how_its_model_is_loaded(tmp_path: Path) -> None:

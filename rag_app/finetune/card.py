@@ -43,8 +43,8 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
         "",
         "## Training",
         "",
-        f"- loss {options.loss}, method {options.method}, {options.epochs} epochs (best: "
-        f"{training.best_epoch}), batch {options.batch_size}, learning rate "
+        f"- loss {options.loss}, method {options.method}, {training.epochs or options.epochs} "
+        f"epochs (best: {training.best_epoch}), batch {options.batch_size}, learning rate "
         f"{options.learning_rate}, share of the tuned weights {training.blend}, "
         f"seed {options.seed}",
         f"- {training.seconds:.0f} s on {training.device}, {training.pairs_per_second} pairs/s",

@@ -133,6 +133,7 @@ class TrainingReport:
     """What training measured; kept beside the weights as training.json.
 
     `dev_mrr` holds MRR@10 on the dev questions, by epoch from 1; empty without dev questions.
+    `epochs` are those that were trained, of an adapter its own short ones; None in older files.
     `blend` is the share of the tuned weights in those that were saved, `saved_dev_mrr` the score of
     what was saved, `whitening` the share of it that an adapter began with.
     """
@@ -145,6 +146,7 @@ class TrainingReport:
     best_epoch: int
     dev_mrr: list[float]
     losses: list[float]
+    epochs: int | None = None
     blend: float = 1.0
     saved_dev_mrr: float | None = None
     whitening: float | None = None

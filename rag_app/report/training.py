@@ -25,9 +25,20 @@ def training_section(values: FinetuneValues) -> Section | None:
         blocks.append(epoch_plot("dev MRR@10", training.dev_mrr, is_score=True))
     if not blocks and values.on_training_questions is None:
         return None
-    best = training.best_epoch
-    kept = f"Epoch {best} was kept." if best else "No epoch beat the starting point on dev."
-    return Section("Training", [Paragraph(kept), *blocks, *_training_beside_held_out(values)])
+    return Section(
+        "Training", [Paragraph(_kept(values)), *blocks, *_training_beside_held_out(values)]
+    )
+
+
+def _kept(values: FinetuneValues) -> str:
+    """The epoch that was kept, and why there are others than were asked for."""
+    best, trained = values.training.best_epoch, values.training.epochs
+    of = f" of {trained}" if trained else ""
+    said = f"Epoch {best}{of} was kept." if best else "No epoch beat the starting point on dev."
+    asked = values.options.get("epochs")
+    if not trained or not asked or trained == asked:
+        return said
+    return f"{said} A query adapter trains {trained} short epochs for epochs = {asked}."
 
 
 def _training_beside_held_out(values: FinetuneValues) -> list[Block]:

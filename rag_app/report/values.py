@@ -69,6 +69,7 @@ class Training(Values):
     peak_memory_mb: int
     device: str
     best_epoch: int
+    epochs: int | None = None
     dev_mrr: list[float] = []
     losses: list[float] = []
 

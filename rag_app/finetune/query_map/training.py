@@ -91,6 +91,7 @@ def train_adapter(
         best_epoch=fitted.best_epoch,
         dev_mrr=[round(value, 6) for value in fitted.dev_mrr],
         losses=fitted.losses,
+        epochs=len(fitted.losses),
         saved_dev_mrr=float(ranks(fitted.change).mean()) if ranks else None,
         whitening=share,
     )

@@ -72,6 +72,7 @@ def report_of(
         best_epoch=1 + by_epoch.index(max(by_epoch)) if by_epoch else options.epochs,
         dev_mrr=[round(value, 6) for value in by_epoch],
         losses=[loss for loss in losses if math.isfinite(loss)],
+        epochs=options.epochs,
         blend=blend,
         saved_dev_mrr=max(by_epoch, default=None),
     )
