@@ -185,10 +185,15 @@ def test_a_copied_model_embeds_as_it_was_judged(shop: Path, tmp_path: Path) -> N
     assert run_app("export", "sentence-transformers", target, *options).exit_code == 0
 
 
-def test_all_of_a_card_but_its_front_matter_is_kept(tmp_path: Path) -> None:
+def test_a_card_is_kept_but_for_its_front_matter_and_its_code(tmp_path: Path) -> None:
+    use = "\n".join(["", "## Use", "", *sentence_transformers_code(tmp_path)])
     for head in ("---\ntags: [a]\n---\n", "---\n---\n", ""):
-        (tmp_path / "README.md").write_text(f"{head}# tuned\n\n---\n\nVerdict: promote.\n", "utf-8")
+        said = f"{head}# tuned\n\n---\n\nVerdict: promote.\n{use}\n"
+        (tmp_path / "README.md").write_text(said, "utf-8")
         assert said_by_card(tmp_path) == "# tuned\n\n---\n\nVerdict: promote."
+    # Of others nothing is known of what a section holds.
+    (tmp_path / "README.md").write_text("# another's\n\n## Use\n\nas it stands\n", "utf-8")
+    assert said_by_card(tmp_path) == "# another's\n\n## Use\n\nas it stands"
 
 
 def test_a_copy_takes_nothing_elses_place(shop: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Models as ONNX graphs: the same vectors by onnxruntime alone, or nothing is written."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,9 @@ def test_a_certain_loss_is_refused(
     said = run_json("export", "onnx", tmp_path / "good", *options)
     assert said["n"] == len(DOCUMENTS)
     assert set(said["differences"]["mrr@10"]) >= {"mean", "low", "high", "p"}
+    shown = run_app("export", "onnx", tmp_path / "good", *options).stdout
+    assert f"{len(DOCUMENTS)} questions, tiny and its ONNX graph" in shown
+    assert re.search(r"metric +model +int8 +difference +p", shown)
 
     def elsewhere(self: OnnxModel, texts: list[str], **_: object) -> np.ndarray:
         return np.eye(self.dimension, dtype=np.float32)[[len(t) % self.dimension for t in texts]]

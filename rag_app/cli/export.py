@@ -191,8 +191,9 @@ def export_onnx_model(
     if (compared := exported.comparison) is not None:
         from rag_app.cli.scores import comparison_table
 
-        title = f"{compared.n} questions, the model (base) and what is exported (tuned)"
-        run.out.print(comparison_table(compared, title=title), "")
+        title = f"{compared.n} questions, {loaded.name} and its ONNX graph"
+        sides = ("model", "int8" if int8 else "ONNX")
+        run.out.print(comparison_table(compared, title=title, sides=sides), "")
     for line in onnx_code(loaded, folder):
         run.say(f"    {line}".rstrip())
     run.result({"model": loaded.name, "int8": int8, **exported.to_json()})

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 SHOWN = ("hit_rate@1", "hit_rate@5", "mrr@10", "ndcg@10")
 
 
-def comparison_table(comparison: "Comparison", *, title: str) -> TextTable:
-    """One metric a row: base, tuned, difference with interval, p; 77 columns wide at most."""
-    return _compared(comparison, COMPARED_METRICS, ("base", "tuned"), title=title)
+def comparison_table(
+    comparison: "Comparison", *, title: str, sides: tuple[str, str] = ("base", "tuned")
+) -> TextTable:
+    """One metric a row: both sides, difference with interval, p; 77 columns wide at most."""
+    return _compared(comparison, COMPARED_METRICS, sides, title=title)
 
 
 def gate_table(gate: "Gate") -> TextTable:

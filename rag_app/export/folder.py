@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rag_app.disk import whole_folder, write_whole
 from rag_app.errors import ConfigError
+from rag_app.finetune.loading import USE
 from rag_app.models.folders import MODULES
 
 CARD = "README.md"
@@ -30,11 +31,17 @@ def copy_for_others(model: Path, target: Path) -> bool:
 
 
 def said_by_card(model: Path) -> str:
-    """What a model's card says, without the front matter: that names what loads the model."""
+    """What a model's card says of it, for an export that is loaded in another way.
+
+    Left out are the front matter, which names what loads the model, and of a card by `finetune` its
+    last section, whose code loads the folder that it was written into.
+    """
     card = model / CARD
     said = card.read_text("utf-8") if card.is_file() else ""
     if said.startswith("---\n"):
         _, _, said = said.removeprefix("---").partition("\n---\n")
+    if has_verdict(said):
+        said = said.partition(f"\n{USE}\n")[0]
     return said.strip()
 
 

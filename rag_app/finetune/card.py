@@ -7,6 +7,7 @@ from rag_app.evaluate.display import SHOWN_METRICS
 from rag_app.evaluate.figures import change_with_interval, score, with_interval
 from rag_app.finetune.judge import PROMISES
 from rag_app.finetune.loading import (
+    USE,
     llama_index_code,
     of_plain_encode,
     sentence_transformers_code,
@@ -109,7 +110,7 @@ def _adapter(result: "FinetuneResult") -> list[str]:
 
 def _use(result: "FinetuneResult") -> list[str]:
     lines = [
-        "## Use",
+        USE,
         "",
         "As it was judged, in sentence-transformers:",
         "",

@@ -9,6 +9,9 @@ from rag_app.evaluate.figures import with_interval
 if TYPE_CHECKING:
     from rag_app.evaluate.statistics import Estimate
 
+# Heading of a card's last section, which loads the model from its folder.
+USE = "## Use"
+
 
 def sentence_transformers_code(folder: Path) -> list[str]:
     """Lines that embed with sentence-transformers as the verdict was reached."""
