@@ -33,6 +33,14 @@ HOSTILE = (
 Scheme = Literal["light", "dark"]
 # As long as a busy machine may take.
 expect.set_options(timeout=30_000)
+# What of figures lies outside them, by more than a pixel.
+CUT_OFF = """[...document.querySelectorAll("figure > .wide")].flatMap(wide => {
+    const frame = wide.getBoundingClientRect()
+    return [...wide.querySelectorAll("text")].filter(text => {
+        const box = text.getBoundingClientRect()
+        return box.left < frame.left - 1 || box.right > frame.right + 1
+    }).map(text => text.textContent)
+})"""
 LOOKS: list[tuple[Scheme, int]] = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
 
 
@@ -201,4 +209,6 @@ def test_reports_keep_axes_rules(
         page.goto(report.as_uri())
         check_accessible(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        # Figures are as narrow as the window, and no word of theirs is cut off.
+        assert page.evaluate(CUT_OFF) == []
     page.close()

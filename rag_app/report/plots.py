@@ -42,7 +42,7 @@ def interval_plot(title: str, sides: Mapping[str, Mapping[str, Estimate]]) -> Fi
     """Scores with their intervals, as a table beside it has them: one row a metric."""
     metrics = list(next(iter(sides.values())))
     step = 16 * len(sides) + 14
-    frame = Frame((0, 1), (0, 1), height=step * len(metrics) + 60 + 18 * len(sides), left=84)
+    frame = Frame((0, 1), (0, 1), height=step * len(metrics) + 60 + 18 * len(sides), left=96)
     top = 18 * len(sides) + 16
     parts = legend(list(sides), x=frame.left, y=10)
     bottom = top + step * len(metrics)

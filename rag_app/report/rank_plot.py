@@ -10,7 +10,7 @@ from rag_app.report.svg import picture, text
 
 # Last ranks of the groups; what comes after them was not found.
 GROUPS = (1, 2, 3, 4, 5, 10, 20)
-CELL_WIDTH, CELL_HEIGHT = 62, 34
+CELL_WIDTH, CELL_HEIGHT = 74, 34
 LEFT, TOP = 96, 44
 # Shades of a cell, from few questions to many.
 SHADES = 4
