@@ -223,7 +223,10 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
         canary_use="guard",
         frontier=frontier,
         retriever="hybrid:0.7",
-        parts={"tuned, vector": compared},
+        parts={
+            "base, hybrid:0.7": compared,
+            "tuned, vector": compared | {"tuned": compared["base"]},
+        },
         unmatched=3,
         unmatched_example="where?",
         self_answering=1,
@@ -238,14 +241,23 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
     )
     assert "by 5 trainings" in report.promises[1]
     [_, ways] = tables(section(report, "Base against tuned"))
-    assert [row[0] for row in ways.rows] == ["base, vector", "tuned, vector", "tuned, hybrid:0.7"]
+    assert [row[0] for row in ways.rows] == [
+        "base, vector",
+        "base, hybrid:0.7",
+        "tuned, vector",
+        "tuned, hybrid:0.7",
+    ]
     [scores, _] = tables(section(report, "Base against tuned"))
     assert scores.heads == [
-        *("metric", "base", "tuned, hybrid:0.7"),
-        *("difference [95 % interval]", "p"),
+        *("metric", "base", "tuned, vector", "tuned, hybrid:0.7"),
+        *("last minus first [95 % interval]", "p"),
     ]
-    # Two questions: hit@1 1/2 before, 2/2 after.
-    assert scores.rows[0][:3] == ["hit@1", ".500 [.000, 1.000]", "1.000 [1.000, 1.000]"]
+    # Two questions: hit@1 1/2 before, 1/2 tuned, 2/2 with the retriever.
+    half = ".500 [.000, 1.000]"
+    assert scores.rows[0][:4] == ["hit@1", half, half, "1.000 [1.000, 1.000]"]
+    [plot] = [b for b in section(report, "Base against tuned").blocks if isinstance(b, Figure)]
+    assert plot.svg.count('class="whisker') == 3 * 5
+    assert ">tuned, vector</text>" in plot.svg
     said = [b.text for b in section(report, "Pairs").blocks if isinstance(b, Paragraph)]
     assert said == [
         "3 questions left out: the answer is not in the index (such as 'where?').",

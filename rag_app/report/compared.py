@@ -1,6 +1,7 @@
 """Two rankings of the same questions, as a report shows them side by side."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from rag_app.errors import RunError
@@ -31,6 +32,7 @@ class Compared:
     Fields:
         asked: what the questions are, such as "new questions about new documents".
         differences: after minus before by metric, as far as they were measured.
+        between: scores of what stands between both, by label; its questions are not kept.
     """
 
     asked: str
@@ -38,6 +40,7 @@ class Compared:
     after: Side
     differences: dict[str, Difference]
     seed: int = 13
+    between: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
 
     @cached_property
     def pairs(self) -> list[tuple[Outcome, Outcome]]:

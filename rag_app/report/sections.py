@@ -29,7 +29,7 @@ def scores_section(
     """
     blocks: list[Block] = []
     for one in compared:
-        sides = {side.label: _plotted(side.scores) for side in _sides(one)}
+        sides = {label: _plotted(scores) for label, scores in _scored(one)}
         asked = (
             f"{counted(one.n, 'question')}: {one.asked}"
             if one.asked
@@ -78,6 +78,12 @@ def _sides(compared: Compared) -> list[Side]:
     return [compared.after] if compared.is_alone else [compared.before, compared.after]
 
 
+def _scored(compared: Compared) -> list[tuple[str, Mapping[str, Estimate]]]:
+    """Label and scores of each column, what stands between both in the middle."""
+    before, *after = ((side.label, side.scores) for side in _sides(compared))
+    return [before, *compared.between.items(), *after]
+
+
 def _plotted(scores: Mapping[str, Estimate]) -> dict[str, Estimate]:
     return {metric_name(name): scores[name] for name in PLOTTED if name in scores}
 
@@ -87,20 +93,21 @@ def _asked(one: Compared, every: Sequence[Compared]) -> list[Paragraph]:
 
 
 def _scores_table(one: Compared, caption: str) -> Table:
-    sides = _sides(one)
+    sides = _scored(one)
     # A sweep also has a metric of its own: a hit within a budget of tokens.
     own = [name for name in one.differences if name.endswith("t")]
     shown = [name for name in (*COMPARED_METRICS, *own) if name in one.after.scores]
     rows = [
-        [metric_name(name), *(with_interval(side.scores[name]) for side in sides)] for name in shown
+        [metric_name(name), *(with_interval(scores[name]) for _, scores in sides)] for name in shown
     ]
-    heads = ["metric", *(side.label for side in sides)]
+    heads = ["metric", *(label for label, _ in sides)]
     if one.is_alone or not one.differences:
         return Table(heads, rows, caption)
     for name, row in zip(shown, rows, strict=True):
         found = one.differences.get(name)
         row += [change_with_interval(found), p_value(found.p)] if found else ["", ""]
-    return Table([*heads, "difference [95 % interval]", "p"], rows, caption)
+    changed = "last minus first" if one.between else "difference"
+    return Table([*heads, f"{changed} [95 % interval]", "p"], rows, caption)
 
 
 def _flips(compared: Sequence[Compared]) -> Table:

@@ -14,7 +14,7 @@ from rag_app.report.origin import origin_section
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section
 from rag_app.report.stored import StoredRun
 from rag_app.report.training import canary_section, cost_section, data_section, training_section
-from rag_app.report.values import FinetuneValues
+from rag_app.report.values import FinetuneValues, Scores
 
 ASKED = {
     "documents": "new questions about new documents",
@@ -61,7 +61,8 @@ def report_of_finetune(run: StoredRun, values: FinetuneValues) -> Report:
 
 def _compared(run: StoredRun, values: FinetuneValues, what: str) -> Compared:
     scores = values.held_out[what]
-    end = "" if what == next(iter(values.held_out)) else f"-{what}"
+    is_first = what == next(iter(values.held_out))
+    end = "" if is_first else f"-{what}"
     before, after = (run.outcomes(f"{side}{end}.jsonl") for side in ("base", "tuned"))
     return Compared(
         asked=ASKED.get(what, what),
@@ -69,7 +70,13 @@ def _compared(run: StoredRun, values: FinetuneValues, what: str) -> Compared:
         after=Side(_tuned_label(values), after, scores.tuned, run.passages),
         differences=scores.differences,
         seed=values.seed,
+        between=_between(values) if is_first else {},
     )
+
+
+def _between(values: FinetuneValues) -> dict[str, Scores]:
+    """The tuned model with vector search alone, where its retriever is another one."""
+    return {name: one.tuned for name, one in values.parts.items() if name.startswith("tuned")}
 
 
 def _tuned_label(values: FinetuneValues) -> str:
