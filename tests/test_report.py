@@ -371,7 +371,17 @@ def test_a_sweep_has_a_curve_for_each_retriever(tmp_path: Path) -> None:
         ("vector", "128", ".500"),
         ("vector", "256", ".750"),
     ]
-    assert section(report, "The present setting against the best")
+    assert titles(report) == [
+        "The present setting against the best",
+        "All settings",
+        "Among the first k passages",
+        "Rank before and after",
+        "Questions",
+        "By chunk size",
+        "How the questions were used",
+        "Cost",
+        "Settings, and how to repeat it",
+    ]
     alike = make_sweep(tmp_path / "alike", {(128, "vector"): [1, 2], (128, "keyword"): [1, 1]})
     assert "By chunk size" not in titles(report_of(alike))
 

@@ -128,6 +128,13 @@ def test_a_damaged_run_is_one_message(
     done = run_app("report", "finetune-a")
     assert (done.exit_code, done.stdout) == (2, "")
     assert says in done.stderr
+
+
+def test_what_mends_a_run_is_its_own_command(results: Path) -> None:
+    (results / "finetune-a" / "command.txt").write_text("rag-app tune docs\n", "utf-8")
+    (results / "finetune-a" / "base.jsonl").unlink()
+    done = run_app("report", "finetune-a")
+    assert "which a report needs; run `rag-app tune docs` again\n" in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
 

@@ -80,7 +80,7 @@ class StoredRun:
         if not path.is_file():
             raise RunError(
                 f"{self.folder} has no {file_name}, which a report needs; run "
-                f"{self.command or f'`rag-app {self.kind}`'} again"
+                f"`{self.command or f'rag-app {self.kind}'}` again"
             )
         found = read_outcomes(path)
         whole = all(one.values.keys() >= set(METRICS) for one in found)

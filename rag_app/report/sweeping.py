@@ -31,14 +31,14 @@ def report_of_sweep(run: StoredRun, values: SweepValues) -> Report:
     compared = _compared(run, values)
     questions = {one.question_id: one.question for one in compared.after.outcomes}
     found: Iterable[Section | None] = (
-        _settings(values),
-        _sizes(values),
         scores_section(_title(compared), [compared]),
+        _settings(values),
         curve_section([compared]),
         None if compared.is_alone else rank_section([compared]),
         question_section([compared], run.collection.second_answers),
         groups_section(compared),
         at_fault_section(run.collection, questions, run.passages),
+        _sizes(values),
         bases_section(values.bases) if values.bases else None,
         _questions(values),
         _cost(values),
