@@ -104,6 +104,17 @@ def test_few_documents_exclude_nothing_though_nothing_fell() -> None:
     assert judge_run(now, stored([1] * 40), smallest_loss=0.1, seed=13).decision == "no loss"
 
 
+def test_many_questions_are_told_of_before_they_are_compared() -> None:
+    # Of one document, so that nothing is resampled.
+    runs = {n: stored([1] * n) for n in (10_000, 10_001)}
+    for run in runs.values():
+        run.outcomes[:] = [replace(one, cluster="d") for one in run.outcomes]
+    told: list[str] = []
+    for run in runs.values():
+        judge_run(run, run, seed=13, progress=lambda step, *_: told.append(step))
+    assert told == ["comparing 10,001 questions by resampling: up to 10 s for each 10,000"]
+
+
 def test_another_metric_may_fall_where_the_mean_rank_holds() -> None:
     """12 leave the tenth place (.1 of MRR each), 3 rise from second to first (.5 each)."""
     gate = judged([10] * 12 + [2] * 3 + [1] * 185, [None] * 12 + [1] * 188)

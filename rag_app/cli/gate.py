@@ -142,7 +142,7 @@ def finish(
 
     baseline = read_run(options.baseline, like=now.setting)
     smallest = SMALLEST_LOSS if options.smallest_loss is None else options.smallest_loss
-    gate = judge_run(now, baseline, smallest_loss=smallest, seed=seed)
+    gate = judge_run(now, baseline, smallest_loss=smallest, seed=seed, progress=run.progress)
     _show(run, gate)
     _write(options, gate)
     run.result({**result, "baseline": gate.to_json()})

@@ -56,19 +56,21 @@ def report(
     else:
         if name is not None:
             raise ConfigError("--compare takes both runs; leave RUN out")
-        written, said = _compare(results, compare, out)
+        written, said = _compare(run, compare, out)
         run.result({"run": said, **written.to_json()})
     run.say(f"report: {written.html}")
     run.say(f"for a pull request: {written.markdown}")
 
 
-def _compare(results: Path, names: tuple[str, str], out: Path | None) -> "tuple[Written, str]":
+def _compare(run: Run, names: tuple[str, str], out: Path | None) -> "tuple[Written, str]":
     from rag_app.report.stored import find_run
     from rag_app.report.write import write_comparison
 
+    results = run.settings().results
     first, second = (find_run(results, name) for name in names)
     both = f"compare-{first.name[:LONGEST]}-{second.name[:LONGEST]}"
-    return write_comparison(first, second, out or results / both), f"{first.name}, {second.name}"
+    written = write_comparison(first, second, out or results / both, progress=run.progress)
+    return written, f"{first.name}, {second.name}"
 
 
 def report_on(run: Run, folder: Path) -> dict[str, str | None]:

@@ -133,7 +133,7 @@ def diff_runs(run: Run, first: Name, second: Name) -> None:
         "not_compared": None,
     }
     try:
-        found = compare_runs(one, other)
+        found = compare_runs(one, other, progress=run.progress)
     except RunError as error:
         run.say(str(error))
         result["not_compared"] = str(error)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Questions on which the index's own search is held against the exact one.
 SEARCHED = 200
+# Of more questions than these resampling takes so long that it is told of.
+MANY_QUESTIONS = 10_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,16 +110,22 @@ def compare_outcomes(
     folds: Mapping[str, int] | None = None,
     asked: str = "",
     level: float = LEVEL,
+    progress: Progress = silent,
 ) -> Comparison:
     """Compare two runs over the same questions.
 
     Arguments:
         folds: question id -> fold, where each fold was answered by another model.
         asked, level: see `decide`.
+        progress: told of how long many questions take.
     Raises:
         PairsError: no questions.
         ValueError: not the same questions.
     """
+    if len(base) > MANY_QUESTIONS:
+        progress(
+            f"comparing {len(base):,} questions by resampling: up to 10 s for each 10,000", 0, 0
+        )
     base_scores, tuned_scores = summarise(base, seed=seed), summarise(tuned, seed=seed)
     changed = differences(base, tuned, seed=seed, folds=folds)
     return Comparison(

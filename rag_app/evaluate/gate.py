@@ -18,6 +18,7 @@ from rag_app.evaluate.scoring import LARGEST_K, Outcome
 from rag_app.evaluate.statistics import Difference, holm
 from rag_app.evaluate.stored import RetrievalRun
 from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC, certainly_fell
+from rag_app.progress import Progress, silent
 
 SMALLEST_LOSS = 0.02
 # Whose certain fall is a loss; the primary metric's alone shows that there was none.
@@ -89,7 +90,12 @@ def check_smallest_loss(value: float) -> None:
 
 
 def judge_run(
-    now: RetrievalRun, baseline: RetrievalRun, *, smallest_loss: float = SMALLEST_LOSS, seed: int
+    now: RetrievalRun,
+    baseline: RetrievalRun,
+    *,
+    smallest_loss: float = SMALLEST_LOSS,
+    seed: int,
+    progress: Progress = silent,
 ) -> Gate:
     """Compare a run with an earlier one on their common questions, and decide.
 
@@ -104,7 +110,7 @@ def judge_run(
     """
     check_smallest_loss(smallest_loss)
     before, after = _common(now, baseline)
-    comparison = compare_outcomes(before, after, seed=seed)
+    comparison = compare_outcomes(before, after, seed=seed, progress=progress)
     fell = _fell(comparison.differences)
     decision, reason = _decide(comparison, fell, smallest_loss)
     if unfair := _unfair(decision, now, baseline):

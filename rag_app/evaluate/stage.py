@@ -244,7 +244,11 @@ def evaluate_indexes(
             outcomes = score_questions(retriever, questions, depth=KEPT_RANKS, progress=progress)
             seconds = time.monotonic() - started
             first = runs[0].outcomes if runs else None
-            compared = compare_outcomes(first, outcomes, seed=request.seed) if first else None
+            compared = (
+                compare_outcomes(first, outcomes, seed=request.seed, progress=progress)
+                if first
+                else None
+            )
             runs.append(
                 EvaluatedRun(
                     name=subject.name,

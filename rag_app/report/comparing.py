@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rag_app.errors import RunError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
 from rag_app.evaluate.scoring import Outcome
+from rag_app.progress import Progress, silent
 from rag_app.report.blocks import Report, Section
 from rag_app.report.compared import Compared, Side
 from rag_app.report.groups import groups_section
@@ -25,7 +26,7 @@ def judged_outcomes(run: StoredRun) -> list[Outcome]:
     return run.outcomes(run.values.judged_file)
 
 
-def compare_runs(first: StoredRun, second: StoredRun) -> Comparison:
+def compare_runs(first: StoredRun, second: StoredRun, *, progress: Progress = silent) -> Comparison:
     """The second against the first, question by question.
 
     Raises:
@@ -39,16 +40,16 @@ def compare_runs(first: StoredRun, second: StoredRun) -> Comparison:
             f"{second.name} {len(after)}, and {len(asked & also)} are the same; evaluate both "
             "models on one file: `rag-app evaluate FILE --index A --index B --out FOLDER`"
         )
-    return compare_outcomes(before, after, seed=SEED)
+    return compare_outcomes(before, after, seed=SEED, progress=progress)
 
 
-def report_of_two(first: StoredRun, second: StoredRun) -> Report:
+def report_of_two(first: StoredRun, second: StoredRun, *, progress: Progress = silent) -> Report:
     """Paired differences of two runs.
 
     Raises:
         RunError: they did not ask the same questions.
     """
-    found = compare_runs(first, second)
+    found = compare_runs(first, second, progress=progress)
     before, after = _names(first, second)
     compared = Compared(
         "",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.disk import write_whole
+from rag_app.progress import Progress, silent
 from rag_app.report.blocks import Report
 from rag_app.report.comparing import report_of_two
 from rag_app.report.evaluating import report_of_evaluate
@@ -51,13 +52,15 @@ def write_report(folder: Path, *, command: str = "", out: Path | None = None) ->
     return _write(REPORTS[run.kind](run, run.values), out or folder)
 
 
-def write_comparison(first: StoredRun, second: StoredRun, out: Path) -> Written:
+def write_comparison(
+    first: StoredRun, second: StoredRun, out: Path, *, progress: Progress = silent
+) -> Written:
     """Make the report of two runs on the same questions, the second against the first.
 
     Raises:
         RunError, StorageError: as `write_report`; RunError: they asked different questions.
     """
-    return _write(report_of_two(first, second), out)
+    return _write(report_of_two(first, second, progress=progress), out)
 
 
 def _write(report: Report, folder: Path) -> Written:
