@@ -289,6 +289,15 @@ def test_a_tuning_says_which_of_its_epochs_was_kept(tmp_path: Path) -> None:
     }
 
 
+def test_losses_of_weights_stand_by_step(tmp_path: Path) -> None:
+    training = TRAINING | {"epochs": 3, "losses": [1.2, 0.9, 0.8, 0.7]}
+    report = report_of(make_finetune(tmp_path / "run", [2, 1], [1, 1], training=training))
+    losses, dev = [b for b in section(report, "Training").blocks if isinstance(b, Figure)]
+    assert (losses.title, dev.title) == ("training loss by step", "dev MRR@10 by epoch")
+    assert losses.table is not None
+    assert losses.table.rows[-1] == ["20", "0.700"]
+
+
 def test_a_tuning_says_how_its_model_is_loaded(tmp_path: Path) -> None:
     plain = read_raw(make_finetune(tmp_path / "plain", [4, 2], [2, 1]))["held_out"]["documents"]
     # With vector search .75 was judged, with the hybrid 1; plain encode gives (1/4 + 1/2) / 2.

@@ -66,23 +66,30 @@ def interval_plot(title: str, sides: Mapping[str, Mapping[str, Estimate]]) -> Fi
     return Figure(title, picture(frame.width, int(bottom + 30), label, parts), None)
 
 
-def epoch_plot(title: str, values: Sequence[float], *, is_score: bool) -> Figure:
-    """One value an epoch: a score from 0 to 1, or a loss from 0 up."""
+def training_plot(
+    title: str, values: Sequence[float], *, is_score: bool, unit: str = "epoch", every: int = 1
+) -> Figure:
+    """Values as training goes on: a score from 0 to 1, or a loss from 0 up.
+
+    Arguments:
+        unit, every: what is counted, and how many of it lie between two values.
+    """
     top = 1.0 if is_score else _round_up(max(values))
-    frame = Frame((1, max(len(values), 2)), (0, top), height=220)
+    frame = Frame((every, every * max(len(values), 2)), (0, top), height=220)
     ticks = _score_ticks() if is_score else [(top * n / 4, f"{top * n / 4:g}") for n in range(5)]
     step = max(1, math.ceil(len(values) / 10))
-    x_ticks = [(float(epoch), str(epoch)) for epoch in range(1, len(values) + 1, step)]
-    parts = axes(frame, x_ticks, ticks, x_label="epoch", y_label=title)
-    points = [(float(epoch), value) for epoch, value in enumerate(values, 1)]
+    places = [every * number for number in range(1, len(values) + 1)]
+    x_ticks = [(float(place), str(place)) for place in places[::step]]
+    parts = axes(frame, x_ticks, ticks, x_label=unit, y_label=title)
+    points = [(float(place), value) for place, value in zip(places, values, strict=True)]
     parts.append(line(frame, points, 1))
     parts += [mark(frame.px(x), frame.py(y), 1) for x, y in points]
-    rows = [[str(epoch), f"{value:.3f}"] for epoch, value in enumerate(values, 1)]
+    rows = [[str(place), f"{value:.3f}"] for place, value in zip(places, values, strict=True)]
     label = _says(title, rows)
     return Figure(
-        f"{title} by epoch",
+        f"{title} by {unit}",
         picture(frame.width, frame.height, label, parts),
-        Table(["epoch", title], rows),
+        Table([unit, title], rows),
     )
 
 

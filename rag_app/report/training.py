@@ -2,10 +2,10 @@
 
 from rag_app.evaluate.figures import change, change_with_interval, score, with_interval
 from rag_app.evaluate.verdict import PRIMARY_METRIC
-from rag_app.report.blocks import Block, Paragraph, Section, Table
+from rag_app.report.blocks import Block, Figure, Paragraph, Section, Table
 from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
-from rag_app.report.plots import epoch_plot
-from rag_app.report.values import FinetuneValues
+from rag_app.report.plots import training_plot
+from rag_app.report.values import FinetuneValues, Training
 
 PARTS = {
     "train": "trained on",
@@ -13,6 +13,8 @@ PARTS = {
     "test": "held out, about new documents",
     "known": "held out, about passages that other questions are trained on",
 }
+# As train/both_trainers.py logs the losses of weights, each a mean since the one before.
+LOG_STEPS = 5
 
 
 def training_section(values: FinetuneValues) -> Section | None:
@@ -20,14 +22,22 @@ def training_section(values: FinetuneValues) -> Section | None:
     training = values.training
     blocks: list[Block] = []
     if training.losses:
-        blocks.append(epoch_plot("training loss", training.losses, is_score=False))
+        blocks.append(_loss_plot(training))
     if training.dev_mrr:
-        blocks.append(epoch_plot("dev MRR@10", training.dev_mrr, is_score=True))
+        blocks.append(training_plot("dev MRR@10", training.dev_mrr, is_score=True))
     if not blocks and values.on_training_questions is None:
         return None
     return Section(
         "Training", [Paragraph(_kept(values)), *blocks, *_training_beside_held_out(values)]
     )
+
+
+def _loss_plot(training: Training) -> Figure:
+    """By epoch where there is one loss for each, as of an adapter; else by step."""
+    losses = training.losses
+    if len(losses) == (training.epochs or len(training.dev_mrr)):
+        return training_plot("training loss", losses, is_score=False)
+    return training_plot("training loss", losses, is_score=False, unit="step", every=LOG_STEPS)
 
 
 def _kept(values: FinetuneValues) -> str:
