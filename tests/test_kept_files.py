@@ -153,7 +153,9 @@ def test_an_extra_that_is_installed_changes_the_key(monkeypatch: pytest.MonkeyPa
     assert reading_key(Columns("q", "a")) != reading_key(Columns("a", "q"))
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"key": 1}', '{"files": {"x": [1]}}'])
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[1]", '{"files_by_key": 1}', '{"files_by_key": {"x": {"y": [1]}}}']
+)
 def test_a_damaged_record_costs_a_reading(
     again: Callable[..., IngestReport], read: list[str], tmp_path: Path, damage: str
 ) -> None:
@@ -183,7 +185,8 @@ def test_a_record_of_other_documents_is_not_believed(
 ) -> None:
     path = tmp_path / "storage" / "indexes" / again().index / "files.json"
     known = json.loads(path.read_text())
-    for values in known["files"].values():
+    (files,) = known["files_by_key"].values()
+    for values in files.values():
         values[2] = dict.fromkeys(values[2], "0" * 16)
     path.write_text(json.dumps(known))
     read.clear()
@@ -198,6 +201,20 @@ def test_files_of_other_places_stay_known(
     again(docs / "a.txt")
     read.clear()
     again()
+    assert read == ["notes.json"]
+
+
+def test_folders_read_with_other_columns_stay_known(
+    again: Callable[..., IngestReport], read: list[str], docs: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "d.txt").write_text("The refund of d takes six days.\n")
+    again()
+    again(other, columns=Columns("q", "a"))
+    read.clear()
+    again()
+    again(other, columns=Columns("q", "a"))
     assert read == ["notes.json"]
 
 

@@ -1,8 +1,9 @@
 """Which files an index holds as they are, so that an ingest need not read them.
 
-`files.json` beside an index says of each file what it was when it was read, and which documents it
-gave. It only saves work: a document counts as there when the index's own chunks say so, and what
-the file does not tell, or tells wrongly, is read.
+`files.json` beside an index says of each file what it was when it was read, which documents it
+gave, and under which reading key: each folder may be read with options of its own. It only saves
+work: a document counts as there when the index's own chunks say so, and what the file does not
+tell, or tells wrongly, is read.
 """
 
 import json
@@ -41,7 +42,8 @@ class KeptFiles:
         self._path = indexes[0].folder / FILES
         self._key = key
         self._indexes = indexes
-        self._known = _load(self._path, key)
+        self._files = _load(self._path)
+        self._known = self._files.get(key, {})
         self._hashes: list[dict[str, str]] | None = None
 
     def keeps(self, source: "Source") -> KeptFile | None:
@@ -61,19 +63,24 @@ class KeptFiles:
             texts[_path(document)][document.node_id] = document_hash(document)
         tops = [root.absolute() for root in roots]
         kept = {
-            path: one
-            for path, one in self._known.items()
-            if not any(Path(path).is_relative_to(top) for top in tops)
+            key: {
+                path: one
+                for path, one in files.items()
+                if not any(Path(path).is_relative_to(top) for top in tops)
+            }
+            for key, files in self._files.items()
         }
+        own = kept.setdefault(self._key, {})
         for path, one in {**reading.kept, **reading.read}.items():
             documents = one.documents or texts.get(str(path))
             if documents and one.state:
-                kept[str(path)] = replace(one, documents=documents)
-        if kept == self._known:
+                own[str(path)] = replace(one, documents=documents)
+        kept = {key: files for key, files in kept.items() if files}
+        if kept == self._files:
             return
         # It only saves work.
         with suppress(OSError):
-            write_whole(self._path, _dump(self._key, kept))
+            write_whole(self._path, _dump(kept))
 
     def _holds(self, documents: Mapping[str, str]) -> bool:
         if self._hashes is None:
@@ -96,13 +103,14 @@ def _path(document: "Document") -> str:
     return str(document.metadata.get("path", ""))
 
 
-def _load(path: Path, key: str) -> dict[str, KeptFile]:
-    """What the file says; nothing where it is damaged, or of another key."""
+def _load(path: Path) -> dict[str, dict[str, KeptFile]]:
+    """Reading key -> path -> what the file says; nothing where it is damaged."""
     try:
         known: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        if known["key"] != key:
-            return {}
-        return {name: _kept_file(values) for name, values in known["files"].items()}
+        return {
+            key: {name: _kept_file(values) for name, values in files.items()}
+            for key, files in known["files_by_key"].items()
+        }
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
 
@@ -114,20 +122,23 @@ def _kept_file(values: Sequence[Any]) -> KeptFile:
     return KeptFile(name, FileState(*state), documents, merged, parts, by_ocr, differ)
 
 
-def _dump(key: str, kept: Mapping[str, KeptFile]) -> str:
+def _values(one: KeptFile) -> list[Any]:
+    return [
+        one.id,
+        [getattr(one.state, name) for name in FileState.__slots__],
+        one.documents,
+        one.merged,
+        [asdict(left) for left in one.left_out],
+        one.by_ocr,
+        [asdict(differ) for differ in one.dates_differ],
+    ]
+
+
+def _dump(kept: Mapping[str, Mapping[str, KeptFile]]) -> str:
     files = {
-        path: [
-            one.id,
-            [getattr(one.state, name) for name in FileState.__slots__],
-            one.documents,
-            one.merged,
-            [asdict(left) for left in one.left_out],
-            one.by_ocr,
-            [asdict(differ) for differ in one.dates_differ],
-        ]
-        for path, one in kept.items()
+        key: {path: _values(one) for path, one in files.items()} for key, files in kept.items()
     }
-    return json.dumps({"key": key, "files": files}, ensure_ascii=False)
+    return json.dumps({"files_by_key": files}, ensure_ascii=False)
 
 
 def documents_of(kept: "Collection[KeptFile]") -> dict[str, str]:
