@@ -69,6 +69,7 @@ def ingest(
     chunk_overlap: int | None = None,
     sentences: str | None = None,
     ocr: str | None = None,
+    metadata: Mapping[str, object] | None = None,
     dedupe: bool = False,
     use: bool = False,
     progress: "Progress | None" = None,
@@ -88,6 +89,8 @@ def ingest(
         sentences: "rules" or "kiwi" (Korean by morphology).
         ocr: languages in which the program tesseract reads pages of PDFs without text: "kor+eng";
             None: they are not read.
+        metadata: that each document gets where it has no such field itself: {"company": "Acme"};
+            files that were read with other metadata count as changed.
         dedupe: leave out documents that say nearly what an earlier one says.
         use: put the index into service; the first index goes into service in any case.
         progress: called with (step, done, total, note).
@@ -104,6 +107,7 @@ def ingest(
     (['hours'], 1)
     """
     from rag_app.documents.given import given_documents
+    from rag_app.documents.named import named_metadata
     from rag_app.ingest.request import IndexOptions, IngestRequest
     from rag_app.ingest.stage import ingest as ingest_paths
     from rag_app.ingest.stage import ingest_reading
@@ -126,6 +130,7 @@ def ingest(
         index=index,
         options=IndexOptions(named, chunk_size, chunk_overlap, sentences),
         ocr=ocr,
+        metadata=named_metadata((metadata or {}).items()),
         use=use,
         dedupe=dedupe,
     )

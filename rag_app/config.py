@@ -25,7 +25,10 @@ ENVIRONMENT_PREFIX = "RAG_APP_"
 
 _SECRET = frozenset({"llm_api_key", "chroma_token", "chroma_headers", "token"})
 # What pydantic says of these is about Python.
-_PLAINER = {"path_type": "Input should be a path in quotes"}
+_PLAINER = {
+    "path_type": "Input should be a path in quotes",
+    "tuple_type": "Input should be a list of texts in quotes",
+}
 _LONGEST_SHOWN = 80
 
 
@@ -69,6 +72,9 @@ class Settings(BaseModel):
     ocr: str | None = Field(
         None, description="languages in which tesseract reads pages of PDFs without text: kor+eng"
     )
+    metadata: tuple[str, ...] = Field(
+        (), description='given to each document: ["company=Acme"]; one a line in the environment'
+    )
     top_k: int = Field(5, ge=1, le=100, description="passages shown for a question")
     retriever: str = Field(
         "index",
@@ -98,10 +104,10 @@ class Settings(BaseModel):
         13, ge=0, le=2**32 - 1, description="the same seed and inputs give the same numbers"
     )
 
-    @field_validator("chroma_headers", mode="before")
+    @field_validator("chroma_headers", "metadata", mode="before")
     @classmethod
     def _lines(cls, value: object) -> object:
-        """Headers from the environment, one a line."""
+        """Several values from the environment, one a line."""
         return value.splitlines() if isinstance(value, str) else value
 
     @field_validator("storage", "results", mode="before")
@@ -170,6 +176,8 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
+    if isinstance(value, tuple):
+        return json.dumps(value, ensure_ascii=False)
     text = "" if value is None or value is PydanticUndefined else str(value)
     return json.dumps(text, ensure_ascii=False)
 

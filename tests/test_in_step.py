@@ -71,6 +71,15 @@ def test_a_tuned_index_carries_new_documents_and_a_rollback_loses_nothing(
     assert ingest(workspace, IngestRequest([docs])).sync.added == []
 
 
+def test_the_base_gets_the_metadata_that_an_ingest_names(
+    workspace: TwoModels, tmp_path: Path
+) -> None:
+    ingest(workspace, IngestRequest([tmp_path / "docs"], metadata={"company": "Acme"}))
+    for name in ("base-16", "tuned-16"):
+        nodes = workspace.catalog.open(name).nodes()
+        assert [node.metadata["company"] for node in nodes] == ["Acme", "Acme"]
+
+
 def test_what_only_the_base_has_stays_there(workspace: TwoModels, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

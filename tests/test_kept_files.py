@@ -151,6 +151,7 @@ def test_an_extra_that_is_installed_changes_the_key(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("rag_app.documents.states._version", lambda name: f"{name} 99")
     assert reading_key(Columns()) != before
     assert reading_key(Columns("q", "a")) != reading_key(Columns("a", "q"))
+    assert reading_key(Columns(), None, {"a": 1}) != reading_key(Columns(), None, {"a": "1"})
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,16 @@ def test_a_run_that_ended_goes_on_where_it_was(
     same_chunks(Ingested(docs, model, tmp_path), alone)
 
 
+def test_what_ray_read_gets_the_metadata_that_an_ingest_names(
+    docs: Path, model: Path, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path, device="cpu")
+    options = IndexOptions(str(model), 48, 8)
+    request = IngestRequest([docs], options=options, metadata={"company": "Acme"})
+    ingest(workspace, request, spread=Spreading(Here()))
+    assert {node.metadata["company"] for node in workspace.catalog.open().nodes()} == {"Acme"}
+
+
 def _read(files: Files) -> Read:
     """As `FileReader`, without a process that waits for more."""
     return Read(files.number, read_sources(files.sources, keep=lambda _: None), [], "here")

@@ -91,6 +91,15 @@ Ocr = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Metadata of each document that is read, for --where; may be repeated. A document's "
+        "own field wins; the next ingest without the option removes it.",
+        rich_help_panel=DATA,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from rag_app.config import Settings
     from rag_app.documents import Columns
+    from rag_app.documents.content import Value
     from rag_app.index import ChromaServer, Workspace
     from rag_app.ingest.request import IndexOptions
     from rag_app.llm.choose import LanguageModelOptions
@@ -108,6 +109,17 @@ def columns_of(settings: "Settings") -> "Columns":
     from rag_app.documents import Columns
 
     return Columns(settings.question_column, settings.answer_column)
+
+
+def metadata_of(settings: "Settings") -> "dict[str, Value]":
+    """What each document is given.
+
+    Raises:
+        ConfigError: one is not KEY=VALUE, or cannot be given.
+    """
+    from rag_app.documents.named import named_metadata, parsed
+
+    return named_metadata(parsed(settings.metadata))
 
 
 def pairs_of(settings: "Settings", pairs: "Path | None") -> "Path | None":

@@ -13,11 +13,12 @@ from rag_app.cli.flags import (
     ChunkSize,
     Dimensions,
     DocumentPaths,
+    Metadata,
     NewModel,
     Ocr,
     QuestionColumn,
 )
-from rag_app.cli.given import columns_of, index_options_of, workspace_of
+from rag_app.cli.given import columns_of, index_options_of, metadata_of, workspace_of
 from rag_app.cli.run import USER_ERROR, Run, command
 from rag_app.errors import ConfigError, RagAppError
 
@@ -105,6 +106,7 @@ def ingest(
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
     ocr: Ocr = None,
+    metadata: Metadata = None,
     sentences: Annotated[
         str | None,
         typer.Option(
@@ -126,6 +128,7 @@ def ingest(
         question_column=question_column,
         answer_column=answer_column,
         ocr=ocr,
+        metadata=metadata or None,
     )
     from rag_app.ingest.request import IngestRequest
     from rag_app.ingest.stage import ingest as ingest_stage
@@ -137,6 +140,7 @@ def ingest(
         options=index_options_of(settings, dimensions),
         columns=columns_of(settings),
         ocr=settings.ocr or None,
+        metadata=metadata_of(settings),
         use=use,
         prune=prune,
         dedupe=dedupe,

@@ -16,6 +16,7 @@ from rag_app.cli.flags import (
     Llm,
     LlmBaseUrl,
     LlmModel,
+    Metadata,
     NewModel,
     Ocr,
     Preset,
@@ -26,6 +27,7 @@ from rag_app.cli.given import (
     columns_of,
     index_options_of,
     language_model_of,
+    metadata_of,
     retrieval_of,
     workspace_of,
 )
@@ -84,6 +86,7 @@ def tune(
     question_column: QuestionColumn = None,
     answer_column: AnswerColumn = None,
     ocr: Ocr = None,
+    metadata: Metadata = None,
     device: Device = None,
     seed: Seed = None,
 ) -> None:
@@ -102,6 +105,7 @@ def tune(
         question_column=question_column,
         answer_column=answer_column,
         ocr=ocr,
+        metadata=metadata or None,
         device=device,
         seed=seed,
     )
@@ -151,6 +155,7 @@ def _request(
         paths=paths,
         index=index_options_of(settings),
         ocr=settings.ocr or None,
+        metadata=metadata_of(settings),
         per_chunk=per_chunk,
         finetune=FinetuneRequest(
             pairs=pairs,

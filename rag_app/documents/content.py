@@ -24,11 +24,11 @@ Scalar = str | int | float | bool
 Value = Scalar | list[str]
 
 # Ours, and what LlamaIndex's vector stores write: a file's own field gets a trailing underscore.
-_RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts", KNOWN_QUESTIONS} | {
+RESERVED = {"path", "kind", "date_epoch", "date_raw", "page_starts", KNOWN_QUESTIONS} | {
     *("document_id", "doc_id", "ref_doc_id", "_node_content", "_node_type"),
     *("page", "page_end", "table_header", "begins_in_code"),
 }
-_LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a key
+LONGEST_KEY = 64  # beyond, it is a sentence with a colon that YAML took for a key
 # Every chunk carries the title: a line of megabytes would be copied thousands of times.
 _LONGEST_TITLE = 1_000
 _INT64 = 2**63
@@ -79,7 +79,7 @@ def unkept_fields(fields: Mapping[str, object]) -> list[LeftOut]:
     """What of the fields of a file becomes no metadata."""
     nested = [name for name, value in fields.items() if is_nested(value)]
     kept = _values(fields)
-    values = ((name, _value(value)) for name, value in fields.items())
+    values = ((name, field_value(value)) for name, value in fields.items())
     again = [
         name
         for name, value in values
@@ -92,9 +92,9 @@ def unkept_fields(fields: Mapping[str, object]) -> list[LeftOut]:
 
 def long_names(noun: str, keys: Iterable[str]) -> list[LeftOut]:
     """Those of the keys that are too long for metadata, as left out."""
-    names = [key for key in keys if len(key) > _LONGEST_KEY]
-    part = f"{noun} with a name over {_LONGEST_KEY} characters"
-    short = (f"{name[:_LONGEST_KEY]}..." for name in names)
+    names = [key for key in keys if len(key) > LONGEST_KEY]
+    part = f"{noun} with a name over {LONGEST_KEY} characters"
+    short = (f"{name[:LONGEST_KEY]}..." for name in names)
     return [LeftOut(part, len(names), named(short))] if names else []
 
 
@@ -182,17 +182,17 @@ def _metadata(source: Source, content: Content) -> dict[str, Value]:
         metadata[KNOWN_QUESTIONS] = dump_questions(content.questions)
     for key, value in fields.items():
         if key not in ("title", "date") and metadata.get(key) != value:
-            taken = key in _RESERVED or key in metadata
+            taken = key in RESERVED or key in metadata
             metadata[f"{key}_" if taken else key] = value
-    return metadata | _numbers(metadata, fields)
+    return metadata | numbers_of({key: metadata[key] for key in fields if key in metadata})
 
 
-def _numbers(metadata: Mapping[str, Value], fields: Mapping[str, Value]) -> dict[str, Scalar]:
-    """The values of the file's fields that are numbers and are kept as they are written."""
+def numbers_of(fields: Mapping[str, Value]) -> dict[str, Scalar]:
+    """The values of the fields that are numbers and are kept as they are written."""
     return {
         f"{key}{NUMBER_SUFFIX}": number
-        for key in fields
-        if (number := written_number(metadata.get(key))) is not None
+        for key, value in fields.items()
+        if (number := written_number(value)) is not None
     }
 
 
@@ -232,14 +232,15 @@ def _values(fields: Mapping[str, object]) -> dict[str, Value]:
     if len(fields) > MOST_FIELDS:
         raise DocumentError(f"has {len(fields):,} fields; {MOST_FIELDS} are the most, name fewer")
     values: dict[str, Value] = {}
-    for name, field_value in fields.items():
-        key, value = field_key(name), _value(field_value)
-        if value is not None and 0 < len(key) <= _LONGEST_KEY:
+    for name, given in fields.items():
+        key, value = field_key(name), field_value(given)
+        if value is not None and 0 < len(key) <= LONGEST_KEY:
             values.setdefault(key, value)
     return values
 
 
-def _value(value: object) -> Value | None:
+def field_value(value: object) -> Value | None:
+    """Write a field's value as metadata; None for what is empty or has an inner structure."""
     if isinstance(value, list | tuple):
         parts = [part for part in map(_scalar, value) if part is not None]
         return [shown(part) for part in parts] or None

@@ -7,14 +7,15 @@ same time; its content tells then, as it does where any of them differs.
 
 import functools
 import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import time_ns
 
-from rag_app.documents.content import DatesDiffer
+from rag_app.documents.content import DatesDiffer, Value
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.sources import Columns
 
@@ -110,13 +111,16 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def reading_key(columns: Columns, ocr: str | None = None) -> str:
+def reading_key(
+    columns: Columns, ocr: str | None = None, metadata: Mapping[str, Value] | None = None
+) -> str:
     """Changes with all that decides, besides a file, what is read of it.
 
-    That is the code of the readers, the libraries they use, what tables call their columns, and
-    the languages of OCR.
+    That is the code of the readers, the libraries they use, what tables call their columns, the
+    languages of OCR, and the metadata that documents are given.
     """
-    said = "\0".join([*columns, ocr or "", *map(_version, _LIBRARIES), _code()])
+    given = json.dumps(metadata or {}, sort_keys=True)
+    said = "\0".join([*columns, ocr or "", given, *map(_version, _LIBRARIES), _code()])
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

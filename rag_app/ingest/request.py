@@ -1,7 +1,7 @@
 """What an ingest is asked for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from rag_app.chunking import Chunking
 from rag_app.documents import Columns
 
 if TYPE_CHECKING:
+    from rag_app.documents.content import Value
     from rag_app.index import IndexInfo
 
 
@@ -67,6 +68,8 @@ class IngestRequest:
         columns: of FAQ tables.
         ocr: languages, as tesseract calls them (kor+eng), in which pages of PDFs without text are
             read; None: they are not.
+        metadata: that each document gets where it has no such field itself, as `named_metadata`
+            makes it.
         use: put the index into service.
         prune: remove also the documents whose file is gone from another place than was read.
         dedupe: leave out documents that say what an earlier one of this ingest says, by path.
@@ -77,6 +80,7 @@ class IngestRequest:
     options: IndexOptions = IndexOptions()
     columns: Columns = Columns()
     ocr: str | None = None
+    metadata: "Mapping[str, Value]" = field(default_factory=dict)
     use: bool = False
     prune: bool = False
     dedupe: bool = False

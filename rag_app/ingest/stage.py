@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ def ingest(
     started = time.monotonic()
 
     def read(keep: "Keep") -> "ReadResult":
-        return read_documents(
+        reading = read_documents(
             request.paths,
             question_column=request.columns.question,
             answer_column=request.columns.answer,
@@ -74,9 +74,11 @@ def ingest(
             read_files=spread.read if spread else None,
             progress=progress,
         )
+        return _with_metadata(reading, request)
 
     index = meant_index(workspace, request)
-    material = Material(workspace, read, key=reading_key(request.columns, request.ocr))
+    key = reading_key(request.columns, request.ocr, request.metadata)
+    material = Material(workspace, read, key=key)
     material.read_for(index)
     return _Ingest(workspace, request, material, spread, progress, tell).report(started)
 
@@ -91,9 +93,16 @@ def ingest_reading(
 ) -> IngestReport:
     """As `ingest`, of documents that are read already."""
     started = time.monotonic()
-    material = Material(workspace, lambda _: reading)
+    material = Material(workspace, lambda _: _with_metadata(reading, request))
     material.read_for(None)
     return _Ingest(workspace, request, material, None, progress, tell).report(started)
+
+
+def _with_metadata(reading: "ReadResult", request: IngestRequest) -> "ReadResult":
+    from rag_app.documents.named import with_metadata
+
+    documents = [with_metadata(document, request.metadata) for document in reading.documents]
+    return replace(reading, documents=documents)
 
 
 @dataclass

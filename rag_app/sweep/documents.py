@@ -3,11 +3,12 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import CHUNK_KEYS, EMBEDDED_KEY, chunks_by_document, overlay
 from rag_app.documents import Columns, Source, read_sources
 from rag_app.documents.given import KIND
+from rag_app.documents.named import can_be_named, with_metadata
 from rag_app.errors import DocumentError
 from rag_app.pairs import dataset_of, read_corpus
 from rag_app.progress import Progress, silent
@@ -34,11 +35,15 @@ def documents_of(
     chunks: list[TextNode] = []
     # The languages of each file with pages that were read by OCR.
     ocr: dict[str, str | None] = {}
+    # What `ingest --metadata` gave each document stands in the index alone.
+    given: dict[str, dict[str, Any]] = {}
     for node in index.nodes():
         kind = node.metadata.get("kind")
         if kind == KIND:
             chunks.append(node)
-        elif kind == "pdf":
+            continue
+        given[str(node.ref_doc_id)] = _nameable(node.metadata)
+        if kind == "pdf":
             ocr[str(node.metadata.get("path"))] = node.metadata.get("ocr")
     handed_over = _given_again(chunks)
     known = {document.node_id for document in handed_over}
@@ -58,9 +63,16 @@ def documents_of(
     ]
     return [
         *handed_over,
-        *_of_files(sources, files, progress=progress),
+        *(
+            with_metadata(document, given[document.node_id])
+            for document in _of_files(sources, files, progress=progress)
+        ),
         *_of_datasets(passages, index.name),
     ]
+
+
+def _nameable(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if can_be_named(key)}
 
 
 def _of_files(

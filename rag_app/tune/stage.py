@@ -87,7 +87,13 @@ def tune(
     _head(progress, "ingest")
     ingested = ingest(
         workspace,
-        IngestRequest(request.paths, options=request.index, columns=asked.columns, ocr=request.ocr),
+        IngestRequest(
+            request.paths,
+            options=request.index,
+            columns=asked.columns,
+            ocr=request.ocr,
+            metadata=request.metadata,
+        ),
         progress=progress,
         tell=warn,
     )
