@@ -19,7 +19,6 @@ from served import PASSAGES, documents, running
 
 from rag_app import ingest
 from rag_app.index import Workspace
-from rag_app.known import KNOWN_QUESTIONS, KnownQuestion, dump_questions
 from rag_app.report.write import write_report
 from rag_app.serve.asked import Serving
 from rag_app.serve.service import Service
@@ -60,13 +59,10 @@ def browser() -> Iterator[Browser]:
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     hostile = Document(id_="invoices", text=HOSTILE, metadata={"category": "money"})
-    row = KnownQuestion("May I pay by card?", "faq.csv#1", row=2)
-    faq = Document(
-        id_="faq.csv#1",
-        text="Any card is taken.",
-        metadata={KNOWN_QUESTIONS: dump_questions([row])},
-    )
-    ingest([*documents(), hostile, faq], storage=folder, embedder=WordModel(), chunk_overlap=0)
+    table = folder / "faq.csv"
+    table.write_text("question,answer\nMay I pay by card?,Any card is taken.\n", "utf-8")
+    for each in ([*documents(), hostile], [table]):
+        ingest(each, storage=folder, embedder=WordModel(), chunk_overlap=0)
     made = make_evaluate(folder / "results" / "three", {"exact": [1, 2, 3]})
     write_report(made)
     return folder

@@ -8,6 +8,7 @@ import pickle
 import re
 import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,14 +169,15 @@ def test_the_same_is_written_with_ray_though_workers_are_killed(
 
 @needs_ray
 def test_nothing_listens_to_other_machines(cluster: RayCluster) -> None:
-    tree = psutil.Process().children(recursive=True)
-    listening = [
-        line.laddr.ip
-        for process in tree
-        if process.status() != psutil.STATUS_ZOMBIE
-        for line in process.net_connections()
-        if line.status == psutil.CONN_LISTEN
-    ]
+    listening = []
+    for process in psutil.Process().children(recursive=True):
+        # Ray's workers come and go.
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            listening += [
+                line.laddr.ip
+                for line in process.net_connections()
+                if line.status == psutil.CONN_LISTEN
+            ]
     assert listening
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
 
