@@ -9,8 +9,8 @@ PIP = $(BIN)/python -m pip install --quiet --no-compile --constraint constraints
 # The demo keeps its indexes, models and results apart from yours.
 DEMO = storage/demo
 RUN = $(BIN)/rag-app
-# A question that shares few words with its answer.
-QUESTION ?= Something in my Air 2 goes click a few times a day, is that broken?
+# In words of its own: the labelled questions are known after the tuning.
+QUESTION ?= My Air 2 makes a clicking sound every few hours, does it need repair?
 CHROMA_PORT ?= 8000
 
 .PHONY: help demo test serve-chroma check docs format constraints newest audit clean
