@@ -151,6 +151,7 @@ def test_the_report_is_whole_and_kept(tuned: EmbeddingFinetuneEngine) -> None:
         "peak_memory_mb",
         "device",
         "bf16",
+        "epochs",
         "best_epoch",
         "dev_mrr",
         "losses",
