@@ -190,7 +190,7 @@ def print_round(model: str, sides: dict[str, Any]) -> None:
     """One line a side."""
     for side, run in sorted(sides.items()):
         print(
-            f"{model.rsplit('/', 1)[-1]:<24}{side:<22}{run['pairs_per_second']:6.2f} pairs/s  "
+            f"{model.rsplit('/', 1)[-1]:<26}{side:<22}{run['pairs_per_second']:6.2f} pairs/s  "
             f"peak {run['peak_memory_mb']} MB  dev MRR@10 {run['dev_mrr']:.3f}",
             flush=True,
         )
