@@ -336,7 +336,8 @@ def _measured(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['vector_ms']['p50']:.1f} / {row['vector_ms']['p95']:.1f}",
             f"{row['recall_at_10']:.3f}",
             f"{row['keyword_build_ms']:.2f}",
-            f"{row['keyword_update_seconds']:.1f}",
+            # Not measured of the rows of earlier versions.
+            f"{row['keyword_update_seconds']:.1f}" if "keyword_update_seconds" in row else "",
             f"{row['keyword_ms']['p50']:.1f} / {row['keyword_ms']['p95']:.1f}",
             f"{row['memory_mb']:,}",
         )
