@@ -13,7 +13,7 @@ from rag_app.documents.docx_drawings import show_drawings
 from rag_app.documents.docx_numbers import MARKED, numbers_of
 from rag_app.documents.extras import imported
 from rag_app.documents.html import read_markup
-from rag_app.documents.left_out import LeftOut, named
+from rag_app.documents.left_out import LeftOut, counted, named
 from rag_app.documents.office_xml import paragraph_texts
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
@@ -78,8 +78,7 @@ def _left_out(archive: zipfile.ZipFile) -> list[LeftOut]:
         ),
         "charts": len(_members(archive, "charts/chart")),
     }
-    left = [*(LeftOut(part, count) for part, count in counts.items()), *_around(archive)]
-    return [one for one in left if one.count]
+    return [*counted(counts), *_around(archive)]
 
 
 def _members(archive: zipfile.ZipFile, kind: str) -> list[str]:
@@ -96,7 +95,8 @@ def _around(archive: zipfile.ZipFile) -> Iterator[LeftOut]:
         )
         found = [text for text in texts if not _PAGE_NUMBER.fullmatch(text)]
         shown = (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..." for text in found)
-        yield LeftOut(f"{kind}s of pages", len(found), named(shown))
+        if found:
+            yield LeftOut(f"{kind}s of pages", len(found), named(shown))
 
 
 def _written_out(archive: zipfile.ZipFile) -> bytes:

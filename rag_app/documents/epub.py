@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
 from rag_app.documents.html import decode_page, read_markup
-from rag_app.documents.left_out import LeftOut, named
+from rag_app.documents.left_out import LeftOut, counted, named
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
 from rag_app.text.normalise import normalise
@@ -48,7 +48,7 @@ def _summed(chapters: Sequence[Content]) -> list[LeftOut]:
     counts: Counter[str] = Counter()
     for one in (one for chapter in chapters for one in chapter.left_out):
         counts[one.part] += one.count
-    return [LeftOut(part, n) for part, n in counts.items() if not part.startswith("pictures")]
+    return counted({part: n for part, n in counts.items() if not part.startswith("pictures")})
 
 
 class _Book:

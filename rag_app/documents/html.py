@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rag_app.documents.content import Content
-from rag_app.documents.html_dropped import drop_boilerplate
+from rag_app.documents.html_dropped import HEADINGS, drop_boilerplate
 from rag_app.documents.html_inline import keep_words, mark_inline
 from rag_app.documents.html_tables import write_tables
 from rag_app.documents.left_out import LeftOut
@@ -18,11 +18,10 @@ from rag_app.text.normalise import decode, normalise
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
-_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BLOCKS = (
     *("p", "div", "section", "article", "main", "blockquote", "pre", "ul", "ol", "dl", "dt", "dd"),
     *("table", "tr", "td", "th", "caption", "figure", "figcaption", "address", "details"),
-    *("summary", "form", "fieldset", "hr", *_HEADINGS),
+    *("summary", "form", "fieldset", "hr", *HEADINGS),
 )
 _DATES = (
     *("date", "dc.date", "dcterms.date", "dcterms.issued", "article:published_time"),
@@ -38,7 +37,7 @@ _LIST_STYLES = {
 }
 # A heading's or an item's mark, and the line ends that a block within them brings.
 _MARK = re.compile(
-    r"^ ?(- |#{1,6} |(?:-?\d+|[a-zA-Z]|[ivx]{2,6}|[IVX]{2,6})\. )[ \t]*\n*(?=\S)", re.M
+    r"^ ?(- |#{1,6} |-?\d+\. |[a-zA-Z]\. |[ivxlcdm]+\. |[IVXLCDM]+\. )[ \t]*\n*(?=\S)", re.M
 )
 _CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.I)
 # What pages call an encoding, and the larger one that browsers read it as.
@@ -222,8 +221,8 @@ def _style(tag: "Tag") -> str:
 
 def _mark_blocks(soup: "BeautifulSoup") -> None:
     for tag in soup.find_all("br"):
-        tag.replace_with(" " if tag.find_parent(_HEADINGS) else "\n")
-    for tag in soup.find_all(_HEADINGS):
+        tag.replace_with(" " if tag.find_parent(HEADINGS) else "\n")
+    for tag in soup.find_all(HEADINGS):
         if tag.get_text(strip=True):
             tag.insert(0, "#" * int(tag.name[1]) + " ")
     for tag in soup.find_all("pre"):
@@ -238,12 +237,7 @@ def _mark_blocks(soup: "BeautifulSoup") -> None:
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(
-        r"^ ?(- |#{1,6} |-?\d+\. |[a-zA-Z]\. |[ivxlcdm]+\. |[IVXLCDM]+\. )[ \t]*\n*(?=\S)",
-        r"\1",
-        text,
-        flags=re.M,
-    )
+    text = _MARK.sub(r"\1", text)
     text = re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)
     text = re.sub(r"^ (?=\S)", "", text, flags=re.M)

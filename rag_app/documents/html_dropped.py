@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rag_app.documents.left_out import LeftOut, named
+from rag_app.documents.left_out import LeftOut, counted, named
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
@@ -15,7 +15,7 @@ _AROUND = ("header", "footer", "aside")
 _MAIN = ("main", "article", "section")
 _LEAST_PROSE = 60
 _PARAGRAPHS = ("p", "ul", "ol", "dl", "table", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5")
-_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _FRAMES = ("iframe", "embed", "frame")
 _RECORDINGS = ("video", "audio")
 
@@ -37,7 +37,7 @@ def drop_boilerplate(soup: "BeautifulSoup") -> list[LeftOut]:
         "lists of choices, none of them chosen": _keep_chosen(soup),
         "pictures without a description": sum(map(_says_nothing, soup.find_all("img"))),
     }
-    left = [LeftOut(part, count) for part, count in counts.items() if count]
+    left = counted(counts)
     if around:
         kinds = named(dict.fromkeys(around))
         left.insert(0, LeftOut("parts around the main content", len(around), kinds))
@@ -106,7 +106,7 @@ def _opens_page(tag: "Tag", *, marked: bool) -> bool:
         return False
     if any(len(paragraph.get_text()) >= _LEAST_PROSE for paragraph in tag.find_all("p")):
         return True
-    return not marked and tag.find([*_HEADINGS, "p"]) is not None
+    return not marked and tag.find([*HEADINGS, "p"]) is not None
 
 
 def _is_note(aside: "Tag") -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rag_app.documents.content import Content
 from rag_app.documents.hwp_records import Record, open_hwp
-from rag_app.documents.left_out import LeftOut
+from rag_app.documents.left_out import LeftOut, counted
 from rag_app.documents.rows import Cell, cells_text
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
@@ -60,7 +60,7 @@ def _left_out(sections: Sequence[Sequence[Record]]) -> list[LeftOut]:
         "fields of a form": sum(one.tag == _FORM for one in every),
         "comments": comments,
     }
-    return [LeftOut(part, count) for part, count in counts.items() if count]
+    return counted(counts)
 
 
 def _kind(record: Record) -> str:

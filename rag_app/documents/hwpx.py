@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from rag_app.documents.archive import local, opened, xml_of
 from rag_app.documents.content import Content
 from rag_app.documents.hwpx_looks import looks_of, mark_runs
-from rag_app.documents.left_out import LeftOut
+from rag_app.documents.left_out import counted
 from rag_app.documents.rows import Cell, cells_text
 from rag_app.documents.sources import Source
 from rag_app.errors import DocumentError
@@ -41,11 +41,12 @@ def read_hwpx(source: Source) -> list[Content]:
     every = [one for section in sections for one in section.iter()]
     memos = [one for one in every if local(one) == "fieldBegin" and one.get("type") == "MEMO"]
     comments = len(memos) + sum(local(one) == _HIDDEN for one in every)
-    left = [
-        LeftOut("pictures", sum(local(one) == "pic" for one in every)),
-        LeftOut("objects of other programs", sum(local(one) == "ole" for one in every)),
-        LeftOut("comments", comments),
-    ]
+    left = {
+        "pictures": sum(local(one) == "pic" for one in every),
+        "objects of other programs": sum(local(one) == "ole" for one in every),
+        "comments": comments,
+        "passages struck out": struck,
+    }
     return [
         Content(
             text,
@@ -53,7 +54,7 @@ def read_hwpx(source: Source) -> list[Content]:
             title=about.get("title"),
             fields={key: about[key] for key in ("creator",) if about.get(key)},
             dates=[about[key] for key in ("CreatedDate", "ModifiedDate") if about.get(key)],
-            left_out=[one for one in (*left, LeftOut("passages struck out", struck)) if one.count],
+            left_out=counted(left),
         )
     ]
 

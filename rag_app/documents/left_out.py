@@ -1,6 +1,6 @@
 """What a reader leaves out of a file: counted, with its place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -40,6 +40,15 @@ def left_out(part: str, noun: str, numbers: Iterable[int]) -> list[LeftOut]:
     """
     found = sorted(set(numbers))
     return [LeftOut(part, len(found), numbered(noun, found))] if found else []
+
+
+def counted(counts: Mapping[str, int]) -> list[LeftOut]:
+    """An entry for each part of which something was left out.
+
+    >>> counted({"pictures": 2, "charts": 0})
+    [LeftOut(part='pictures', count=2, place='')]
+    """
+    return [LeftOut(part, count) for part, count in counts.items() if count]
 
 
 def numbered(noun: str, numbers: Iterable[int]) -> str:

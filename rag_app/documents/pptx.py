@@ -9,7 +9,7 @@ from xml.etree.ElementTree import fromstring
 from rag_app.documents.archive import local, opened
 from rag_app.documents.content import Content
 from rag_app.documents.extras import imported
-from rag_app.documents.left_out import LeftOut, left_out
+from rag_app.documents.left_out import counted, left_out
 from rag_app.documents.office_xml import formula_text, named_elements, paragraph_texts
 from rag_app.documents.pages import joined_pages
 from rag_app.documents.pptx_text import paragraphs_text, struck_count
@@ -55,7 +55,7 @@ def read_pptx(source: Source) -> list[Content]:
             page_starts=page_starts,
             left_out=[
                 *left_out("slides without text", "slide", empty),
-                *(LeftOut(part, count) for part, count in counts.items() if count),
+                *counted(counts),
             ],
         )
     ]

@@ -16,7 +16,7 @@ def paragraphs_text(holder: Any) -> str:
     """The paragraphs below an element, one a line."""
     counts: dict[int, tuple[str, int]] = {}
     lines = []
-    for paragraph in (one for one in holder.iter() if _name(one) == "p"):
+    for paragraph in (one for one in holder.iter() if local(one) == "p"):
         text = runs_text(_runs(paragraph))
         mark = _mark(paragraph, counts) if text.strip() else ""
         lines.append(mark + text)
@@ -25,16 +25,16 @@ def paragraphs_text(holder: Any) -> str:
 
 def struck_count(holder: Any) -> int:
     """How many runs with text below an element are struck out."""
-    runs = (run for one in holder.iter() if _name(one) == "p" for run in _runs(one))
+    runs = (run for one in holder.iter() if local(one) == "p" for run in _runs(one))
     return sum(run.is_struck and bool(run.text.strip()) for run in runs)
 
 
 def _runs(paragraph: Any) -> Iterator[Run]:
     for piece in paragraph:
-        if _name(piece) == "br":
+        if local(piece) == "br":
             yield Run("\n")
-        elif _name(piece) in ("r", "fld"):
-            parts = {_name(part): part for part in piece}
+        elif local(piece) in ("r", "fld"):
+            parts = {local(part): part for part in piece}
             text = parts["t"].text or "" if "t" in parts else ""
             looks = parts["rPr"].attrib if "rPr" in parts else {}
             # In thousandths of a per cent, or with a sign.
@@ -49,10 +49,10 @@ def _mark(paragraph: Any, counts: dict[int, tuple[str, int]]) -> str:
     Arguments:
         counts: level -> the numbering that goes on there, and its last number.
     """
-    about = next((one for one in paragraph if _name(one) == "pPr"), None)
+    about = next((one for one in paragraph if local(one) == "pPr"), None)
     level = int(about.get("lvl", 0)) if about is not None else 0
     inner = about if about is not None else ()
-    numbering = next((one for one in inner if _name(one) == "buAutoNum"), None)
+    numbering = next((one for one in inner if local(one) == "buAutoNum"), None)
     for deeper in [one for one in counts if one > level or (numbering is None and one == level)]:
         del counts[deeper]
     if numbering is None:
@@ -68,8 +68,3 @@ def _written(number: int, kind: str) -> str:
     style = next((style for begin, style in _STYLES.items() if kind.startswith(begin)), "1")
     form = next((form for end, form in _FORMS.items() if kind.endswith(end)), "{}")
     return form.format(list_mark(number, style)) + " "
-
-
-def _name(element: Any) -> str:
-    """An element's name without its namespace; comments of XML have none."""
-    return local(element) if isinstance(element.tag, str) else ""
