@@ -26,6 +26,7 @@ from rag_app.retrieve.keyword.terms import ChunkTerms
 from rag_app.retrieve.trace import Trace
 
 DATA = Path(__file__).parents[1] / "data"
+PLAIN = Analysis()
 ENGLISH = Analysis("en")
 PAIRS = Analysis("en", "pairs")
 KIWI = Analysis("en", "kiwi")
@@ -131,10 +132,19 @@ def test_the_name_says_what_the_terms_depend_on() -> None:
 # BM25
 
 
+def of_texts(texts: list[str], analysis: Analysis = PLAIN) -> KeywordIndex:
+    """Passages called a, b, c, ..., in this order."""
+    nodes = [
+        TextNode(text=text, id_=chr(ord("a") + n), metadata={"chunk_index": n})
+        for n, text in enumerate(texts)
+    ]
+    return KeywordIndex.of_terms(ChunkTerms.of(nodes, analysis))
+
+
 def rows(
     texts: list[str], question: str, top_k: int = 10, analysis: Analysis = ENGLISH
 ) -> list[int]:
-    found, scores = KeywordIndex.of_texts(texts, analysis=analysis).search(question, top_k)
+    found, scores = of_texts(texts, analysis=analysis).search(question, top_k)
     assert (np.diff(scores) <= 0).all()
     return [int(row) for row in found]
 
@@ -142,7 +152,7 @@ def rows(
 def test_scores_by_hand() -> None:
     # All passages are of mean length, so that a word that occurs once scores idf / (k1 + 1), where
     # idf = ln(1 + (N - n + 1/2) / (n + 1/2)) for a word in n of N passages.
-    keyword = KeywordIndex.of_texts(["red apple", "red pear", "green pear"])
+    keyword = of_texts(["red apple", "red pear", "green pear"])
     apple, red = math.log(1 + 2.5 / 1.5) / 2.5, math.log(1 + 1.5 / 2.5) / 2.5
     found, scores = keyword.search("red apple", 3)
     assert found.tolist() == [0, 1]
@@ -150,7 +160,7 @@ def test_scores_by_hand() -> None:
 
 
 def test_a_word_asked_twice_counts_twice() -> None:
-    keyword = KeywordIndex.of_texts(["red apple", "red pear", "green pear"])
+    keyword = of_texts(["red apple", "red pear", "green pear"])
     once, twice = (keyword.search(question, 1)[1][0] for question in ("apple", "apple apple"))
     assert twice == pytest.approx(2 * once)
 
@@ -194,7 +204,7 @@ def test_equal_scores_keep_their_order_and_no_more_than_asked_for_are_found() ->
 
 
 def test_only_allowed_passages_are_found() -> None:
-    keyword = KeywordIndex.of_texts(["cat", "cat", "dog", "cat"], chunk_ids=["a", "b", "c", "d"])
+    keyword = of_texts(["cat", "cat", "dog", "cat"])
     allowed = keyword.mask(["d", "c", "b", "gone"])
     assert allowed.tolist() == [False, True, True, True]
     assert keyword.search("cat", 9, allowed)[0].tolist() == [1, 3]

@@ -45,18 +45,6 @@ class KeywordIndex:
         self.analysis = analysis
 
     @classmethod
-    def of_texts(
-        cls,
-        texts: Iterable[str],
-        *,
-        chunk_ids: Sequence[str] = (),
-        analysis: Analysis | None = None,
-    ) -> "KeywordIndex":
-        """Index passages; by default no word is stemmed or left out."""
-        analysis = analysis or Analysis()
-        return cls(_bm25(*analysis.term_numbers(texts)), chunk_ids, analysis)
-
-    @classmethod
     def of_terms(cls, terms: ChunkTerms) -> "KeywordIndex":
         """Index chunks that are taken apart; rows go by document and position."""
         return cls(_bm25(terms.rows(), terms.vocabulary), terms.chunk_ids, terms.analysis)

@@ -45,7 +45,7 @@ def open_keyword_index(index: "VectorIndex", *, progress: Progress = silent) -> 
     """
     folder = index.folder / FOLDER
     kept, there = _read(folder), set(index.chunk_ids())
-    if kept is not None and set(kept.terms.chunk_ids) == there:
+    if kept is not None and set(kept.keyword.chunk_ids) == there:
         return kept.keyword
     terms = _changed(index, kept.terms, there, progress) if kept is not None else None
     if terms is None:
@@ -99,7 +99,7 @@ def _write(keyword: KeywordIndex, terms: ChunkTerms, folder: Path) -> None:
 def load_keyword_index(folder: Path, chunk_ids: Iterable[str]) -> KeywordIndex | None:
     """Read a keyword index; None unless it is whole, of just these chunks, and made as now."""
     kept = _read(folder)
-    return kept.keyword if kept and set(kept.terms.chunk_ids) == set(chunk_ids) else None
+    return kept.keyword if kept and set(kept.keyword.chunk_ids) == set(chunk_ids) else None
 
 
 def _read(folder: Path) -> _Kept | None:
