@@ -1,6 +1,6 @@
 """Passages + question -> an answer whose citations are checked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,11 @@ class Citation:
         if self.title or asked is None or asked["row"] is None:
             return self.title
         return row_name(asked["text"], asked["place"])
+
+    @property
+    def asked(self) -> Mapping[str, Any] | None:
+        """The nearest known question; None also where the passage is called by it."""
+        return self.question if self.heading == self.title else None
 
     @property
     def name(self) -> str:

@@ -142,9 +142,7 @@ def _notes(citation: "Citation") -> list[str]:
 
 def _asked(citation: "Citation") -> list[str]:
     """The nearest known question, unless the passage is called by it."""
-    if citation.question is None or citation.heading != citation.title:
-        return []
-    return [known_question(citation.question)]
+    return [known_question(citation.asked)] if citation.asked is not None else []
 
 
 def head(citation: "Citation", *, width: int | None = None) -> str:

@@ -78,7 +78,7 @@ def _citation(citation: "Citation") -> str:
     ]
     title = f"**{_plain(citation.heading)}**, " if citation.heading else ""
     head = f"{citation.n}. {title}{', '.join(filter(None, place))}, score {citation.score:.3f}"
-    asked = citation.question if citation.heading == citation.title else None
+    asked = citation.asked
     known = [f'Question: "{_plain(asked["text"])}" ({_plain(asked["place"])})'] if asked else []
     table = [citation.table_header] if citation.table_header else []
     text = _no_html(visible("\n".join([*table, citation.text])))
