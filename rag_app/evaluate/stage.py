@@ -22,7 +22,6 @@ from rag_app.evaluate.statistics import Estimate, summarise
 from rag_app.evaluate.stored import summary_of
 from rag_app.evaluate.trained_on import questions_trained_on
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
-from rag_app.index.known import row_names
 from rag_app.pairs import (
     Pair,
     Question,
@@ -229,11 +228,15 @@ def evaluate_indexes(
         request.questions, subjects[0].passages, columns=request.columns
     )
     clusters = cluster_documents(document_texts(subjects[0].passages.nodes))
+    indexes = [
+        replace(AskedIndex.of(one.index, one.model, one.passages.nodes), name=one.name)
+        for one in subjects
+    ]
     runs: list[EvaluatedRun] = []
-    for subject in (replace(one, verbatim=request.verbatim) for one in subjects):
+    for one, index in zip(subjects, indexes, strict=True):
+        subject = replace(one, verbatim=request.verbatim)
         questions = build_questions(pairs, subject.passages.nodes, clusters)
         of_model = questions_trained_on(pairs, [subject.model], [], tools)
-        rows = row_names(subject.index)
         for each in options:
             own = _as_kept(each, subject.index)
             of_retriever = questions_trained_on(pairs, [], [own], tools)
@@ -273,11 +276,11 @@ def evaluate_indexes(
                     verbatim=request.verbatim,
                     fingerprint=subject.model.fingerprint,
                     chunking=subject.index.info.chunking,
-                    names=names_of(passages_of(subject.passages.nodes, outcomes, rows)),
+                    names=names_of(passages_of(index.nodes, outcomes, index.names)),
                 )
             )
     if request.results:
-        runs = _keep(request.results, runs, subjects, unmatched)
+        runs = _keep(request.results, runs, indexes, unmatched)
     return runs, unmatched
 
 
@@ -294,17 +297,13 @@ def result_json(
 
 
 def _keep(
-    folder: Path, runs: Sequence[EvaluatedRun], subjects: Sequence[Subject], unmatched: Unmatched
+    folder: Path, runs: Sequence[EvaluatedRun], indexes: Sequence[AskedIndex], unmatched: Unmatched
 ) -> list[EvaluatedRun]:
     """Write outcomes, what a report shows of them, and the summary; runs that know their files."""
     names = file_names([f"{run.name}-{run.retriever}" for run in runs])
     kept = [replace(run, kept=f"{name}.jsonl") for name, run in zip(names, runs, strict=True)]
     for run in kept:
         write_outcomes(folder / str(run.kept), run.outcomes)
-    indexes = [
-        replace(AskedIndex.of(one.index, one.model, one.passages.nodes), name=one.name)
-        for one in subjects
-    ]
     others = [outcome for run in kept[:-1] for outcome in run.outcomes]
     keep_evidence(folder, indexes, kept[-1].outcomes, others=others)
     path = summary_of(folder, "evaluate")

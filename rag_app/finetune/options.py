@@ -15,6 +15,8 @@ NegativeKind = Literal["none", "random", "mined"]
 KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
 # What training measured, in the folder of the model.
 REPORT_FILE = "training.json"
+# Steps between two losses of weights, each a mean since the one before.
+LOG_STEPS = 5
 # Hyperparameter -> the least and the largest value that it takes, as its message says them.
 RANGES: dict[str, tuple[float, float, str]] = {
     "epochs": (1, math.inf, "a whole number of 1 or more"),

@@ -2,6 +2,7 @@
 
 from rag_app.evaluate.figures import change, change_with_interval, score, with_interval
 from rag_app.evaluate.verdict import PRIMARY_METRIC
+from rag_app.finetune.options import LOG_STEPS
 from rag_app.report.blocks import Block, Figure, Paragraph, Section, Table
 from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
 from rag_app.report.plots import training_plot
@@ -13,8 +14,6 @@ PARTS = {
     "test": "held out, about new documents",
     "known": "held out, about passages that other questions are trained on",
 }
-# As train/both_trainers.py logs the losses of weights, each a mean since the one before.
-LOG_STEPS = 5
 
 
 def training_section(values: FinetuneValues) -> Section | None:

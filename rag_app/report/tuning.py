@@ -14,7 +14,7 @@ from rag_app.report.origin import origin_section
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section
 from rag_app.report.stored import StoredRun
 from rag_app.report.training import canary_section, cost_section, data_section, training_section
-from rag_app.report.values import FinetuneValues, Scores
+from rag_app.report.values import FinetuneValues
 
 ASKED = {
     "documents": "new questions about new documents",
@@ -70,13 +70,8 @@ def _compared(run: StoredRun, values: FinetuneValues, what: str) -> Compared:
         after=Side(_tuned_label(values), after, scores.tuned, run.passages),
         differences=scores.differences,
         seed=values.seed,
-        between=_between(values) if is_first else {},
+        between=values.tuned_alone if is_first else {},
     )
-
-
-def _between(values: FinetuneValues) -> dict[str, Scores]:
-    """The tuned model with vector search alone, where its retriever is another one."""
-    return {name: one.tuned for name, one in values.parts.items() if name.startswith("tuned")}
 
 
 def _tuned_label(values: FinetuneValues) -> str:

@@ -127,13 +127,15 @@ class FinetuneValues(Values):
         return self.ms_per_question is not None
 
     @property
+    def tuned_alone(self) -> dict[str, Scores]:
+        """The tuned model's with vector search, by name, where its retriever is another one."""
+        return {name: one.tuned for name, one in self.parts.items() if name.startswith("tuned")}
+
+    @property
     def tuned_vector(self) -> Scores:
         """The tuned model's with vector search, on the first kind of held-out questions."""
         first = next(iter(self.held_out.values()))
-        return next(
-            (one.tuned for name, one in self.parts.items() if name.startswith("tuned")),
-            first.tuned,
-        )
+        return next(iter(self.tuned_alone.values()), first.tuned)
 
     @property
     def seed(self) -> int:

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.finetune.data.dev import DEV_METRIC
-from rag_app.finetune.options import TrainingOptions, TrainingReport
+from rag_app.finetune.options import LOG_STEPS, TrainingOptions, TrainingReport
 from rag_app.finetune.train.memory import peak_memory_mb
 from rag_app.models.device import has_bf16
-
-LOG_STEPS = 5
 
 
 def common_arguments(
