@@ -74,6 +74,16 @@ def test_sentences_keep_their_own_sources_in_order_of_use() -> None:
     )
 
 
+def test_a_subscript_that_a_passage_has_is_text_and_no_mark() -> None:
+    passages = ["Opening hours are 9 to 18.", "The script takes its name from args[0]."]
+    checked = check_citations("The script takes its name from args[0] [2].", passages)
+    assert checked.text == "The script takes its name from args[0]. [2]"
+    # Such a mark stands in no passage.
+    assert check_citations("Opening hours are 9 to 18[1].", passages).text == (
+        "Opening hours are 9 to 18. [1]"
+    )
+
+
 def test_marks_after_the_full_stop_belong_to_the_sentence_before() -> None:
     text, cited, unsupported = found(
         "Refunds are paid within five working days. [1] "

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, pairwise
 
 from rag_app.text.numbers import missing_numbers
@@ -16,6 +17,9 @@ _MARK = re.compile(r"\s*\[(\d+)\]")
 # "[1, 2]" is two marks, and "end. [1]" a mark of the sentence that ended.
 _LIST_OF_MARKS = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)+)\]")
 _AFTER_STOP = re.compile(r"""([.!?。]["'”’」』)]*)((?:\s*\[\d+\])+)""")
+# What stands so in a passage, as "args[0]" or a footnote's "study[3]", is text and no mark.
+_SUBSCRIPT = re.compile(r"[^\W\d]\w*(\[\d+\])+")
+_OPEN = "\ue000"  # Of the private use area: stands for the bracket of a subscript meanwhile.
 _LIST_MARK = re.compile(r"^(?:[-*+•]|\d{1,2}[.)])\s+")
 # Not `terms`: an answer writes "3-hour" and "lock's" where the passage has "3 hours" and "lock".
 _WORD = re.compile(rf"[{HANGUL}]+|[^\W_]+")
@@ -89,6 +93,7 @@ def check_citations(text: str, passages: Sequence[str]) -> Checked:
     sentence that was put together from several passages keeps their marks if they support it
     together.
     """
+    text = _SUBSCRIPT.sub(partial(_kept_subscript, passages=passages), text)
     text = _AFTER_STOP.sub(r"\2\1", _LIST_OF_MARKS.sub(_single_marks, text))
     spans = split_by_rules(text)
     gaps = (text[before:start] for (_, before), (start, _) in pairwise([(0, 0), *spans]))
@@ -96,7 +101,7 @@ def check_citations(text: str, passages: Sequence[str]) -> Checked:
         replace(_checked(text[start:end], passages), begins_line="\n" in gap)
         for (start, end), gap in zip(spans, gaps, strict=True)
     ]
-    misquoted = misquotations(_MARK.sub("", text), passages)
+    misquoted = misquotations(_MARK.sub("", text).replace(_OPEN, "["), passages)
     return Checked([sentence for sentence in sentences if sentence.text], misquoted)
 
 
@@ -146,12 +151,17 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().translate(_TYPOGRAPHIC).split())
 
 
+def _kept_subscript(found: re.Match[str], passages: Sequence[str]) -> str:
+    stands = any(found[0] in passage for passage in passages)
+    return found[0].replace("[", _OPEN) if stands else found[0]
+
+
 def _single_marks(marks: re.Match[str]) -> str:
     return "".join(f"[{n}]" for n in re.findall(r"\d+", marks[1]))
 
 
 def _checked(sentence: str, passages: Sequence[str]) -> Sentence:
-    plain = _MARK.sub("", sentence).strip()
+    plain = _MARK.sub("", sentence).replace(_OPEN, "[").strip()
     named = dict.fromkeys(int(n) for n in _MARK.findall(sentence))
     marks = tuple(n for n in named if 1 <= n <= len(passages))
     sources = tuple(n for n in marks if support(plain, passages[n - 1]) >= SUPPORT)
