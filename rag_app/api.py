@@ -251,6 +251,7 @@ def finetune(
     preset: str | None = None,
     loss: str = "mnrl",
     method: str = "full,adapter",
+    test: "Questions | None" = None,
     train_on: "TrainOn | None" = None,
     held_out: "HeldOutOption" = "auto",
     folds: int | None = None,
@@ -281,6 +282,8 @@ def finetune(
         preset: "quick": one or two epochs, minutes on a CPU.
         loss: "mnrl", "triplet", "dae", or several in turn: "dae,mnrl".
         method: "full", "lora", "adapter", or weights and adapter: "lora,adapter".
+        test: labelled questions that give the verdict, in place of a share of the pairs; pairs that
+            ask the same are not trained on. Of a BEIR folder its qrels/test.tsv, unless named.
         train_on: "labelled", "synthetic" or "both".
         held_out: what is new about a held-out question: "documents", "questions" (other questions
             of its passage are trained on), "both", or "auto": both where enough passages have
@@ -318,6 +321,7 @@ def finetune(
     workspace = _workspace(storage, embedder=embedder, **place)
     request = FinetuneRequest(
         pairs=None if pairs is None else as_file(pairs, workspace.storage / "pairs"),
+        test=None if test is None else as_file(test, workspace.storage / "pairs"),
         train_on=train_on,
         index=index,
         model=model,

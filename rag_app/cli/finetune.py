@@ -43,6 +43,13 @@ def finetune(
             "feedback: judgements kept by query and serve. [generated questions]"
         ),
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled questions that give the verdict; pairs that ask the same are not "
+            "trained on. [a share of the pairs; of a BEIR folder qrels/test.tsv]",
+        ),
+    ] = None,
     train_on: Annotated[
         str | None,
         typer.Option(help="labelled, synthetic or both. [labelled with --pairs, else synthetic]"),
@@ -328,6 +335,7 @@ def finetune(
         model = workspace.cut_model(own, dimensions)
     request = FinetuneRequest(
         pairs=pairs_of(settings, pairs),
+        test=test,
         train_on=train_on,  # type: ignore[arg-type]
         index=index,
         model=model,
@@ -360,6 +368,7 @@ def finetune(
         results=settings.results,
     )
     note_judgements(run, request.pairs, to_train=True)
+    note_judgements(run, request.judged_by)
     if reranker:
         from rag_app.cli.reranker import tune
 

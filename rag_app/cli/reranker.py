@@ -36,7 +36,8 @@ def show_reranker(run: Run, result: "RerankerResult") -> None:
     from rag_app.finetune.judge import PROMISES
 
     material, training, fetch_k = result.material, result.training, result.retrieval.fetch_k
-    show_left_out(run, material.unmatched, material.self_answering)
+    left_out = material.split.repeat_test
+    show_left_out(run, material.unmatched, material.self_answering, left_out)
     run.say(
         f"trained on {len(material.rows)} pairs in {training.seconds:.0f} s ({training.device}, "
         f"peak memory {training.peak_memory_mb} MB); {best_epoch(training)}"

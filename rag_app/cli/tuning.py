@@ -21,7 +21,7 @@ def show_tuning(run: Run, result: "FinetuneResult") -> None:
     from rag_app.finetune.judge import PROMISES
 
     data, training, judgement = result.data, result.training, result.judgement
-    show_left_out(run, data.unmatched, data.self_answering)
+    show_left_out(run, data.unmatched, data.self_answering, data.repeat_test)
     _show_cut(run, data.cut)
     run.say(
         f"trained on {data.training_pairs} pairs in {training.seconds:.0f} s ({training.device}, "
@@ -87,11 +87,13 @@ def _split(result: "FinetuneResult") -> str:
     """How the pairs were used."""
     split, folds = result.data.split, result.data.folds
     held_out = f"{split['test']} test" if split["test"] else ""
-    known = f"{split['known']} test questions of passages that are trained on"
+    known = f"{split['known']} test questions about documents that are trained on"
     parts = ", ".join(filter(None, [held_out, known if split["known"] else ""]))
     trained = f"{split['train']} train, {split['dev']} dev"
     if folds > 1:
         return f"{folds} splits, the first with {trained}; together {parts}"
+    if result.data.test_is_given:
+        return f"questions of the test file: {parts}; of the pairs: {trained}"
     how = "by document" if split["test"] else "by question"
     return f"split {how}: {trained}, {parts}"
 
@@ -159,7 +161,7 @@ def _query_adapter(training: "TrainingReport") -> str:
     return f", query adapter: on ({share})"
 
 
-def show_left_out(run: Run, unmatched: "Unmatched", self_answering: int) -> None:
+def show_left_out(run: Run, unmatched: "Unmatched", self_answering: int, repeat_test: int) -> None:
     """Pairs that were not used, and why."""
     if unmatched:
         run.warn(str(unmatched))
@@ -167,6 +169,10 @@ def show_left_out(run: Run, unmatched: "Unmatched", self_answering: int) -> None
         run.warn(
             f"{self_answering} questions were left out: they repeat the passage that answers "
             "them, which teaches nothing and makes scores too good; ask in other words"
+        )
+    if repeat_test:
+        run.note(
+            f"{repeat_test} pairs are not trained on: a question of the test file asks the same"
         )
 
 

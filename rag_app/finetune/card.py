@@ -64,7 +64,7 @@ def write_card(result: "FinetuneResult", request: "FinetuneRequest") -> None:
 def _split(result: "FinetuneResult") -> str:
     split, folds = result.data.split, result.data.folds
     how = f"{folds} splits, the first with" if folds > 1 else "split:"
-    known = f", {split['known']} test pairs of passages that are trained on"
+    known = f", {split['known']} test pairs about documents that are trained on"
     return (
         f"- {how} {split['train']} train, {split['dev']} dev, {split['test']} test pairs"
         f"{known if split['known'] else ''}"

@@ -84,7 +84,8 @@ def prepare(context: TrainingContext, request: FinetuneRequest) -> Prepared:
     """
     catalog = context.workspace.catalog
     if request.pairs is not None:
-        request = replace(request, pairs=training_qrels(request.pairs))
+        pairs, test = training_qrels(request.pairs), request.judged_by
+        request = replace(request, pairs=pairs, test=test)
     dataset = _open_dataset(context, request)
     source = dataset.index if dataset else catalog.open(request.index)
     base = dataset or open_base(context, request, source)
@@ -112,6 +113,7 @@ def _open_dataset(context: TrainingContext, request: FinetuneRequest) -> Tunable
     dataset = open_dataset(
         context.workspace,
         request.pairs,
+        besides=request.test,
         model=request.model,
         usual_model=request.usual_model,
         progress=context.progress,
@@ -179,6 +181,10 @@ def _materials(
     unmatched = Unmatched()
     if request.pairs is not None:
         labelled, unmatched = read_labelled(request.pairs, passages.nodes, columns=request.columns)
+    test: list[Pair] = []
+    if request.test is not None:
+        test, left_out = read_labelled(request.test, passages.nodes, columns=request.columns)
+        unmatched = unmatched.and_also(left_out)
     synthetic: Sequence[Pair] = []
     if request.trained_on != "labelled":
         synthetic = _synthetic(context, request, base, passages)
@@ -192,6 +198,7 @@ def _materials(
         batch_size=request.options.batch_size,
         seed=request.options.seed,
         unmatched=unmatched,
+        test=test,
     )
 
 

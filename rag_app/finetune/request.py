@@ -10,7 +10,7 @@ from rag_app.finetune.data.material import TRAIN_ON, TrainOn
 from rag_app.finetune.options import TrainingOptions
 from rag_app.finetune.presets import DEFAULT, PRESETS
 from rag_app.llm.choose import LanguageModelOptions
-from rag_app.pairs import SplitOptions
+from rag_app.pairs import AUTO, SplitOptions, test_qrels
 from rag_app.retrieve import RetrievalOptions
 
 
@@ -19,6 +19,7 @@ class FinetuneRequest:
     """What to tune on and how.
 
     Fields:
+        test: a file of labelled questions that give the verdict, in place of a share of the pairs.
         train_on: None: the labelled pairs, or without any what is written.
         model: what to tune, where the pairs bring their own passages; without one, that of the
             index in service.
@@ -34,6 +35,7 @@ class FinetuneRequest:
     """
 
     pairs: Path | None = None
+    test: Path | None = None
     train_on: TrainOn | None = None
     index: str | None = None
     model: str | None = None
@@ -70,6 +72,26 @@ class FinetuneRequest:
                 "name a share between 0 and 1, such as .3"
             )
         self.options.check()
+        self._check_test()
+
+    def _check_test(self) -> None:
+        """Refuse what says another test than the file that is named."""
+        usual, split = SplitOptions(), self.split
+        asked = {
+            "--held-out": split.held_out not in (AUTO, usual.held_out),
+            "--folds": split.folds is not None,
+            "--test-share": split.test_share != usual.test_share,
+        }
+        if self.test is not None and any(asked.values()):
+            others = ", ".join(flag for flag, is_asked in asked.items() if is_asked)
+            raise ConfigError(f"--test {self.test} is the test, so leave out {others}")
+
+    @property
+    def judged_by(self) -> Path | None:
+        """The file of the test questions: the one named, or a BEIR folder's own; None: a share."""
+        own = test_qrels(self.pairs) if self.pairs is not None else None
+        is_left_open = self.split.folds is None and self.split.held_out == AUTO
+        return self.test or (own if is_left_open else None)
 
     @property
     def trained_on(self) -> TrainOn:

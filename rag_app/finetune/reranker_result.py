@@ -61,6 +61,8 @@ class RerankerResult:
                 "test": len(split.test),
                 "known": len(split.known),
             },
+            "test_is_given": split.test_is_given,
+            "repeat_test": split.repeat_test,
             "training_pairs": len(material.rows),
             "unmatched": material.unmatched.count,
             "unmatched_example": material.unmatched.example,

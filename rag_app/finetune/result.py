@@ -26,6 +26,8 @@ class DataSummary:
             about documents that are trained on). Of folds train and dev are those of the first,
             test and known of all.
         folds: number of splits, 1 without folds.
+        test_is_given: test and known are questions of a file of their own.
+        repeat_test: pairs left out of training, since a question of that file asks the same.
         training_pairs: rows that were trained on.
         unmatched: questions left out because their answer is not in the index.
         self_answering: questions left out because they repeat the passage that answers them.
@@ -34,6 +36,8 @@ class DataSummary:
 
     split: dict[str, int]
     folds: int
+    test_is_given: bool
+    repeat_test: int
     training_pairs: int
     unmatched: Unmatched
     self_answering: int
@@ -94,6 +98,8 @@ class FinetuneResult(Result):
             "reason": self.verdict.reason,
             "split": data.split,
             "folds": data.folds,
+            "test_is_given": data.test_is_given,
+            "repeat_test": data.repeat_test,
             "training_pairs": data.training_pairs,
             "unmatched": data.unmatched.count,
             "unmatched_example": data.unmatched.example,

@@ -158,10 +158,10 @@ def _tune(
 def _remember_questions(index: VectorIndex, trials: Sequence[Trial]) -> None:
     """Make the labelled questions known ones of the index in service.
 
-    All of them: in evaluation a question is not among the known ones while it is asked.
+    All but those of a test file: in evaluation a question is not among the known ones while it is
+    asked.
     """
-    splits = [trial.material.split for trial in trials]
-    pairs = {pair.id: pair for one in splits for pair in (*one.train, *one.held_out)}
+    pairs = {pair.id: pair for trial in trials for pair in trial.material.split.given}
     remember_pairs(index, pairs.values())
 
 
@@ -215,6 +215,8 @@ def _summary(prepared: Prepared, trials: Sequence[Trial]) -> DataSummary:
             "known": sum(len(trial.material.split.known) for trial in trials),
         },
         folds=len(trials),
+        test_is_given=split.test_is_given,
+        repeat_test=split.repeat_test,
         training_pairs=len(material.rows),
         unmatched=material.unmatched,
         self_answering=material.self_answering,

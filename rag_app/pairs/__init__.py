@@ -2,10 +2,12 @@
 
 from rag_app.pairs.corpus import dataset_of, holds_corpus, read_corpus
 from rag_app.pairs.dataset_index import in_service, open_dataset, tuned_from
-from rag_app.pairs.datasets import judgements_of, training_qrels
+from rag_app.pairs.datasets import judgements_of, test_qrels, training_qrels
 from rag_app.pairs.export import WRITERS, refuse_output, write_beir, write_pairs
 from rag_app.pairs.formats import READERS, read_questions
+from rag_app.pairs.given_test import split_around
 from rag_app.pairs.held_out import (
+    AUTO,
     HELD_OUT,
     HeldOut,
     HeldOutOption,
@@ -33,6 +35,7 @@ from rag_app.text.asked import question_key
 from rag_app.text.near_duplicates import cluster_documents
 
 __all__ = [
+    "AUTO",
     "HELD_OUT",
     "MIN_PAIRS",
     "READERS",
@@ -70,8 +73,10 @@ __all__ = [
     "read_questions",
     "refuse_output",
     "remember_pairs",
+    "split_around",
     "split_as_asked",
     "split_pairs",
+    "test_qrels",
     "training_documents",
     "training_qrels",
     "training_questions",

@@ -31,6 +31,7 @@ def open_dataset(
     workspace: Workspace,
     path: Path,
     *,
+    besides: Path | None = None,
     model: str | None = None,
     usual_model: str | None = None,
     whichever_model: bool = False,
@@ -42,6 +43,7 @@ def open_dataset(
     It is found again by its content. None goes into service here.
 
     Arguments:
+        besides: another file of questions, whose own passages are a part of it.
         model: what to make it with; without one `usual_model`, the untuned model of the index in
             service, or one that knows the passages' script.
         whichever_model: the index in service will do if it holds the passages, though another
@@ -56,6 +58,8 @@ def open_dataset(
     documents = read_corpus(path)
     if documents is None:
         return None
+    files = [path, *([besides] if besides else [])]
+    documents = _with_those_of(besides, documents)
     catalog = workspace.catalog
     active = in_service(catalog)
     named = model or usual_model
@@ -65,7 +69,7 @@ def open_dataset(
     is_there = find_corpus(catalog, documents, loaded) is not None
     if active and not is_there:
         fits = whichever_model or workspace.made_with(active.info, name)
-        if fits and holds_corpus(read_questions(path), active.ordered_nodes()):
+        if fits and all(holds_corpus(read_questions(f), active.ordered_nodes()) for f in files):
             return None
     if why:
         tell(why)
@@ -84,6 +88,12 @@ def open_dataset(
             f"of them with {loaded.name}, each whole{cut if found.cut else ''}"
         )
     return OpenIndex(found.index, loaded)
+
+
+def _with_those_of(besides: Path | None, documents: "list[Document]") -> "list[Document]":
+    """The passages, and those of another file that are not among them."""
+    of_another = read_corpus(besides) if besides else None
+    return list({one.id_: one for one in (*documents, *(of_another or ()))}.values())
 
 
 def in_service(catalog: Catalog) -> VectorIndex | None:

@@ -84,6 +84,12 @@ def training_qrels(path: Path) -> Path:
     return train if train.is_file() else path
 
 
+def test_qrels(path: Path) -> Path | None:
+    """What a tuning on `training_qrels` of a BEIR folder is judged by: its qrels/test.tsv."""
+    test = path / "qrels" / "test.tsv"
+    return test if test.is_file() and training_qrels(path) != path else None
+
+
 def judgements_of(path: Path) -> str | None:
     """A sentence on the judgements that `read_beir` takes; None for anything but a BEIR folder."""
     folder = beir_folder(path)

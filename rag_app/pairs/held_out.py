@@ -27,7 +27,8 @@ from rag_app.text.near_duplicates import cluster_documents
 HeldOut = Literal["documents", "questions"]
 # What `--held-out` takes. "auto" is "both" where enough passages have several questions.
 HeldOutOption = Literal["auto", "documents", "questions", "both"]
-HELD_OUT: tuple[HeldOutOption, ...] = ("auto", "documents", "questions", "both")
+AUTO: HeldOutOption = "auto"
+HELD_OUT: tuple[HeldOutOption, ...] = (AUTO, "documents", "questions", "both")
 # Fewer held-out questions say nothing.
 FEWEST_KNOWN = 20
 FEWEST_FOLDS = 2
@@ -120,8 +121,8 @@ def _one_split(given: SplitInput, options: SplitOptions, seed: int) -> Split:
     if options.held_out == "documents":
         return split
     wanted = round(options.test_share / 2 * len(given.pairs))
-    train, known = _hold_back(split.train, given.passage_of, wanted, seed=seed)
-    if options.held_out == "auto" and len(known) < FEWEST_KNOWN:
+    train, known = hold_back(split.train, given.passage_of, wanted, seed=seed)
+    if options.held_out == AUTO and len(known) < FEWEST_KNOWN:
         return split
     _require_known(known, given)
     return replace(split, train=train, known=known)
@@ -130,11 +131,11 @@ def _one_split(given: SplitInput, options: SplitOptions, seed: int) -> Split:
 def _split_by_question(given: SplitInput, options: SplitOptions, seed: int) -> Split:
     require_enough(given.pairs, given.texts)
     count = len(given.pairs)
-    rest, known = _hold_back(
+    rest, known = hold_back(
         given.pairs, given.passage_of, round(options.test_share * count), seed=seed
     )
     _require_known(known, given)
-    train, dev = _hold_back(rest, given.passage_of, round(options.dev_share * count), seed=seed)
+    train, dev = hold_back(rest, given.passage_of, round(options.dev_share * count), seed=seed)
     clusters = joined_documents(given.pairs, given.texts, given.group_of)
     return Split(train, dev, [], clusters, known=known, dev_is_known=True)
 
@@ -154,11 +155,11 @@ def _require_known(known: Sequence[Pair], given: SplitInput) -> None:
         )
 
 
-def _hold_back(
+def hold_back(
     pairs: Sequence[Pair], passage_of: Callable[[Pair], str], wanted: int, *, seed: int
 ) -> tuple[list[Pair], list[Pair]]:
     """Pairs to keep, and about `wanted` to hold back, whose passages all keep another wording."""
-    wordings = _by_wording(pairs)
+    wordings = by_wording(pairs)
     left = _wordings_of_passages(wordings, passage_of)
     held: list[Pair] = []
     for name in _shuffled(wordings, seed):
@@ -184,7 +185,7 @@ def _folds(given: SplitInput, options: SplitOptions, folds: int, *, seed: int) -
     if options.held_out != "documents":
         dealt = _deal_wordings(given, by_document, seed=seed)
         known = [pair for pairs in dealt.values() for pair in pairs]
-        if options.held_out != "auto" or len(known) >= FEWEST_KNOWN:
+        if options.held_out != AUTO or len(known) >= FEWEST_KNOWN:
             _require_known(known, given)
             by_question_alone = dealt
     return [
@@ -223,9 +224,9 @@ def _fold(
     held = {pair.id for pair in (*test, *known)}
     rest = [pair for pair in given.pairs if pair.id not in held]
     wanted = options.dev_share * len(given.pairs)
-    by_wording = options.held_out == "questions"
-    if by_wording:
-        train, dev = _hold_back(rest, given.passage_of, round(wanted), seed=seed)
+    dev_is_known = options.held_out == "questions"
+    if dev_is_known:
+        train, dev = hold_back(rest, given.passage_of, round(wanted), seed=seed)
     else:
         share = wanted / max(len(rest), 1)
         parts = deal_documents(rest, clusters, {"train": 1 - share, "dev": share}, seed=seed)
@@ -233,7 +234,7 @@ def _fold(
     # A passage that fell to dev has no question in training: its known ones promise nothing.
     trained = {given.passage_of(pair) for pair in train}
     kept = [pair for pair in known if given.passage_of(pair) in trained]
-    return Split(train, dev, list(test), clusters, known=kept, dev_is_known=by_wording)
+    return Split(train, dev, list(test), clusters, known=kept, dev_is_known=dev_is_known)
 
 
 def _deal_wordings(
@@ -245,7 +246,7 @@ def _deal_wordings(
     without a question.
     """
     names = list(by_document)
-    wordings = _by_wording(given.pairs)
+    wordings = by_wording(given.pairs)
     document_fold = {pair.id: name for name, pairs in by_document.items() for pair in pairs}
     turn: dict[str, int] = {}
     count = _wordings_of_passages(wordings, given.passage_of)
@@ -264,7 +265,7 @@ def _deal_wordings(
     return {name: by_question(pairs) for name, pairs in dealt.items()}
 
 
-def _by_wording(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
+def by_wording(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
     """Pairs whose questions are the same or nearly so, by a hash of these."""
     pairs = list(pairs)
     first: dict[str, str] = {}

@@ -32,6 +32,12 @@ class Unmatched:
     def __bool__(self) -> bool:
         return self.count > 0
 
+    def and_also(self, other: "Unmatched") -> "Unmatched":
+        """Those of two files together, with the example of the first that has one."""
+        return Unmatched(
+            self.count + other.count, self.of + other.of, self.example or other.example
+        )
+
     def __str__(self) -> str:
         """What the user should know of it."""
         return (

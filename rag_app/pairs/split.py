@@ -28,6 +28,8 @@ class Split:
         clusters: document id -> cluster id, for every document of the index.
         known: test pairs whose passages are trained on, with other questions.
         dev_is_known: so are those of dev, whose documents are not held out then.
+        test_is_given: test and known are of a file of their own, which no refit trains on.
+        repeat_test: pairs that were left out, since a question of that file asks the same.
     """
 
     train: list[Pair]
@@ -36,6 +38,13 @@ class Split:
     clusters: dict[str, str]
     known: list[Pair] = field(default_factory=list)
     dev_is_known: bool = False
+    test_is_given: bool = False
+    repeat_test: int = 0
+
+    @property
+    def given(self) -> list[Pair]:
+        """The pairs that were split: all, but those of a test file."""
+        return [*self.train, *(self.dev if self.test_is_given else self.held_out)]
 
     @property
     def held_out(self) -> list[Pair]:

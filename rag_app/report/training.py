@@ -12,7 +12,7 @@ PARTS = {
     "train": "trained on",
     "dev": "chose the checkpoint",
     "test": "held out, about new documents",
-    "known": "held out, about passages that other questions are trained on",
+    "known": "held out, about documents that other questions are trained on",
 }
 
 
@@ -70,11 +70,11 @@ def _training_beside_held_out(values: FinetuneValues) -> list[Block]:
 def data_section(values: FinetuneValues) -> Section:
     """How the pairs were split, and what was left out."""
     rows = [[PARTS.get(part, part), f"{count:,}"] for part, count in values.split.items() if count]
-    how = (
-        f"{values.folds} splits; trained on and dev are those of the first"
-        if (values.folds > 1)
-        else "one split; near-duplicate documents stay in one part"
-    )
+    how = "one split; near-duplicate documents stay in one part"
+    if values.folds > 1:
+        how = f"{values.folds} splits; trained on and dev are those of the first"
+    if values.test_is_given:
+        how = "the held-out questions are those of the test file"
     blocks: list[Block] = [Table(["pairs", "how many"], rows, how)]
     dropped = []
     if values.unmatched:
@@ -83,6 +83,11 @@ def data_section(values: FinetuneValues) -> Section:
         dropped.append(
             f"{counted(values.self_answering, 'question')} left out: they repeat the passage that "
             "answers them."
+        )
+    if values.repeat_test:
+        dropped.append(
+            f"{counted(values.repeat_test, 'pair')} not trained on: a question of the test file "
+            "asks the same."
         )
     cut = values.cut_passages
     if cut and cut.count:

@@ -94,6 +94,8 @@ class FinetuneValues(Values):
     promoted: bool | None = False
     split: dict[str, int]
     folds: int = 1
+    test_is_given: bool = False
+    repeat_test: int = 0
     training_pairs: int
     unmatched: int = 0
     unmatched_example: str | None = None

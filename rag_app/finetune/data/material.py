@@ -31,6 +31,7 @@ from rag_app.pairs import (
     question_id,
     question_key,
     read_questions,
+    split_around,
     split_as_asked,
     without_self_answering,
 )
@@ -123,30 +124,47 @@ def prepare_materials(
     batch_size: int,
     seed: int,
     unmatched: Unmatched | None = None,
+    test: Sequence[Pair] = (),
 ) -> list[Material]:
     """Split, choose what is trained on, and check that nothing leaks; one for each fold.
 
     With labelled pairs the split and the test are theirs, whatever is trained on; synthetic pairs
     of documents in dev or test are left out of training.
 
+    Arguments:
+        test: labelled pairs that give the verdict, in place of a share of the others.
     Raises:
         PairsError: too little to train and test on.
         LeakError: a text stands on both sides.
     """
     nodes = passages.nodes
     texts = document_texts(nodes)
-    own, written = without_self_answering(labelled, texts), without_self_answering(synthetic, texts)
+    own, written, judging = (
+        without_self_answering(pairs, texts) for pairs in (labelled, synthetic, test)
+    )
+    if test and not judging:
+        raise PairsError(
+            f"all {len(test)} questions of the test file repeat the passage that answers them; "
+            "ask in other words"
+        )
     asked = own if labelled else written
-    self_answering = len(labelled) + len(synthetic) - len(own) - len(written)
+    self_answering = sum(map(len, (labelled, synthetic, test))) - sum(
+        map(len, (own, written, judging))
+    )
     unmatched = unmatched or Unmatched()
     _require_enough(asked, unmatched=unmatched.count, self_answering=self_answering)
     given = SplitInput(asked, texts, passage_of(nodes), _group_of(nodes, options.group_by))
     shared = _Shared(
         written, train_on if labelled else "labelled", passages, texts, embed, batch_size
     )
+    splits = (
+        [split_around(given, judging, options, seed=seed)]
+        if test
+        else split_as_asked(given, options, seed=seed)
+    )
     return [
         _material(split, shared, seed=seed, unmatched=unmatched, self_answering=self_answering)
-        for split in split_as_asked(given, options, seed=seed)
+        for split in splits
     ]
 
 
@@ -232,7 +250,7 @@ def _material(
 
 
 def _trained_on(split: Split, shared: _Shared) -> list[Pair]:
-    asked = [] if shared.train_on == "synthetic" else [*split.train, *split.held_out]
+    asked = [] if shared.train_on == "synthetic" else split.given
     return [*asked, *([] if shared.train_on == "labelled" else shared.written)]
 
 
