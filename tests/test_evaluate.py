@@ -651,7 +651,9 @@ def test_a_hold_says_how_many_more_questions_would_tell() -> None:
 def test_two_promises_are_decided_together() -> None:
     rose, held, fell = (Verdict(name, name) for name in ("promote", "hold", "reject"))
     assert of_both(rose, held) == Verdict("promote", "promote; hold")
-    assert of_both(held, rose).decision == "promote"
+    # What decides comes first, whichever kind of questions it is about.
+    assert of_both(held, rose) == Verdict("promote", "promote; hold")
+    assert of_both(held, fell) == Verdict("reject", "reject; hold")
     assert of_both(rose, rose).decision == "promote"
     assert of_both(held, held).decision == "hold"
     assert of_both(rose, fell).decision == "hold"
@@ -660,7 +662,16 @@ def test_two_promises_are_decided_together() -> None:
     change = {"mrr@10": Difference(0.05, 0.01, 0.09, 0.03, 0.05)}
     score = {"mrr@10": Estimate(0.5, 0.4, 0.6)}
     assert decide(change, score, score, 50).decision == "promote"
-    assert decide(change, score, score, 50, level=LEVEL / 2).decision == "hold"
+    held = decide(change, score, score, 50, level=LEVEL / 2)
+    assert held.decision == "hold"
+    # Its interval excludes 0, so "could be chance" would be puzzling.
+    assert "could be chance" not in held.reason
+    assert "not certain enough: as either kind of questions may promote" in held.reason
+    assert "each needs p below .025" in held.reason
+    # (2.241 + .84) / (1.96 + .84) * .05 = .055; 50 * ((.055 / .05) ** 2 - 1) = 10.5.
+    assert "so many questions can show is .055; about 11 more would tell" in held.reason
+    no_gain = {"mrr@10": Difference(0.0, -0.04, 0.04, 0.9, 0.05)}
+    assert "could be chance" in decide(no_gain, score, score, 50, level=LEVEL / 2).reason
 
 
 def test_folds_that_differ_by_their_models_widen_the_interval() -> None:

@@ -329,14 +329,15 @@ def test_what_is_not_promoted_is_not_trained_again(measured: FinetuneResult) -> 
 def test_folds_ask_every_question_once_and_index_the_recipe_on_all_pairs(shop: Shop) -> None:
     before = shop.active()
     result, _ = shop.finetune(
-        split=SplitOptions(folds=3), options=replace(OPTIONS, epochs=10), promote=False
+        split=SplitOptions(folds=2, repeats=2), options=replace(OPTIONS, epochs=10), promote=False
     )
     comparison = result.judgement.comparison
     assert comparison.n == 80
+    assert len(comparison.base_outcomes) == 2 * 80
     assert {outcome.question for outcome in comparison.base_outcomes} == {
         json.loads(line)["question"] for line in shop.questions.read_text("utf-8").splitlines()
     }
-    assert result.data.folds == 3
+    assert result.data.folds == 4
     assert result.data.split["test"] == 80
     assert result.refit is not None
     assert result.refit.pairs == 80

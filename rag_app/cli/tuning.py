@@ -23,8 +23,10 @@ def show_tuning(run: Run, result: "FinetuneResult") -> None:
     data, training, judgement = result.data, result.training, result.judgement
     show_left_out(run, data.unmatched, data.self_answering, data.repeat_test)
     _show_cut(run, data.cut)
+    first = f"first of {data.folds} splits: " if data.folds > 1 else ""
     run.say(
-        f"trained on {data.training_pairs} pairs in {training.seconds:.0f} s ({training.device}, "
+        f"{first}trained on {data.training_pairs} pairs in {training.seconds:.0f} s "
+        f"({training.device}, "
         f"{training.pairs_per_second:.1f} pairs/s, peak memory {training.peak_memory_mb} MB); "
         + best_epoch(training)
         + _query_adapter(training)
@@ -91,11 +93,19 @@ def _split(result: "FinetuneResult") -> str:
     parts = ", ".join(filter(None, [held_out, known if split["known"] else ""]))
     trained = f"{split['train']} train, {split['dev']} dev"
     if folds > 1:
-        return f"{folds} splits, the first with {trained}; together {parts}"
+        return f"{folds} splits, the first with {trained}; together {parts}{_repeated(result)}"
     if result.data.test_is_given:
         return f"questions of the test file: {parts}; of the pairs: {trained}"
     how = "by document" if split["test"] else "by question"
     return f"split {how}: {trained}, {parts}"
+
+
+def _repeated(result: "FinetuneResult") -> str:
+    """How often questions were asked, where repeats ask them more than once."""
+    held_out = result.judgement.held_out.values()
+    asked = sum(len(one.base_outcomes) for one in held_out)
+    once = asked == sum(one.n for one in held_out)
+    return "" if once else f"; repeats asked them {asked} times in all"
 
 
 def _show_refit(run: Run, result: "FinetuneResult") -> None:

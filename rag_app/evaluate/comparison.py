@@ -9,6 +9,7 @@ from rag_app.disk import write_json
 from rag_app.evaluate.changes import changes, flips
 from rag_app.evaluate.display import SHOWN_METRICS
 from rag_app.evaluate.figures import change_with_interval, with_interval
+from rag_app.evaluate.folds import how_many
 from rag_app.evaluate.scoring import (
     KEPT_RANKS,
     LARGEST_K,
@@ -34,7 +35,11 @@ MANY_QUESTIONS = 10_000
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Result):
-    """Base against tuned on the same questions; scores by metric."""
+    """Base against tuned on the same questions; scores by metric.
+
+    Fields:
+        n: questions; one that several folds asked counts once.
+    """
 
     n: int
     base: dict[str, Estimate]
@@ -126,14 +131,15 @@ def compare_outcomes(
         progress(
             f"comparing {len(base):,} questions by resampling: up to 10 s for each 10,000", 0, 0
         )
+    n = len(base) if folds is None else how_many(base)
     base_scores, tuned_scores = summarise(base, seed=seed), summarise(tuned, seed=seed)
     changed = differences(base, tuned, seed=seed, folds=folds)
     return Comparison(
-        n=len(base),
+        n=n,
         base=base_scores,
         tuned=tuned_scores,
         differences=changed,
-        verdict=decide(changed, base_scores, tuned_scores, len(base), asked=asked, level=level),
+        verdict=decide(changed, base_scores, tuned_scores, n, asked=asked, level=level),
         base_outcomes=list(base),
         tuned_outcomes=list(tuned),
     )

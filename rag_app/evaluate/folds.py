@@ -11,10 +11,26 @@ def of_fold(outcomes: Iterable[Outcome], number: int) -> list[Outcome]:
     return [replace(outcome, question_id=f"{number} {outcome.question_id}") for outcome in outcomes]
 
 
+def fold_numbers(outcomes: Iterable[Outcome]) -> dict[str, int] | None:
+    """Id -> number of its fold; None where the outcomes are of one split."""
+    folds = [(one.question_id, one.question_id.rpartition(" ")[0]) for one in outcomes]
+    return {name: int(fold) for name, fold in folds} if folds and folds[0][1] else None
+
+
+def own_id(question_id: str) -> str:
+    """A question's id without its fold's number."""
+    return question_id.rpartition(" ")[2]
+
+
+def how_many(outcomes: Iterable[Outcome]) -> int:
+    """How many questions, each counted once however many folds asked it."""
+    return len({own_id(outcome.question_id) for outcome in outcomes})
+
+
 def each_once(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Of a question that several folds asked, its first outcome under its own id."""
     first: dict[str, Outcome] = {}
     for outcome in outcomes:
-        own = outcome.question_id.rpartition(" ")[2]
+        own = own_id(outcome.question_id)
         first.setdefault(own, replace(outcome, question_id=own))
     return list(first.values())

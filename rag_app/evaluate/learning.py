@@ -11,7 +11,7 @@ from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
 from rag_app.evaluate.statistics import Difference, difference
-from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC
+from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_rose
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, rank_views
 from rag_app.retrieve.fusion import standardised
 from rag_app.retrieve.learned import FINDERS, VECTOR, LearnedFusion
@@ -113,7 +113,7 @@ def learn_fusion(
         return LearnedFusion(fixed, learned_on, len(questions), reason=reason, question_ids=ids)
     asked = asked_of(views, questions, depth)
     weights, change = learned_or_fixed(asked, seed=seed)
-    certain = _is_certain(change)
+    certain = certainly_rose(change)
     return LearnedFusion(
         _named(names, weights),
         learned_on,
@@ -132,11 +132,7 @@ def learned_or_fixed(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Diff
     """
     simple, learned = cross_validated(asked, best_fixed), cross_validated(asked, regression)
     change = difference(simple, learned, PRIMARY_METRIC, seed=seed)
-    return (regression if _is_certain(change) else best_fixed)(asked), change
-
-
-def _is_certain(change: Difference) -> bool:
-    return change.low > 0 and change.p < LEVEL
+    return (regression if certainly_rose(change) else best_fixed)(asked), change
 
 
 def ordered(views: Iterable[str]) -> list[str]:

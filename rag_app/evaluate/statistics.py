@@ -34,8 +34,9 @@ KEPT_CELLS = 5_000_000
 TAIL = (1 - 0.95) / 2
 # Sums of rounded numbers may differ by this share of what was added up, and be the same.
 SAME = 100 * np.finfo(np.float64).eps
-# Normal quantiles of a two-sided 5 % level and of 80 % power.
-POWER_FACTOR = 1.96 + 0.84
+# Normal quantiles of 80 % power, and with it of a two-sided 5 % level.
+POWER_QUANTILE = 0.84
+POWER_FACTOR = 1.96 + POWER_QUANTILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +117,25 @@ def differences(
 
 
 def difference(
-    base: Sequence[Outcome], tuned: Sequence[Outcome], metric: str, *, seed: int
+    base: Sequence[Outcome],
+    tuned: Sequence[Outcome],
+    metric: str,
+    *,
+    seed: int,
+    folds: Mapping[str, int] | None = None,
 ) -> Difference:
     """What tuning changed in one metric, paired by question.
 
     From a single cluster nothing can be told: the interval is [-1, 1], p is 1 and the smallest
     detectable difference is 1.
 
+    Arguments:
+        folds: see `differences`.
     Raises:
         PairsError: no outcomes.
         ValueError: the two runs did not ask the same questions.
     """
-    return _differences(base, tuned, (metric,), seed)[metric]
+    return _differences(base, tuned, (metric,), seed, folds)[metric]
 
 
 def mean_change(names: Sequence[str], change: Floats, *, seed: int) -> Difference:

@@ -1,12 +1,13 @@
 """Whether a tuned index goes into service, and why, in words."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rag_app.evaluate.figures import change_with_interval, score
-from rag_app.evaluate.statistics import Difference, Estimate
+from rag_app.evaluate.statistics import POWER_FACTOR, POWER_QUANTILE, Difference, Estimate
 
 PRIMARY_METRIC = "mrr@10"
 LEVEL = 0.05
@@ -45,7 +46,7 @@ def decide(
         differences, base, tuned: by metric, of one comparison.
         n: questions that were asked.
         asked: what they were, such as "new questions about new documents".
-        level: of p; half of it, where one of two comparisons may promote.
+        level: of p; half of it, where either of two comparisons may promote.
     """
     change = differences[PRIMARY_METRIC]
     before, after = score(base[PRIMARY_METRIC].mean), score(tuned[PRIMARY_METRIC].mean)
@@ -53,22 +54,40 @@ def decide(
     if change.low == change.high == 0:
         return Verdict("hold", f"{PRIMARY_METRIC} is {before} before and after on {asked}")
     numbers = f"from {before} to {after} {_evidence(change)} on {asked}"
-    if change.low > 0 and change.p < level:
+    if certainly_rose(change, level):
         return Verdict("promote", f"{PRIMARY_METRIC} rose {numbers}")
     if certainly_fell(differences):
         return Verdict("reject", f"{PRIMARY_METRIC} fell {numbers}")
+    smallest = _detectable(change, level)
     return Verdict(
         "hold",
-        f"{PRIMARY_METRIC} went {numbers}, which could be chance; the smallest difference that "
-        f"so many questions can show is {score(change.smallest_detectable)}{_more(change, n)}",
+        f"{PRIMARY_METRIC} went {numbers}, which {_uncertain(change, level)}; the smallest "
+        f"difference that so many questions can show is {score(smallest)}"
+        f"{_more(change.mean, smallest, n)}",
     )
 
 
-def _more(change: Difference, n: int) -> str:
+def _uncertain(change: Difference, level: float) -> str:
+    """Why a change is not taken for certain."""
+    if change.low <= 0 or change.p >= LEVEL:
+        return "could be chance"
+    return (
+        f"is not certain enough: as either kind of questions may promote, each needs p below "
+        f"{score(level)}"
+    )
+
+
+def _detectable(change: Difference, level: float) -> float:
+    """The smallest difference that so many questions show at this level of p."""
+    needed = statistics.NormalDist().inv_cdf(1 - level / 2) + POWER_QUANTILE
+    return min(1.0, change.smallest_detectable * max(1.0, needed / POWER_FACTOR))
+
+
+def _more(gain: float, smallest: float, n: int) -> str:
     """How many more questions would tell; nothing where the difference is no gain."""
-    if change.mean <= 0:
+    if gain <= 0:
         return ""
-    more = n * ((change.smallest_detectable / change.mean) ** 2 - 1)
+    more = n * ((smallest / gain) ** 2 - 1)
     if more < 1:
         return ""
     if more > MOST_MORE:
@@ -83,16 +102,23 @@ def of_both(documents: Verdict, questions: Verdict) -> Verdict:
     """The verdict of two comparisons: new documents, and known documents asked anew.
 
     What certainly rose for one and did not certainly fall for the other is promoted; where both
-    happened, nothing is decided.
+    happened, nothing is decided. What decides is said first.
 
     Arguments:
         documents, questions: each decided at half the level, since either may promote.
     """
-    decisions = {documents.decision, questions.decision}
-    reason = f"{documents.reason}; {questions.reason}"
+    both = (documents, questions)
+    decisions = {one.decision for one in both}
+    decision: Decision = "promote" if "promote" in decisions else "hold"
     if "reject" in decisions:
-        return Verdict("hold" if "promote" in decisions else "reject", reason)
-    return Verdict("promote" if "promote" in decisions else "hold", reason)
+        decision = "hold" if "promote" in decisions else "reject"
+    deciding_first = sorted(both, key=lambda one: one.decision != decision)
+    return Verdict(decision, "; ".join(one.reason for one in deciding_first))
+
+
+def certainly_rose(change: Difference, level: float = LEVEL) -> bool:
+    """Whether a metric did: its whole interval is above 0, and p below the level."""
+    return change.low > 0 and change.p < level
 
 
 def certainly_fell(differences: Mapping[str, Difference]) -> bool:

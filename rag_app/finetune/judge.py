@@ -6,11 +6,19 @@ from pathlib import Path
 
 from rag_app.evaluate.comparison import Comparison, compare_outcomes
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
-from rag_app.evaluate.folds import of_fold
+from rag_app.evaluate.figures import change_with_interval
+from rag_app.evaluate.folds import fold_numbers, of_fold
 from rag_app.evaluate.scoring import Outcome, write_outcomes
-from rag_app.evaluate.statistics import Estimate, summarise
-from rag_app.evaluate.verdict import LEVEL, Verdict, guard, of_both
-from rag_app.finetune.trial import BaseAndTuned, Trial
+from rag_app.evaluate.statistics import Estimate, difference, summarise
+from rag_app.evaluate.verdict import (
+    LEVEL,
+    PRIMARY_METRIC,
+    Verdict,
+    certainly_rose,
+    guard,
+    of_both,
+)
+from rag_app.finetune.trial import TUNED, BaseAndTuned, Trial
 from rag_app.pairs import HeldOut
 
 # What a comparison promises, by what is new about its questions.
@@ -53,7 +61,7 @@ class Judgement:
     def tuned_vector(self) -> dict[str, Estimate]:
         """Scores of the tuned model with vector search, on the questions of `comparison`."""
         return next(
-            (one.tuned for name, one in self.parts.items() if name.startswith("tuned")),
+            (one.tuned for name, one in self.parts.items() if name.startswith(TUNED)),
             self.comparison.tuned,
         )
 
@@ -76,6 +84,7 @@ def judge(
         )
         for name in trials[0].parts
     }
+    verdict = name_uncertain_parts(verdict, held_out[first], parts, seed=seed)
     watched = [trial.canary for trial in trials]
     canary = _compared(watched, seed=seed) if any(watched) else None
     if canary and canary_guards:
@@ -139,6 +148,34 @@ def keep_held_out(
     )
 
 
+def name_uncertain_parts(
+    verdict: Verdict, whole: Comparison, parts: Mapping[str, Comparison], *, seed: int
+) -> Verdict:
+    """The same verdict, which says what may add nothing to a gain of model and retriever together.
+
+    Whoever gets all of a gain from the retriever need not tune, nor serve a tuned model.
+
+    Arguments:
+        whole: base with vector search against the tuned model with its retriever.
+        parts: base with vector search against what stands between these two.
+    """
+    said = [verdict.reason]
+    for name, part in parts.items() if verdict.decision == "promote" else ():
+        change = difference(
+            part.tuned_outcomes,
+            whole.tuned_outcomes,
+            PRIMARY_METRIC,
+            seed=seed,
+            folds=fold_numbers(whole.tuned_outcomes),
+        )
+        if not certainly_rose(change):
+            added = "the retriever" if name.startswith(TUNED) else "the tuned model"
+            said.append(
+                f"{added} adds nothing certain to it ({change_with_interval(change)} over {name})"
+            )
+    return Verdict(verdict.decision, "; ".join(said))
+
+
 def _all_fell(trials: Sequence[Trial]) -> list[str]:
     """Forms milder than what was trained, by name, where on no split one of them did no harm."""
     if not all(trial.frontier and trial.frontier[-1].harms for trial in trials):
@@ -153,29 +190,19 @@ def _compared(
     asked: str = "",
     level: float = LEVEL,
 ) -> Comparison:
-    before = [one.base if one else None for one in splits]
-    after = [one.tuned if one else None for one in splits]
-    folds = {
-        outcome.question_id: fold
-        for fold, outcomes in enumerate(_named_apart(before))
-        for outcome in outcomes
-    }
+    before = _pooled([one.base if one else None for one in splits])
+    after = _pooled([one.tuned if one else None for one in splits])
     return compare_outcomes(
-        _pooled(before),
-        _pooled(after),
-        seed=seed,
-        folds=folds if len(splits) > 1 else None,
-        asked=asked,
-        level=level,
+        before, after, seed=seed, folds=fold_numbers(before), asked=asked, level=level
     )
 
 
 def _pooled(splits: Sequence[list[Outcome] | None]) -> list[Outcome]:
-    return [outcome for outcomes in _named_apart(splits) for outcome in outcomes]
-
-
-def _named_apart(splits: Sequence[list[Outcome] | None]) -> list[list[Outcome]]:
-    """Outcomes by split; a question that several splits asked is told apart by their numbers."""
+    """Outcomes of all splits; a question that several asked is told apart by their numbers."""
     if len(splits) == 1:
-        return [list(splits[0] or ())]
-    return [of_fold(split or (), number) for number, split in enumerate(splits, 1)]
+        return list(splits[0] or ())
+    return [
+        outcome
+        for number, split in enumerate(splits, 1)
+        for outcome in of_fold(split or (), number)
+    ]

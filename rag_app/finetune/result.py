@@ -24,11 +24,11 @@ class DataSummary:
     Fields:
         split: pairs by what they were for: train, dev, test (new documents), known (test questions
             about documents that are trained on). Of folds train and dev are those of the first,
-            test and known of all.
+            test and known of all, each pair once.
         folds: number of splits, 1 without folds.
         test_is_given: test and known are questions of a file of their own.
         repeat_test: pairs left out of training, since a question of that file asks the same.
-        training_pairs: rows that were trained on.
+        training_pairs: rows that were trained on; of folds, in the first.
         unmatched: questions left out because their answer is not in the index.
         self_answering: questions left out because they repeat the passage that answers them.
         cut: passages that training did not read to the end.

@@ -1,7 +1,7 @@
 """Stage: tune the embedding model on pairs, score it before and after, promote it if it won."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from rag_app.finetune.train.processes import send
 from rag_app.finetune.trial import Trial, embedded, score_trial, train_one
 from rag_app.index import Passages, VectorIndex, Workspace
 from rag_app.models import EmbeddingModel
-from rag_app.pairs import remember_pairs
+from rag_app.pairs import Pair, remember_pairs
 from rag_app.progress import Progress, announce, silent
 from rag_app.retrieve.views import put_to_use
 
@@ -211,8 +211,8 @@ def _summary(prepared: Prepared, trials: Sequence[Trial]) -> DataSummary:
         split={
             "train": len(split.train),
             "dev": len(split.dev),
-            "test": sum(len(trial.material.split.test) for trial in trials),
-            "known": sum(len(trial.material.split.known) for trial in trials),
+            "test": _how_many(trial.material.split.test for trial in trials),
+            "known": _how_many(trial.material.split.known for trial in trials),
         },
         folds=len(trials),
         test_is_given=split.test_is_given,
@@ -222,6 +222,11 @@ def _summary(prepared: Prepared, trials: Sequence[Trial]) -> DataSummary:
         self_answering=material.self_answering,
         cut=cut_passages(material.rows, prepared.base.model, max_tokens),
     )
+
+
+def _how_many(pairs: Iterable[Sequence[Pair]]) -> int:
+    """How many pairs, each counted once however many splits hold it out."""
+    return len({pair.id for each in pairs for pair in each})
 
 
 def _titles(passages: Passages, outcomes: Sequence[Outcome]) -> dict[str, str]:

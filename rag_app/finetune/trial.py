@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # In evaluation both are exact.
 VECTOR_SEARCH = ("vector", "exact")
+BASE, TUNED = "base", "tuned"
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def score_trial(
     base, tuned = prepared.base.model, trained.model
     passages = embedded(context, prepared.passages, tuned)
     sides = {
-        "base": (prepared.passages, base, prepared.searched),
-        "tuned": (
+        BASE: (prepared.passages, base, prepared.searched),
+        TUNED: (
             passages,
             tuned,
             Searched(prepared.base.index, tuned, passages, context.cache),
@@ -124,20 +125,20 @@ def score_trial(
         {}
         if vector_search
         else {
-            f"base, {spec}": searched("base", material.test),
-            "tuned, vector": exact("tuned", material.test),
+            f"{BASE}, {spec}": searched(BASE, material.test),
+            f"{TUNED}, vector": exact(TUNED, material.test),
         }
     )
     return Trial(
         material=material,
         trained=trained,
         held_out={
-            what: BaseAndTuned(exact("base", questions), after("tuned", questions))
+            what: BaseAndTuned(exact(BASE, questions), after(TUNED, questions))
             for what, questions in tests.items()
         },
         parts=parts,
         judged=judged,
-        training=BaseAndTuned(exact("base", material.train), exact("tuned", material.train)),
+        training=BaseAndTuned(exact(BASE, material.train), exact(TUNED, material.train)),
         canary=on_canary(context, prepared, tuned),
         plain=_plain_outcomes(tuned, passages, material.test),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from rag_app.errors import RunError
+from rag_app.evaluate.folds import how_many
 from rag_app.evaluate.kept_passages import KeptPassage
 from rag_app.evaluate.scoring import Outcome, pair_outcomes
 from rag_app.evaluate.statistics import Difference, Estimate
@@ -59,8 +60,8 @@ class Compared:
 
     @property
     def n(self) -> int:
-        """Number of questions."""
-        return len(self.after.outcomes)
+        """Number of questions; one that several folds asked counts once."""
+        return how_many(self.after.outcomes)
 
     @property
     def is_alone(self) -> bool:

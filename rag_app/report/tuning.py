@@ -1,6 +1,6 @@
 """The report of a tuning: embedding model or reranker, before and after on held-out questions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.evaluate.verdict import PRIMARY_METRIC
@@ -28,6 +28,10 @@ NOT_JUDGED = (
     "What is in service was trained again on all pairs, as the judged model was on a part: the "
     "scores are those of the judged one, since no question is left to judge the other by."
 )
+REPEATED = (
+    "Repeats asked questions more than once, each time of another training: scores are means over "
+    "all, and figures and lists below count each time."
+)
 
 
 def report_of_finetune(run: StoredRun, values: FinetuneValues) -> Report:
@@ -54,7 +58,7 @@ def report_of_finetune(run: StoredRun, values: FinetuneValues) -> Report:
         run=run.name,
         verdict=values.verdict,
         sentence=values.reason,
-        promises=_promises(values),
+        promises=_promises(values, compared),
         sections=[one for one in found if one is not None],
     )
 
@@ -79,13 +83,15 @@ def _tuned_label(values: FinetuneValues) -> str:
     return "tuned" if values.retriever in ("vector", "exact") else f"tuned, {values.retriever}"
 
 
-def _promises(values: FinetuneValues) -> list[str]:
+def _promises(values: FinetuneValues, compared: Sequence[Compared]) -> list[str]:
     said = [f"The verdict judges {_listed(values)}, and no others."]
     if values.folds > 1:
         said.append(
             f"It is the recipe that was judged, by {values.folds} trainings that each held out "
             "other questions."
         )
+    if any(len(one.after.outcomes) > one.n for one in compared):
+        said.append(REPEATED)
     refit = values.refit
     if values.promoted and refit and not refit.get("refused"):
         said.append(NOT_JUDGED)
