@@ -107,6 +107,15 @@ def test_questions_about_other_documents_are_no_canary(tmp_path: Path) -> None:
     assert "--canary takes" in message
 
 
+def test_questions_without_their_documents_are_no_canary(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "facts")
+    with pytest.raises(PairsError) as caught:
+        read(folder / "questions.jsonl")
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'questions.jsonl'} is no canary: no passage stands there")
+    assert "a folder of documents with a questions.jsonl beside them" in message
+
+
 def test_documents_without_questions_are_no_canary(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "facts")
     (folder / "questions.jsonl").unlink()

@@ -180,6 +180,28 @@ def test_what_cannot_be_held_out_says_why() -> None:
         split_of(SplitOptions(held_out="document"))  # type: ignore[arg-type]
 
 
+def test_folds_of_two_documents_leave_none_for_dev() -> None:
+    pairs = [
+        make_pair(sentence(7000 + n), DOCUMENTS[n % 2], None, None, "human") for n in range(24)
+    ]
+    given = replace(GIVEN, pairs=pairs)
+    with pytest.raises(PairsError, match="one of the 2 folds leaves pairs about 1 document or"):
+        split_as_asked(given, SplitOptions(folds=2), seed=1)
+    without_dev = split_as_asked(given, SplitOptions(folds=2, dev_share=0.0), seed=1)
+    assert [len(split.test) for split in without_dev] == [12, 12]
+
+
+def test_auto_folds_with_few_questions_of_known_passages_hold_out_documents_alone() -> None:
+    # Two wordings for each of ten passages can be held out; some fall to dev with their documents.
+    pairs = [pair for pair in PAIRS if PAIRS.index(pair) % 5 < 2][:20] + PAIRS[50::5]
+    given = replace(GIVEN, pairs=pairs)
+    both = split_as_asked(given, SplitOptions(folds=5, held_out="both"), seed=1)
+    assert 0 < sum(len(split.known) for split in both) < 20
+    auto = split_as_asked(given, SplitOptions(folds=5, held_out="auto"), seed=1)
+    alone = split_as_asked(given, SplitOptions(folds=5, held_out="documents"), seed=1)
+    assert auto == alone
+
+
 def test_a_near_wording_in_training_is_a_leak() -> None:
     split = split_of(SplitOptions(held_out="questions"))
     near = f"{split.known[0].question} please"

@@ -50,10 +50,14 @@ def test_a_table_as_korean_excel_writes_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("log.txt", b"", "0 usable queries besides nothing else; give at least 5"),
-        ("log.txt", b"\n\nhttp://a.b\nhow much\n", "1 usable queries besides 2 empty, 1 addresses"),
+        ("log.txt", b"", "log.txt has 0 usable queries; give at least 5"),
+        (
+            "log.txt",
+            b"\n\nhttp://a.b\nhow much\n",
+            r"1 usable query \(left out: 2 empty, 1 with an address\)",
+        ),
         ("log.txt", b"a" * 10_000, f"1 longer than {LONGEST} characters"),
-        ("log.txt", b"a b\n" * 9, "1 usable queries besides 8 repeated"),
+        ("log.txt", b"a b\n" * 9, r"1 usable query \(left out: 8 repeated\)"),
         ("log.txt", b"\x89PNG\0\0", "log.txt is neither UTF-8 .*; give a text file"),
         ("log.txt", b"\xff\xfe\xfa", "is marked utf-16-le but holds something else"),
         ("log.csv", b"question,n\nhow much,1\n", "has no column 'query', only question, n"),
@@ -83,6 +87,18 @@ def test_each_passage_shows_the_query_that_is_nearest_to_it() -> None:
     assert shown["refunds reach your account"] == REFUND
     assert shown["parcels by freight"] == FREIGHT
     assert "refunds" not in shown
+
+
+def test_queries_about_other_things_are_left_out() -> None:
+    model = WordModel()
+    texts = [f"{word} is in stock {word}" for word in (f"ware{n}" for n in range(60))]
+    nodes = [make_node(text, document=f"{n}.md") for n, text in enumerate(texts)]
+    passages, rarity = make_passages(nodes, model), Rarity(texts)
+    # "is in stock" is all that two of these passages have in common.
+    examples = log_examples(["zebra stripes", "ware7 ware7"], passages, model, rarity)
+    assert [one.question for each in examples.values() for one in each] == ["ware7 ware7"]
+    with pytest.raises(PairsError, match=r"no query of 1 is about anything .*'zebra"):
+        log_examples(["zebra stripes"], passages, model, rarity)
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def test_shares_are_read_in_any_order_and_with_blanks() -> None:
         ("riddle=1", "there is no style 'riddle'; give shares"),
         ("question=2,claim=-1", "a share is a number from 0 to 1"),
         ("question=nan", "a share is a number from 0 to 1"),
+        ("question=1,question=1", "'question' is there twice"),
         ("question=0.5,claim=0.2", "the shares make 0.7 together, not 1"),
     ],
 )

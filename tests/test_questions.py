@@ -680,7 +680,7 @@ def test_the_command_lists_what_was_generated(workspace: Workspace) -> None:
     assert none.exit_code == 0, none.stderr
     assert re.fullmatch(r"no questions for index \S+ yet; run `rag-app questions`\n", none.stdout)
     told = run_app(workspace, "--llm", "none", "--per-chunk", "1", "--quiet").stdout
-    assert re.search(r"all 3 chunks were new, 3 questions generated in \d+ s", told)
+    assert re.search(r"all 3 chunks were new, 3 questions asked for in \d+ s", told)
     listed = json.loads(run_app(workspace, "--show", "--json").stdout)
     shown = run_app(workspace, "--show").stdout.splitlines()
     assert len(listed["questions"]) > 0

@@ -174,7 +174,7 @@ def _asked(report: "QuestionsReport") -> str:
         if not report.resumed
         else (f"{new} of {report.chunks} chunks were new")
     )
-    return f"{were}, {report.asked} questions generated in {report.seconds:.0f} s"
+    return f"{were}, {report.asked} questions asked for in {report.seconds:.0f} s"
 
 
 def _list(run: Run, settings: "Settings", name: str | None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from rag_app.chunks import Chunking, SentenceChunker, passage_text
 from rag_app.documents import read_documents
-from rag_app.errors import PairsError
+from rag_app.errors import DocumentError, PairsError
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.statistics import differences
 from rag_app.index import Passages, VectorCache
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from rag_app.vectors import Embedder
 
 QUESTIONS_FILE = "questions.jsonl"
+TAKES = (
+    "--canary takes a table of questions and answers, a BEIR folder, or a folder of documents with "
+    f"a {QUESTIONS_FILE} beside them"
+)
 # Canary passages that may stand among the user's documents before it is no canary any more.
 MOST_SHARED = 0.1
 _PACKAGE = Path(__file__).parents[1]
@@ -86,15 +90,17 @@ def read_canary(path: Path, model: "IndexModel", chunking: Chunking) -> Canary:
     """
     inner = path / QUESTIONS_FILE
     asked = inner if inner.is_file() else path
-    reading = read_documents([path], question_column="question", answer_column="answer")
+    try:
+        reading = read_documents([path], question_column="question", answer_column="answer")
+    except DocumentError:
+        if not path.exists():
+            raise
+        raise PairsError(f"{path} is no canary: no passage stands there. {TAKES}") from None
     chunker = SentenceChunker.for_model(model, chunking)
     nodes: list[TextNode] = list(chunker.get_nodes_from_documents(reading.documents))
     pairs = match_questions(read_questions(asked), nodes).pairs if nodes else []
     if not pairs:
-        raise PairsError(
-            f"{path} is no canary: no question there has its answer there. --canary takes a table "
-            "of questions and answers, a BEIR folder, or documents with a questions.jsonl"
-        )
+        raise PairsError(f"{path} is no canary: no question there has its answer there. {TAKES}")
     clusters = cluster_documents(document_texts(nodes))
     return Canary(path.name, nodes, build_questions(pairs, nodes, clusters))
 

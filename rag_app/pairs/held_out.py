@@ -188,10 +188,14 @@ def _folds(given: SplitInput, options: SplitOptions, folds: int, *, seed: int) -
         if options.held_out != AUTO or len(known) >= FEWEST_KNOWN:
             _require_known(known, given)
             by_question_alone = dealt
-    return [
+    splits = [
         _fold(given, options, clusters, (by_document[name], by_question_alone[name]), seed=seed)
         for name in names
     ]
+    # Some passages may have fallen to dev with all of their questions.
+    if options.held_out == "auto" and 0 < sum(len(one.known) for one in splits) < FEWEST_KNOWN:
+        return _folds(given, replace(options, held_out="documents"), folds, seed=seed)
+    return splits
 
 
 def _deal_clusters(
@@ -228,6 +232,7 @@ def _fold(
     if dev_is_known:
         train, dev = hold_back(rest, given.passage_of, round(wanted), seed=seed)
     else:
+        _require_dev_documents(rest, clusters, options)
         share = wanted / max(len(rest), 1)
         parts = deal_documents(rest, clusters, {"train": 1 - share, "dev": share}, seed=seed)
         train, dev = parts["train"], parts["dev"]
@@ -235,6 +240,19 @@ def _fold(
     trained = {given.passage_of(pair) for pair in train}
     kept = [pair for pair in known if given.passage_of(pair) in trained]
     return Split(train, dev, list(test), clusters, known=kept, dev_is_known=dev_is_known)
+
+
+def _require_dev_documents(
+    rest: Sequence[Pair], clusters: Mapping[str, str], options: SplitOptions
+) -> None:
+    """Raise PairsError where what a fold does not hold out cannot be both train and dev."""
+    count = len({clusters[pair.document_id] for pair in rest})
+    if options.dev_share and count < 2:
+        raise PairsError(
+            f"one of the {options.folds} folds leaves pairs about {count} document or group of "
+            "near-duplicates, and training and dev need one each; label questions to other "
+            "documents, hold out questions alone with --held-out questions, or use --dev-share 0"
+        )
 
 
 def _deal_wordings(

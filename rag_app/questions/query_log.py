@@ -14,6 +14,7 @@ from rag_app.pairs import question_key
 from rag_app.questions.examples import Example
 from rag_app.questions.own_examples import MOST, Examples, examples_language, make_example
 from rag_app.questions.rarity import Rarity, plain
+from rag_app.retrieve.weak import unrelated_of
 from rag_app.text.normalise import decode
 from rag_app.vectors import nearest
 
@@ -48,9 +49,10 @@ def read_query_log(path: Path) -> list[str]:
         elif usable.setdefault(question_key(query), query) is not query:
             dropped["repeated"] += 1
     if len(usable) < FEWEST:
-        found = ", ".join(f"{count} {why}" for why, count in dropped.items()) or "nothing else"
+        found = ", ".join(f"{count} {why}" for why, count in dropped.items())
         raise PairsError(
-            f"{path} has {len(usable)} usable queries besides {found}; give at least {FEWEST}, "
+            f"{path} has {len(usable)} usable {'query' if len(usable) == 1 else 'queries'}"
+            f"{f' (left out: {found})' if found else ''}; give at least {FEWEST}, "
             f"one a line, or a .csv with a column {COLUMN!r}"
         )
     return list(usable.values())
@@ -61,14 +63,28 @@ def log_examples(
 ) -> Examples:
     """Of each language the queries that are nearest to a passage, each shown with its passage.
 
-    Nobody said which passage answers a query; where the nearest is very near, it mostly does.
+    Nobody said which passage answers a query; where the nearest is very near, it mostly does. One
+    that is no nearer to any than passages are that have nothing to do with each other is left out.
+
+    Raises:
+        PairsError: all of them are.
     """
     step = max(1, len(queries) // LOOKED_AT)
     looked_at = queries[::step][:LOOKED_AT]
     found, cosines = nearest(model.embed_queries(looked_at), passages.vectors, 1)
+    documents = [str(node.ref_doc_id) for node in passages.nodes]
+    unrelated = unrelated_of(passages.vectors, documents)
+    near = cosines[:, 0] >= (-1.0 if unrelated is None else unrelated)
+    if not near.any():
+        raise PairsError(
+            f"no query of {len(looked_at)} is about anything in this index (such as "
+            f"{looked_at[0]!r}); name the log of a search over these documents, or leave out "
+            "--query-log"
+        )
     examples: dict[str, list[Example]] = defaultdict(list)
     shown: set[int] = set()
-    for place in cosines[:, 0].argsort(kind="stable")[::-1].tolist():
+    nearest_first = cosines[:, 0].argsort(kind="stable")[::-1].tolist()
+    for place in (place for place in nearest_first if near[place]):
         row = int(found[place, 0])
         text = plain(passage_text(passages.nodes[row]))
         language = examples_language(looked_at[place], text)
@@ -112,7 +128,7 @@ def _unusable(query: str) -> str:
     if len(query) > LONGEST:
         return f"longer than {LONGEST} characters"
     if _URL.match(query):
-        return "addresses"
+        return "with an address"
     if not any(map(str.isalpha, query)):
         return "without a word"
     return "" if query.isprintable() else "unprintable"

@@ -119,6 +119,8 @@ def read_shares(text: str) -> Shares:
     shares: dict[str, float] = {}
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
+        if name in shares:
+            raise _no_shares(text, f"{name!r} is there twice")
         try:
             shares[name] = float(number)
         except ValueError:

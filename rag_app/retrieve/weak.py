@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rag_app.index import VectorIndex
     from rag_app.retrieve.build import Searched
     from rag_app.retrieve.trace import Trace
+    from rag_app.vectors import Vectors
 
 # Of the cosines between chunks of different documents. It flags 0.6 % of the English sample's
 # questions (MiniLM; tuned 0.9 %) and 5 % of the Korean ones (e5), whose first passage is mostly
@@ -31,10 +34,22 @@ def unrelated_cosine(index: "VectorIndex") -> float | None:
     nodes = index.get_nodes(ids[::step])
     if len(nodes) < FEWEST:
         return None
-    vectors = index.vectors([node.node_id for node in nodes])
-    documents = np.array([node.ref_doc_id for node in nodes])
-    apart = documents[:, np.newaxis] != documents
-    if not apart.any():
+    return unrelated_of(
+        index.vectors([node.node_id for node in nodes]), [str(node.ref_doc_id) for node in nodes]
+    )
+
+
+def unrelated_of(vectors: "Vectors", documents: "Sequence[str]") -> float | None:
+    """The same of chunks that are in memory; None of a few.
+
+    Arguments:
+        vectors: (n_chunks, dim), unit length.
+        documents: of each chunk, in its order.
+    """
+    step = max(len(documents) // SAMPLED, 1)
+    vectors, names = vectors[::step], np.array(documents[::step])
+    apart = names[:, np.newaxis] != names
+    if len(names) < FEWEST or not apart.any():
         return None
     return float(np.quantile((vectors @ vectors.T)[apart], QUANTILE))
 
