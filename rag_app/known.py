@@ -17,6 +17,8 @@ _LONGEST_NAME = 160
 KNOWN_QUESTIONS = "known_questions"
 # Origin of the questions that stand in the documents themselves: an ingest replaces them.
 FAQ = "faq"
+# Origin of those that somebody labelled.
+HUMAN = "human"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ class KnownQuestion:
 
     @property
     def place(self) -> str:
-        """Where it stands, for people: "row 12", "sheet Returns, row 12", or its origin."""
+        """Where it stands, for people: "row 12", "sheet Returns, row 12", or who asked it."""
         if self.row is None:
-            return self.origin
+            return "labelled" if self.origin == HUMAN else self.origin
         return f"sheet {self.sheet}, row {self.row}" if self.sheet else f"row {self.row}"
 
     @property

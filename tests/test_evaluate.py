@@ -648,6 +648,25 @@ def test_a_hold_says_how_many_more_questions_would_tell() -> None:
     assert reason(-0.01, 0.06).endswith("that so many questions can show is .060")
 
 
+def test_questions_about_few_documents_cannot_show_anything() -> None:
+    def reason(clusters: int, level: float = LEVEL) -> str:
+        change = {"mrr@10": Difference(0.2, 0.1, 0.3, 2 / 2**clusters, 0.05)}
+        score = {"mrr@10": Estimate(0.5, 0.4, 0.6)}
+        return str(decide(change, score, score, 50, level=level, clusters=clusters))
+
+    # Of five documents all of which rose the same, 2 of 32 sign patterns are as far from 0.
+    assert reason(5).endswith(
+        "questions about 5 documents or groups of near-duplicates cannot show any difference: "
+        "label questions to 6 or more"
+    )
+    assert reason(6).startswith("promote: ")
+    held = reason(6, LEVEL / 2)
+    assert held.startswith("hold: ")
+    assert held.endswith("label questions to 7 or more")
+    assert "more would tell" not in held
+    assert reason(7, LEVEL / 2).startswith("promote: ")
+
+
 def test_two_promises_are_decided_together() -> None:
     rose, held, fell = (Verdict(name, name) for name in ("promote", "hold", "reject"))
     assert of_both(rose, held) == Verdict("promote", "promote; hold")

@@ -194,7 +194,7 @@ def test_labelled_questions_stay_through_an_ingest_and_go_with_their_document(
     # The second is known already, the others cannot be.
     assert add_known(index, new) == 1
     assert add_known(index, new) == 0
-    there = [("When are you open?", "row 2"), ("closed at seven?", "human")]
+    there = [("When are you open?", "row 2"), ("closed at seven?", "labelled")]
     assert known_texts(index)["From nine to six."] == there
     faq.write_text(FAQ.replace("hours\n", "opening\n"), "utf-8")
     assert len(read_again(workspace, faq).changed) == 1

@@ -23,6 +23,7 @@ from rag_app.chunks import Chunking
 from rag_app.evaluate.changes import took_its_place
 from rag_app.evaluate.collection import near_duplicates, second_answers
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
+from rag_app.evaluate.folds import of_fold
 from rag_app.evaluate.kept_passages import read_passages
 from rag_app.evaluate.scoring import read_outcomes, write_outcomes
 from rag_app.report.blocks import Figure, Listing, Paragraph, Report, Section, Table
@@ -34,6 +35,7 @@ from rag_app.report.question_html import question_html
 from rag_app.report.questions import QuestionList, state_of
 from rag_app.report.rank_plot import group_names, rank_plot
 from rag_app.report.stored import read_run
+from rag_app.report.tuning import REPEATED
 from rag_app.report.write import REPORTS
 
 
@@ -255,6 +257,24 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
     # Two questions: hit@1 1/2 before, 1/2 tuned, 2/2 with the retriever.
     half = ".500 [.000, 1.000]"
     assert scores.rows[0][:4] == ["hit@1", half, half, "1.000 [1.000, 1.000]"]
+    fallen_back = report_of(
+        make_finetune(
+            *(tmp_path / "fallen", [2, 1], [1, 1]),
+            retriever="hybrid:equal",
+            learned="not certainly better than hybrid:equal, which is used",
+            parts={"base, hybrid:learned": compared, "tuned, vector": compared},
+        )
+    )
+    shown = section(fallen_back, "Base against tuned")
+    # Base and tuned have one retriever, by the name that was asked for; what it came to is below.
+    assert [row[0] for row in tables(shown)[1].rows][1::2] == [
+        "base, hybrid:learned",
+        "tuned, hybrid:learned",
+    ]
+    assert tables(shown)[0].heads[3] == "tuned, hybrid:learned"
+    assert [b.text for b in shown.blocks if isinstance(b, Paragraph)] == [
+        "Weights of the views: not certainly better than hybrid:equal, which is used."
+    ]
     [plot] = [b for b in section(report, "Base against tuned").blocks if isinstance(b, Figure)]
     assert plot.svg.count('class="whisker') == 3 * 5
     assert ">tuned, vector</text>" in plot.svg
@@ -272,6 +292,18 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
     assert "negatives.kind = none" in listings[0]
     figures = [b.title for b in section(report, "Training").blocks if isinstance(b, Figure)]
     assert figures == ["training loss by epoch", "dev MRR@10 by epoch"]
+
+
+def test_repeats_count_each_question_once(tmp_path: Path) -> None:
+    run = make_finetune(tmp_path / "run", [2, 1], [1, 1], folds=4)
+    for side in ("base", "tuned"):
+        once = read_outcomes(run / f"{side}.jsonl")
+        again = [*of_fold(once[:1], 1), *of_fold(once[1:], 2)]
+        again += [*of_fold(once[1:], 3), *of_fold(once[:1], 4)]
+        write_outcomes(run / f"{side}.jsonl", again)
+    report = report_of(run)
+    assert tables(section(report, "Base against tuned"))[0].caption.startswith("2 questions: ")
+    assert REPEATED in report.promises
 
 
 def test_a_tuning_says_which_of_its_epochs_was_kept(tmp_path: Path) -> None:

@@ -101,11 +101,12 @@ def test_what_a_form_needs(spec: str, candidates: bool, asks: bool) -> None:
 
 
 NO_RETRIEVER = (
-    "it is one of exact, vector, keyword, hybrid, ranks, index, as in hybrid:0.7+latest+window:1"
+    "it is one of exact, vector, keyword, hybrid, ranks, index, as in hybrid:0.7+latest+window:1 "
+    "or hybrid:learned"
 )
 NO_STEP = (
     "it is one of questions, multi_query, hyde, rerank, latest, cutoff, half-life, window, parent, "
-    "as in hybrid:0.7+latest+window:1"
+    "as in hybrid:0.7+latest+window:1 or hybrid:learned"
 )
 SHARE = "takes a number from 0 to 1"
 CHUNKS = "takes a number of chunks from 1 to 100"

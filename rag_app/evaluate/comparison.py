@@ -139,7 +139,15 @@ def compare_outcomes(
         base=base_scores,
         tuned=tuned_scores,
         differences=changed,
-        verdict=decide(changed, base_scores, tuned_scores, n, asked=asked, level=level),
+        verdict=decide(
+            changed,
+            base_scores,
+            tuned_scores,
+            n,
+            asked=asked,
+            level=level,
+            clusters=len({outcome.cluster for outcome in base}),
+        ),
         base_outcomes=list(base),
         tuned_outcomes=list(tuned),
     )

@@ -1,5 +1,6 @@
 """Whether a tuned index goes into service, and why, in words."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ def decide(
     *,
     asked: str = "",
     level: float = LEVEL,
+    clusters: int | None = None,
 ) -> Verdict:
     """Promote what certainly rose, reject what certainly fell, hold the rest.
 
@@ -47,6 +49,7 @@ def decide(
         n: questions that were asked.
         asked: what they were, such as "new questions about new documents".
         level: of p; half of it, where either of two comparisons may promote.
+        clusters: documents, near-duplicates counted as one, that the questions are about.
     """
     change = differences[PRIMARY_METRIC]
     before, after = score(base[PRIMARY_METRIC].mean), score(tuned[PRIMARY_METRIC].mean)
@@ -58,12 +61,35 @@ def decide(
         return Verdict("promote", f"{PRIMARY_METRIC} rose {numbers}")
     if certainly_fell(differences):
         return Verdict("reject", f"{PRIMARY_METRIC} fell {numbers}")
-    smallest = _detectable(change, level)
-    return Verdict(
-        "hold",
-        f"{PRIMARY_METRIC} went {numbers}, which {_uncertain(change, level)}; the smallest "
-        f"difference that so many questions can show is {score(smallest)}"
-        f"{_more(change.mean, smallest, n)}",
+    why = _uncertain(change, level)
+    if clusters is not None and clusters < fewest_to_show(level):
+        told = _too_few(clusters, level)
+    else:
+        smallest = _detectable(change, level)
+        told = (
+            f"the smallest difference that so many questions can show is {score(smallest)}"
+            f"{_more(change.mean, smallest, n)}"
+        )
+    return Verdict("hold", f"{PRIMARY_METRIC} went {numbers}, which {why}; {told}")
+
+
+def fewest_to_show(level: float) -> int:
+    """Clusters of which a randomization test can give a p below the level, if all change alike.
+
+    Their signs have 2 ** n patterns, of which the one that was seen and its reverse count.
+
+    >>> fewest_to_show(0.05), fewest_to_show(0.025)
+    (6, 7)
+    """
+    return next(n for n in itertools.count(1) if 2 / 2**n < level)
+
+
+def _too_few(clusters: int, level: float) -> str:
+    """That no change can be certain, since the questions are about too few documents."""
+    about = f"{clusters} document{'' if clusters == 1 else 's'}"
+    return (
+        f"questions about {about} or groups of near-duplicates cannot show any difference: label "
+        f"questions to {fewest_to_show(level)} or more"
     )
 
 

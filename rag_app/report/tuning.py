@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rag_app.evaluate.figures import change_with_interval, with_interval
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.at_fault import at_fault_section
-from rag_app.report.blocks import Report, Section, Table
+from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
 from rag_app.report.figures import counted
 from rag_app.report.groups import groups_section
@@ -80,7 +80,8 @@ def _compared(run: StoredRun, values: FinetuneValues, what: str) -> Compared:
 
 def _tuned_label(values: FinetuneValues) -> str:
     """Tuned, and its retriever where that is not vector search."""
-    return "tuned" if values.retriever in ("vector", "exact") else f"tuned, {values.retriever}"
+    asked = values.asked_retriever
+    return "tuned" if asked in ("vector", "exact") else f"tuned, {asked}"
 
 
 def _promises(values: FinetuneValues, compared: Sequence[Compared]) -> list[str]:
@@ -102,12 +103,12 @@ def _listed(values: FinetuneValues) -> str:
     return ", and ".join(PROMISES.get(what, what) for what in values.held_out)
 
 
-def _parts(values: FinetuneValues) -> list[Table]:
+def _parts(values: FinetuneValues) -> list[Block]:
     """What the tuned model and the retriever bring, each alone and together."""
     if not values.parts:
         return []
     whole = next(iter(values.held_out.values()))
-    every = {**values.parts, f"tuned, {values.retriever}": whole}
+    every = {**values.parts, f"tuned, {values.asked_retriever}": whole}
     rows = [["base, vector", with_interval(whole.base[PRIMARY_METRIC]), ""]]
     rows += [
         [
@@ -118,5 +119,9 @@ def _parts(values: FinetuneValues) -> list[Table]:
         for name, one in every.items()
     ]
     asked = counted(whole.n, "question")
-    caption = f"what each part of the retriever brings, {asked}"
-    return [Table(["model, retriever", "MRR@10", "change against the first"], rows, caption)]
+    caption = f"what each part brings, {asked}"
+    heads = ["model, retriever", "MRR@10", "change against the first"]
+    blocks: list[Block] = [Table(heads, rows, caption)]
+    if values.learned:
+        blocks.append(Paragraph(f"Weights of the views: {values.learned}."))
+    return blocks

@@ -129,6 +129,12 @@ class FinetuneValues(Values):
         return self.ms_per_question is not None
 
     @property
+    def asked_retriever(self) -> str:
+        """As it was asked for; `retriever` is what it came to, of folds in the first."""
+        names = (name for name in self.parts if name not in self.tuned_alone)
+        return next((name.partition(", ")[2] for name in names), self.retriever)
+
+    @property
     def tuned_alone(self) -> dict[str, Scores]:
         """The tuned model's with vector search, by name, where its retriever is another one."""
         return {name: one.tuned for name, one in self.parts.items() if name.startswith("tuned")}

@@ -276,5 +276,5 @@ def _unknown(name: str, known: Mapping[str, Reader], spec: str) -> str:
         return f"unknown {what} {name!r}{where}, did you mean {near[0]}?"
     return (
         f"unknown {what} {name!r}{where}; it is one of {', '.join(known)}, as in "
-        "hybrid:0.7+latest+window:1"
+        "hybrid:0.7+latest+window:1 or hybrid:learned"
     )
