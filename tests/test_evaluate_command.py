@@ -159,10 +159,11 @@ def test_what_is_printed(shop: Path) -> None:
         f"hybrid:0.5: {index}, hybrid:0.5",
         f"keyword+window:1: {index}, keyword+window:1",
     ]
-    assert [line[:3] for line in lines[8:]] == [
+    assert [line[:3] for line in lines[8:-1]] == [
         ["hybrid:0.5", "against", "keyword:"],
         ["keyword+window:1", "against", "keyword:"],
     ]
+    assert lines[-1][0] == "report:"
     assert done.stderr == ""
 
 
@@ -228,7 +229,9 @@ def test_intervals_are_whole_on_a_narrow_terminal(
     assert ("no room for hit@5" in [line.rstrip() for line in lines]) == (width == "60")
     # Nor are those in sentences.
     assert all(line.count("[") == line.count("]") for line in lines)
-    assert max(map(len, lines)) <= int(width)
+    # A path is not broken.
+    assert lines[-1].endswith("/report.html")
+    assert max(map(len, lines[:-1])) <= int(width)
 
 
 def test_a_filter_is_part_of_what_is_scored(shop: Path) -> None:
@@ -424,6 +427,62 @@ def test_what_cannot_be_scored(shop: Path, options: tuple[str, ...], says: str) 
     assert done.exit_code == 2
     assert json.loads(done.stdout) == {"error": says, "kind": "ConfigError"}
     assert done.stderr == f"error: {says}\n"
+
+
+# Kept runs
+
+
+def test_a_run_is_kept_under_a_name_of_its_own(shop: Path, tmp_path: Path) -> None:
+    """The same run replaces it, another one stands beside it, and `runs list` shows both."""
+    results = tmp_path / "results"
+    (tmp_path / "rag_app.toml").write_text(f'results = "{results}"\n', "utf-8")
+    first = evaluate_json(shop, "--retriever", "keyword")
+    folder = Path(first["results"])
+    assert folder.parent == results
+    assert re.fullmatch("evaluate-[0-9a-f]{8}", folder.name)
+    assert first["report"] == str(folder / "report.html")
+    assert outcome_files(folder) == [first["runs"][0]["outcomes"]]
+    (folder / "of the former.jsonl").write_text("", "utf-8")
+    again = evaluate(shop, "--retriever", "keyword")
+    assert again.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
+    assert outcome_files(folder) == [first["runs"][0]["outcomes"]]
+    other = evaluate_json(shop, "--retriever", "keyword+window:1")
+    done = run_app("runs", "list", "--storage", shop / "storage", "--json")
+    listed = [(one["name"], one["kind"], one["n"]) for one in json.loads(done.stdout)["runs"]]
+    names = [Path(one["results"]).name for one in (other, first)]
+    assert sorted(listed) == sorted((name, "evaluate", 3) for name in names)
+    assert len(set(names)) == 2
+
+
+def test_a_run_after_the_documents_changed_stands_beside_the_earlier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_tiny_model(tmp_path / "storage" / "models" / "tiny")
+    (tmp_path / "hours.md").write_text("The shop is open from nine to six.\n", "utf-8")
+    row = {"question": "opening hours", "document": "hours.md", "evidence": "from nine to six"}
+    (tmp_path / "q.jsonl").write_text(json.dumps(row), "utf-8")
+    kept = []
+    for text in ("Parcels go by freight.\n", "Parcels go by train.\n"):
+        (tmp_path / "parcels.md").write_text(text, "utf-8")
+        assert run_app("ingest", ".", "--model", "tiny", "--quiet").exit_code == 0
+        done = run_app("evaluate", "q.jsonl", "--retriever", "keyword", "--quiet", "--json")
+        kept.append(json.loads(done.stdout)["results"])
+    assert kept[0] != kept[1]
+
+
+def test_a_baseline_is_read_before_the_same_run_takes_its_place(shop: Path, tmp_path: Path) -> None:
+    """What a version of the program answers otherwise has to show, though nothing else changed."""
+    (tmp_path / "rag_app.toml").write_text('results = "results"\n', "utf-8")
+    before = evaluate_json(shop, "--retriever", "keyword+window:1")
+    file = Path(before["results"]) / before["runs"][0]["outcomes"]
+    kept = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    # As if the former version had missed them all.
+    missed = [{**one, "rank": None, "values": dict.fromkeys(one["values"], 0.0)} for one in kept]
+    file.write_text("\n".join(map(json.dumps, missed)), "utf-8")
+    values = evaluate_json(shop, "--retriever", "keyword+window:1", "--baseline", file.parent)
+    assert values["results"] == before["results"]
+    assert values["baseline"]["differences"]["hit_rate@1"]["mean"] == 1
 
 
 # The gate

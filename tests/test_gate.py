@@ -319,7 +319,9 @@ def test_a_run_without_outcomes_is_said(tmp_path: Path) -> None:
     printed = tmp_path / "p.json"
     printed.write_text(json.dumps({"runs": [{"name": "i", "outcomes": None}], "results": None}))
     for place in (printed, tmp_path):
-        with pytest.raises(StorageError, match=r"holds no outcomes of questions; .*--out FOLDER"):
+        with pytest.raises(
+            StorageError, match=r"no outcomes of questions; `rag-app evaluate FILE`"
+        ):
             read_run(place)
 
 

@@ -95,7 +95,7 @@ def test_without_a_run_it_is_said_what_makes_one(
     assert done.exit_code == 2
     assert done.stderr == (
         "error: storage/results holds no finished run; run `rag-app finetune`, `rag-app sweep`, "
-        "or `rag-app evaluate FILE --out FOLDER` first\n"
+        "or `rag-app evaluate FILE` first\n"
     )
     assert run_json("runs", "list") == {"runs": []}
 

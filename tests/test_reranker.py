@@ -235,7 +235,7 @@ def test_evaluate_gives_no_verdict_on_what_it_was_trained_on(shop: Shop) -> None
     assert shop.request.pairs is not None
     request = EvaluateRequest(shop.request.pairs, retrievers=("exact", spec))
     tools = Tools.of(shop.workspace)
-    runs, _ = evaluate_indexes(shop.workspace, request, tools=tools)
+    runs = evaluate_indexes(shop.workspace, request, tools=tools).runs
     split = shop.result.material.split
     assert [run.trained_on for run in runs] == [0, len(split.train) + len(split.dev)]
     assert "training questions" in runs[1].no_verdict
@@ -249,7 +249,7 @@ def test_the_retriever_that_the_index_keeps_may_have_a_tuned_reranker(shop: Shop
     index.keep_retriever(shop.result.retrieval.spec)
     try:
         request = EvaluateRequest(shop.request.pairs, retrievers=("exact", "index"))
-        runs, _ = evaluate_indexes(shop.workspace, request, tools=Tools.of(shop.workspace))
+        runs = evaluate_indexes(shop.workspace, request, tools=Tools.of(shop.workspace)).runs
     finally:
         index.keep_retriever(None)
     split = shop.result.material.split

@@ -84,7 +84,10 @@ def evaluate(
         ),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write every question's outcome to.")
+        Path | None,
+        typer.Option(
+            help="Folder to write every question's outcome to. [of its own, in the results]"
+        ),
     ] = None,
     baseline: Baseline = None,
     outcomes: Outcomes = None,
@@ -134,8 +137,12 @@ def evaluate(
         llm_base_url=llm_base_url,
         llm_model=llm_model,
     )
-    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes, result_json
+    from rag_app.disk import refuse_unwritable
+    from rag_app.evaluate.keeping import Keeping
+    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
     from rag_app.evaluate.stored import RetrievalRun, RunSetting
+
+    refuse_unwritable(out or settings.results, is_folder=True, make_parents=True)
 
     request = EvaluateRequest(
         questions=questions,
@@ -146,26 +153,24 @@ def evaluate(
         retrieval=retrieval_of(settings),
         columns=columns_of(settings),
         seed=settings.seed,
-        results=out,
         verbatim=verbatim,
     )
     with open_tools(settings, request.retrievers) as tools:
-        runs, unmatched = evaluate_indexes(
+        found = evaluate_indexes(
             workspace_of(settings), request, tools=tools, progress=run.progress, tell=run.note
         )
+    runs, setting = found.runs, RunSetting.of_run(found.runs[-1].to_json())
+    try:
+        # Before this run is kept, since it may take the place of the earlier one.
+        before = gate.read(like=setting)
+    finally:
+        kept = Keeping(settings.results, out).keep(found)
     note_judgements(run, questions)
-    _warn(run, runs, unmatched)
+    _warn(run, runs, found.unmatched)
     _show(run, runs)
-    written = report_on(run, out) if out else {"report": None}
-    finish(
-        run,
-        gate,
-        RetrievalRun(
-            questions, RunSetting.of_run(runs[-1].to_json()), runs[-1].outcomes, runs[-1].names
-        ),
-        seed=settings.seed,
-        result={**result_json(runs, unmatched, results=out), **written},
-    )
+    result = {**kept, **report_on(run, Path(kept["results"]))}
+    now = RetrievalRun(questions, setting, runs[-1].outcomes, runs[-1].names)
+    finish(run, gate, (now, before), seed=settings.seed, result=result)
 
 
 def _warn_of_training(run: Run, runs: "Sequence[EvaluatedRun]") -> None:

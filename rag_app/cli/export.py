@@ -21,7 +21,7 @@ export_app = typer.Typer(
 
 Kept = Annotated[
     Path,
-    typer.Argument(help="A run: what `evaluate --out` or `finetune` wrote, as a folder or a file."),
+    typer.Argument(help="A run: what `evaluate` or `finetune` wrote, as a folder or a file."),
 ]
 Target = Annotated[Path, typer.Argument(help="Folder to write.")]
 ExportedModel = Annotated[

@@ -11,7 +11,7 @@ from rag_app.errors import ConfigError
 
 if TYPE_CHECKING:
     from rag_app.evaluate.gate import Gate
-    from rag_app.evaluate.stored import RetrievalRun
+    from rag_app.evaluate.stored import RetrievalRun, RunSetting
 
 GATE = "Gate"
 # Questions that fell, of which the first are printed.
@@ -20,7 +20,7 @@ SHOWN = 5
 Baseline = Annotated[
     Path | None,
     typer.Option(
-        help="An earlier run to compare with: what `evaluate --out` or `finetune` wrote, as a "
+        help="An earlier run to compare with: what `evaluate` or `finetune` wrote, as a "
         "folder or a file of it.",
         rich_help_panel=GATE,
     ),
@@ -91,6 +91,18 @@ class GateOptions:
             )
         self._check_files(self.baseline)
 
+    def read(self, *, like: "RunSetting") -> "RetrievalRun | None":
+        """The earlier run; None where none is named.
+
+        Arguments:
+            like: of several runs at that place, the one that was asked alike.
+        Raises:
+            StorageError, ConfigError: as `read_run`.
+        """
+        from rag_app.evaluate.stored import read_run
+
+        return None if self.baseline is None else read_run(self.baseline, like=like)
+
     def _check_files(self, baseline: Path) -> None:
         from rag_app.disk import refuse_unwritable
         from rag_app.errors import StorageError
@@ -101,7 +113,7 @@ class GateOptions:
         if not baseline.exists():
             raise StorageError(
                 f"--baseline {baseline}: there is no such file or folder; make it with "
-                "`rag-app evaluate FILE --out FOLDER`"
+                "`rag-app evaluate FILE`"
             )
         for file in filter(None, (self.junit, self.markdown)):
             refuse_unwritable(file, is_folder=False)
@@ -123,24 +135,31 @@ def compare_stored(
         raise ConfigError(f"--outcomes asks no questions; leave out {questions}, or --outcomes")
     if options.baseline is None:
         raise ConfigError("--outcomes is compared with an earlier run; name it with --baseline RUN")
-    finish(run, options, read_run(outcomes), seed=seed, result={})
+    now = read_run(outcomes)
+    finish(run, options, (now, options.read(like=now.setting)), seed=seed, result={})
 
 
 def finish(
-    run: Run, options: GateOptions, now: "RetrievalRun", *, seed: int, result: dict[str, Any]
+    run: Run,
+    options: GateOptions,
+    runs: "tuple[RetrievalRun, RetrievalRun | None]",
+    *,
+    seed: int,
+    result: dict[str, Any],
 ) -> None:
     """End `evaluate`: compare with the baseline if there is one, print, write, exit.
 
+    Arguments:
+        runs: this one, and the baseline.
     Raises:
         typer.Exit: with the gate's code, under --fail-if-worse.
     """
-    if options.baseline is None:
+    now, baseline = runs
+    if baseline is None:
         run.result(result)
         return
     from rag_app.evaluate.gate import SMALLEST_LOSS, judge_run
-    from rag_app.evaluate.stored import read_run
 
-    baseline = read_run(options.baseline, like=now.setting)
     smallest = SMALLEST_LOSS if options.smallest_loss is None else options.smallest_loss
     gate = judge_run(now, baseline, smallest_loss=smallest, seed=seed, progress=run.progress)
     _show(run, gate)

@@ -42,7 +42,7 @@ def report(
 ) -> None:
     """Write a finished run's report: one HTML page that needs nothing else, and Markdown.
 
-    `finetune`, `sweep` and `evaluate --out` write theirs when they end.
+    `finetune`, `sweep` and `evaluate` write theirs when they end.
     """
     from rag_app.errors import ConfigError
     from rag_app.report.stored import find_run

@@ -45,7 +45,7 @@ def list_runs(run: Run) -> None:
     if not rows:
         run.say(
             f"no finished run in {results}; `rag-app finetune`, `rag-app sweep` and "
-            "`rag-app evaluate FILE --out FOLDER` make some"
+            "`rag-app evaluate FILE` make some"
         )
     run.result({"runs": rows})
 

@@ -148,7 +148,7 @@ def _common(now: RetrievalRun, baseline: RetrievalRun) -> tuple[list[Outcome], l
         raise PairsError(
             f"none of these {len(now.outcomes)} questions is among the {len(baseline.outcomes)} of "
             f"{baseline.place}; evaluate the same questions, or make the baseline anew with "
-            "`rag-app evaluate FILE --out FOLDER`"
+            "`rag-app evaluate FILE`"
         )
     return before, [asked[outcome.question_id] for outcome in before]
 

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from rag_app.chunks import Chunking, passage_text
-from rag_app.disk import refuse_unwritable, write_json
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError, PairsError
 from rag_app.evaluate.comparison import Comparison, compare_outcomes, scores_json
-from rag_app.evaluate.evidence import AskedIndex, keep_evidence
-from rag_app.evaluate.file_names import file_names
+from rag_app.evaluate.evidence import AskedIndex
+from rag_app.evaluate.file_names import key_of
 from rag_app.evaluate.kept_passages import names_of, passages_of
 from rag_app.evaluate.recorded import Recorded
-from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions, write_outcomes
+from rag_app.evaluate.scoring import KEPT_RANKS, Outcome, score_questions
 from rag_app.evaluate.statistics import Estimate, summarise
-from rag_app.evaluate.stored import summary_of
 from rag_app.evaluate.trained_on import questions_trained_on
 from rag_app.index import IndexModel, Passages, VectorCache, VectorIndex, Workspace
 from rag_app.pairs import (
@@ -180,7 +178,6 @@ class EvaluateRequest:
         retrieval: has the filter and numbers that are the same for all retrievers.
         usual_model: for passages that the questions bring, where none is named.
         columns: of a table of questions.
-        results: folder for every question's outcome.
         verbatim: let `+questions` find a known question by itself, as in service.
     """
 
@@ -192,8 +189,24 @@ class EvaluateRequest:
     retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
     columns: Columns = Columns()
     seed: int = 13
-    results: Path | None = None
     verbatim: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What became of a request.
+
+    Fields:
+        unmatched: questions that had no answer in the first index.
+        indexes: of the runs, with their chunks.
+        name: differs where anything that makes the scores does: what was asked, the weights of the
+            models, the chunks.
+    """
+
+    runs: list[EvaluatedRun]
+    unmatched: Unmatched
+    indexes: list[AskedIndex]
+    name: str
 
 
 def evaluate_indexes(
@@ -203,7 +216,7 @@ def evaluate_indexes(
     tools: Tools,
     progress: Progress = silent,
     tell: Callable[[str], None] = lambda _: None,
-) -> tuple[list[EvaluatedRun], Unmatched]:
+) -> Evaluated:
     """Score every index (or every model, over the active index's chunks) with every retriever.
 
     Questions that bring their own passages are asked of an index of those, where no index was named
@@ -212,15 +225,11 @@ def evaluate_indexes(
 
     Arguments:
         tell: called with a sentence about an index that is made for that.
-    Returns:
-        the runs, and the questions that had no answer in the first index.
     Raises:
         ConfigError: an unknown retriever, or the index's own search asked of a model without one.
         PairsError: the questions cannot be read, or none of their answers is in the index.
     """
     options = _retrievers(request)
-    if request.results:
-        refuse_unwritable(request.results, is_folder=True, make_parents=True)
     subjects = _dataset_subjects(workspace, request, progress, tell) or _subjects(
         workspace, request, progress
     )
@@ -279,36 +288,16 @@ def evaluate_indexes(
                     names=names_of(passages_of(index.nodes, outcomes, index.names)),
                 )
             )
-    if request.results:
-        runs = _keep(request.results, runs, indexes, unmatched)
-    return runs, unmatched
+    return Evaluated(runs, unmatched, indexes, f"evaluate-{_key(request, pairs, indexes)}")
 
 
-def result_json(
-    runs: Sequence[EvaluatedRun], unmatched: Unmatched, *, results: Path | None
-) -> dict[str, Any]:
-    """What `--json` prints, and `evaluate.json` keeps."""
-    return {
-        "runs": [one.to_json() for one in runs],
-        "unmatched": unmatched.count,
-        "unmatched_example": unmatched.example,
-        "results": str(results) if results else None,
-    }
-
-
-def _keep(
-    folder: Path, runs: Sequence[EvaluatedRun], indexes: Sequence[AskedIndex], unmatched: Unmatched
-) -> list[EvaluatedRun]:
-    """Write outcomes, what a report shows of them, and the summary; runs that know their files."""
-    names = file_names([f"{run.name}-{run.retriever}" for run in runs])
-    kept = [replace(run, kept=f"{name}.jsonl") for name, run in zip(names, runs, strict=True)]
-    for run in kept:
-        write_outcomes(folder / str(run.kept), run.outcomes)
-    others = [outcome for run in kept[:-1] for outcome in run.outcomes]
-    keep_evidence(folder, indexes, kept[-1].outcomes, others=others)
-    path = summary_of(folder, "evaluate")
-    write_json(path, result_json(kept, unmatched, results=folder))
-    return kept
+def _key(request: EvaluateRequest, pairs: Sequence[Pair], indexes: Sequence[AskedIndex]) -> str:
+    asked = replace(request, questions=Path())
+    made = [
+        (one.name, one.model.fingerprint, sorted(node.node_id for node in one.nodes))
+        for one in indexes
+    ]
+    return key_of(asked, sorted(pair.id for pair in pairs), made)
 
 
 def _as_kept(options: RetrievalOptions, index: VectorIndex) -> RetrievalOptions:

@@ -13,7 +13,7 @@ from rag_app.evaluate.scoring import Outcome, read_outcomes
 
 # The command that made a run.
 RunKind = Literal["finetune", "sweep", "evaluate"]
-MEND = "`rag-app evaluate FILE --out FOLDER` writes one"
+MEND = "`rag-app evaluate FILE` writes one"
 
 
 def summary_of(folder: Path, kind: RunKind) -> Path:
@@ -85,7 +85,7 @@ class RetrievalRun:
 
 
 def read_run(place: Path, *, like: RunSetting | None = None) -> RetrievalRun:
-    """Read a run that `evaluate --out` or `finetune` wrote.
+    """Read a run that `evaluate` or `finetune` wrote.
 
     Of a tuning it is the model that went into service: the tuned one if it was promoted.
 

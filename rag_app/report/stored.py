@@ -120,7 +120,7 @@ def find_run(results: Path, name: str | None) -> StoredRun:
         if not folders:
             raise RunError(
                 f"{results} holds no finished run; run `rag-app finetune`, `rag-app sweep`, or "
-                "`rag-app evaluate FILE --out FOLDER` first"
+                "`rag-app evaluate FILE` first"
             )
         return read_run(folders[0])
     found = [one for one in folders if one.name.startswith(name)]
