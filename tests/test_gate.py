@@ -112,7 +112,7 @@ def test_many_questions_are_told_of_before_they_are_compared() -> None:
     told: list[str] = []
     for run in runs.values():
         judge_run(run, run, seed=13, progress=lambda step, *_: told.append(step))
-    assert told == ["comparing 10,001 questions by resampling: up to 10 s for each 10,000"]
+    assert told == ["comparing 10,001 questions by resampling: up to 5 s for each 10,000"]
 
 
 def test_another_metric_may_fall_where_the_mean_rank_holds() -> None:

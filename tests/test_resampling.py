@@ -2,16 +2,24 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import ROOT
+from report_runs import outcome as reported
 from scipy.stats import bootstrap, permutation_test
 
 from rag_app.evaluate.scoring import Outcome
-from rag_app.evaluate.statistics import RESAMPLES, difference
+from rag_app.evaluate.statistics import (
+    RESAMPLES,
+    compare_scores,
+    difference,
+    differences,
+    summarise,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,11 +29,17 @@ def outcome(number: int, value: float, cluster: str) -> Outcome:
     return Outcome(f"q{number}", "asked", cluster, [["c"]], [], [], None, values)
 
 
+def ranked(number: int, rank: int | None, *, cluster: str) -> Outcome:
+    return replace(reported(number, rank), cluster=cluster)
+
+
 def run(values: list[float], per_cluster: int) -> list[Outcome]:
     return [outcome(n, value, f"d{n // per_cluster:04}") for n, value in enumerate(values)]
 
 
-@pytest.mark.parametrize(("questions", "per_cluster"), [(9, 1), (26, 2), (90, 3), (400, 1)])
+@pytest.mark.parametrize(
+    ("questions", "per_cluster"), [(9, 1), (26, 2), (90, 3), (400, 1), (401, 1)]
+)
 def test_differences_are_those_of_scipy(questions: int, per_cluster: int) -> None:
     """On eighths, which add up without rounding; 9 and 13 clusters have their every sign tried."""
     draw = np.random.default_rng(questions)
@@ -60,6 +74,33 @@ def test_differences_are_those_of_scipy(questions: int, per_cluster: int) -> Non
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
     assert found.smallest_detectable == pytest.approx(min(2.8 * drawn.standard_error, 1), abs=1e-12)
     assert found.p == tested.pvalue
+
+
+def test_both_runs_and_their_differences_come_from_one_draw() -> None:
+    """To the last digit what each is by itself, whether or not hits alone are whole numbers."""
+    draw = np.random.default_rng(5)
+    # 701 clusters: so many that draws are not kept, and one batch has an odd number of them.
+    base, tuned = (
+        [
+            ranked(n, rank or None, cluster=f"d{n // 2}")
+            for n, rank in enumerate(draw.integers(0, 13, 1402).tolist())
+        ]
+        for _ in range(2)
+    )
+    tuned.reverse()
+    found = compare_scores(base, tuned, seed=3)
+    assert found[0] == summarise(base, seed=3)
+    assert found[1] == summarise(tuned, seed=3)
+    assert found[2] == differences(base, tuned, seed=3)
+
+
+def test_runs_with_other_clusters_are_compared() -> None:
+    """Each run's own are resampled for its scores: from a single one no spread can be told."""
+    base = [ranked(n, 1 + n % 3, cluster=f"d{n}") for n in range(30)]
+    tuned = [replace(one, cluster="all") for one in base]
+    before, after, _ = compare_scores(base, tuned, seed=3)
+    assert before == summarise(base, seed=3)
+    assert (after["mrr@10"].low, after["mrr@10"].high) == (0, 1)
 
 
 def test_signs_that_add_up_to_the_same_count_as_the_same() -> None:

@@ -62,7 +62,7 @@ class Gate:
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
-        compared = self.comparison.to_json()
+        compared = self.comparison
         return {
             "run": self.baseline,
             "decision": self.decision,
@@ -73,8 +73,8 @@ class Gate:
             "gone": self.gone,
             "apart": self.apart,
             "fell": self.fell,
-            "differences": compared["differences"],
-            "flips": compared["flips"],
+            "differences": compared.differences_json(),
+            "flips": compared.flips_json(),
             "worse": [asdict(change) for change in self.worse],
         }
 
@@ -156,7 +156,7 @@ def _common(now: RetrievalRun, baseline: RetrievalRun) -> tuple[list[Outcome], l
 def _worse(before: Sequence[Outcome], after: Sequence[Outcome]) -> list[Change]:
     """Questions that fell among the ranks that metrics see; outcomes keep more."""
     seen_before, seen_after = (
-        [replace(one, rank=one.rank if (one.rank or 0) <= LARGEST_K else None) for one in side]
+        [replace(one, rank=None) if (one.rank or 0) > LARGEST_K else one for one in side]
         for side in (before, after)
     )
     return [change for change in changes(seen_before, seen_after) if change.gain < 0]

@@ -14,7 +14,7 @@ scipy.stats takes longer to import than a gate may take.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ RESAMPLES = 9999
 CELLS = 1_000_000
 # Draws of so many are kept for the next: 40 MB.
 KEPT_CELLS = 5_000_000
+# Clusters of one matrix product. Larger ones are shared among threads, which takes six times as
+# long where others have work for the processor as well.
+BLOCK = 1024
 # Of a 95 % interval, as SciPy rounds it.
 TAIL = (1 - 0.95) / 2
 # Sums of rounded numbers may differ by this share of what was added up, and be the same.
@@ -66,7 +69,7 @@ class Difference:
     smallest_detectable: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Clusters:
     """Values added up by cluster: sums (n_metrics, n_clusters), questions (n_clusters,)."""
 
@@ -74,8 +77,47 @@ class _Clusters:
     questions: Floats
 
     @property
+    def count(self) -> int:
+        return len(self.questions)
+
+    @property
     def means(self) -> Floats:
         return np.asarray(self.sums.sum(axis=1) / self.questions.sum())
+
+    def added_up(self, times: Floats) -> Floats:
+        """The sums of all clusters if they count so many times: (n_metrics, rows).
+
+        Arguments:
+            times: whole numbers, (rows, n_clusters).
+        """
+        whole, hits, others = self._parts
+        sums = np.empty((len(whole), len(times)))
+        sums[whole] = _product(hits, times)
+        # einsum, unlike matrix products, adds up alike whatever the number of threads.
+        sums[~whole] = np.einsum("mc,rc->mr", others, times)
+        return sums
+
+    @cached_property
+    def _parts(self) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+        """Which metrics are whole numbers, as hits are; those, and the others."""
+        whole = (self.sums == np.rint(self.sums)).all(axis=1)
+        return whole, self.sums[whole], self.sums[~whole]
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """What questions differ by: their clusters' names, their ids, values (n_metrics, n_questions).
+
+    The ids are needed where there are folds.
+    """
+
+    names: Sequence[str]
+    ids: Sequence[str]
+    values: Floats
+
+    @cached_property
+    def clusters(self) -> _Clusters:
+        return _add_up(self.names, self.values)
 
 
 def summarise(outcomes: Sequence[Outcome], *, seed: int) -> dict[str, Estimate]:
@@ -138,6 +180,31 @@ def difference(
     return _differences(base, tuned, (metric,), seed, folds)[metric]
 
 
+def compare_scores(
+    base: Sequence[Outcome],
+    tuned: Sequence[Outcome],
+    *,
+    seed: int,
+    folds: Mapping[str, int] | None = None,
+) -> tuple[dict[str, Estimate], dict[str, Estimate], dict[str, Difference]]:
+    """`summarise` of both runs and their `differences`, from one draw of resamples.
+
+    Raises:
+        PairsError, ValueError, RuntimeError: as those.
+    """
+    for run in (base, tuned):
+        check_invariants(run)
+    apart = _apart(base, tuned, METRICS)
+    alone = [_add_up(_names(run), _values(run, METRICS)) for run in (base, tuned)]
+    before, after, changed = _resampled([*alone, apart.clusters], seed=seed)
+    scores = [
+        dict(zip(METRICS, _as_estimates(clusters, means, lowest=0.0), strict=True))
+        for clusters, means in zip(alone, (before, after), strict=True)
+    ]
+    found = _as_differences(apart, changed, seed=seed, folds=folds)
+    return scores[0], scores[1], dict(zip(METRICS, found, strict=True))
+
+
 def mean_change(names: Sequence[str], change: Floats, *, seed: int) -> Difference:
     """`difference` of any values of questions.
 
@@ -145,10 +212,9 @@ def mean_change(names: Sequence[str], change: Floats, *, seed: int) -> Differenc
         names: cluster of each question.
         change: (n_questions,), after less before, each between -1 and 1.
     """
-    clusters = _add_up(names, change[np.newaxis])
-    low, high, error = _bootstrap(clusters, seed=seed, lowest=-1.0)
-    columns = (clusters.means, low, high, _randomization_p(clusters, seed=seed), _shown_by(error))
-    return Difference(*(float(column[0]) for column in columns))
+    apart = _Apart(names, [], change[np.newaxis])
+    [means] = _resampled([apart.clusters], seed=seed)
+    return _as_differences(apart, means, seed=seed)[0]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -165,8 +231,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _estimates(
     outcomes: Sequence[Outcome], metrics: Sequence[str], seed: int
 ) -> dict[str, Estimate]:
-    names = [outcome.cluster for outcome in outcomes]
-    found = mean_intervals(names, _values(outcomes, metrics), seed=seed)
+    found = mean_intervals(_names(outcomes), _values(outcomes, metrics), seed=seed)
     return dict(zip(metrics, found, strict=True))
 
 
@@ -182,7 +247,12 @@ def mean_intervals(
         one for each row, from one draw of the clusters.
     """
     clusters = _add_up(names, values)
-    low, high, _ = _bootstrap(clusters, seed=seed, lowest=lowest)
+    [means] = _resampled([clusters], seed=seed)
+    return _as_estimates(clusters, means, lowest=lowest)
+
+
+def _as_estimates(clusters: _Clusters, means: Floats, *, lowest: float) -> list[Estimate]:
+    low, high, _ = _interval(means, lowest=lowest)
     columns = zip(clusters.means.tolist(), low.tolist(), high.tolist(), strict=True)
     return [Estimate(*column) for column in columns]
 
@@ -194,22 +264,34 @@ def _differences(
     seed: int,
     folds: Mapping[str, int] | None = None,
 ) -> dict[str, Difference]:
+    apart = _apart(base, tuned, metrics)
+    [means] = _resampled([apart.clusters], seed=seed)
+    found = _as_differences(apart, means, seed=seed, folds=folds)
+    return dict(zip(metrics, found, strict=True))
+
+
+def _apart(base: Sequence[Outcome], tuned: Sequence[Outcome], metrics: Sequence[str]) -> _Apart:
     pairs = pair_outcomes(base, tuned)
-    before = _values([first for first, _ in pairs], metrics)
-    after = _values([second for _, second in pairs], metrics)
-    names = [first.cluster for first, _ in pairs]
-    clusters = _add_up(names, after - before)
-    low, high, error = _bootstrap(clusters, seed=seed, lowest=-1.0)
+    before, after = (_values([pair[side] for pair in pairs], metrics) for side in (0, 1))
+    ids = [first.question_id for first, _ in pairs]
+    return _Apart(_names([first for first, _ in pairs]), ids, after - before)
+
+
+def _as_differences(
+    apart: _Apart, resampled: Floats, *, seed: int, folds: Mapping[str, int] | None = None
+) -> list[Difference]:
+    clusters = apart.clusters
+    low, high, error = _interval(resampled, lowest=-1.0)
     p = _randomization_p(clusters, seed=seed)
     means = clusters.means
     if folds is not None:
-        number = np.array([folds[first.question_id] for first, _ in pairs])
-        wider = _widening(names, after - before, number, error)
+        number = np.array([folds[one] for one in apart.ids])
+        wider = _widening(apart.names, apart.values, number, error)
         low, high = means - wider * (means - low), means + wider * (high - means)
         p, error = _p_of_wider(p, wider), wider * error
     bounded = np.clip([low, high], -1.0, 1.0)
     columns = np.column_stack([means, *bounded, p, _shown_by(error)]).tolist()
-    return {metric: Difference(*column) for metric, column in zip(metrics, columns, strict=True)}
+    return [Difference(*column) for column in columns]
 
 
 def _shown_by(error: Floats) -> Floats:
@@ -259,6 +341,10 @@ def _p_of_wider(p: Floats, wider: Floats) -> Floats:
     return np.where(wider > 1, widened, p)
 
 
+def _names(outcomes: Sequence[Outcome]) -> list[str]:
+    return [outcome.cluster for outcome in outcomes]
+
+
 def _values(outcomes: Sequence[Outcome], metrics: Sequence[str]) -> Floats:
     """(n_metrics, n_outcomes) float64."""
     if not outcomes:
@@ -276,27 +362,45 @@ def _add_up(names: Sequence[str], values: Floats) -> _Clusters:
     return _Clusters(sums.astype(np.float64), np.bincount(place).astype(np.float64))
 
 
-def _bootstrap(clusters: _Clusters, *, seed: int, lowest: float) -> tuple[Floats, Floats, Floats]:
+def _resampled(every: Sequence[_Clusters], *, seed: int) -> list[Floats]:
+    """Means of each in each resample, (n_metrics, RESAMPLES); none of a single cluster.
+
+    The clusters' numbers are what is resampled, so that one draw of them serves every metric, and
+    all that have as many clusters.
+    """
+    found: list[list[Floats]] = [[np.empty((len(one.sums), 0))] for one in every]
+    for count in {one.count for one in every} - {1}:
+        alike = [
+            (one, means) for one, means in zip(every, found, strict=True) if one.count == count
+        ]
+        drawn = _drawn_once if count * RESAMPLES <= KEPT_CELLS else _drawn
+        for times in drawn(count, seed):
+            for one, means in alike:
+                means.append(one.added_up(times) / _product(one.questions[np.newaxis], times))
+    return [np.concatenate(means, axis=-1) for means in found]
+
+
+def _interval(means: Floats, *, lowest: float) -> tuple[Floats, Floats, Floats]:
     """Low end, high end and standard error of each metric's mean, (n_metrics,) each.
 
     Arguments:
+        means: of resamples; none where there is one cluster, of which no spread can be told.
         lowest: the least value that a mean can have; the greatest is 1.
     """
-    n_metrics, n_clusters = clusters.sums.shape
-    if n_clusters == 1:
+    if not means.size:
+        n_metrics = len(means)
         return np.full(n_metrics, lowest), np.ones(n_metrics), np.full(n_metrics, np.inf)
-    # The clusters' numbers are what is resampled, so that one draw of them serves every metric.
-    drawn = _drawn_once if n_clusters * RESAMPLES <= KEPT_CELLS else _drawn
-    means = np.concatenate([_means(clusters, times) for times in drawn(n_clusters, seed)], axis=-1)
     low, high = np.quantile(means, (TAIL, 1 - TAIL), axis=-1)
     return low, high, means.std(axis=-1, ddof=1)
 
 
-def _means(clusters: _Clusters, times: Floats) -> Floats:
-    """Each metric's mean over clusters that count so many times: (n_metrics, rows)."""
-    # einsum, unlike matrix products, adds up alike whatever the number of threads.
-    sums = np.einsum("mc,rc->mr", clusters.sums, times)
-    return np.asarray(sums / np.einsum("c,rc->r", clusters.questions, times))
+def _product(values: Floats, times: Floats) -> Floats:
+    """Whole numbers (n_metrics, n_clusters) times whole numbers: exact, in whatever order."""
+    found = np.zeros((len(values), len(times)))
+    for start in range(0, values.shape[1], BLOCK):
+        some = slice(start, start + BLOCK)
+        found += values[:, some] @ times[:, some].T
+    return found
 
 
 def _drawn(n_clusters: int, seed: int) -> Iterator[Floats]:
@@ -337,7 +441,7 @@ def _randomization_p(clusters: _Clusters, *, seed: int) -> Floats:
     observed = clusters.sums.sum(axis=1)
     every = 2**n_clusters <= RESAMPLES
     signs = _every_sign(n_clusters) if every else _drawn_signs(n_clusters, seed)
-    totals = np.concatenate([np.einsum("mc,rc->mr", clusters.sums, part) for part in signs], -1)
+    totals = np.concatenate([clusters.added_up(part) for part in signs], -1)
     # Sums that are the same but for their rounding; what was observed counts as one of the drawn.
     slack = SAME * np.abs(clusters.sums).sum(axis=1)
     added = 0 if every else 1
@@ -351,9 +455,18 @@ def _every_sign(n_clusters: int) -> Iterator[Floats]:
 
 
 def _drawn_signs(n_clusters: int, seed: int) -> Iterator[Floats]:
-    """Random signs, (rows, n_clusters) at a time, drawn as `scipy.stats.permutation_test` does."""
-    rng = np.random.default_rng(seed)
-    batches = _batches(n_clusters)
-    sides = np.tile(np.arange(2), (batches[0], n_clusters, 1))
-    for rows in batches:
-        yield np.where(rng.permuted(sides, axis=-1)[:rows, :, 0] == 0, 1.0, -1.0)
+    """Random signs, (rows, n_clusters) at a time, drawn as `scipy.stats.permutation_test` does.
+
+    That shuffles pairs of sides with `Generator.permuted`, each by the lowest of 32 random bits;
+    here the bits are taken without the shuffling.
+    """
+    generator = np.random.default_rng(seed).bit_generator
+    left = np.empty(0, dtype=np.uint32)
+    for rows in _batches(n_clusters):
+        size = rows * n_clusters
+        # Each 64 bits are two draws, the lower half first.
+        halves = generator.random_raw((size - len(left) + 1) // 2).astype("<u8").view("<u4")
+        bits = np.concatenate([left, halves])
+        left = bits[size:]
+        signs: Floats = (bits[:size] & 1).astype(np.float64) * 2 - 1
+        yield signs.reshape(rows, n_clusters)
