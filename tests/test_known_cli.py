@@ -5,17 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_index.core.schema import NodeWithScore
 from test_links import Screen
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
+from rag_app import open_index
 from rag_app.answer.answer import Answer, Citation
 from rag_app.answer.evidence import Sentences
 from rag_app.cli.answers import Shown, show_answer
 from rag_app.cli.app import build_app
 from rag_app.evaluate.stored import read_run
+from rag_app.index.known import add_known
 from rag_app.known import KnownQuestion
 from rag_app.query.transcript import Exchange, as_markdown
+from rag_app.retrieve.known import with_own_questions
 from rag_app.serve.service import passages_as_text
 
 ROWS = [("When are you open?", "From nine to six."), ("Can I pay by card?", "Yes, by any card.")]
@@ -60,8 +64,36 @@ def test_a_hit_shows_its_question_and_row(folder: Path) -> None:
         "Can I pay by card? (row 3)",
         "When are you open? (row 2)",
     )
-    left_out = as_json(folder, *asked, "--retriever", "vector")["citations"]
-    assert [one["question"] for one in left_out] == [None, None]
+
+
+def test_a_row_is_called_by_its_question_whatever_finds_it(folder: Path) -> None:
+    asked = ("query", "-q", "yes by any card", "--llm", "none", "--k", "1")
+    for retriever in ("vector", "keyword"):
+        done = run_app(folder, *asked, "--retriever", retriever)
+        assert "Can I pay by card? (row 3)  (" in done.stdout
+        [one] = as_json(folder, *asked, "--retriever", retriever)["citations"]
+        assert one["name"] == "Can I pay by card? (row 3)"
+        assert one["question"]["row"] == 3
+
+
+def test_a_row_keeps_its_name_beside_what_was_labelled(folder: Path) -> None:
+    opened = open_index(storage=folder / "storage")
+    index = opened._opened.index
+    [card] = [one for one in index.ordered_nodes() if one.text == "Yes, by any card."]
+    document = str(card.ref_doc_id)
+    assert add_known(index, [KnownQuestion("do you take cards", document, origin="human")]) == 1
+    [hit] = with_own_questions(index, [NodeWithScore(node=card, score=0.5)])
+    assert hit.node.metadata["known_question"]["text"] == "Can I pay by card?"
+    assert "known_question" not in card.metadata
+
+
+def test_a_document_with_a_title_or_without_questions_stays_as_it_is(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "storage" / "models" / "tiny")
+    (tmp_path / "a.md").write_text("# Hours\n\nFrom nine to six.\n", "utf-8")
+    (tmp_path / "b.txt").write_text("From nine to six.\n", "utf-8")
+    assert run_app(tmp_path, "ingest", tmp_path, "--model", "tiny").exit_code == 0
+    found = as_json(tmp_path, "query", "-q", "nine", "--llm", "none", "--retriever", "vector")
+    assert [one["question"] for one in found["citations"]] == [None, None]
 
 
 def citation(*, title: str = "", origin: str = "faq") -> Citation:

@@ -43,6 +43,17 @@ def read_known(index: VectorIndex) -> dict[str, KnownOf]:
     }
 
 
+def questions_of(index: VectorIndex, documents: Iterable[str]) -> dict[str, list[KnownQuestion]]:
+    """What these documents are known to answer, without those of which nothing is known."""
+    asked = {"document_id": {"$in": sorted(set(documents))}}
+    where = {"$and": [asked, {KNOWN_COUNT: {"$gte": 1}}]}
+    found = index.connection.ask(lambda rows: rows.get(where=where, include=["metadatas"]))
+    return {
+        str(row["document_id"]): load_questions(row[KNOWN], str(row["document_id"]))
+        for row in found["metadatas"]
+    }
+
+
 def row_names(index: VectorIndex) -> dict[str, str]:
     """What a table's rows are called, by document: the first of their questions, and the row."""
     names: dict[str, str] = {}

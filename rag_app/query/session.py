@@ -99,6 +99,7 @@ class Session:
         tell: Callable[[str], None],
     ) -> Answer:
         from rag_app.retrieve import Trace
+        from rag_app.retrieve.known import with_own_questions
 
         trace = Trace(meant)
         [hits] = self.retriever().rank([trace])
@@ -107,6 +108,7 @@ class Session:
         for warning in trace.warnings:
             tell(warning)
         self.trace = trace
+        hits = with_own_questions(self.index, hits)
         found = answer(meant, hits, self.writer, on_text=on_text)
         changed = meant if meant != question else None
         self.last = replace(found, question=question, understood_as=changed)

@@ -17,6 +17,7 @@ import numpy as np
 from llama_index.core.schema import NodeWithScore
 
 from rag_app.chunks import chunks_at
+from rag_app.index.known import questions_of
 from rag_app.retrieve.exact import embed_questions
 from rag_app.retrieve.trace import Ranking, Trace, TracedRetriever, timed
 from rag_app.text.asked import question_key
@@ -259,6 +260,28 @@ class KnownFirst(TracedRetriever):
         if not trace.asked_before:
             note += f", {self.known.enough:.3f} would count"
         trace.steps[-1] = replace(trace.steps[-1], note=note)
+
+
+def with_own_questions(index: "VectorIndex", hits: Ranking) -> Ranking:
+    """Hits of a table's rows tell the row's first question, where nothing else names them.
+
+    For people: whatever found them, they should not read the id of a document.
+    """
+    nameless = {
+        str(hit.node.ref_doc_id)
+        for hit in hits
+        if not (hit.node.metadata.get("title") or KNOWN_QUESTION in hit.node.metadata)
+    }
+    if not nameless:
+        return hits
+    found = questions_of(index, nameless).items()
+    named = {document: [one for one in known if one.name] for document, known in found}
+    return [
+        NodeWithScore(node=_with_question(hit.node, own[0]), score=hit.score)
+        if (own := named.get(str(hit.node.ref_doc_id)))
+        else hit
+        for hit in hits
+    ]
 
 
 def _with_question(node: Any, question: "KnownQuestion") -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rag_app.errors import RequestError
 from rag_app.query.opened_passage import OpenedPassage, open_passage
 from rag_app.retrieve import Searched, Trace, build_retriever
+from rag_app.retrieve.known import with_own_questions
 from rag_app.retrieve.weak import weak_match
 from rag_app.serve.together import Together
 
@@ -154,7 +155,11 @@ class ServedIndex:
         retriever = self._retriever(way, tools=asked[0][1])
         rankings = retriever.rank(traces)
         return [
-            Hits(passages, trace, weak_match(self._searched, trace))
+            Hits(
+                with_own_questions(self._searched.index, passages),
+                trace,
+                weak_match(self._searched, trace),
+            )
             for passages, trace in zip(rankings, traces, strict=True)
         ]
 
