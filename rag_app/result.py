@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rag_app.errors import ConfigError
+from rag_app.text.width import columns
 
 if TYPE_CHECKING:
     import pandas
@@ -44,10 +45,13 @@ class Table:
 
     def _lines(self) -> Iterator[str]:
         every = [self.headers, *self.rows]
-        widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+        widths = [max(map(columns, column)) for column in zip(*every, strict=True)]
         for row in every:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            yield "  ".join(cells).rstrip()
+            # Korean letters take two columns of a terminal each.
+            gaps = (width - columns(cell) for cell, width in zip(row, widths, strict=True))
+            yield "  ".join(
+                f"{cell}{' ' * gap}" for cell, gap in zip(row, gaps, strict=True)
+            ).rstrip()
 
 
 class Result(ABC):

@@ -4,12 +4,14 @@ import dataclasses
 import inspect
 import json
 import typing
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import WordModel
 from llama_index.core.schema import Document
+from rich.cells import cell_len
 from test_api import PASSAGES, documents, function_of
 from tiny import make_tiny_model
 
@@ -23,6 +25,7 @@ from rag_app.llm.choose import LanguageModelOptions
 from rag_app.questions import QuestionsReport
 from rag_app.result import Result, Table
 from rag_app.sweep.result import SweepResult
+from rag_app.text.width import columns
 
 # Functions that give what is at work, or plain rows.
 OTHERS = {"language_model", "open_index", "read_questions"}
@@ -132,3 +135,12 @@ def test_representations_are_the_tables_of_all_results() -> None:
     for kind in (IngestReport, QuestionsReport, Comparison, FinetuneResult, SweepResult):
         assert dataclasses.is_dataclass(kind)
         assert typing.cast("Any", kind).__repr__ is Result.__repr__
+
+
+def test_a_printed_table_lines_up_with_korean_names() -> None:
+    """Each Korean letter takes two columns, composed or not."""
+    names = ["faq", "반품 안내", unicodedata.normalize("NFD", "반품"), "caf\u00e9"]
+    table = Table(["name", "n"], [[name, "1"] for name in names], "c")
+    lines = str(table).splitlines()[1:]
+    assert [cell_len(line) for line in lines] == [len("반품 안내") + 4 + 3] * 5
+    assert [columns(name) for name in names] == [cell_len(name) for name in names] == [3, 9, 4, 4]

@@ -10,13 +10,13 @@ Words are known in any case; a key or a value with blanks or signs stands in quo
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from rag_app.errors import ConfigError
 from rag_app.text.normalise import normalise
+from rag_app.text.width import columns
 
 Operator = Literal["in", "not in", "<", "<=", ">", ">="]
 
@@ -221,12 +221,7 @@ class _Parser:
         before, after = self._text[first : token.at], self._text[token.at : token.at + SHOWN]
         before = f"... {before}" if first else before
         after = f"{after} ..." if token.at + SHOWN < len(self._text) else after
-        blanks = " " * sum(map(_columns, before))
+        blanks = " " * columns(before)
         return ConfigError(
             f"--where cannot be read; expected {expected}\n  {before}{after}\n  {blanks}^"
         )
-
-
-def _columns(character: str) -> int:
-    """How wide a terminal shows it: Korean takes two columns."""
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
