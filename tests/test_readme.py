@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from doc_blocks import fenced
 from samples import copy_data
 from typer.testing import CliRunner
 
@@ -15,10 +16,7 @@ from rag_app.cli.app import build_app
 README = (ROOT / "README.md").read_text("utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text("utf-8")
 COMMANDS = [
-    line
-    for block in re.findall(r"```sh\n(.*?)```", README + GUIDE, re.DOTALL)
-    for line in block.splitlines()
-    if line.strip()
+    line for block in fenced(README + GUIDE, "sh") for line in block.splitlines() if line.strip()
 ]
 
 
