@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 from pathlib import Path
 
@@ -563,10 +564,14 @@ def stream(data: bytes) -> bytes:
     return b"<< /Length %d >>\nstream\n%b\nendstream" % (len(data), data)
 
 
-def placed(*texts: tuple[int, int, str]) -> bytes:
-    """Write texts at places of a page, in this order."""
+COURIER = HELVETICA.replace(b"Helvetica", b"Courier")
+
+
+def placed(*texts: tuple[int, int, str], font: bytes = HELVETICA) -> bytes:
+    """Write texts at places of a page, in this order; letters of Courier are 6 points wide."""
+    size = 10 if font == COURIER else 12
     shown = " ".join(f"1 0 0 1 {x} {y} Tm ({text}) Tj" for x, y, text in texts)
-    return raw_pdf(f"BT /F1 12 Tf {shown} ET".encode())
+    return raw_pdf(f"BT /F1 {size} Tf {shown} ET".encode(), font)
 
 
 @pytest.mark.parametrize(
@@ -576,6 +581,14 @@ def placed(*texts: tuple[int, int, str]) -> bytes:
 def test_korean_in_a_pdf_whose_font_names_only_its_encoding(
     tmp_path: Path, encoding: str, codec: str
 ) -> None:
+    text = "환불은 7일 안에 됩니다."
+    content = f"BT /F1 12 Tf 50 700 Td <{text.encode(codec).hex()}> Tj ET"
+    data = raw_pdf(content.encode(), *korean_font(encoding))
+    assert text_of(tmp_path, "a.pdf", data) == text
+
+
+def korean_font(encoding: str) -> tuple[bytes, ...]:
+    """Objects 5 to 7 of a PDF: a Korean font that is not in the file."""
     font = (
         f"<< /Type /Font /Subtype /Type0 /BaseFont /HYSMyeongJo-Medium /Encoding /{encoding} "
         "/DescendantFonts [6 0 R] >>"
@@ -589,10 +602,20 @@ def test_korean_in_a_pdf_whose_font_names_only_its_encoding(
         b"<< /Type /FontDescriptor /FontName /HYSMyeongJo-Medium /Flags 4 /FontBBox "
         b"[0 -200 1000 900] /ItalicAngle 0 /Ascent 800 /Descent -200 /StemV 80 >>"
     )
-    text = "환불은 7일 안에 됩니다."
-    content = f"BT /F1 12 Tf 50 700 Td <{text.encode(codec).hex()}> Tj ET"
-    data = raw_pdf(content.encode(), font.encode(), descendant, descriptor)
-    assert text_of(tmp_path, "a.pdf", data) == text
+    return font.encode(), descendant, descriptor
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_korean_letters_that_no_font_here_draws_are_read(tmp_path: Path, turn: int) -> None:
+    """Words of one letter, placed one by one; on a page on its side whole lines."""
+    words = [(50, 700, "새"), (70, 700, "주소로"), (111, 700, "온"), (50, 680, "준비")]
+    words += [(50, 660, "필터의 비닐을 벗깁니다")]
+    shown = " ".join(
+        f"12 0 0 12 {x} {y} Tm <{text.encode('utf-16-be').hex()}> Tj" for x, y, text in words
+    )
+    content = f"{UPRIGHT[turn]} BT /F1 1 Tf {shown} ET"
+    data = raw_pdf(content.encode(), *korean_font("UniKS-UTF16-H"), page=b"/Rotate %d" % turn)
+    assert text_of(tmp_path, "a.pdf", data) == "새 주소로 온\n준비\n필터의 비닐을 벗깁니다"
 
 
 def test_ligatures_are_read_as_letters(tmp_path: Path) -> None:
@@ -615,6 +638,32 @@ def test_a_turned_page_keeps_its_lines_in_order(tmp_path: Path, turn: str) -> No
     assert text_of(tmp_path, "a.pdf", data) == "First line\nsecond line"
 
 
+# Text that is upright for who looks at a page that is turned so.
+UPRIGHT = {
+    0: "",
+    90: "0 1 -1 0 800 0 cm",
+    180: "-1 0 0 -1 600 800 cm",
+    270: "0 -1 1 0 0 600 cm",
+}
+
+
+@pytest.mark.parametrize("rotate", [b"", b"/Rotate 0"])
+@pytest.mark.parametrize("turn", UPRIGHT)
+def test_text_on_its_side_keeps_lines_and_cells(tmp_path: Path, turn: int, rotate: bytes) -> None:
+    """As wide tables are put on a page; where the page is not turned with them, too."""
+    lines = [
+        [(50, 500 - 14 * row, f"A line of prose, number {row}, which is long") for row in range(6)],
+        [(50, 390, "Plan"), (150, 390, "Month"), (250, 390, "Year")],
+        [(50, 370, "Basic"), (150, 370, "1"), (250, 370, "10")],
+    ]
+    shown = " ".join(f"1 0 0 1 {x} {y} Tm ({text}) Tj" for line in lines for x, y, text in line)
+    content = f"{UPRIGHT[turn]} BT /F1 12 Tf {shown} ET"
+    data = raw_pdf(content.encode(), page=rotate or b"/Rotate %d" % turn)
+    text = text_of(tmp_path, "a.pdf", data)
+    prose = [f"A line of prose, number {row}, which is long" for row in range(6)]
+    assert text.split("\n") == [*prose, "Plan  Month  Year", "Basic  1  10"]
+
+
 def test_text_turned_by_a_quarter_keeps_its_lines(tmp_path: Path) -> None:
     content = b"q 0 1 -1 0 300 300 cm BT /F1 12 Tf 14 TL 0 0 Td (One line) Tj T* (two) Tj ET Q"
     assert text_of(tmp_path, "a.pdf", raw_pdf(content)) == "One line\ntwo"
@@ -625,6 +674,64 @@ def test_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
     right = [(320, 700 - 14 * row, f"right {row}") for row in range(3)]
     text = text_of(tmp_path, "a.pdf", placed(*left, *right))
     assert text.split("\n") == ["left 0", "left 1", "left 2", "right 0", "right 1", "right 2"]
+
+
+LEFT = [
+    "Refunds are paid to the card that the",
+    "order was paid with, and they take",
+    "five working days after the parcel",
+    "has come back to us. Parcels without",
+    "a number are opened by hand, which",
+    "may take a week more. The money for",
+    "an exchange is held until the other",
+    "article has been sent, and paid back",
+    "when it is sold out meanwhile.",
+]
+RIGHT = [
+    "Batteries and lamps are not part of",
+    "what is taken back, nor is anything",
+    "that was made to measure. Who sends",
+    "such things back all the same has to",
+    "pay for the way there and for the",
+    "way back, and gets them again within",
+    "a month. Of sets that were opened we",
+    "take back the parts that are still",
+    "sealed, at a share of the price.",
+]
+
+
+@pytest.mark.parametrize("word_by_word", [False, True])
+def test_columns_written_line_by_line_are_read_one_after_the_other(
+    tmp_path: Path, word_by_word: bool
+) -> None:
+    lines = [(50, 760, "What we take back, and what becomes of the money that was paid for it")]
+    for row, (left, right) in enumerate(zip(LEFT, RIGHT, strict=True)):
+        lines += [(50, 730 - 14 * row, left), (310, 730 - 14 * row, right)]
+    if word_by_word:
+        lines = [
+            (x + 6 * len(text[: match.start()]), y, match[0])
+            for x, y, text in lines
+            for match in re.finditer(r"\S+", text)
+        ]
+    text = text_of(tmp_path, "a.pdf", placed(*lines, (290, 50, "12"), font=COURIER))
+    assert text.split("\n")[1:] == [*LEFT, *RIGHT, "12"]
+
+
+def test_rows_of_sentences_are_no_columns(tmp_path: Path) -> None:
+    """Long cells, each a sentence of its own; terms beside meanings; columns of numbers."""
+    questions = [f"Where do I find part {row} of it?" for row in range(10)]
+    answers = [f"It is in box {row}, below the others." for row in range(10)]
+    terms = [("Refund", LEFT[0]), *(("", line) for line in LEFT[1:]), ("Sets", RIGHT[0])]
+    numbers = [(f"{row},150,000 won", f"{row},275,000 won") for row in range(1, 10)]
+    for rows in (list(zip(questions, answers, strict=True)), terms, numbers):
+        cells = [
+            (x, 750 - 14 * row, text)
+            for row, pair in enumerate(rows)
+            for x, text in zip((50, 310), pair, strict=True)
+            if text
+        ]
+        text = text_of(tmp_path, "a.pdf", placed(*cells, font=COURIER))
+        assert text.split("\n") == ["  ".join(filter(None, pair)) for pair in rows]
 
 
 def test_words_placed_one_by_one_are_a_line_and_cells_stay_apart(tmp_path: Path) -> None:

@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag_app.documents.limits import renew_time
 from rag_app.documents.ocr import text_by_ocr
+from rag_app.documents.pdf_lines import page_text
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
+    from pypdfium2 import PdfDocument, PdfPage
 
-# PDFium writes this for a hyphen at a line's end together with the line end.
-_HYPHEN_AT_LINE_END = "\ufffe"
-_SPACE = re.compile(r" *\r\n *| +")
-# In heights of a line. Blanks of justified prose reach .6 (99 of 100), gaps of tables begin at 1.
-_LEAST_GAP = 0.8
 # A page with so few letters and a picture over half of it is a scan with a stamp or a number.
 _FEW_LETTERS = 50
 _MOST_PICTURE = 0.5
@@ -212,55 +208,3 @@ def _wide(ask: Any, *arguments: Any) -> str:
     buffer = ctypes.create_string_buffer(size)
     ask(*arguments, ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size)
     return buffer.raw[: size - 2].decode("utf-16-le", "replace").replace("\r", "\n").strip()
-
-
-def page_text(page: "PdfPage") -> str:
-    """Take a page's text in the file's order, cells of a row parted by tabs."""
-    # PDFium orders the lines of a page that is turned by its sides; the text knows its own.
-    page.set_rotation(0)
-    textpage = page.get_textpage()
-    text: str = textpage.get_text_range()
-    # PDFium counts UTF-16 units: behind a character that takes two, places would be wrong.
-    if max(text, default="") <= "\uffff":
-        text = _SPACE.sub(lambda match: _space(textpage, match), text)
-    return text.replace("\r\n", "\n").replace(_HYPHEN_AT_LINE_END, "-\n")
-
-
-def _space(textpage: "PdfTextPage", match: re.Match[str]) -> str:
-    """Tell by the letters beside a space what it is.
-
-    Returns:
-        A line end, a blank, or a tab between the cells of a row.
-    """
-    before, after = _box(textpage, match.start() - 1), _box(textpage, match.end())
-    if before is None or after is None:
-        return match[0]
-    ends_line = "\n" in match[0]
-    height = max(before.top - before.bottom, after.top - after.bottom)
-    apart = abs(before.top + before.bottom - after.top - after.bottom) >= height
-    gap = after.left - before.right
-    if gap > max(_LEAST_GAP * height, 1.5 * _own_width(textpage, match.start())):
-        return "\n" if ends_line and apart else "\t"
-    # PDFium misses some line ends, and sees one behind raised type, as a footnote's mark is. In
-    # text turned by a quarter letters stand above each other.
-    left = after.right <= before.left
-    return "\n" if (apart and (ends_line or left)) or (ends_line and gap < -height) else " "
-
-
-def _own_width(textpage: "PdfTextPage", at: int) -> float:
-    """The width of a blank in the file; 0 of one that PDFium puts between distant letters."""
-    from pypdfium2 import raw
-
-    place = raw.FPDFText_GetCharIndexFromTextIndex(textpage, at)
-    box = None if raw.FPDFText_IsGenerated(textpage, place) else _box(textpage, at)
-    return 0.0 if box is None else float(box.right - box.left)
-
-
-def _box(textpage: "PdfTextPage", at: int) -> Any:
-    """The bounds of the character at a place in the text; None where it has none."""
-    from pypdfium2 import raw
-
-    place = raw.FPDFText_GetCharIndexFromTextIndex(textpage, at)
-    box = raw.FS_RECTF()
-    known = raw.FPDFText_GetLooseCharBox(textpage, place, box)
-    return box if known and box.top > box.bottom else None
