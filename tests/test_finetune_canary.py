@@ -7,6 +7,7 @@ tuning teaches is harm there.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,11 @@ def test_what_was_tried_is_kept_and_shown(
     canary = f"canary ({weakened.canary_options}), {kept['canary']['n']} out-of-domain questions"
     assert lines[-1].startswith(canary)
     assert lines[-1].endswith(f"({change})")
+    # Of folds it may be another than the first that had to be weakened.
+    folded = replace(weakened, weakened=2, data=replace(weakened.data, folds=3))
+    lines = said_of(folded, capsys)
+    assert "(the first split where it does)" in " ".join(" ".join(lines).split())
+    assert lines[-1].endswith(f"({change}); weakened in 2 of 3 splits")
 
 
 def test_the_same_command_again_finds_the_same_form(shop: Path, weakened: FinetuneResult) -> None:

@@ -65,7 +65,7 @@ def test_a_gain_that_is_the_retrievers_alone_says_so() -> None:
     verdict = name_uncertain_parts(whole.verdict, whole, parts, seed=1)
     assert verdict.decision == "promote"
     # One more of forty; the retriever's part, 21 of 40, is certain and goes unsaid.
-    added = "; the tuned model adds nothing certain to it (+.025 [+.000, +.075] over base, "
+    added = "; the tuned model itself adds nothing certain (+.025 [+.000, +.075] over base, "
     assert verdict.reason == f"{whole.verdict.reason}{added}hybrid:0.7)"
 
 
@@ -75,7 +75,7 @@ def test_a_gain_that_is_the_models_alone_says_so() -> None:
     whole = compared(base, tuned)
     parts = {"base, hybrid:0.7": compared(base, base), "tuned, vector": compared(base, tuned)}
     verdict = name_uncertain_parts(whole.verdict, whole, parts, seed=1)
-    added = "; the retriever adds nothing certain to it (+.000 [+.000, +.000] over tuned, vector)"
+    added = "; the retriever itself adds nothing certain (+.000 [+.000, +.000] over tuned, vector)"
     assert verdict.reason == whole.verdict.reason + added
     # Nothing is said of what is not promoted.
     held = compared(base, base)

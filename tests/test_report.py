@@ -224,6 +224,7 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
         canary=canary,
         canary_use="guard",
         frontier=frontier,
+        weakened=2,
         retriever="hybrid:0.7",
         parts={
             "base, hybrid:0.7": compared,
@@ -275,6 +276,8 @@ def test_a_tuning_with_everything(tmp_path: Path) -> None:
     assert [b.text for b in shown.blocks if isinstance(b, Paragraph)] == [
         "Weights of the views: not certainly better than hybrid:equal, which is used."
     ]
+    [tried] = tables(section(report, "Out-of-domain questions (canary)"))
+    assert tried.caption.endswith("until one does not: in 2 of 5 splits, here in the first of them")
     [plot] = [b for b in section(report, "Base against tuned").blocks if isinstance(b, Figure)]
     assert plot.svg.count('class="whisker') == 3 * 5
     assert ">tuned, vector</text>" in plot.svg

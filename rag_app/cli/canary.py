@@ -8,7 +8,6 @@ from rag_app.cli.tables import table
 if TYPE_CHECKING:
     from rag_app.cli.run import Run
     from rag_app.evaluate.statistics import Difference
-    from rag_app.finetune.back_off import Candidate
     from rag_app.finetune.result import FinetuneResult
 
 HEADS = ("candidate", "dev MRR@10", "canary MRR@10", "chosen")
@@ -22,7 +21,7 @@ def show_canary(run: "Run", result: "FinetuneResult") -> None:
         run.say(f"canary skipped: {result.judgement.canary_skipped}{mend}")
         return
     if result.frontier:
-        _show_frontier(run, result.frontier)
+        _show_frontier(run, result)
     before, after = canary.base["mrr@10"].mean, canary.tuned["mrr@10"].mean
     run.say(
         f"canary ({options}), {canary.n} out-of-domain questions, which tuning should not harm: "
@@ -34,10 +33,14 @@ def show_canary(run: "Run", result: "FinetuneResult") -> None:
 def _done(result: "FinetuneResult") -> str:
     if result.canary_options.use == "report":
         return "; reported only, as --canary says"
-    return "" if result.frontier else "; no certain fall, so nothing was weakened"
+    if not result.frontier:
+        return "; no certain fall, so nothing was weakened"
+    folds = result.data.folds
+    return f"; weakened in {result.weakened} of {folds} splits" if folds > 1 else ""
 
 
-def _show_frontier(run: "Run", frontier: "list[Candidate]") -> None:
+def _show_frontier(run: "Run", result: "FinetuneResult") -> None:
+    frontier = result.frontier
     rows = [
         (
             one.name,
@@ -48,6 +51,7 @@ def _show_frontier(run: "Run", frontier: "list[Candidate]") -> None:
         for one in frontier
     ]
     title = "what was trained harms out-of-domain questions; milder forms, until one does not"
+    title += " (the first split where it does)" if result.data.folds > 1 else ""
     run.out.print(table(HEADS, rows, title=title, least=HEADS[1:2]), "")
     [chosen] = [one for one in frontier if one.chosen]
     if chosen.harms:

@@ -171,7 +171,7 @@ def name_uncertain_parts(
         if not certainly_rose(change):
             added = "the retriever" if name.startswith(TUNED) else "the tuned model"
             said.append(
-                f"{added} adds nothing certain to it ({change_with_interval(change)} over {name})"
+                f"{added} itself adds nothing certain ({change_with_interval(change)} over {name})"
             )
     return Verdict(verdict.decision, "; ".join(said))
 

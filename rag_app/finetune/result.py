@@ -55,7 +55,9 @@ class FinetuneResult(Result):
         judged: the retriever of the tuned model, which the verdict is about.
         ann_recall: share of the exact ten nearest chunks that the index's own search returns.
         frontier: forms of the model that were tried, strongest first, since what was trained did
-            certain harm on out-of-domain questions; empty if it did not. Of folds, of the first.
+            certain harm on out-of-domain questions; empty if it did not. Of folds, of the first
+            where it did.
+        weakened: splits where it did.
         canary_options: which out-of-domain questions were asked for, and what for.
         titles: of the passages that answer the held-out questions, by chunk id.
         results: folder of what was measured.
@@ -70,6 +72,7 @@ class FinetuneResult(Result):
     training: TrainingReport
     options: TrainingOptions
     frontier: list[Candidate]
+    weakened: int
     canary_options: CanaryOptions
     judgement: Judgement
     refit: Refit | None
@@ -129,6 +132,7 @@ class FinetuneResult(Result):
             "options": asdict(self.options),
             "training": asdict(self.training),
             "frontier": [asdict(candidate) for candidate in self.frontier],
+            "weakened": self.weakened,
             "seconds": round(self.seconds, 2),
             "pairs_per_second": self.training.pairs_per_second,
             "peak_memory_mb": self.training.peak_memory_mb,

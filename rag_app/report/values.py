@@ -111,6 +111,7 @@ class FinetuneValues(Values):
     canary: ComparedValues | None = None
     canary_use: str = "none"
     frontier: list[Form] = []
+    weakened: int = 0
     options: dict[str, Any] = {}
     training: Training
     seconds: float
