@@ -180,6 +180,47 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     ]
 
 
+RAISED, LOWERED = 1 << 15, 1 << 16
+
+
+def shaped(*runs: tuple[str, int]) -> bytes:
+    """A paragraph of runs, each with the number of its letters' shape."""
+    text = "".join(run for run, _ in runs)
+    shapes, place = b"", 0
+    for run, shape in runs:
+        shapes += struct.pack("<II", place, shape)
+        place += len(run.encode("utf-16-le")) // 2
+    return paragraph(text) + record(68, 1, shapes)
+
+
+@pytest.mark.parametrize("flags", [COMPRESSED, 0])
+@pytest.mark.parametrize(
+    ("runs", "text"),
+    [
+        ([("10", 0), ("6", 1), ("명, 5 m", 0), ("2", 1)], "10^6명, 5 m^2"),
+        ([("요금은 500", 0), ("1", 1), (" 원", 0)], "요금은 500 [1] 원"),
+        ([("log", 0), ("10", 2), ("100, H", 0), ("2", 2), ("O", 0)], "log_10 100, H2O"),
+        ([("😀 x", 0), ("2", 1)], "😀 x^2"),
+        # A shape that the document does not have.
+        ([("10", 0), ("6", 9)], "106"),
+    ],
+)
+def test_raised_and_lowered_letters_keep_their_meaning(
+    tmp_path: Path, runs: list[tuple[str, int]], text: str, flags: int
+) -> None:
+    table = control("tbl ") + record(TABLE, 2) + cell(0, 0, "10") + cell(0, 1, "6")
+    shapes = b"".join(
+        record(21, 1, bytes(46) + struct.pack("<I", look) + bytes(22))
+        for look in (0, RAISED, LOWERED)
+    )
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(shapes) + packer.flush()
+    about_letters = {"DocInfo": packed if flags else shapes}
+    data = hwp(shaped(*runs) + paragraph("", table), flags=flags, streams=about_letters)
+    (document,) = read(tmp_path / "a.hwp", data).documents
+    assert document.text == f"{text}\n\n10 | 6"
+
+
 def test_an_empty_table_is_no_text(tmp_path: Path) -> None:
     table = control("tbl ") + record(TABLE, 2) + cell(0, 0, "") + cell(0, 1, "")
     assert reason(tmp_path / "a.hwp", hwp(paragraph("", table))) == (

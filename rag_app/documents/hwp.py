@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from rag_app.documents.content import Content
+from rag_app.documents.hwp_looks import mark_runs
 from rag_app.documents.hwp_records import Record, open_hwp
 from rag_app.documents.left_out import LeftOut, counted
 from rag_app.documents.rows import Cell, cells_text
@@ -36,6 +37,7 @@ def read_hwp(source: Source) -> list[Content]:
         DocumentError: it is none, is locked, has no text, or olefile is not installed.
     """
     document = open_hwp(source)
+    mark_runs(document.sections, document.heights)
     text = _EMPTY_LINES.sub("\n\n", normalise("\n\n".join(map(_blocks_of, document.sections))))
     if not text:
         raise DocumentError("holds no text; it may be pictures of pages")

@@ -23,6 +23,10 @@ _LOCKED = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8 | 1 << 10
 _ABOUT = "\x05HwpSummaryInformation"
 _ABOUT_NUMBERS = {2: "title", 4: "creator", 12: "created", 13: "modified"}
 _SECTION = re.compile(r"BodyText/Section(\d+)")
+_SHAPES = "DocInfo"
+_CHARACTER_SHAPE = 21
+# Bits of a shape's flags, which stand behind its fonts, their looks in seven scripts and the size.
+_FLAGS_AT, _RAISED, _LOWERED = 46, 1 << 15, 1 << 16
 # A size that does not fit its twelve bits stands behind the header.
 _LONG = 0xFFF
 
@@ -51,10 +55,12 @@ class HwpDocument:
     Fields:
         sections: of each, the records of its first level.
         about: title, creator, created, modified; those that it has.
+        heights: of each shape of letters, 1 where these are raised, -1 where they are lowered.
     """
 
     sections: Sequence[Sequence[Record]]
     about: Mapping[str, Any]
+    heights: Sequence[int]
 
 
 def open_hwp(source: Source) -> HwpDocument:
@@ -72,7 +78,8 @@ def open_hwp(source: Source) -> HwpDocument:
     try:
         with olefile.OleFileIO(io.BytesIO(data)) as ole:
             compressed = _is_compressed(ole)
-            return HwpDocument(list(_sections(ole, compressed=compressed)), _about(ole))
+            sections = list(_sections(ole, compressed=compressed))
+            return HwpDocument(sections, _about(ole), _heights(ole, compressed=compressed))
     except (OSError, struct.error, zlib.error) as error:
         raise DocumentError(f"cannot be parsed ({error}); save it again as .hwpx") from None
 
@@ -103,6 +110,16 @@ def _sections(ole: Any, *, compressed: bool) -> Iterator[list[Record]]:
             data = _unpacked(data, room)
         room -= len(data)
         yield tree(data)
+
+
+def _heights(ole: Any, *, compressed: bool) -> list[int]:
+    if not ole.exists(_SHAPES):
+        return []
+    data = ole.openstream(_SHAPES).read()
+    every = tree(_unpacked(data, MAX_UNZIPPED_BYTES) if compressed else data)
+    shapes = (one.data for top in every for one in top.walk() if one.tag == _CHARACTER_SHAPE)
+    flags = (int.from_bytes(shape[_FLAGS_AT : _FLAGS_AT + 4], "little") for shape in shapes)
+    return [bool(one & _RAISED) - bool(one & _LOWERED) for one in flags]
 
 
 def _unpacked(data: bytes, room: int) -> bytes:
