@@ -35,10 +35,10 @@ def read(line: str) -> None:
     context = None
     while isinstance(app, TyperGroup) and arguments:
         context = app.make_context(name, list(arguments), parent=context)
-        name, command, arguments = app.resolve_command(context, [*arguments])
-        assert name is not None
+        found, command, arguments = app.resolve_command(context, [*arguments])
+        assert found is not None
         assert command is not None
-        app = command
+        name, app = found, command
     app.make_context(name, arguments, parent=context)
 
 

@@ -140,10 +140,20 @@ def test_an_outcome_has_both_passages_ranks_in_each_step(tmp_path: Path) -> None
     found = score_questions(TwoViews(), asked)
     # The right passage "a", and "y", which is first in the end.
     assert found[0].steps == {"vector": (2, None), "keyword": (3, 1)}
+    first, second, third = 1.0, 1 / 2, 0.3333
+    # Of the right passage, then of "y", "x" and "a".
+    assert found[0].step_scores == {
+        "vector": [second, None, first, second],
+        "keyword": [third, first, second, third],
+    }
     write_outcomes(tmp_path / "run.jsonl", found)
     assert read_outcomes(tmp_path / "run.jsonl") == found
     # One step says no more than the rank does.
-    assert ask(["a"], {"a"}).steps == {}
+    alone = ask(["a"], {"a"})
+    assert (alone.steps, alone.step_scores) == ({}, {})
+    # Runs before scores were kept have ranks alone.
+    before = {key: value for key, value in found[0].to_dict().items() if key != "step_scores"}
+    assert Outcome.from_dict(before) == dataclasses.replace(found[0], step_scores={})
 
 
 def test_a_retriever_that_keeps_its_traces_is_not_asked_to_keep_them_twice() -> None:

@@ -27,12 +27,13 @@ from rag_app.evaluate.folds import of_fold
 from rag_app.evaluate.kept_passages import read_passages
 from rag_app.evaluate.scoring import read_outcomes, write_outcomes
 from rag_app.report.blocks import Figure, Listing, Paragraph, Report, Section, Table
+from rag_app.report.compared import Compared, Side
 from rag_app.report.comparing import compare_runs, report_of_two
 from rag_app.report.html import as_html
 from rag_app.report.intervals import hit_curve, intervals
 from rag_app.report.markdown import as_markdown
 from rag_app.report.question_html import question_html
-from rag_app.report.questions import QuestionList, state_of
+from rag_app.report.questions import QuestionList, question_list, state_of
 from rag_app.report.rank_plot import group_names, rank_plot
 from rag_app.report.stored import read_run
 from rag_app.report.tuning import REPEATED
@@ -127,6 +128,29 @@ def test_a_question_shows_what_each_view_made_of_both_passages(tmp_path: Path) -
     assert by_name == {"question 0": found[0].steps, "question 1": {}}
     page = question_html(questions(report))
     assert "vector 9 / 1, token 2 / not found, hybrid 3 / 1" in page
+
+
+def test_a_question_shows_with_which_scores(tmp_path: Path) -> None:
+    """Also of a passage that took the second place, whose ranks by step are not kept."""
+    run = make_evaluate(tmp_path / "run", {"hybrid:equal": [3, None]})
+    [kept] = run.glob("*.jsonl")
+    scores: dict[str, list[float | None]] = {
+        "vector": [0.25, 0.75, 0.5],
+        "keyword": [None, 7.125, 6.5],
+    }
+    steps: dict[str, tuple[int | None, int | None]] = {"vector": (9, 1), "keyword": (None, 1)}
+    found = [replace(one, steps=steps, step_scores=scores) for one in read_outcomes(kept)]
+    write_outcomes(kept, found)
+    page = question_html(questions(report_of(run)))
+    assert "ranks (scores) by step, right / in its place" in page
+    assert "vector 9 (.250) / 1 (.750), keyword not found / 1 (7.125)" in page
+    # Before, the second place was the right passage's.
+    both = [replace(one, retrieved=["w1", "w2", "r0"], rank=3) for one in found[:1]]
+    was = [replace(one, retrieved=["w1", "r0"], rank=2) for one in found[:1]]
+    compared = Compared("", Side("a", was, {}, {}), Side("b", both, {}, {}), {})
+    page = question_html(question_list([compared], {}))
+    assert "scores by step, right / in its place</span> vector .250 / .500" in page
+    assert "keyword not found / 6.500" in page
 
 
 def test_hit_rates_go_on_to_twenty() -> None:

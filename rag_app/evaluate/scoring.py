@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LARGEST_K = 10
 # Places of a ranking that a run keeps: curves of the hit rate go on where metrics end.
 KEPT_RANKS = 20
+# Of these the scores in each step of a retrieval are kept: what a reader sees.
+SCORED = 5
 METRICS: tuple[str, ...] = (
     *(f"hit_rate@{k}" for k in range(1, LARGEST_K + 1)),
     f"mrr@{LARGEST_K}",
@@ -46,6 +48,8 @@ class Outcome:
         steps: of a retrieval of several steps, such as the views of a hybrid: by name the rank
             there of the first chunk that holds an answer, and of the chunk that is first in the
             end; None for one that is not there.
+        step_scores: of the same steps: the score there of the first chunk that holds an answer, and
+            of each of the first five of `retrieved`. Empty of a run before they were kept.
     """
 
     question_id: str
@@ -57,6 +61,7 @@ class Outcome:
     rank: int | None
     values: dict[str, float]
     steps: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
+    step_scores: dict[str, list[float | None]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with the fields as they are named here."""
@@ -154,21 +159,25 @@ def _outcome(
         scores=[float(hit.get_score(raise_error=False)) for hit in ranking],
         rank=_first_hit(places, question.gold),
         values=score_ranking(METRICS, question.text, names, collapse(places, question.gold)),
-        steps=_steps(trace, question, ranking[0].node.node_id) if trace and ranking else {},
+        **_steps(trace, question, [hit.node.node_id for hit in ranking]),
     )
 
 
 def _steps(
-    trace: "Trace", question: "Question", first: str
-) -> dict[str, tuple[int | None, int | None]]:
-    """The steps of a retrieval that has several; see `Outcome`."""
-    if len(trace.steps) < 2:
+    trace: "Trace | None", question: "Question", retrieved: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Ranks and scores in the steps of a retrieval that has several; see `Outcome`."""
+    if trace is None or len(trace.steps) < 2 or not retrieved:
         return {}
     holding = frozenset().union(*question.gold)
-    return {
-        step.name: (_first_hit([[chunk] for chunk in step.scores], [holding]), step.rank(first))
-        for step in trace.steps
-    }
+    ranks: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
+    for step in trace.steps:
+        right = next((chunk for chunk in step.scores if chunk in holding), "")
+        ranks[step.name] = (step.rank(right), step.rank(retrieved[0]))
+        some = [step.scores.get(chunk) for chunk in (right, *retrieved[:SCORED])]
+        scores[step.name] = [None if one is None else round(one, 4) for one in some]
+    return {"steps": ranks, "step_scores": scores}
 
 
 def collapse(retrieved: Sequence[Sequence[str]], gold: Sequence[Collection[str]]) -> list[str]:

@@ -68,7 +68,7 @@ def _row(row: QuestionRow, listed: QuestionList) -> str:
         else ""
     )
     instead = _passage("in its place", row.instead, "instead") if row.instead else ""
-    steps = f'<p class="steps">{_steps(row)}</p>' if row.steps else ""
+    steps = f'<p class="steps">{_steps(row)}</p>' if row.steps or row.step_scores else ""
     return (
         f'<li {ranks}><p class="q">{escape(row.question)}</p>'
         f'<p class="ranks"><span class="state {state.replace(" ", "-")}">{state}</span> '
@@ -78,12 +78,27 @@ def _row(row: QuestionRow, listed: QuestionList) -> str:
 
 
 def _steps(row: QuestionRow) -> str:
-    """What each view made of both passages."""
-    ranks = ", ".join(
-        f"{escape(name)} {rank_name(right)} / {rank_name(instead)}"
-        for name, (right, instead) in row.steps.items()
-    )
-    return f'<span class="label">ranks by step, right / in its place</span> {ranks}'
+    """What each view made of both passages: ranks, scores, or both, as far as they are kept."""
+    said = []
+    for name in row.steps or row.step_scores:
+        ranks, scores = row.steps.get(name), row.step_scores.get(name, (None, None))
+        sides = [_standing(ranks and (ranks[side],), scores[side]) for side in (0, 1)]
+        said.append(f"{escape(name)} {sides[0]} / {sides[1]}")
+    told = "ranks (scores)" if row.steps and row.step_scores else "ranks"
+    label = f"{told if row.steps else 'scores'} by step, right / in its place"
+    return f'<span class="label">{label}</span> {", ".join(said)}'
+
+
+def _standing(rank: tuple[int | None] | None, value: float | None) -> str:
+    """Of one passage in one step.
+
+    Arguments:
+        rank: None where it is not known; of a passage that is not there it holds None.
+    """
+    told = "" if value is None else score(value)
+    if rank is None:
+        return told or NOT_FOUND
+    return f"{rank_name(rank[0])} ({told})" if told else rank_name(rank[0])
 
 
 def _ranks(row: QuestionRow, listed: QuestionList) -> str:

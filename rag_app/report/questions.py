@@ -48,6 +48,7 @@ class QuestionRow:
         also_right: why the first passage may answer as well; empty where nothing says so.
         asked: what kind of question it is, where there are several.
         steps: of a retrieval of several steps, the ranks there of both passages; see `Outcome`.
+        step_scores: their scores there, also where the other passage is not the first.
     """
 
     question: str
@@ -58,6 +59,9 @@ class QuestionRow:
     also_right: str = ""
     asked: str = ""
     steps: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict, hash=False)
+    step_scores: Mapping[str, tuple[float | None, float | None]] = field(
+        default_factory=dict, hash=False
+    )
 
     @property
     def state(self) -> State:
@@ -157,7 +161,20 @@ def _row(compared: Compared, before: Outcome, after: Outcome, also_right: str) -
         after=after.rank,
         also_right=also_right,
         steps=outcome.steps if instead and outcome.retrieved[:1] == [instead] else {},
+        step_scores=_step_scores(outcome, instead) if instead else {},
     )
+
+
+def _step_scores(outcome: Outcome, instead: str) -> dict[str, tuple[float | None, float | None]]:
+    """Scores of the right passage and of the one in its place, where they are kept."""
+    if instead not in outcome.retrieved:
+        return {}
+    place = outcome.retrieved.index(instead) + 1
+    return {
+        name: (scores[0], scores[place])
+        for name, scores in outcome.step_scores.items()
+        if place < len(scores)
+    }
 
 
 def _shown(passages: dict[str, KeptPassage], chunk: str, outcome: Outcome) -> Shown:
