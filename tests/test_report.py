@@ -126,7 +126,7 @@ def test_a_question_shows_what_each_view_made_of_both_passages(tmp_path: Path) -
     report = report_of(run)
     by_name = {row.question: row.steps for row in questions(report).rows}
     assert by_name == {"question 0": found[0].steps, "question 1": {}}
-    page = question_html(questions(report))
+    page = question_html(questions(report)).replace("\N{NO-BREAK SPACE}", " ")
     assert "vector 9 / 1, token 2 / not found, hybrid 3 / 1" in page
 
 
@@ -142,13 +142,15 @@ def test_a_question_shows_with_which_scores(tmp_path: Path) -> None:
     found = [replace(one, steps=steps, step_scores=scores) for one in read_outcomes(kept)]
     write_outcomes(kept, found)
     page = question_html(questions(report_of(run)))
+    assert "keyword\N{NO-BREAK SPACE}not\N{NO-BREAK SPACE}found" in page
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
     assert "ranks (scores) by step, right / in its place" in page
     assert "vector 9 (.250) / 1 (.750), keyword not found / 1 (7.125)" in page
     # Before, the second place was the right passage's.
     both = [replace(one, retrieved=["w1", "w2", "r0"], rank=3) for one in found[:1]]
     was = [replace(one, retrieved=["w1", "r0"], rank=2) for one in found[:1]]
     compared = Compared("", Side("a", was, {}, {}), Side("b", both, {}, {}), {})
-    page = question_html(question_list([compared], {}))
+    page = question_html(question_list([compared], {})).replace("\N{NO-BREAK SPACE}", " ")
     assert "scores by step, right / in its place</span> vector .250 / .500" in page
     assert "keyword not found / 6.500" in page
 

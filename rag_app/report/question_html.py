@@ -7,6 +7,7 @@ from rag_app.report.figures import NOT_FOUND, counted, rank_name
 from rag_app.report.questions import SHOWN_PASSAGES, STATES, QuestionList, QuestionRow, Shown
 
 ALONE = {"still missed": "missed", "found in both": "found"}
+NO_BREAK = "\N{NO-BREAK SPACE}"
 SORTS = ("most telling first", "rank before", "rank after", "question, A to Z")
 
 
@@ -83,7 +84,8 @@ def _steps(row: QuestionRow) -> str:
     for name in row.steps or row.step_scores:
         ranks, scores = row.steps.get(name), row.step_scores.get(name, (None, None))
         sides = [_standing(ranks and (ranks[side],), scores[side]) for side in (0, 1)]
-        said.append(f"{escape(name)} {sides[0]} / {sides[1]}")
+        # A line ends between two steps, not inside of one.
+        said.append(f"{escape(name)} {sides[0]} / {sides[1]}".replace(" ", NO_BREAK))
     told = "ranks (scores)" if row.steps and row.step_scores else "ranks"
     label = f"{told if row.steps else 'scores'} by step, right / in its place"
     return f'<span class="label">{label}</span> {", ".join(said)}'
