@@ -337,7 +337,10 @@ def test_a_sweep_says_which_passage_is_no_longer_in_the_dataset(here: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("finetune", "--pairs", "q.csv", "--model", "other"), "--model is 'other', but index"),
+        (
+            ("finetune", "--pairs", "q.csv", "--model", "other"),
+            "the model to tune is other (--model or --dimensions), but index",
+        ),
         (("evaluate", "w.json", "--model=tiny", "--retriever=vector"), "--model has none"),
     ],
 )

@@ -144,9 +144,9 @@ def open_base(
     own = index.info.base_model
     if request.model and not workspace.made_with(index.info, request.model):
         raise ConfigError(
-            f"--model is {request.model!r}, but index {index.name!r} was made with {own}; leave "
-            f"--model out, or run `rag-app ingest --model {request.model} PATH` and name that "
-            "index with --index"
+            f"the model to tune is {request.model} (--model or --dimensions), but index "
+            f"{index.name!r} was made with {own}; leave these options out, or run `rag-app ingest "
+            f"--model {request.model} PATH` and name that index with --index"
         )
     if index.info.model == own:
         base = workspace.weights_of(index.info)

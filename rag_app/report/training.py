@@ -127,7 +127,7 @@ def canary_section(values: FinetuneValues) -> Section | None:
         ]
         heads = ["form", "dev MRR@10 (gain)", "canary MRR@10, change", "chosen"]
         caption = "what was trained does certain harm there; milder forms, until one does not"
-        if values.folds > 1:
+        if values.folds > 1 and values.weakened:
             where = f"in {values.weakened} of {values.folds} splits, here in the first of them"
             caption = f"{caption}: {where}"
         blocks.append(Table(heads, rows, caption))

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Of the cosines between known questions and the nearest one of another passage.
 QUANTILE = 0.99
+# Vectors of one text differ by rounding with what it is embedded beside, and so do their cosines.
+ROUNDING = 5e-5
 # Known questions that are compared for it; of fewer than the least only the same words count.
 SAMPLED = 500
 FEWEST = 50
@@ -109,7 +111,7 @@ class KnownIndex:
             cosines = self.vectors[slab] @ self.vectors.T
             nearest += map(self._nearest_other, slab, cosines)
         # Two questions that are each other's nearest must not both lie above it.
-        return float(np.quantile(nearest, QUANTILE, method="higher"))
+        return float(np.quantile(nearest, QUANTILE, method="higher")) + ROUNDING
 
     def asked_before(self, scores: "Vectors") -> "npt.NDArray[np.bool_]":
         """Which known questions are the one that was asked, by their scores."""
