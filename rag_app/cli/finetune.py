@@ -228,7 +228,10 @@ def finetune(
     ] = 0.1,
     test_share: Annotated[
         float,
-        typer.Option(help="Share of the pairs held out for the verdict.", rich_help_panel=DATA),
+        typer.Option(
+            help="Share of the pairs held out for the verdict; --folds hold out each once.",
+            rich_help_panel=DATA,
+        ),
     ] = 0.3,
     group_by: Annotated[
         str | None,
