@@ -3,8 +3,11 @@
 import csv
 import json
 import math
+import platform
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ from program import Program
 from test_cli import check_error, name_of, run_app
 from tiny import MAX_TOKENS, WIDTH, make_tiny_model
 
+from rag_app.errors import TrainingError
 from rag_app.finetune.train import losses
 from rag_app.finetune.train.losses import PackedColumnsRankingLoss
+from rag_app.finetune.training_lock import training_lock
 from rag_app.index import Catalog
 from rag_app.models import EmbeddingModel
 
@@ -367,6 +372,32 @@ def test_the_same_training_twice_at_once(shop: Path) -> None:
         check_error(
             *command,
             kind="TrainingError",
-            says=f"another process is training this model in {models}; wait for it to end",
+            says=f"this model in {models} is being trained by another process (`",
         )
         assert first.returncode is None
+
+
+def test_who_may_not_train_is_told_who_does(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from rag_app.finetune.training_lock import training_lock\n"
+        "with training_lock(Path(sys.argv[1]), '.training-a'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(TrainingError) as caught, training_lock(tmp_path, ".training-a"):
+            pass
+        other.communicate()
+    said = str(caught.value)
+    assert said.startswith(f"this model in {tmp_path} is being trained by another process (`-c ")
+    assert f"process {other.pid} on {platform.node()}, since 20" in said
+    assert said.endswith("run the same command again: it takes up what is there")
+    with training_lock(tmp_path, ".training-a"):
+        assert {path.name for path in tmp_path.iterdir()} == {
+            ".training-a.lock",
+            ".training-a.holder.json",
+        }
+    assert list(tmp_path.iterdir()) == []

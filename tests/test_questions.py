@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+import platform
 import re
 import signal
 import stat
@@ -364,6 +365,30 @@ def test_a_kill_loses_only_what_is_in_flight(tmp_path: Path) -> None:
     assert list(store.load()) == ["c0", "c1", "c2"]
     with store.writing() as append:  # the lock of the dead is free
         append(record("c3", "q?"))
+
+
+def test_who_may_not_write_questions_is_told_who_does(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from rag_app.questions import QuestionStore\n"
+        "with QuestionStore(Path(sys.argv[1]), 'm').writing():\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        store = QuestionStore(tmp_path, "m")
+        with pytest.raises(StorageError) as caught, store.writing():
+            pass
+        other.communicate()
+    said = str(caught.value)
+    assert said.startswith(f"{store.path} is being written by another process (`-c {tmp_path}`, ")
+    assert f"process {other.pid} on {platform.node()}, since 20" in said
+    assert said.endswith("wait for it to end, or name another folder with --storage")
+    with store.writing():
+        pass
+    assert [path.name for path in store.path.parent.iterdir()] == ["m.jsonl", "m.lock"]
 
 
 def test_two_writers_and_damage_are_told_of(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from llama_index.core.schema import Document
 from test_other_processes import INFO, process, write
 
 from rag_app.errors import IndexLocked
-from rag_app.index import Catalog, VectorCache, sync_documents
+from rag_app.index import Catalog, VectorCache, active, sync_documents
 from rag_app.index import server_lock as locking
 from rag_app.index.server_lock import ServerLock
 from rag_app.progress import Progress, silent
@@ -184,3 +184,19 @@ def test_two_machines_switch_what_is_in_service_one_after_the_other(machine: Mac
     switches = [(one, two)[number % 2] for number in range(6)]
     all_at_once(*(lambda n=n: switches[n].use(names[n]) for n in range(6)))
     assert one.kept() == set(names)
+
+
+def test_who_may_not_switch_is_told_what_of(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No index is called as the record of what is in service is, and none is to be named."""
+    monkeypatch.setattr(active, "WAIT_SECONDS", 0.5)
+    one, two = machine("one").active, machine("two").active
+    with one._alone(), pytest.raises(IndexLocked) as caught:
+        two.use("words")
+    said = str(caught.value)
+    assert said.startswith(
+        "the record of which index is in service is being written by another process (`"
+    )
+    assert f"on {platform.node()}, since 20" in said
+    assert said.endswith("wait for it to end, then run the same command again")

@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from rag_app.disk import sweep_partials, write_whole
 from rag_app.errors import IndexMissing, StorageError
+from rag_app.index.holder import Held
 from rag_app.index.locks import locked
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _STATE = "rag_app_service"
 LOCK = "active.lock"
 # A change of what is in service takes milliseconds.
 WAIT_SECONDS = 60.0
+_IN_SERVICE = Held(
+    "the record of which index is in service",
+    "wait for it to end, then run the same command again",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,7 @@ class ServerPointer(ActivePointer):
     def _alone(self) -> AbstractContextManager[object]:
         from rag_app.index.server_lock import server_lock
 
-        return server_lock(self._server, COLLECTION, wait_seconds=WAIT_SECONDS)
+        return server_lock(self._server, COLLECTION, wait_seconds=WAIT_SECONDS, held=_IN_SERVICE)
 
 
 def _service(text: str | bytes | None) -> Service | None:

@@ -51,13 +51,28 @@ class Holder:
         return json.dumps(asdict(self))
 
 
-def locked_message(index: str, holder: Holder | None) -> str:
-    """What to tell who may not write an index."""
-    who = f" ({holder})" if holder else ""
-    return (
-        f"index {index!r} is being written by another process{who}; wait for it to end, "
-        "or write to another index with --index NAME"
-    )
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a lock is of, and what is to be done by who finds it held, for messages.
+
+    Fields:
+        doing: what the holder does to it.
+    """
+
+    what: str
+    mend: str
+    doing: str = "is being written by another process"
+
+    @classmethod
+    def index(cls, name: str) -> Self:
+        """An index that is being written."""
+        mend = "wait for it to end, or write to another index with --index NAME"
+        return cls(f"index {name!r}", mend)
+
+    def message(self, holder: Holder | None) -> str:
+        """What to tell who may not have it."""
+        who = f" ({holder})" if holder else ""
+        return f"{self.what} {self.doing}{who}; {self.mend}"
 
 
 def _command() -> str:

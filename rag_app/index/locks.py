@@ -7,8 +7,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rag_app.disk import write_whole
-from rag_app.errors import IndexLocked
-from rag_app.index.holder import Holder, locked_message
+from rag_app.errors import IndexLocked, RagAppError
+from rag_app.index.holder import Held, Holder
 
 # Of an index's folder: held by who writes the index, and by who writes a batch or opens the store.
 INDEX_LOCK, STORE_LOCK = "lock", "store.lock"
@@ -24,11 +24,32 @@ def index_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         IndexLocked: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / INDEX_LOCK, timeout=wait_seconds), folder / HOLDER
+
+    def refusal(holder: Holder | None) -> IndexLocked:
+        return IndexLocked(Held.index(folder.name).message(holder))
+
+    with named_lock(folder / INDEX_LOCK, folder / HOLDER, refusal, wait_seconds=wait_seconds):
+        yield
+
+
+@contextmanager
+def named_lock(
+    path: Path,
+    holder: Path,
+    refusal: Callable[[Holder | None], RagAppError],
+    *,
+    wait_seconds: float = 0.0,
+) -> Iterator[None]:
+    """Hold a lock that is a file, with the name of its holder in another file beside it.
+
+    Raises:
+        RagAppError: `refusal` of the holder, as far as it is known: another process holds it.
+    """
+    lock = FileLock(path, timeout=wait_seconds)
     try:
         lock.acquire()
     except Timeout:
-        raise IndexLocked(locked_message(folder.name, _read(holder))) from None
+        raise refusal(_read(holder)) from None
     try:
         # An index can be removed from a full disk.
         with suppress(OSError):

@@ -20,7 +20,7 @@ from typing import Any
 
 from rag_app.errors import IndexLocked, ServerError
 from rag_app.index.chroma import ChromaError, NotFoundError
-from rag_app.index.holder import Holder, locked_message
+from rag_app.index.holder import Held, Holder
 from rag_app.index.project import ProjectServer
 
 RENEW_SECONDS = 2.0
@@ -32,11 +32,17 @@ _MARK, _HOLDER = "mark", "holder"
 
 
 class ServerLock:
-    """The lock of one index, while this process holds it."""
+    """The lock of one index, while this process holds it.
 
-    def __init__(self, server: ProjectServer, index: str) -> None:
+    Arguments:
+        name: of the index, or of what else is kept on the server.
+        held: what messages say of that; unless given, that it is an index.
+    """
+
+    def __init__(self, server: ProjectServer, name: str, *, held: Held | None = None) -> None:
         self._server = server
-        self._index = index
+        self._name = name
+        self._held = held or Held.index(name)
         self._collection: Any = None
         self._released = Event()
         # The collection is renewed by a thread, and before each batch.
@@ -58,7 +64,7 @@ class ServerLock:
             mark, now = (found.id, found.metadata.get(_MARK)), monotonic()
             if mark != seen:
                 if seen is not None and now >= deadline:
-                    raise IndexLocked(locked_message(self._index, _holder_of(found)))
+                    raise IndexLocked(self._held.message(_holder_of(found)))
                 seen, seen_at = mark, now
             elif now - seen_at > EXPIRES_SECONDS:
                 self._clear(found)
@@ -78,8 +84,8 @@ class ServerLock:
                 self._collection.modify(metadata=metadata)
             except NotFoundError:
                 raise IndexLocked(
-                    f"index {self._index!r} was taken over by another process, for this one was "
-                    f"not heard of for {EXPIRES_SECONDS:g} s; run the same command again when "
+                    f"{self._held.what} was taken over by another process, for this one was not "
+                    f"heard of for {EXPIRES_SECONDS:g} s; run the same command again when "
                     "that one has ended"
                 ) from None
 
@@ -91,7 +97,7 @@ class ServerLock:
 
     def _take(self) -> bool:
         metadata = {_MARK: uuid.uuid4().hex, _HOLDER: Holder.this_process().to_json()}
-        made = self._server.create_new(PREFIX + self._index, metadata=metadata)
+        made = self._server.create_new(PREFIX + self._name, metadata=metadata)
         if made is None and (found := self._look()) is not None:
             # A request whose answer was lost is sent again, and then refused.
             made = found if found.metadata.get(_MARK) == metadata[_MARK] else None
@@ -101,7 +107,7 @@ class ServerLock:
     def _look(self) -> Any:
         """The collection; None if nobody holds the lock."""
         try:
-            return self._server.get(PREFIX + self._index)
+            return self._server.get(PREFIX + self._name)
         except NotFoundError:
             return None
 
@@ -126,15 +132,17 @@ class ServerLock:
 
 @contextmanager
 def server_lock(
-    server: ProjectServer, index: str, *, wait_seconds: float = 0.0
+    server: ProjectServer, name: str, *, wait_seconds: float = 0.0, held: Held | None = None
 ) -> Iterator[ServerLock]:
     """Hold the lock of an index on a server.
 
+    Arguments:
+        held: what messages say of what is no index.
     Raises:
         IndexLocked: another process holds it.
         ServerError: the server is away.
     """
-    lock = ServerLock(server, index)
+    lock = ServerLock(server, name, held=held)
     lock.acquire(wait_seconds=wait_seconds)
     try:
         yield lock

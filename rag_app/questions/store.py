@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from rag_app.errors import StorageError
+from rag_app.index.holder import Held, Holder
+from rag_app.index.locks import named_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,8 @@ class QuestionStore:
             StorageError: another process is writing questions of this generator.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path.with_suffix(".lock"), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise StorageError(
-                f"{self.path} is being written by another process; wait for it to end, "
-                "or name another folder with --storage"
-            ) from None
-        try:
+        lock, holder = self.path.with_suffix(".lock"), self.path.with_suffix(".holder.json")
+        with named_lock(lock, holder, self._refusal):
             self._drop_torn_line()
             with self.path.open("ab") as file:
 
@@ -102,8 +95,10 @@ class QuestionStore:
                     file.flush()
 
                 yield append
-        finally:
-            lock.release()
+
+    def _refusal(self, holder: Holder | None) -> StorageError:
+        mend = "wait for it to end, or name another folder with --storage"
+        return StorageError(Held(str(self.path), mend).message(holder))
 
     def _read(self, number: int, line: bytes) -> ChunkQuestions:
         try:
