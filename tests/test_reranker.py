@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from rag_app.cli.app import build_app
 from rag_app.errors import ConfigError, ModelError, TrainingError
 from rag_app.evaluate.scoring import KEPT_RANKS
 from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
+from rag_app.evaluate.verdict import Verdict
+from rag_app.finetune import reranker
 from rag_app.finetune.context import TrainingContext
+from rag_app.finetune.judge import judge_held_out
 from rag_app.finetune.options import NegativeOptions, TrainingOptions, TrainingReport, TrainingRow
 from rag_app.finetune.presets import RERANKER_DEFAULT
 from rag_app.finetune.request import FinetuneRequest
@@ -348,3 +352,27 @@ def test_the_command_says_how_to_ask_with_it(shop: Shop) -> None:
     question = ["-q", "which hue1 item2", "--llm", "none", "--fetch-k", "12"]
     answered = CliRunner().invoke(build_app(), ["query", *question, "--retriever", asked, *where])
     assert answered.exit_code == 0, answered.output
+
+
+@pytest.mark.slow
+def test_what_a_cross_encoder_brought_before_it_was_tuned_is_told(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tiny_cross_encoder(shop.workspace.models / "judge", words=WORDS)
+    hardly = replace(OPTIONS, epochs=1, learning_rate=1e-9)
+    request = replace(shop.request, options=hardly, results=tmp_path / "results")
+
+    def promote(splits: Any, *, seed: int) -> Any:
+        return judge_held_out(splits, seed=seed)[0], Verdict("promote", "it won")
+
+    monkeypatch.setattr(reranker, "judge_held_out", promote)
+    with one_thread():
+        made_new = tune_reranker(shop.workspace, request, RerankerOptions(candidates=40))
+        tuned = tune_reranker(shop.workspace, request, RerankerOptions("judge", candidates=40))
+    # The last layer of an embedding model was made new: there was no reranker before.
+    assert made_new.verdict.reason == "it won"
+    # One step of no length: whatever it brings, the base brought.
+    assert tuned.verdict.reason == (
+        "it won; the tuned model itself adds nothing certain (+.000 [+.000, +.000] over untuned, "
+        "vector+rerank:judge)"
+    )

@@ -15,13 +15,13 @@ from rag_app.disk import refuse_unwritable, whole_folder, write_json
 from rag_app.duration import foretold
 from rag_app.errors import ConfigError
 from rag_app.evaluate.canary import CanaryOptions
-from rag_app.evaluate.comparison import exact_outcomes
+from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.scoring import KEPT_RANKS, LARGEST_K, score_questions
 from rag_app.evaluate.stored import summary_of
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.curves import check_tracker, open_curves, run_name, summarise_held_out
-from rag_app.finetune.judge import judge_held_out, keep_held_out
+from rag_app.finetune.judge import judge_held_out, keep_held_out, name_uncertain_parts
 from rag_app.finetune.options import TrainingReport, training_key
 from rag_app.finetune.phases import TIMED_STEPS, folder_name, mined_rows
 from rag_app.finetune.prepare import Prepared, prepare
@@ -32,6 +32,7 @@ from rag_app.finetune.train.cross_encoder import DevCandidates, train_cross_enco
 from rag_app.finetune.training_lock import training_lock
 from rag_app.finetune.trial import BaseAndTuned
 from rag_app.index import Workspace
+from rag_app.models.cross_encoder import scores_pairs
 from rag_app.models.weights import find_weights
 from rag_app.pairs import HeldOut, training_documents, write_training_documents
 from rag_app.progress import Progress, announce, silent
@@ -109,7 +110,13 @@ def tune_reranker(
         spec = f"vector+rerank:{target.name}"
         retrieval = RetrievalOptions.parse(spec, fetch_k=options.candidates)
         outcomes, ms = _score(context, prepared, retrieval)
-        held_out, verdict = judge_held_out([outcomes], seed=request.options.seed)
+        seed = request.options.seed
+        held_out, verdict = judge_held_out([outcomes], seed=seed)
+        if verdict.decision == "promote" and options.base and scores_pairs(base.folder):
+            whole = next(iter(held_out.values()))
+            untuned = replace(retrieval, rerank=options.base)
+            parts = _untuned(context, prepared, untuned, whole, seed=seed)
+            verdict = name_uncertain_parts(verdict, whole, parts, seed=seed)
         summarise_held_out(curves, held_out)
     result = RerankerResult(
         model=target,
@@ -214,6 +221,27 @@ def _dev_candidates(
         )
         for question, rows, gold in zip(dev.questions, found.tolist(), dev.gold, strict=True)
     ]
+
+
+def _untuned(
+    context: TrainingContext,
+    prepared: Prepared,
+    retrieval: RetrievalOptions,
+    whole: Comparison,
+    *,
+    seed: int,
+) -> dict[str, Comparison]:
+    """What the cross-encoder brought before it was tuned, which may be all of the gain.
+
+    Arguments:
+        retrieval: with that cross-encoder.
+        whole: vector search against the tuned one, on the questions to ask.
+    """
+    [material] = prepared.materials
+    retriever = retriever_in_memory(context, prepared.searched, retrieval)
+    found = score_questions(retriever, material.test, depth=KEPT_RANKS, progress=context.progress)
+    compared = compare_outcomes(whole.base_outcomes, found, seed=seed)
+    return {f"untuned, {retrieval.spec}": compared}
 
 
 def _score(

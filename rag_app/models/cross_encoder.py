@@ -111,13 +111,22 @@ def _without_warnings() -> Iterator[None]:
 
 def _refuse_other_kinds(name: str, folder: Path) -> None:
     """Refuse what sentence-transformers would give a last layer of random weights."""
-    saved_as = _read(folder / "config_sentence_transformers.json").get("model_type")
-    built_as = " ".join(_read(folder / "config.json").get("architectures") or ())
-    if built_as and saved_as != "CrossEncoder" and "ForSequenceClassification" not in built_as:
+    if not scores_pairs(folder):
         raise ModelError(
-            f"{name} was not trained to score pairs (it is a {built_as}); a reranker is a "
-            "cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2"
+            f"{name} was not trained to score pairs (it is a {_architecture(folder)}); a reranker "
+            "is a cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2"
         )
+
+
+def scores_pairs(folder: Path) -> bool:
+    """Whether its last layer was trained to, as far as its files say."""
+    saved_as = _read(folder / "config_sentence_transformers.json").get("model_type")
+    built_as = _architecture(folder)
+    return not built_as or saved_as == "CrossEncoder" or "ForSequenceClassification" in built_as
+
+
+def _architecture(folder: Path) -> str:
+    return " ".join(_read(folder / "config.json").get("architectures") or ())
 
 
 def _read(path: Path) -> dict[str, Any]:
