@@ -26,3 +26,6 @@ def test_what_is_killed_or_damaged_comes_back() -> None:
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(rows) > 6
     assert [row for row in rows if row["failures"]] == []
+    kills = [row for row in rows if row["what"].startswith(("ingest", "index", "questions"))]
+    assert len(kills) == 6
+    assert all((row["answers"] or 0) == row["rounds"] for row in kills)

@@ -6,9 +6,10 @@
 A round copies a storage folder, starts a command in a process of its own and kills that: in one
 round at a random moment of the time that the command takes, in the next, where strace may follow
 it, at one of its system calls that write (write, rename, unlink, ...; each is as likely), before
-that is done. Then a question is asked (it must end with exit 0, or with 2 and a message; what it
-answers is not compared), the command is run again, and ids, texts, metadata and vectors are
-compared with those of a run that nobody killed.
+that is done. Then a question is asked: it must end with exit 0, or with 2 and a message, and cite
+no passage but those that were there before the command or are after it. The command is run again,
+and ids, texts, metadata, vectors and the passages that answer the question are compared with those
+of a run that nobody killed.
 `--damages` makes the rows of damaged files alone, beside those of kills that are kept in the JSON.
 `--publish` writes docs/reliability.md. Processes are forked from one that has imported the
 libraries, so that the moments fall into the work and not into imports. Needs a system that forks.
@@ -55,6 +56,9 @@ CALL = re.compile(r"^(\d+) +(\w+)\(", re.MULTILINE)
 
 # Of each chunk by its id: text, metadata, vector.
 State = dict[str, list[Any]]
+# Documents and texts of the cited passages, best first. Which of a document's sentences that are
+# alike is cited is chance.
+Answer = list[tuple[str, str]]
 
 
 @dataclass
@@ -64,12 +68,15 @@ class Row:
     Fields:
         killed: rounds in which it was killed before its end.
         at_writes: those of them in which a system call that writes was the moment.
+        answers: rounds after which a question was answered as after an undisturbed run; None where
+            answers are not compared.
     """
 
     what: str
     rounds: int = 0
     killed: int = 0
     at_writes: int = 0
+    answers: int | None = None
     failures: list[str] = field(default_factory=list)
 
 
@@ -265,10 +272,14 @@ class Undisturbed:
     """What a command leaves, how long it takes, and its calls that write.
 
     Fields:
+        answer: what the question that is asked after it is answered.
+        texts: of the chunks that are in service before it or after it.
         writes: name of the call, and its number among those of that name in its thread.
     """
 
     result: Any
+    answer: Answer
+    texts: frozenset[str]
     seconds: float
     writes: list[tuple[str, int]]
 
@@ -291,12 +302,25 @@ def one_round(
     asked = run(QUESTION, place.work)
     if asked not in (0, 2):
         row.failures.append(f"{number}: a question after it ended with {asked}")
+    elif asked == 0 and not {text for _, text in answered(place)} <= expected.texts:
+        row.failures.append(f"{number}: a question after it cites what neither state has")
     # A switch that was made is not made twice: rolling back again would go further.
     done = case.what == "index rollback" and same(case.result(place.work), result)
     if not done and (again := run(case.arguments, place.work)) not in (0,):
         row.failures.append(f"{number}: the next run ended with {again}: {said(place.work)}")
     elif not same(case.result(place.work), result):
         row.failures.append(f"{number}: another result than that of an undisturbed run")
+    elif run(QUESTION, place.work) != 0 or answered(place) != expected.answer:
+        row.failures.append(f"{number}: another answer than after an undisturbed run")
+    else:
+        row.answers = (row.answers or 0) + 1
+
+
+def answered(place: "Place") -> Answer:
+    """What the question that was just asked was answered."""
+    lines = _log(place.work).read_text("utf-8").splitlines()
+    [values] = [json.loads(line) for line in lines if line.startswith("{")]
+    return [(one["document"], one["text"]) for one in values["citations"]]
 
 
 def begin(case: Case, place: Place) -> None:
@@ -312,7 +336,16 @@ def undisturbed(case: Case, place: Place) -> Undisturbed:
     started = time.monotonic()
     must(case.arguments, place.work)
     seconds = time.monotonic() - started
-    return Undisturbed(case.result(place.work), seconds, writes_of(case, place))
+    must(QUESTION, place.work)
+    before = contents(case.start) if names(case.start) else {}
+    texts = {text for state in (before, contents(place.work)) for text, *_ in state.values()}
+    return Undisturbed(
+        result=case.result(place.work),
+        answer=answered(place),
+        texts=frozenset(texts),
+        seconds=seconds,
+        writes=writes_of(case, place),
+    )
 
 
 def writes_of(case: Case, place: Place) -> list[tuple[str, int]]:
@@ -588,7 +621,8 @@ new chunks of a document are both found until the old ones are deleted.
 - Damaged files of vectors, one by one, and a process that ends while it reads them:
   `tests/test_damaged_vectors.py`.
 - Two writers; a writer that is killed in the middle; readers meanwhile:
-  `tests/test_other_processes.py`.
+  `tests/test_other_processes.py`. The same from two machines that share a Chroma server, one of
+  which stands still for a while: `tests/test_server_lock.py`.
 - An index that is removed under a command: `tests/test_removed_meanwhile.py`,
   `tests/test_rows_folder.py`.
 - A Chroma server that dies and comes back; a client that is killed in a batch:
@@ -610,26 +644,35 @@ def page(values: dict[str, Any]) -> str:
         f"damaged files alone; their index has {MANY_DOCUMENTS:,} chunks, since Chroma has files",
         "of vectors above 1,000 only.",
         "",
-        "| what | rounds | killed in the middle | of these at a write | not as undisturbed |",
-        "|---|---|---|---|---|",
+        "| what | rounds | killed in the middle | at a write | answered alike | failed |",
+        "|---|---|---|---|---|---|",
     ]
     keys = ("what", "rounds", "killed", "at_writes")
-    lines += [
-        f"| {' | '.join(str(row[key]) for key in keys)} | {len(row['failures'])} |"
+    cells = (
+        [*(str(row[key]) for key in keys), _answers(row), str(len(row["failures"]))]
         for row in values["rows"]
-    ]
+    )
+    lines += [f"| {' | '.join(row)} |" for row in cells]
     failures = [f"- {row['what']}: {text}" for row in values["rows"] for text in row["failures"]]
     if failures:
         lines += ["", "What failed:", "", *failures]
     lines += [
         "",
-        "After each round a question is asked (exit 0, or 2 with a message; what it answers is",
-        "not compared), the command is run again, and ids, texts, metadata and vectors of the",
-        "index in service are compared. Of damaged files the mend that the message names is",
-        "followed first.",
+        "After each round a question is asked (exit 0, or 2 with a message; it cites no passage",
+        "but those of before the command or after it), the command is run again, and ids, texts,",
+        "metadata and vectors of the index in service are compared, and the documents and texts",
+        "that answer the question then, in their order. Of damaged files the mend that the message",
+        "names is followed first. Where it says that answers are not compared, in rounds kept from",
+        "before and of damaged files, the question had to end with 0 or 2 and no more.",
         *HELD_BY_TESTS.rstrip().split("\n"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _answers(row: dict[str, Any]) -> str:
+    """Rounds that were kept before answers were compared have none."""
+    answers = row.get("answers")
+    return "not compared" if answers is None else str(answers)
 
 
 if __name__ == "__main__":
