@@ -12,14 +12,9 @@ from conftest import ROOT
 from report_runs import outcome as reported
 from scipy.stats import bootstrap, permutation_test
 
+from rag_app.evaluate.resampling import RESAMPLES
 from rag_app.evaluate.scoring import Outcome
-from rag_app.evaluate.statistics import (
-    RESAMPLES,
-    compare_scores,
-    difference,
-    differences,
-    summarise,
-)
+from rag_app.evaluate.statistics import compare_scores, difference, differences, summarise
 
 Floats = npt.NDArray[np.float64]
 
