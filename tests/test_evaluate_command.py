@@ -399,7 +399,7 @@ def test_questions_that_a_language_model_rewrites(
         (
             ("--retriever", "magic"),
             "unknown retriever 'magic'; it is one of exact, vector, keyword, hybrid, ranks, index, "
-            "as in hybrid:0.7+latest+window:1",
+            "as in hybrid:0.7+latest+window:1 or hybrid:learned",
         ),
         (
             ("--retriever", "exact", "--retriever", "keyword+hyde", "--llm", "none"),

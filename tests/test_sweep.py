@@ -18,7 +18,7 @@ from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
 from rag_app.errors import ConfigError, DocumentError
-from rag_app.evaluate import statistics
+from rag_app.evaluate import resampling
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
@@ -170,7 +170,7 @@ def scored(spec: str, dev: Sequence[float], test: Sequence[float]) -> Candidate:
 
 def test_equal_settings_seldom_win(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 1,000 sweeps of seven settings that are all the same, 2.5 % may promote one: 25."""
-    monkeypatch.setattr(statistics, "RESAMPLES", 999)
+    monkeypatch.setattr(resampling, "RESAMPLES", 999)
     draw = np.random.default_rng(5)
     specs = ["vector", "keyword", *(f"hybrid:0.{n}" for n in range(1, 6))]
     won = 0

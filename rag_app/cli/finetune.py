@@ -48,6 +48,7 @@ def finetune(
         typer.Option(
             help="Labelled questions that give the verdict; pairs that ask the same are not "
             "trained on. [a share of the pairs; of a BEIR folder qrels/test.tsv]",
+            rich_help_panel=DATA,
         ),
     ] = None,
     train_on: Annotated[
