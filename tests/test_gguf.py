@@ -73,6 +73,8 @@ def test_the_card_embeds_with_llama_cpp_alone(storage: Path, tmp_path: Path) -> 
     model = model_of(storage, "adapted")
     code = "\n".join(gguf_code(model, target))
     assert code in (target / "README.md").read_text("utf-8")
+    ollamas = (target / "Modelfile").read_text("utf-8")
+    assert ollamas == f"FROM ./model.gguf\nPARAMETER num_ctx {model.max_tokens}\n"
     found: dict[str, np.ndarray] = {}
     exec(code, found)  # noqa: S102 - our own lines, as the card shows them
     assert np.allclose(found["queries"], model.embed_queries(["your question"]), atol=1e-3)

@@ -19,6 +19,8 @@ from rag_app.vectors import Vectors, row_cosines
 
 # Rounding to 16 bits moves vectors by less; below, it is another model.
 LEAST_COSINE = 0.999
+# What Ollama makes a model of.
+MODELFILE = "Modelfile"
 MOST_COMPARED = 100
 QUESTION_WORDS = 12
 
@@ -76,6 +78,7 @@ def export_gguf(
         progress(f"writing {model.name} as GGUF: about a minute", 0, 0)
         write_gguf(model, partial)
         found = _compared(model, partial, passages, questions, progress)
+        write_whole(partial / MODELFILE, modelfile(model))
         write_whole(partial / CARD, card(model, target))
         size = (partial / GGUF).stat().st_size
     read, asked = found
@@ -170,6 +173,11 @@ def _adapter_code(folder: Path) -> list[str]:
     ]
 
 
+def modelfile(model: EmbeddingModel) -> str:
+    """What `ollama create` reads: the GGUF beside it, and how much of a text the model takes."""
+    return f"FROM ./{GGUF}\nPARAMETER num_ctx {model.max_tokens}\n"
+
+
 def card(model: EmbeddingModel, folder: Path) -> str:
     """The README of an exported folder, with what the model's own card says below."""
     adapter = (
@@ -183,5 +191,7 @@ def card(model: EmbeddingModel, folder: Path) -> str:
         f"its pooling; matrices have 16 bits. {adapter}llama.cpp puts no prompt before a text and "
         f"does not cut one that is too long: the prompts stand in `{SETTINGS_FILE}`, and the model "
         f"was judged on the first {model.max_tokens} tokens of a text.\n\n"
-        f"```python\n{code}\n```\n\n{said_by_card(model.folder)}\n"
+        f"```python\n{code}\n```\n\nFor Ollama: `ollama create NAME -f {MODELFILE}`. It gives what "
+        "llama.cpp gives; prompts and adapter are yours to apply, too.\n\n"
+        f"{said_by_card(model.folder)}\n"
     )
