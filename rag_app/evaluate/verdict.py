@@ -9,6 +9,7 @@ from typing import Literal
 
 from rag_app.evaluate.figures import change_with_interval, score
 from rag_app.evaluate.statistics import POWER_FACTOR, POWER_QUANTILE, Difference, Estimate
+from rag_app.text.counts import counted
 
 PRIMARY_METRIC = "mrr@10"
 LEVEL = 0.05
@@ -53,7 +54,7 @@ def decide(
     """
     change = differences[PRIMARY_METRIC]
     before, after = score(base[PRIMARY_METRIC].mean), score(tuned[PRIMARY_METRIC].mean)
-    asked = f"{n} {asked or ('question' if n == 1 else 'questions')}"
+    asked = f"{n:,} {asked}" if asked else counted(n, "question")
     if change.low == change.high == 0:
         return Verdict("hold", f"{PRIMARY_METRIC} is {before} before and after on {asked}")
     numbers = f"from {before} to {after} {_evidence(change)} on {asked}"

@@ -36,6 +36,7 @@ from rag_app.index.names import short_model_name
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import training_documents, write_training_documents
 from rag_app.progress import renamed
+from rag_app.text.counts import counted
 
 ADAPTER_LOSS = "mnrl"
 # Steps that tell how long a training will take.
@@ -367,8 +368,8 @@ def mined_rows(
 def _train_one(
     context: TrainingContext, training: _Training
 ) -> tuple[EmbeddingModel, TrainingReport]:
-    epochs = training.options.epochs
-    work = f"{len(training.rows)} pairs, {epochs} epochs, without the scores on dev between them"
+    pairs, epochs = counted(len(training.rows), "pair"), counted(training.options.epochs, "epoch")
+    work = f"{pairs}, {epochs}, without the scores on dev between them"
     context = replace(
         context, progress=foretold(context.progress, "train", work, after=TIMED_STEPS)
     )

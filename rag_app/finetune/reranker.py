@@ -37,6 +37,7 @@ from rag_app.models.weights import find_weights
 from rag_app.pairs import HeldOut, training_documents, write_training_documents
 from rag_app.progress import Progress, announce, silent
 from rag_app.retrieve import RetrievalOptions
+from rag_app.text.counts import counted
 from rag_app.vectors import nearest
 
 STEPS = 3
@@ -194,7 +195,7 @@ def _train(
             progress=foretold(
                 context.progress,
                 "train",
-                f"{len(rows)} pairs, {options.epochs} epochs",
+                f"{counted(len(rows), 'pair')}, {counted(options.epochs, 'epoch')}",
                 after=TIMED_STEPS,
             ),
             log=partial(context.curves.log, KIND),

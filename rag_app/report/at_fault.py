@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from rag_app.evaluate.collection import SecondAnswer
 from rag_app.evaluate.kept_passages import KeptPassage, shortened
 from rag_app.report.blocks import Block, Paragraph, Section, Table
-from rag_app.report.figures import counted
 from rag_app.report.questions import LONGEST_QUESTION
 from rag_app.report.values import Collection
+from rag_app.text.counts import counted
 
 SHOWN_QUESTIONS = 50
 SHOWN_GROUPS = 20

@@ -6,12 +6,13 @@ from rag_app.evaluate.figures import with_interval
 from rag_app.report.at_fault import at_fault_section
 from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
+from rag_app.report.figures import left_out_of_index, metric_name, seconds
 from rag_app.report.groups import groups_section
 from rag_app.report.origin import origin_section
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section
 from rag_app.report.stored import StoredRun
 from rag_app.report.values import EvaluatedValues, EvaluateValues
+from rag_app.text.counts import counted
 
 SHOWN = ("hit_rate@1", "hit_rate@5", "mrr@10", "ndcg@10")
 

@@ -2,6 +2,7 @@
 
 from rag_app.evaluate.display import HEADS
 from rag_app.evaluate.kept_passages import shortened
+from rag_app.text.counts import counted
 
 NOT_FOUND = "not found"
 LONGEST_EXAMPLE = 200
@@ -24,11 +25,6 @@ def seconds(value: float) -> str:
     if value < 90:
         return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
     return f"{value / 60:.1f} min" if value < 5400 else f"{value / 3600:.1f} h"
-
-
-def counted(count: int, noun: str) -> str:
-    """1 question, 1,200 questions."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def left_out_of_index(count: int, example: str | None) -> str:

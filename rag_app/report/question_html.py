@@ -3,8 +3,9 @@
 from html import escape
 
 from rag_app.evaluate.figures import score
-from rag_app.report.figures import NOT_FOUND, counted, rank_name
+from rag_app.report.figures import NOT_FOUND, rank_name
 from rag_app.report.questions import SHOWN_PASSAGES, STATES, QuestionList, QuestionRow, Shown
+from rag_app.text.counts import counted
 
 ALONE = {"still missed": "missed", "found in both": "found"}
 NO_BREAK = "\N{NO-BREAK SPACE}"

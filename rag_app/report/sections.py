@@ -9,11 +9,12 @@ from rag_app.evaluate.statistics import Estimate
 from rag_app.report.at_fault import why_as_well
 from rag_app.report.blocks import Block, Paragraph, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import counted, metric_name
+from rag_app.report.figures import metric_name
 from rag_app.report.intervals import depth_of, hit_curve
 from rag_app.report.plots import hit_plot, interval_plot
 from rag_app.report.questions import STATES, question_list, state_of
 from rag_app.report.rank_plot import rank_plot
+from rag_app.text.counts import counted
 
 PLOTTED = ("hit_rate@1", "hit_rate@5", "hit_rate@10", "mrr@10", "ndcg@10")
 DEPTHS = (1, 3, 5, 10)

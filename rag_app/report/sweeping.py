@@ -10,13 +10,14 @@ from rag_app.report.at_fault import at_fault_section
 from rag_app.report.bases import bases_section
 from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
+from rag_app.report.figures import left_out_of_index, metric_name, seconds
 from rag_app.report.groups import groups_section
 from rag_app.report.origin import origin_section
 from rag_app.report.plots import size_plot
 from rag_app.report.sections import curve_section, question_section, rank_section, scores_section
 from rag_app.report.stored import StoredRun
 from rag_app.report.values import SweepValues, SweptValues
+from rag_app.text.counts import counted
 
 # Of hybrid:0.7, not of hybrid:learned.
 _WEIGHT = re.compile(r":[0-9.]+")

@@ -4,9 +4,10 @@ from rag_app.evaluate.figures import change, change_with_interval, score, with_i
 from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.options import LOG_STEPS
 from rag_app.report.blocks import Block, Figure, Paragraph, Section, Table
-from rag_app.report.figures import counted, left_out_of_index, metric_name, seconds
+from rag_app.report.figures import left_out_of_index, metric_name, seconds
 from rag_app.report.plots import training_plot
 from rag_app.report.values import FinetuneValues, Training
+from rag_app.text.counts import counted
 
 PARTS = {
     "train": "trained on",

@@ -7,7 +7,6 @@ from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.report.at_fault import at_fault_section
 from rag_app.report.blocks import Block, Paragraph, Report, Section, Table
 from rag_app.report.compared import Compared, Side
-from rag_app.report.figures import counted
 from rag_app.report.groups import groups_section
 from rag_app.report.loading import loading_section
 from rag_app.report.origin import origin_section
@@ -15,6 +14,7 @@ from rag_app.report.sections import curve_section, question_section, rank_sectio
 from rag_app.report.stored import StoredRun
 from rag_app.report.training import canary_section, cost_section, data_section, training_section
 from rag_app.report.values import FinetuneValues
+from rag_app.text.counts import counted
 
 ASKED = {
     "documents": "new questions about new documents",

@@ -16,6 +16,7 @@ from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.workload import TrainingSizes, TrainingWorkload, training_workload
 from rag_app.questions import QuestionsReport, QuestionStore, write_questions
 from rag_app.questions.writers import generator_name
+from rag_app.text.counts import counted
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -78,8 +79,8 @@ class Plan:
             parts.append("the model was trained before")
         elif training := self.training:
             parts.append(
-                f"training on about {training.sizes.pairs} pairs for {training.epochs} epochs and "
-                f"scoring, {in_words(training.seconds)}"
+                f"training on about {training.sizes.pairs} pairs for "
+                f"{counted(training.epochs, 'epoch')} and scoring, {in_words(training.seconds)}"
             )
             parts.append(
                 f"if the tuned model wins, training on all {training.sizes.all_pairs} pairs, "

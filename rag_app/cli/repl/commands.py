@@ -151,7 +151,7 @@ def _judged(asking: Asking, command: str, value: str) -> list[int]:
 
 def _judge(asking: Asking, numbers: Iterable[int], verdict: "Verdict") -> None:
     from rag_app.pairs.feedback import pairs_file
-    from rag_app.report.figures import counted
+    from rag_app.text.counts import counted
 
     session, pairs = asking.session, 0
     for number in numbers:
@@ -170,7 +170,7 @@ def _save(asking: Asking, value: str) -> None:
     """/save talk.md writes questions, answers and citations as Markdown."""
     from rag_app.disk import refuse_unwritable, write_whole
     from rag_app.query.transcript import as_markdown
-    from rag_app.report.figures import counted
+    from rag_app.text.counts import counted
 
     session = asking.session
     if not value:
