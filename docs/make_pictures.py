@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs/images"
-QUESTION = "Something in my Air 2 goes click a few times a day, is that broken?"
+QUESTION = "My Air 2 makes a clicking sound every few hours, does it need repair?"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
