@@ -95,7 +95,10 @@ def _split(result: "FinetuneResult") -> str:
     if folds > 1:
         return f"{folds} splits, the first with {trained}; together {parts}{_repeated(result)}"
     if result.data.test_is_given:
-        return f"questions of the test file: {parts}; of the pairs: {trained}"
+        return (
+            f"split of the pairs: {trained}; test file: {split['test']} questions about new "
+            f"documents, {split['known']} about documents that are trained on"
+        )
     how = "by document" if split["test"] else "by question"
     return f"split {how}: {trained}, {parts}"
 
