@@ -58,8 +58,10 @@ def open_dataset(
     documents = read_corpus(path)
     if documents is None:
         return None
-    files = [path, *([besides] if besides else [])]
-    documents = _with_those_of(besides, documents)
+    files = [path]
+    if besides is not None:
+        files.append(besides)
+        documents = _with_those_of(besides, path, documents)
     catalog = workspace.catalog
     active = in_service(catalog)
     named = model or usual_model
@@ -69,7 +71,8 @@ def open_dataset(
     is_there = find_corpus(catalog, documents, loaded) is not None
     if active and not is_there:
         fits = whichever_model or workspace.made_with(active.info, name)
-        if fits and all(holds_corpus(read_questions(f), active.ordered_nodes()) for f in files):
+        nodes = active.ordered_nodes() if fits else []
+        if fits and all(holds_corpus(read_questions(file), nodes) for file in files):
             return None
     if why:
         tell(why)
@@ -90,9 +93,13 @@ def open_dataset(
     return OpenIndex(found.index, loaded)
 
 
-def _with_those_of(besides: Path | None, documents: "list[Document]") -> "list[Document]":
-    """The passages, and those of another file that are not among them."""
-    of_another = read_corpus(besides) if besides else None
+def _with_those_of(besides: Path, path: Path, documents: "list[Document]") -> "list[Document]":
+    """The passages of a file, and those of another that are not among them."""
+    # Files of judgements in one BEIR folder have one corpus, which may be large.
+    folder = beir_folder(path)
+    if folder is not None and folder == beir_folder(besides):
+        return documents
+    of_another = read_corpus(besides)
     return list({one.id_: one for one in (*documents, *(of_another or ()))}.values())
 
 

@@ -193,7 +193,7 @@ def _folds(given: SplitInput, options: SplitOptions, folds: int, *, seed: int) -
         for name in names
     ]
     # Some passages may have fallen to dev with all of their questions.
-    if options.held_out == "auto" and 0 < sum(len(one.known) for one in splits) < FEWEST_KNOWN:
+    if options.held_out == AUTO and 0 < sum(len(one.known) for one in splits) < FEWEST_KNOWN:
         return _folds(given, replace(options, held_out="documents"), folds, seed=seed)
     return splits
 

@@ -26,7 +26,8 @@ class Split:
     Fields:
         train, dev, test: pairs, sorted by question.
         clusters: document id -> cluster id, for every document of the index.
-        known: test pairs whose passages are trained on, with other questions.
+        known: test pairs whose passages are trained on, with other questions; those of a test file
+            whose documents are.
         dev_is_known: so are those of dev, whose documents are not held out then.
         test_is_given: test and known are of a file of their own, which no refit trains on.
         repeat_test: pairs that were left out, since a question of that file asks the same.
