@@ -6,13 +6,12 @@ import math
 import platform
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lock_holder import held_elsewhere
 from program import Program
 from test_cli import check_error, name_of, run_app
 from tiny import MAX_TOKENS, WIDTH, make_tiny_model
@@ -378,19 +377,15 @@ def test_the_same_training_twice_at_once(shop: Path) -> None:
 
 
 def test_who_may_not_train_is_told_who_does(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from rag_app.finetune.training_lock import training_lock\n"
-        "with training_lock(Path(sys.argv[1]), '.training-a'):\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        with pytest.raises(TrainingError) as caught, training_lock(tmp_path, ".training-a"):
-            pass
-        other.communicate()
+    imports = "from rag_app.finetune.training_lock import training_lock"
+    with (
+        held_elsewhere(
+            imports, "training_lock(Path(sys.argv[1]), '.training-a')", tmp_path
+        ) as other,
+        pytest.raises(TrainingError) as caught,
+        training_lock(tmp_path, ".training-a"),
+    ):
+        pass
     said = str(caught.value)
     assert said.startswith(f"this model in {tmp_path} is being trained by another process (`-c ")
     assert f"process {other.pid} on {platform.node()}, since 20" in said

@@ -3,8 +3,6 @@
 import platform
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from conftest import OpenCatalog
 from fakes import DIMENSION, WordModel
 from filelock import FileLock
 from llama_index.core.schema import Document, TextNode
+from lock_holder import held_elsewhere
 
 from rag_app.chunks import Chunking, SentenceChunker
 from rag_app.errors import (
@@ -188,14 +187,8 @@ def test_one_writes_at_a_time(index: VectorIndex) -> None:
 def test_another_process_that_writes_is_noticed_and_its_death_frees_the_index(
     index: VectorIndex,
 ) -> None:
-    code = (
-        "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
-        "print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, str(index.folder / "lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
+    lock = ("import filelock", "filelock.FileLock(sys.argv[1])", index.folder / "lock")
+    with held_elsewhere(*lock) as other:
         with pytest.raises(IndexLocked), index.writing():
             pass
         other.kill()
@@ -206,17 +199,13 @@ def test_another_process_that_writes_is_noticed_and_its_death_frees_the_index(
 
 @pytest.mark.usefixtures("files_only")
 def test_who_may_not_write_is_told_who_does(index: VectorIndex) -> None:
-    code = (
-        "import sys; from pathlib import Path; from rag_app.index.locks import index_lock\n"
-        "with index_lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, str(index.folder), "--token", "s3cret"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        with pytest.raises(IndexLocked) as caught, index.writing():
-            pass
-        other.communicate()
+    lock = ("from rag_app.index.locks import index_lock", "index_lock(Path(sys.argv[1]))")
+    with (
+        held_elsewhere(*lock, index.folder, "--token", "s3cret") as other,
+        pytest.raises(IndexLocked) as caught,
+        index.writing(),
+    ):
+        pass
     said = str(caught.value)
     assert f"`-c {index.folder}`, process {other.pid} on {platform.node()}, since 20" in said
     assert "s3cret" not in said

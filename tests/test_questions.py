@@ -22,6 +22,7 @@ from conftest import MINILM, ROOT
 from fake_endpoint import FakeEndpoint, Reply, Request, completion, failure
 from fakes import WordModel
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from lock_holder import held_elsewhere
 from tiny import make_tiny_model
 from typer.testing import CliRunner, Result
 
@@ -368,20 +369,16 @@ def test_a_kill_loses_only_what_is_in_flight(tmp_path: Path) -> None:
 
 
 def test_who_may_not_write_questions_is_told_who_does(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from rag_app.questions import QuestionStore\n"
-        "with QuestionStore(Path(sys.argv[1]), 'm').writing():\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        store = QuestionStore(tmp_path, "m")
-        with pytest.raises(StorageError) as caught, store.writing():
-            pass
-        other.communicate()
+    store = QuestionStore(tmp_path, "m")
+    imports = "from rag_app.questions import QuestionStore"
+    with (
+        held_elsewhere(
+            imports, "QuestionStore(Path(sys.argv[1]), 'm').writing()", tmp_path
+        ) as other,
+        pytest.raises(StorageError) as caught,
+        store.writing(),
+    ):
+        pass
     said = str(caught.value)
     assert said.startswith(f"{store.path} is being written by another process (`-c {tmp_path}`, ")
     assert f"process {other.pid} on {platform.node()}, since 20" in said
