@@ -10,8 +10,8 @@ import pytest
 from conftest import MINILM
 from tiny import make_tiny_model
 
-from rag_app.models import EmbeddingModel, load_model
-from rag_app.models.bert import gelu
+from rag_app.models import EmbeddingModel, bert, load_model
+from rag_app.models.bert import as_it_multiplies, gelu
 from rag_app.models.light import read_light
 from rag_app.models.query_map import QueryMap, add_query_map
 from rag_app.models.weights import find_weights
@@ -74,6 +74,39 @@ def test_vectors_cut_to_their_first_dimensions(tiny: Path, tmp_path: Path) -> No
     cut = load_model(f"{tiny}-16d", storage=tmp_path)
     assert cut.embed_queries(TEXTS).shape == (5, 16)
     assert_same("cut", cut.folder)
+
+
+def test_texts_that_pass_together_have_the_vectors_they_have_alone(tiny: Path) -> None:
+    # More tokens than pass the layers at once, and texts of many lengths.
+    texts = [f"refund {number} " * (number % 40 + 1) for number in range(80)]
+    model = EmbeddingModel("tiny", tiny, without_torch=True)
+    alone = np.concatenate([model.embed_passages([text]) for text in texts])
+    np.testing.assert_allclose(model.embed_passages(texts), alone, atol=1e-5)
+    tokens = model.embed_query_tokens(texts)
+    assert [len(one.ids) for one in tokens] == [
+        len(model.embed_query_tokens([text])[0].ids) for text in texts
+    ]
+
+
+def test_more_text_than_that_is_left_to_torch(tiny: Path) -> None:
+    model = EmbeddingModel("tiny", tiny, without_torch=True)
+    model.embed_passages(["refund " * 100] * 20)
+    assert "transformer" not in model.__dict__
+    model.embed_passages(["refund " * 100] * 40)
+    assert "transformer" in model.__dict__
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("shape", [(128, 48), (96, 48)])
+def test_a_matrix_multiplies_the_same_in_blocks(
+    at_once: bool, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bert, "multiplies_small_at_once", lambda: at_once)
+    matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    rows = np.random.default_rng(1).normal(size=(5, 48)).astype(np.float32)
+    stored = as_it_multiplies(matrix)
+    assert stored.ndim == (3 if at_once and shape == (128, 48) else 2)
+    np.testing.assert_allclose(bert.multiplied(rows, stored), rows @ matrix.T, atol=1e-5)
 
 
 def test_who_loaded_the_weights_sees_them_change(tiny: Path) -> None:

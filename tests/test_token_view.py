@@ -126,19 +126,19 @@ def test_without_torch_tokens_lie_in_the_same_place(minilm: EmbeddingModel) -> N
 def test_a_question_passes_the_model_once_for_its_vector_and_its_tokens(
     minilm: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passes: list[int] = []
+    passes: list[list[int]] = []
     whole = BertEncoder.__call__
 
-    def counted(encoder: BertEncoder, ids: Sequence[int]) -> Vectors:
-        passes.append(len(ids))
-        return whole(encoder, ids)
+    def counted(encoder: BertEncoder, texts: Sequence[Sequence[int]]) -> list[Vectors]:
+        passes.append([len(ids) for ids in texts])
+        return whole(encoder, texts)
 
     monkeypatch.setattr(BertEncoder, "__call__", counted)
     light = EmbeddingModel("light", minilm.folder, without_torch=True)
     light.embed_queries(["reset it"])
     light.embed_query_tokens(["reset it"])
     light.embed_query_tokens(["reset it now"])
-    assert passes == [4, 5]
+    assert passes == [[4], [5]]
 
 
 # Beside an index

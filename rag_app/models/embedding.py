@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 # Texts between two reports of progress.
 SLAB = 256
 BATCH_SIZE = 32
-# Texts that are embedded sooner without torch than torch is imported.
-FEW = 64
+# Characters of texts that are embedded sooner without torch than torch is imported: 2 s on the
+# machine where that took 5.
+FEW_CHARACTERS = 20_000
 # What the libraries raise on folders that hold something else, or half of what they should.
 UNLOADABLE: tuple[type[Exception], ...] = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError),
@@ -188,7 +189,7 @@ class EmbeddingModel:
         """The content tokens of each question."""
         prompt = self.prompts.query
         if light := self._light_for(texts):
-            states = [light.token_states(prompt + text) for text in texts]
+            states = light.token_states([prompt + text for text in texts])
             return content_tokens(self.tokenizer, prompt, texts, states)
         return self._embed_tokens(texts, "query", prompt)
 
@@ -248,8 +249,9 @@ class EmbeddingModel:
 
     def _light_for(self, texts: Sequence[str]) -> LightModel | None:
         """What embeds so few texts, if that was asked for and the model itself is not loaded."""
-        wanted = self._without_torch and len(texts) <= FEW and "transformer" not in self.__dict__
-        return self._light if wanted else None
+        if not self._without_torch or "transformer" in self.__dict__:
+            return None
+        return self._light if sum(map(len, texts)) <= FEW_CHARACTERS else None
 
     def _embed_lightly(
         self,
