@@ -5,7 +5,7 @@
 The blocks of docs/tutorial.md marked `bash` (the installation) and `sh` are typed into one shell,
 in a clone of this repository's last commit, in a new environment; the address that the page clones
 is put in the place of this repository's. Each command's wall clock, processor time (its children's
-included) and peak memory are written to eval/results/tutorial.json with what was printed.
+included) and peak memory are written to eval/results/tutorial.json with the last lines that it printed.
 `--markdown` prints the table of the page from that file.
 """
 
@@ -36,6 +36,8 @@ with open(sys.argv[1], "w") as file:
     print(time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss, file=file)
 sys.exit(code)
 """
+# Of what is printed: pip and the list of questions say much.
+LAST, WIDEST = 30, 300
 # What changes the shell itself is not worth a measurement.
 SHELL = ("cd ", ". ", "export ", "mkdir ", "cp ", "mv ")
 
@@ -95,7 +97,7 @@ def follow(folder: Path) -> list[dict[str, Any]]:
                         "seconds": round(seconds, 1),
                         "processor_seconds": round(processor, 1),
                         "peak_mb": round(kilobytes / 1000),
-                        "printed": printed,
+                        "printed": [said[:WIDEST] for said in printed[-LAST:]],
                     }
                 )
     return rows
