@@ -5,8 +5,8 @@
 The blocks of docs/tutorial.md marked `bash` (the installation) and `sh` are typed into one shell,
 in a clone of this repository's last commit, in a new environment; the address that the page clones
 is put in the place of this repository's. Each command's wall clock, processor time (its children's
-included) and peak memory are written to eval/results/tutorial.json with the last lines that it printed.
-`--markdown` prints the table of the page from that file.
+included) and peak memory are written to eval/results/tutorial.json with the last lines that it
+printed. `--markdown` prints the table of the page from that file.
 """
 
 import argparse
