@@ -676,6 +676,10 @@ def test_the_generator_is_known_without_starting_it() -> None:
     assert (name() == HEADINGS) != local_llm.installed()
 
 
+def fail(*_: object) -> None:
+    raise AssertionError("the model was loaded")
+
+
 def run_app(workspace: Workspace, *arguments: str) -> Result:
     return CliRunner().invoke(
         build_app(), ["questions", "--storage", str(workspace.storage), *arguments]
@@ -697,12 +701,16 @@ def test_the_command_says_what_was_kept_and_who_wrote(workspace: Workspace, tmp_
     assert "`rag-app questions --show` lists them" in shown.stdout
 
 
-def test_the_command_lists_what_was_generated(workspace: Workspace) -> None:
+def test_the_command_lists_what_was_generated(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     none = run_app(workspace, "--show")
     assert none.exit_code == 0, none.stderr
     assert re.fullmatch(r"no questions for index \S+ yet; run `rag-app questions`\n", none.stdout)
     told = run_app(workspace, "--llm", "none", "--per-chunk", "1", "--quiet").stdout
     assert re.search(r"all 3 chunks were new, 3 questions asked for in \d+ s", told)
+    # A list is no reason to wait until torch is imported.
+    monkeypatch.setattr("rag_app.models.embedding.load_transformer", fail)
     listed = json.loads(run_app(workspace, "--show", "--json").stdout)
     shown = run_app(workspace, "--show").stdout.splitlines()
     assert len(listed["questions"]) > 0

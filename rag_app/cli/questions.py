@@ -1,6 +1,6 @@
 """`questions`: synthetic questions for the chunks of an index."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -181,7 +181,7 @@ def _list(run: Run, settings: "Settings", name: str | None) -> None:
     """Print what was generated for an index and kept, under the passages that answer it."""
     from rag_app.questions import usable_questions
 
-    opened = workspace_of(settings).open(name)
+    opened = replace(workspace_of(settings), without_torch=True).open(name)
     index, passages = opened.index, opened.index.passages()
     llm = language_model_of(settings)
     kept = usable_questions(settings.storage, llm, passages, opened.model)
