@@ -12,6 +12,7 @@ from tiny import make_tiny_model
 
 from rag_app.models import EmbeddingModel, bert, load_model
 from rag_app.models.bert import as_it_multiplies, gelu
+from rag_app.models.embedding import SLAB
 from rag_app.models.light import read_light
 from rag_app.models.query_map import QueryMap, add_query_map
 from rag_app.models.weights import find_weights
@@ -88,11 +89,12 @@ def test_texts_that_pass_together_have_the_vectors_they_have_alone(tiny: Path) -
     ]
 
 
-def test_more_text_than_that_is_left_to_torch(tiny: Path) -> None:
+@pytest.mark.parametrize("more", [["refund " * 100] * 40, ["refund"] * SLAB])
+def test_more_text_than_that_is_left_to_torch(tiny: Path, more: list[str]) -> None:
     model = EmbeddingModel("tiny", tiny, without_torch=True)
-    model.embed_passages(["refund " * 100] * 20)
+    model.embed_passages(more[: len(more) // 2])
     assert "transformer" not in model.__dict__
-    model.embed_passages(["refund " * 100] * 40)
+    model.embed_passages(more)
     assert "transformer" in model.__dict__
 
 

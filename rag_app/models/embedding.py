@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 # Texts between two reports of progress.
 SLAB = 256
 BATCH_SIZE = 32
-# Characters of texts that are embedded sooner without torch than torch is imported: 2 s on the
-# machine where that took 5.
-FEW_CHARACTERS = 20_000
+# Texts, and characters of them, that are embedded sooner without torch than torch is imported: at
+# most 2 s on the machine where that took 5. Fewer than a slab, after which more will come.
+FEW, FEW_CHARACTERS = SLAB - 1, 20_000
 # What the libraries raise on folders that hold something else, or half of what they should.
 UNLOADABLE: tuple[type[Exception], ...] = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError),
@@ -251,7 +251,8 @@ class EmbeddingModel:
         """What embeds so few texts, if that was asked for and the model itself is not loaded."""
         if not self._without_torch or "transformer" in self.__dict__:
             return None
-        return self._light if sum(map(len, texts)) <= FEW_CHARACTERS else None
+        few = len(texts) <= FEW and sum(map(len, texts)) <= FEW_CHARACTERS
+        return self._light if few else None
 
     def _embed_lightly(
         self,
