@@ -85,8 +85,8 @@ def test_what_the_interval_does_not_exclude_cannot_be_told() -> None:
     assert change.low == pytest.approx(-1.96 * math.sqrt(0.025 / 200), abs=1e-3)
     more = math.ceil(200 * ((change.low / 0.02) ** 2 - 1))
     assert gate.reason.endswith(
-        f"a loss of 0.02 is neither shown nor excluded; about {more} more questions would tell, "
-        "or state --smallest-loss 0.03"
+        f"a loss of 0.02 is neither shown nor excluded; about {more} more questions about other "
+        "documents would tell; these exclude a loss of 0.03"
     )
     assert judged(before, now, smallest_loss=0.03).decision == "no loss"
 

@@ -212,13 +212,16 @@ def _all_the_same(compared: Comparison) -> bool:
 
 
 def _more(change: Difference, n: int, smallest_loss: float) -> str:
-    """How many more questions would exclude the loss, or which loss these exclude."""
+    """How many more questions would exclude the loss, and which loss these exclude.
+
+    That is told and not advised: a loss that is chosen after the scores were seen excludes nothing.
+    """
     room = smallest_loss + change.mean
-    excluded = f"state --smallest-loss {math.ceil(-change.low * 100 + 1e-9) / 100:g}"
+    excluded = f"these exclude a loss of {math.ceil(-change.low * 100 + 1e-9) / 100:g}"
     if room <= 0:
-        return f"; it lost as much as that on these: label more questions, or {excluded}"
+        return f"; it lost as much as that on these: label more questions; {excluded}"
     more = math.ceil(n * (((change.mean - change.low) / room) ** 2 - 1))
-    return f"; about {max(more, 1)} more questions would tell, or {excluded}"
+    return f"; about {max(more, 1)} more questions about other documents would tell; {excluded}"
 
 
 def _unfair(decision: Decision, now: RetrievalRun, baseline: RetrievalRun) -> str:

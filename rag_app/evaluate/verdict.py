@@ -111,7 +111,10 @@ def _detectable(change: Difference, level: float) -> float:
 
 
 def _more(gain: float, smallest: float, n: int) -> str:
-    """How many more questions would tell; nothing where the difference is no gain."""
+    """How many more questions would tell; nothing where the difference is no gain.
+
+    They have to be about other documents, since documents are what is resampled.
+    """
     if gain <= 0:
         return ""
     more = n * ((smallest / gain) ** 2 - 1)
@@ -121,7 +124,8 @@ def _more(gain: float, smallest: float, n: int) -> str:
         return f", and a gain as small as this one would take more than {MOST_MORE:,} more"
     digits = max(0, math.floor(math.log10(more)) - 1)
     return (
-        f"; about {round(more, -digits):.0f} more would tell, if the gain is as large as it looks"
+        f"; about {round(more, -digits):.0f} more about other documents would tell, if the gain is "
+        "as large as it looks"
     )
 
 
