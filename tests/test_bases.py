@@ -34,14 +34,21 @@ def test_the_first_is_chosen_on_dev_and_compared_on_test() -> None:
     head, own, untuned, tuned = found.reasons
     assert head == "tuned model is first on the questions that chose; on the 20 others:"
     # Of twenty questions 15 are answered instead of 5: half of them.
-    assert own.startswith("+50.0 points MRR@10 [")
+    assert own.startswith("mrr@10 +.500 [")
     assert own.endswith("] over untuned model")
     price = "which takes 4.0 times as long to embed"
     assert (
         untuned
-        == f"+0.0 points MRR@10 [+0.0, +0.0], which may be chance, over untuned model, {price}"
+        == f"mrr@10 +.000 [+.000, +.000], which could be chance, over untuned model, {price}"
     )
-    assert tuned.endswith(f"which may be chance, over tuned model, {price}")
+    assert tuned.endswith(f"which could be chance, over tuned model, {price}")
+
+
+def test_what_few_documents_gain_may_be_chance() -> None:
+    """Of twenty only five rise: the interval is above 0, and p is 2 / 2 ** 5 or nearly so."""
+    own = Bases([base(0, 5, dev=(0.1, 0.2))], seed=13).reasons[1]
+    assert own.startswith("mrr@10 +.250 [+.100, ")
+    assert own.endswith("], which could be chance, over untuned model")
 
 
 def test_a_faster_base_is_said_to_be_faster() -> None:

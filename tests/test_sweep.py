@@ -19,6 +19,7 @@ from tiny import make_tiny_model
 from rag_app.chunks import Chunking
 from rag_app.errors import ConfigError, DocumentError
 from rag_app.evaluate import resampling
+from rag_app.evaluate.figures import score
 from rag_app.evaluate.learning import learn_weights
 from rag_app.evaluate.scoring import Outcome
 from rag_app.evaluate.statistics import holm
@@ -187,8 +188,8 @@ def test_the_words_have_the_figures() -> None:
     choice = chosen(present, best)
     change = choice.changes[best.setting.name]
     assert choice.reason == (
-        "256 tokens (overlap 32), keyword: +40.0 points hit_rate@1 "  # 8 of 20
-        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}] over the current "
+        "256 tokens (overlap 32), keyword: hit_rate@1 +.400 "  # 8 of 20
+        f"[+{score(change.low)}, +{score(change.high)}] over the current "
         "256 tokens (overlap 32), vector; 25 ms more per question"
     )
     assert 0 < change.low < 0.4 < change.high
@@ -201,7 +202,7 @@ def test_models_are_named_where_they_differ() -> None:
     other = Setting("runs/tuned", Chunking(256, 32), RetrievalOptions())
     best = Candidate(other, present.built, outcomes(20), outcomes(20), milliseconds=10)
     words = "256 tokens (overlap 32), vector"
-    assert chosen(present, best).reason.startswith(f"tuned, {words}: +100.0 points ")
+    assert chosen(present, best).reason.startswith(f"tuned, {words}: hit_rate@1 +1.000 ")
     assert f"over the current model, {words}; " in chosen(present, best).reason
 
 
@@ -210,24 +211,23 @@ def test_nothing_wins_and_words_say_so() -> None:
     stays = chosen(present, candidate("keyword", dev=10, test=20))
     assert (stays.wins, stays.best) == (False, present)
     assert stays.reason == (
-        "your current setting stays: 256 tokens (overlap 32), vector is best on the tuning "
-        "questions"
+        "your current setting stays: 256 tokens (overlap 32), vector is best on the dev questions"
     )
     unsure = chosen(candidate("vector", dev=0, test=0), candidate("keyword", dev=1, test=2))
     assert unsure.wins is False
     assert unsure.reason.startswith(
-        "your current setting stays: the best on the tuning questions is not significantly better: "
-        "256 tokens (overlap 32), keyword: +10.0 points hit_rate@1 [+0.0, "
+        "your current setting stays: the best on the dev questions is not significantly better: "
+        "256 tokens (overlap 32), keyword: hit_rate@1 +.100 [+.000, "
     )
-    shown = 100 * unsure.changes["model 256/32 keyword"].smallest_detectable
-    assert unsure.reason.endswith(f": 20 questions can only detect {shown:.1f} points or more")
+    shown = score(unsure.changes["model 256/32 keyword"].smallest_detectable)
+    assert unsure.reason.endswith(f"smallest difference that 20 questions can show is {shown}")
     worse = chosen(candidate("vector", dev=0, test=20), candidate("keyword", dev=1, test=0))
     assert worse.wins is False
     assert worse.reason.startswith(
-        "your current setting stays: the best on the tuning questions is worse: 256 tokens "
+        "your current setting stays: the best on the dev questions is worse: 256 tokens "
         "(overlap 32), keyword"
     )
-    assert "-100.0 points" in worse.reason
+    assert "hit_rate@1 -1.000 [" in worse.reason
 
 
 def test_of_equals_the_present_one_and_then_the_faster() -> None:

@@ -295,8 +295,7 @@ def test_what_a_sweep_prints(shop: Shop) -> None:
     assert re.fullmatch(r"\+(\.\d{3}|1\.00) \[\+(\.\d{3}|1\.00), \+1\.00\]", cells(lines[8])[1])
     assert cells(lines[8])[2:4] == ["<.001", "40"]
     assert lines[11] == "p: Holm-adjusted for the number of settings; ms: latency per question"
-    assert lines[12].startswith("recommended: 64 tokens (overlap 0), keyword: +")
-    assert " points hit_rate@1 [+" in lines[12]
+    assert lines[12].startswith("recommended: 64 tokens (overlap 0), keyword: hit_rate@1 +")
     assert "over the current 32 tokens (overlap 0), vector; " in lines[12]
     [folder] = (shop.storage / "results").iterdir()
     assert lines[13] == f"every question: {folder}"

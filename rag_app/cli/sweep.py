@@ -129,7 +129,7 @@ def sweep(
         typer.Option(
             min=0.1,
             max=0.9,
-            help="Share of the questions that score; the others tune.",
+            help="Share of the questions that report; the others (dev) choose.",
             rich_help_panel=CHOICE,
         ),
     ] = 0.5,
@@ -146,8 +146,8 @@ def sweep(
 ) -> None:
     """Compare chunk sizes, models and retrievers on your questions; put the winner into service.
 
-    Settings are tuned on half of the questions and scored on the other half. Each chunk size is
-    embedded once and kept.
+    Half of the questions (dev) choose a setting, the other half say what it brings. Each chunk size
+    is embedded once and kept.
     """
     settings = run.settings(
         where=where,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.chunks import passage_text
 from rag_app.errors import ModelError
+from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.statistics import difference, estimate
-from rag_app.evaluate.verdict import PRIMARY_METRIC
+from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import Material, negative_pool, prepare_materials
 from rag_app.finetune.options import TrainingOptions
@@ -126,12 +127,9 @@ def _change(before: Candidate, after: Candidate, seed: int) -> "Difference":
 
 
 def _over(change: "Difference") -> str:
-    figures = (
-        f"{100 * change.mean:+.1f} points MRR@10 "
-        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-    )
-    certain = "" if change.low > 0 or change.high < 0 else ", which may be chance,"
-    return f"{figures}{certain} over"
+    apart = change.p < LEVEL and (change.low > 0 or change.high < 0)
+    certain = "" if apart else ", which could be chance,"
+    return f"{PRIMARY_METRIC} {change_with_interval(change)}{certain} over"
 
 
 def _price(one: Base, other: Base) -> str:

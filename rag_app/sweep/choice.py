@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rag_app.evaluate.figures import change_with_interval, score
 from rag_app.evaluate.statistics import Difference, difference, holm
 from rag_app.evaluate.verdict import LEVEL
 
@@ -89,23 +90,21 @@ def _reason(
 ) -> str:
     if change is None:
         here = present.setting.words
-        return f"your current setting stays: {here} is best on the tuning questions"
+        return f"your current setting stays: {here} is best on the dev questions"
     other_model = best.setting.model != present.setting.model
     name, here = (_in_words(one, with_model=other_model) for one in (best, present))
     slower = (best.milliseconds or 0.0) - (present.milliseconds or 0.0)
     price = f"{abs(slower):.0f} ms {'more' if slower >= 0 else 'less'} per question"
-    points = f"{100 * change.mean:+.1f} points {metric}"
-    interval = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-    found = f"{name}: {points} {interval} over the current {here}; {price}"
+    found = f"{name}: {metric} {change_with_interval(change)} over the current {here}; {price}"
     if wins:
         return found
     if change.high < 0:
-        return f"your current setting stays: the best on the tuning questions is worse: {found}"
+        return f"your current setting stays: the best on the dev questions is worse: {found}"
     asked = len(best.test or [])
     return (
-        "your current setting stays: the best on the tuning questions is not significantly better: "
-        f"{found}. That could be chance: {asked} questions can only detect "
-        f"{100 * change.smallest_detectable:.1f} points or more"
+        "your current setting stays: the best on the dev questions is not significantly better: "
+        f"{found}. That could be chance: the smallest difference that {asked} questions can show "
+        f"is {score(change.smallest_detectable)}"
     )
 
 
