@@ -289,7 +289,8 @@ def finetune(
             of its passage are trained on), "both", or "auto": both where enough passages have
             several questions.
         folds, repeats: every question is held out once, in one of so many trainings; so often.
-        dev_share, test_share: of the pairs, which choose the checkpoint and give the verdict.
+        dev_share, test_share: of the pairs, which choose the checkpoint and give the verdict; of
+            "both" kinds half of `test_share` is held out besides, by question.
         group_by: metadata key whose documents stay in one part of the split.
         canary: out-of-domain questions with passages (a file or folder), whose certain fall weakens
             or holds the model; the sample data unless named. "report": these are only measured;

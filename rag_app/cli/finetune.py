@@ -230,7 +230,8 @@ def finetune(
     test_share: Annotated[
         float,
         typer.Option(
-            help="Share of the pairs held out for the verdict; --folds hold out each once.",
+            help="Share of the pairs held out for the verdict; with --held-out both half as many "
+            "again, by question. --folds hold out each once.",
             rich_help_panel=DATA,
         ),
     ] = 0.3,

@@ -42,8 +42,8 @@ def decide(
 ) -> Verdict:
     """Promote what certainly rose, reject what certainly fell, hold the rest.
 
-    Certain is a 95 % interval clear of 0 and p below the level, on mrr@10 alone: choosing among
-    metrics afterwards would find a winner by chance.
+    Certain is a 95 % interval clear of 0 and p below the level, of a fall below .05 whatever the
+    level, on mrr@10 alone: choosing among metrics afterwards would find a winner by chance.
 
     Arguments:
         differences, base, tuned: by metric, of one comparison.

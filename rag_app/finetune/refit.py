@@ -1,9 +1,9 @@
 """The recipe that was judged, trained again on all pairs.
 
-What held-out questions judge has not seen them: 40 % of the pairs or more. After a promotion the
-same training runs on all of them. Nothing is left to judge that model by, so the verdict is about
-the recipe, and what can go wrong is checked: out-of-domain questions, dev questions, and whether it
-answers as the judged model does.
+The judged model was not trained on dev and test, by default 40 % of the pairs or more. After a
+promotion the same training runs on all of them. Nothing is left to judge that model by, so the
+verdict is about the recipe, and what can go wrong is checked: out-of-domain questions, dev
+questions, and whether it answers as the judged model does.
 """
 
 import statistics

@@ -237,5 +237,6 @@ def _refuse(what: str, leaks: Iterable[str]) -> None:
         more = f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
         raise LeakError(
             f"{what}: {'; '.join(found[:_EXAMPLES])}{more}. Scores on them would be too good; "
-            "split the pairs anew with `rag-app finetune`, or take one side's pairs out"
+            "keep documents that repeat each other in one part with --group-by KEY, or take one "
+            "side's pairs out"
         )

@@ -15,7 +15,7 @@ from rag_app.text.asked import question_key
 from rag_app.text.near_duplicates import cluster_documents
 
 MIN_PAIRS = 20
-# Ways to place the clusters in the parts that are tried.
+# So few ways to place the clusters are all tried; of more, random ones, fewer the more clusters.
 _TRIED = 20_000
 
 
@@ -180,7 +180,8 @@ def _place_clusters(
 ) -> dict[str, str]:
     """Cluster -> part, as close to the shares as whole clusters come; the seed breaks ties.
 
-    Of several placings the one with the least chi-square is taken; within a pair, any will do.
+    Of the placings that are tried the one with the least chi-square is taken; one whose parts are
+    all less than a pair from their targets ends the search.
 
     Raises:
         PairsError: there are fewer clusters than parts.
