@@ -188,7 +188,7 @@ def test_runs_and_recommended(won: Won) -> None:
     recommended = values["recommended"]
     assert recommended["wins"] is True
     assert {key: recommended[key] for key in WINNER} == WINNER
-    assert recommended["reason"].startswith("64 tokens (overlap 0), keyword: +")
+    assert recommended["reason"].startswith("64 tokens (overlap 0), keyword: hit_rate@1 +")
     assert values["promoted"] is True
 
 
@@ -273,7 +273,7 @@ def test_what_a_sweep_prints(shop: Shop) -> None:
     before = name_of(shop.storage)
     done = shop.sweep(*SIZES)
     lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip(" ─")]
-    assert lines[0] == "settings tuned on 20 questions by hit@1, scored on 20 others:"
+    assert lines[0] == "settings chosen on 20 questions by hit@1, scored on 20 others:"
     assert cells(lines[1]) == [
         "tokens/overlap",
         "hit@1",

@@ -241,7 +241,7 @@ def show_sweep(run: Run, result: "SweepResult") -> None:
         run.note(f"{name}: {reason}")
     split = result.split
     run.say(
-        f"settings tuned on {split['dev']} questions by {head(result.metric)}, "
+        f"settings chosen on {split['dev']} questions by {head(result.metric)}, "
         f"scored on {split['test']} others:"
     )
     # Two tables, since one would be wider than a terminal.
