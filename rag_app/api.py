@@ -106,14 +106,14 @@ def ingest(
     >>> report.sync.added, report.chunks
     (['hours'], 1)
     """
-    from rag_app.documents.given import given_documents
+    from rag_app.documents.given import given_documents, paths_and_documents
     from rag_app.documents.named import named_metadata
     from rag_app.ingest.request import IndexOptions, IngestRequest
     from rag_app.ingest.stage import ingest as ingest_paths
     from rag_app.ingest.stage import ingest_reading
     from rag_app.progress import silent
 
-    paths, handed_over = _paths_and_documents(documents)
+    paths, handed_over = paths_and_documents(documents)
     if handed_over and ocr:
         raise ConfigError(
             f"ocr is {ocr!r}, but documents that are handed over have their text already; name the "
@@ -138,32 +138,6 @@ def ingest(
     if handed_over:
         return ingest_reading(workspace, given_documents(handed_over), request, progress=told)
     return ingest_paths(workspace, request, progress=told)
-
-
-def _paths_and_documents(given: Any) -> "tuple[list[Path], list[Document]]":
-    """What `ingest` is given, of which one is empty.
-
-    Raises:
-        ConfigError: both, or something else.
-    """
-    from llama_index.core.schema import Document
-
-    several = isinstance(given, Iterable) and not isinstance(given, str | Path | Document)
-    listed = list(given) if several else [given]
-    paths = [Path(each) for each in listed if isinstance(each, str | Path)]
-    documents = [each for each in listed if isinstance(each, Document)]
-    for each in listed:
-        if not isinstance(each, str | Path | Document):
-            raise ConfigError(
-                f"{type(each).__name__} {each!r:.60} is neither a path nor a LlamaIndex Document; "
-                "hand over paths, or Documents"
-            )
-    if paths and documents:
-        raise ConfigError(
-            f"there are {len(paths)} paths among {len(documents)} Documents; ingest them one after "
-            "the other"
-        )
-    return paths, documents
 
 
 def open_index(
@@ -375,7 +349,8 @@ def sweep(
         retrievers: as `--retriever` takes them; "hybrid:auto" finds its weight.
         test_share: of the questions, for the report.
         tune: tune each model as well and judge it on the same questions; nothing goes into service.
-        promote: put the index of a setting that won into service.
+        promote: put the index of a setting that won into service; the command does unless told not
+            to.
         results: folder of what is measured; `results` in the storage unless named.
     Raises:
         ConfigError, PairsError, DocumentError, IndexMissing, ModelError: as their names say.

@@ -108,7 +108,7 @@ def test_a_table_is_text_and_html() -> None:
 def test_a_sweep_shows_scores_changes_and_what_is_recommended(results: dict[str, Result]) -> None:
     swept = results["sweep"]
     lines = repr(swept).splitlines()
-    assert lines[0] == "settings tuned on 15 questions by hit_rate@1024t, scored on 15 others"
+    assert lines[0] == "settings chosen on 15 questions by hit_rate@1024t, scored on 15 others"
     assert lines[1].split()[:3] == ["setting", "hit_rate@1", "mrr@10"]
     assert "(current)" in lines[2]
     assert lines[-1] == swept.to_json()["recommended"]["reason"]

@@ -1,15 +1,15 @@
-"""LlamaIndex documents that a program hands over -> documents as readers make them."""
+"""What a program hands over: paths, or LlamaIndex documents -> documents as readers make them."""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag_app.documents.content import Content, to_document
 from rag_app.documents.reading import ReadResult
 from rag_app.documents.sources import Failure, Source
-from rag_app.errors import DocumentError
+from rag_app.errors import ConfigError, DocumentError
 from rag_app.text.normalise import normalise
 
 if TYPE_CHECKING:
@@ -18,6 +18,32 @@ if TYPE_CHECKING:
 KIND = "document"
 # The id that LlamaIndex gives a document which has none: another one in each run.
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def paths_and_documents(given: Any) -> "tuple[list[Path], list[Document]]":
+    """The paths and the documents of what is given, of which one is empty.
+
+    Raises:
+        ConfigError: both, or something else.
+    """
+    from llama_index.core.schema import Document
+
+    several = isinstance(given, Iterable) and not isinstance(given, str | Path | Document)
+    listed = list(given) if several else [given]
+    paths = [Path(each) for each in listed if isinstance(each, str | Path)]
+    documents = [each for each in listed if isinstance(each, Document)]
+    for each in listed:
+        if not isinstance(each, str | Path | Document):
+            raise ConfigError(
+                f"{type(each).__name__} {each!r:.60} is neither a path nor a LlamaIndex Document; "
+                "hand over paths, or Documents"
+            )
+    if paths and documents:
+        raise ConfigError(
+            f"there are {len(paths)} paths among {len(documents)} Documents; ingest them one after "
+            "the other"
+        )
+    return paths, documents
 
 
 def given_documents(documents: "Sequence[Document]") -> ReadResult:

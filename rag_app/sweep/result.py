@@ -127,7 +127,7 @@ class SweepResult(Result):
         return Table(
             ["setting", *shown, f"{self.metric}, change", "p (Holm)", "chunks", "ms"],
             [self._cells(row, shown) for row in self.rows],
-            caption=f"settings tuned on {split['dev']} questions by {self.metric}, scored on "
+            caption=f"settings chosen on {split['dev']} questions by {self.metric}, scored on "
             f"{split['test']} others",
             notes=[
                 f"recommended: {reason}" if self.choice.wins else reason,
