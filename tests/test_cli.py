@@ -841,7 +841,7 @@ def test_a_question_that_nothing_is_near(shop: Path, monkeypatch: pytest.MonkeyP
     asked = ("query", "-q", "when are refunds paid", "--storage", shop, "--llm", "none")
     assert "weak match" not in run_app(*asked).stdout
     plain = run_json(*asked)
-    monkeypatch.setattr("rag_app.retrieve.build.unrelated_cosine", lambda _: 1.5)
+    monkeypatch.setattr("rag_app.retrieve.searched.unrelated_cosine", lambda _: 1.5)
     assert re.search(
         r"^weak match: no passage is near the question \(cosine \.\d{3}; passages of different "
         r"documents here reach 1\.50\); the documents may not answer it$",

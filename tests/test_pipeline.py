@@ -235,7 +235,7 @@ def test_a_filter_holds_for_every_search(
 
 
 def test_memory_and_chroma_know_the_same(chroma: Searched, memory: Searched) -> None:
-    assert memory.known == chroma.known
+    assert memory.metadata_keys == chroma.metadata_keys
     for document in {node.ref_doc_id for node in memory.passages.nodes}:  # type: ignore[union-attr]
         left, right = memory.chunks_of(document), chroma.chunks_of(document)
         assert [node.node_id for node in left] == [node.node_id for node in right]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag_app.index import VectorIndex
-    from rag_app.retrieve.build import Searched
+    from rag_app.retrieve.searched import Searched
     from rag_app.retrieve.trace import Trace
     from rag_app.vectors import Vectors
 
