@@ -13,7 +13,8 @@ from test_packed import embed, load
 from rag_app.errors import TrainingError
 from rag_app.finetune.data.dev import DevEvaluator
 from rag_app.finetune.options import NegativeKind, NegativeOptions, TrainingOptions
-from rag_app.finetune.phases import Phase, plan_phases
+from rag_app.finetune.phase import Phase
+from rag_app.finetune.phases import plan_phases
 from rag_app.finetune.train.methods import METHODS, find_method
 from rag_app.models import EmbeddingModel
 

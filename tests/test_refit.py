@@ -7,7 +7,8 @@ import numpy as np
 from rag_app.evaluate.comparison import compare_outcomes
 from rag_app.evaluate.scoring import Outcome, score_rankings
 from rag_app.finetune.data.dev import DevSet, certainly_fell_on_dev
-from rag_app.finetune.phases import FixedPhase, Phase
+from rag_app.finetune.phase import Phase
+from rag_app.finetune.phases import FixedPhase
 from rag_app.finetune.refit import common_recipe, why_refused
 from rag_app.pairs import Question
 

@@ -19,7 +19,8 @@ from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.dev import DevSet, certainly_fell_on_dev, dev_reciprocal_ranks
 from rag_app.finetune.data.material import Material
 from rag_app.finetune.options import REPORT_FILE, read_report, write_report
-from rag_app.finetune.phases import BLEND, TrainedModel, folder_name, with_map
+from rag_app.finetune.phase import BLEND, folder_name
+from rag_app.finetune.phases import TrainedModel, with_map
 from rag_app.finetune.train.blend import set_blend
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.finetune.training_lock import training_lock

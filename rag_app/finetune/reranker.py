@@ -23,7 +23,7 @@ from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.curves import check_tracker, open_curves, run_name, summarise_held_out
 from rag_app.finetune.judge import judge_held_out, keep_held_out, name_uncertain_parts
 from rag_app.finetune.options import TrainingReport, training_key
-from rag_app.finetune.phases import TIMED_STEPS, folder_name, mined_rows
+from rag_app.finetune.phase import TIMED_STEPS, folder_name, mined_rows
 from rag_app.finetune.prepare import Prepared, prepare
 from rag_app.finetune.request import FinetuneRequest
 from rag_app.finetune.reranker_result import RerankerResult
