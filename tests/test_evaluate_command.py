@@ -22,8 +22,8 @@ from rag_app.cli.tables import table
 from rag_app.evaluate.comparison import compare_outcomes
 from rag_app.evaluate.display import COMPARED_METRICS
 from rag_app.evaluate.invariants import check_invariants
+from rag_app.evaluate.result import EvaluatedRun
 from rag_app.evaluate.scoring import METRICS, Outcome, read_outcomes
-from rag_app.evaluate.stage import EvaluatedRun
 from rag_app.evaluate.statistics import Estimate
 from rag_app.index import Catalog
 from rag_app.pairs import question_id, write_training_documents

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from rag_app.chunks import passage_text
 from rag_app.cli.app import build_app
 from rag_app.errors import ConfigError, ModelError, TrainingError
+from rag_app.evaluate.request import EvaluateRequest
 from rag_app.evaluate.scoring import KEPT_RANKS
-from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
+from rag_app.evaluate.stage import evaluate_indexes
 from rag_app.evaluate.verdict import Verdict
 from rag_app.finetune import reranker
 from rag_app.finetune.context import TrainingContext

@@ -10,7 +10,7 @@ from tiny import make_tiny_model
 
 from rag_app.chunks import Chunking
 from rag_app.errors import IndexMismatch, ModelError
-from rag_app.evaluate.stage import _over_chunks
+from rag_app.evaluate.subject import over_chunks
 from rag_app.index import IndexInfo, Workspace
 from rag_app.ingest.report import IngestReport
 from rag_app.ingest.request import IndexOptions, IngestRequest
@@ -213,5 +213,5 @@ def test_tables_show_the_weights_that_were_used(docs: Path, storage: Path) -> No
     source = workspace.catalog.open(report.index)
     request = SweepRequest(grid=Grid(chunk_sizes=(128,), models=(FULL, Q4)))
     assert {setting.model for setting in _settings(workspace, request, source)} == {Q4}
-    subjects = _over_chunks(workspace, source, [FULL], silent)
+    subjects = over_chunks(workspace, source, [FULL], silent)
     assert [subject.name for subject in subjects] == [Q4]

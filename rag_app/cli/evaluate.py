@@ -36,7 +36,7 @@ from rag_app.cli.retrieval import open_tools, read_day
 from rag_app.cli.run import Run, command
 
 if TYPE_CHECKING:
-    from rag_app.evaluate.stage import EvaluatedRun
+    from rag_app.evaluate.result import EvaluatedRun
     from rag_app.pairs import Unmatched
 
 EXAMPLES = (
@@ -139,7 +139,8 @@ def evaluate(
     )
     from rag_app.disk import refuse_unwritable
     from rag_app.evaluate.keeping import Keeping
-    from rag_app.evaluate.stage import EvaluateRequest, evaluate_indexes
+    from rag_app.evaluate.request import EvaluateRequest
+    from rag_app.evaluate.stage import evaluate_indexes
     from rag_app.evaluate.stored import RetrievalRun, RunSetting
 
     refuse_unwritable(out or settings.results, is_folder=True, make_parents=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rag_app.evaluate.stage import EvaluatedRun
+    from rag_app.evaluate.result import EvaluatedRun
 
 # Beside four metrics with their intervals, on 80 columns.
 LONGEST = 11

@@ -7,8 +7,8 @@ from typing import Any
 from rag_app.disk import whole_folder, write_json
 from rag_app.evaluate.evidence import keep_evidence
 from rag_app.evaluate.file_names import file_names
+from rag_app.evaluate.result import Evaluated
 from rag_app.evaluate.scoring import write_outcomes
-from rag_app.evaluate.stage import Evaluated
 from rag_app.evaluate.stored import summary_of
 
 
