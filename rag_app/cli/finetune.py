@@ -100,8 +100,8 @@ def finetune(
     method: Annotated[
         str | None,
         typer.Option(
-            help="full (all weights), lora, adapter (a linear map on query vectors), or weights "
-            "and adapter: lora,adapter. [full,adapter]",
+            help="full (all layers, not the word embeddings), lora, adapter (a linear map on query "
+            "vectors), or weights and adapter: lora,adapter. [full,adapter]",
             rich_help_panel=TRAINING,
         ),
     ] = None,

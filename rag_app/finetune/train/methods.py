@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LORA_RANK = 32
 LORA_ALPHA = 64
 
-# Of no weights: see adapter.py.
+# Trains no weights, see rag_app/finetune/query_map/training.py; so it has no entry here.
 ADAPTER = "adapter"
 
 Finish = Callable[[], None]
