@@ -1,9 +1,12 @@
-"""Training curves: what TensorBoard, MLflow and Weights & Biases hold after a tuning."""
+"""Training curves: what TensorBoard, MLflow, Weights & Biases and Trackio hold after a tuning."""
 
 import importlib.util
+import json
 import math
+import sqlite3
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +168,48 @@ def logged(items: Any) -> dict[str, float]:
     return {key: float(value) for key, value in values.items() if not key.startswith("_")}
 
 
+def test_trackio_writes_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("trackio")
+    # What a user has set for other programs sends nothing of ours away.
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "another"))
+    monkeypatch.setenv("TRACKIO_SERVER_URL", "http://127.0.0.1:9?write_token=x")
+    folder = tmp_path / "curves"
+    log_two_parts("trackio", folder)
+    log_two_parts("trackio", folder)
+    # Trackio prints on standard output, where `--json` has one object.
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "another").exists()
+    with closing(sqlite3.connect(folder / "trackio" / "rag-app.db")) as database:
+        rows = database.execute("SELECT run_id, run_name, step, metrics FROM metrics ORDER BY id")
+        logged_rows = [(run, name, step, json.loads(values)) for run, name, step, values in rows]
+    runs = list(dict.fromkeys(run for run, *_ in logged_rows))
+    assert len(runs) == 2
+    for run in runs:
+        assert [row[1:] for row in logged_rows if row[0] == run] == [
+            ("a-run", 5, {"mnrl/loss": 3.0, "mnrl/learning_rate": 1e-5}),
+            ("a-run", 10, {"mnrl/loss": 2.0, "mnrl/learning_rate": 2e-5}),
+            ("a-run", 1, {"fold-2-adapter/loss": 1.0}),
+            ("a-run", 0, {"held_out_documents/tuned/mrr_at_10": 0.5}),
+        ]
+
+
+def test_trackio_that_cannot_write_says_so_before_training(tmp_path: Path) -> None:
+    pytest.importorskip("trackio")
+    (tmp_path / "trackio").write_text("no folder")
+    with (
+        pytest.raises(OSError, match="the process that writes for Trackio ended with 1"),
+        open_curves("trackio", tmp_path, "a-run"),
+    ):
+        pass
+
+
 def test_an_unknown_tracker_and_one_that_is_not_installed_are_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = ("--pairs", tmp_path / "none.csv", "--storage", tmp_path / "storage")
-    says = "--report-to is 'comet'; it takes one of: tensorboard, mlflow, wandb"
+    says = "--report-to is 'comet'; it takes one of: tensorboard, mlflow, wandb, trackio"
     check_error("finetune", *where, "--report-to", "comet", kind="ConfigError", says=says)
     found = importlib.util.find_spec
     monkeypatch.setattr(
@@ -179,7 +219,7 @@ def test_an_unknown_tracker_and_one_that_is_not_installed_are_refused_at_once(
     says = "run `pip install 'rag-app[wandb]'`"
     check_error("finetune", *where, "--report-to", "wandb", kind="ConfigError", says=says)
     check_tracker(None)
-    assert set(TRACKERS) == {"tensorboard", "mlflow", "wandb"}
+    assert set(TRACKERS) == {"tensorboard", "mlflow", "wandb", "trackio"}
 
 
 def found_at(rank: int, number: int) -> Outcome:

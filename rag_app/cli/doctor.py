@@ -26,6 +26,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard", "training curves for TensorBoard"),
     "mlflow": ("mlflow", "training curves for MLflow"),
     "wandb": ("wandb", "training curves for Weights & Biases"),
+    "trackio": ("trackio", "training curves for Trackio"),
     "ray": ("ray", "ingest in many processes, on one machine or several"),
     "korean": ("kiwipiepy", "Korean sentences by morphology"),
     "office": ("oxmsg", "Word documents, slides and Outlook's mails"),

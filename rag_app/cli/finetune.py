@@ -255,7 +255,7 @@ def finetune(
     report_to: Annotated[
         str | None,
         typer.Option(
-            help="Tracker of training curves: tensorboard, mlflow or wandb.",
+            help="Tracker of training curves: tensorboard, mlflow, wandb or trackio.",
             rich_help_panel=TRAINING,
         ),
     ] = None,

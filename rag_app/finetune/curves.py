@@ -1,10 +1,14 @@
-"""Training curves for TensorBoard, MLflow and Weights & Biases: one run of theirs for each tuning.
+"""Training curves for TensorBoard, MLflow, W&B and Trackio: one run of theirs for each tuning.
 
 transformers has callbacks of its own for them, which open a run for each training; a tuning has
 several (each loss, the query adapter, the refit, folds), and its scores come after all of them.
 """
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +25,10 @@ from rag_app.pairs import HeldOut
 
 PROJECT = "rag-app"
 LONGEST_NAME = 30
+# -P: a json.py in the folder that the user works in must not be imported in place of Python's.
+TRACKIO_PROCESS = (sys.executable, "-P", "-m", "rag_app.finetune.trackio_process")
+# The process must find this very package, and what the parent finds.
+_PACKAGE_ROOT = str(Path(__file__).parents[2])
 
 
 class Curves(Protocol):
@@ -145,6 +153,41 @@ class _WandB:
         self._run.finish()
 
 
+class _Trackio:
+    """A run in SQLite, written by a process of its own (rag_app/finetune/trackio_process.py)."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        path = os.pathsep.join([_PACKAGE_ROOT, *filter(None, sys.path)])
+        self._child = subprocess.Popen(
+            [*TRACKIO_PROCESS, str(folder / "trackio"), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"PYTHONPATH": path},
+            # Ctrl-C is for the parent to handle.
+            start_new_session=True,
+        )
+        if not self._child.stdout or not self._child.stdout.readline():
+            self.close()
+            code = self._child.returncode
+            raise OSError(f"the process that writes for Trackio ended with {code}")
+
+    def log(self, part: str, values: Mapping[str, float], step: int) -> None:
+        self._send({f"{part}/{key}": value for key, value in values.items()}, step)
+
+    def summarise(self, values: Mapping[str, float]) -> None:
+        self._send(dict(values), 0)
+
+    def close(self) -> None:
+        self._child.communicate()
+
+    def _send(self, values: Mapping[str, float], step: int) -> None:
+        assert self._child.stdin is not None  # noqa: S101 - it is a pipe
+        self._child.stdin.write(json.dumps({"step": step, "values": values}) + "\n")
+        self._child.stdin.flush()
+
+
 @dataclass(frozen=True)
 class Tracker:
     """A library that keeps curves.
@@ -169,6 +212,9 @@ TRACKERS = {
         "MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {folder}/mlflow",
     ),
     "wandb": Tracker("wandb", _WandB, "wandb sync {folder}/wandb/offline-run-*"),
+    "trackio": Tracker(
+        "trackio", _Trackio, f"TRACKIO_DIR={{folder}}/trackio trackio show --project {PROJECT}"
+    ),
 }
 
 
