@@ -164,6 +164,21 @@ def test_markup_in_a_document_is_shown_as_text(page: Page, url: str) -> None:
     expect(page.get_by_role("listitem").first.locator("mark")).not_to_be_empty()
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_labels_of_a_row_stand_at_one_height(page: Page, url: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(url)
+    # Labels end where their fields end; those of a row end at one place.
+    tops = page.evaluate(
+        """Object.values(Object.groupBy(
+            [...document.querySelectorAll("#ask label")].map(one => one.getBoundingClientRect()),
+            box => Math.round(box.bottom),
+        )).map(row => row.map(box => box.top))"""
+    )
+    assert max(map(len, tops)) > 1
+    assert [max(row) - min(row) for row in tops] == [0] * len(tops)
+
+
 def test_what_breaks_axes_rules_is_found(page: Page) -> None:
     page.set_content("<p style='color: #ccc'>hardly to be read</p>")
     with pytest.raises(AssertionError, match="color-contrast"):
