@@ -236,6 +236,28 @@ def test_the_index_of_the_winner_keeps_its_retriever(won: Won) -> None:
     assert Catalog(won.shop.storage).open(won.before).retriever is None
 
 
+def test_evaluate_says_which_questions_chose_what_it_scores(
+    won: Won, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(won.shop.folder)
+
+    def said(index: str, retriever: str) -> str:
+        done = run_app(
+            *("evaluate", won.shop.questions, "--storage", won.shop.storage),
+            *("--index", index, "--retriever", retriever),
+        )
+        assert done.exit_code == 0, done.stderr
+        return " ".join(done.stderr.split())
+
+    name = Path(won.values["results"]).name
+    better = f"in {name}; on them it looks better than on new ones"
+    winner = won.values["recommended"]["index"]
+    told = said(winner, "keyword+questions")
+    assert f"20 of these questions chose keyword and a chunk size of 64 {better}" in told
+    assert f"20 of these questions chose a chunk size of 64 {better}" in said(winner, "exact")
+    assert "chose" not in said(won.before, "exact")
+
+
 def test_query_uses_the_setting(won: Won, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(won.shop.folder)
     for number in (0, 7, 19, 33, 39):

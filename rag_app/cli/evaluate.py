@@ -167,6 +167,7 @@ def evaluate(
     finally:
         kept = Keeping(settings.results, out).keep(found)
     note_judgements(run, questions)
+    _note_choices(run, settings.results, runs)
     _warn(run, runs, found.unmatched)
     _show(run, runs)
     result = {**kept, **report_on(run, Path(kept["results"]))}
@@ -191,6 +192,25 @@ def _warn_of_training(run: Run, runs: "Sequence[EvaluatedRun]") -> None:
     for unknown in dict.fromkeys(one.unknown_weights for one in runs):
         if unknown:
             run.warn(unknown)
+
+
+def _note_choices(run: Run, results: Path, runs: "Sequence[EvaluatedRun]") -> None:
+    """Say which questions chose a setting of a run in an earlier sweep."""
+    from rag_app.evaluate.chosen_by import read_chosen
+
+    asked = {outcome.question_id for outcome in runs[0].outcomes}
+    notes: dict[str, None] = {}
+    for sweep, chosen in read_chosen(results):
+        count = len(asked & set(chosen.question_ids))
+        for one in runs:
+            what = chosen.chose(one.retriever, one.chunking.chunk_size if one.chunking else None)
+            if what and count:
+                notes[
+                    f"{count} of these questions chose {what} in {sweep}; on them it looks better "
+                    "than on new ones"
+                ] = None
+    for note in notes:
+        run.note(note)
 
 
 def _warn(run: Run, runs: "Sequence[EvaluatedRun]", unmatched: "Unmatched") -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rag_app.disk import refuse_unwritable, whole_folder, write_json
 from rag_app.duration import say_duration
 from rag_app.errors import ConfigError
+from rag_app.evaluate.chosen_by import ChosenBy
 from rag_app.evaluate.evidence import AskedIndex, keep_evidence
 from rag_app.evaluate.file_names import file_names, key_of
 from rag_app.evaluate.scoring import write_outcomes
@@ -19,13 +20,13 @@ from rag_app.evaluate.verdict import PRIMARY_METRIC
 from rag_app.finetune.context import TrainingContext
 from rag_app.index import Workspace
 from rag_app.llm.choose import LanguageModelOptions
-from rag_app.pairs import Pair
+from rag_app.pairs import Pair, question_id
 from rag_app.progress import Progress, silent
 from rag_app.retrieve import Tools
 from rag_app.retrieve.learned import kept_fusion
 from rag_app.retrieve.views import put_to_use
 from rag_app.sweep.bases import compare_bases
-from rag_app.sweep.choice import choose
+from rag_app.sweep.choice import Choice, choose
 from rag_app.sweep.context import budget_metric
 from rag_app.sweep.grid import Setting, settings_of
 from rag_app.sweep.indexes import IndexBuilder
@@ -129,7 +130,8 @@ def sweep(
         bases=bases,
         learned=scorer.learned,
     )
-    _keep(result, promoted=None if promoting else False)
+    chosen = _chosen_by(candidates, choice, split.train)
+    _keep(result, chosen, promoted=None if promoting else False)
     if not promoting:
         return result
     best = choice.best.setting
@@ -220,10 +222,28 @@ def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
     return list(first.values())
 
 
-def _keep(result: SweepResult, *, promoted: bool | None) -> None:
+def _chosen_by(
+    candidates: Sequence[Candidate], choice: Choice, dev: Sequence[Pair]
+) -> ChosenBy | None:
+    """What the dev questions chose; None where that is the present setting."""
+    best = choice.best.setting
+    if choice.best is candidates[0]:
+        return None
+    several = len({one.setting.retrieval for one in candidates}) > 1
+    sizes = {one.setting.chunking.chunk_size for one in candidates}
+    return ChosenBy(
+        best.retrieval.spec if several else None,
+        best.chunking.chunk_size if len(sizes) > 1 else None,
+        sorted({question_id(pair.question) for pair in dev}),
+    )
+
+
+def _keep(result: SweepResult, chosen: ChosenBy | None, *, promoted: bool | None) -> None:
     with whole_folder(result.results, hidden=True) as folder:
         for row in result.rows:
             write_outcomes(folder / row.file_name, row.candidate.test or [])
+        if chosen:
+            chosen.keep(folder)
         _keep_evidence(result, folder)
         _write_summary(result, folder, promoted=promoted)
 
