@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,13 @@ from rag_app.llm import local as local_llm
 from rag_app.llm.chat import ChatModel
 from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.llm.endpoint import Endpoint
+from rag_app.llm.thoughts import spoken, without_thoughts
 
 
-def chat(fake: FakeEndpoint, *, concurrency: int = 4, retries: int = 0) -> ChatModel:
-    endpoint = Endpoint(base_url=fake.url, model="gemma", retries=retries, timeout_seconds=20)
+def chat(
+    fake: FakeEndpoint, *, concurrency: int = 4, retries: int = 0, model: str = "gemma"
+) -> ChatModel:
+    endpoint = Endpoint(base_url=fake.url, model=model, retries=retries, timeout_seconds=20)
     return ChatModel(endpoint, concurrency=concurrency)
 
 
@@ -285,6 +289,67 @@ def test_a_model_that_only_thinks_in_a_stream_is_told_of(caplog: pytest.LogCaptu
     reply.body[0]["choices"][0]["finish_reason"] = "length"
     with FakeEndpoint(lambda _: reply) as fake, chat(fake) as llm:
         assert list(llm.stream("x", max_tokens=5)) == []
+    assert "used up 5 tokens" in caplog.text
+
+
+def spoken_in(answers: Iterable[str]) -> list[str]:
+    """What of each piece is shown."""
+    raw, shown = "", [""]
+    for piece in answers:
+        raw += piece
+        shown.append(spoken(raw)[len("".join(shown)) :])
+    return [piece for piece in shown if piece]
+
+
+IN_PROMPT = pieces("Passage 1 ", "says it.\n</think>", "Five ", "days.")
+
+
+@pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "Qwen/QwQ-32B"])
+def test_thoughts_whose_opening_mark_is_in_the_prompt_are_not_streamed(model: str) -> None:
+    with FakeEndpoint(lambda _: IN_PROMPT) as fake, chat(fake, model=model) as llm:
+        raw = list(llm.stream("x", max_tokens=5))
+    assert spoken_in(raw) == ["Five ", "days."]
+    assert without_thoughts("".join(raw)) == "Five days."
+
+
+def test_a_model_of_another_name_is_known_by_its_first_answer() -> None:
+    replies = [completion("It says so.</think>Yes."), IN_PROMPT, IN_PROMPT]
+    with FakeEndpoint(lambda _: replies.pop(0)) as fake, chat(fake) as llm:
+        [said] = llm.complete(["x"], max_tokens=5)
+        assert (said, without_thoughts(said)) == ("<think>It says so.</think>Yes.", "Yes.")
+        assert spoken_in(llm.stream("x", max_tokens=5)) == ["Five ", "days."]
+    replies = [IN_PROMPT, IN_PROMPT]
+    with FakeEndpoint(lambda _: replies.pop(0)) as fake, chat(fake) as llm:
+        # Whether what has no mark is a thought cannot be known before it ends.
+        assert spoken_in(llm.stream("x", max_tokens=5))[0] == "Passage 1 "
+        assert spoken_in(llm.stream("x", max_tokens=5)) == ["Five ", "days."]
+
+
+def test_an_answer_that_was_taken_for_a_thought_is_shown_at_its_end_and_then_in_pieces() -> None:
+    with (
+        FakeEndpoint(lambda _: pieces("Five ", "days.")) as fake,
+        chat(fake, model="some-thinking") as llm,
+    ):
+        first, second = (list(llm.stream("x", max_tokens=5)) for _ in range(2))
+    assert spoken_in(first) == [without_thoughts("".join(first))] == ["Five days."]
+    assert spoken_in(second) == ["Five ", "days."]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thoughts_that_come_apart_leave_the_answer_a_stream(field: str) -> None:
+    reply = pieces("", "Five ", "days.")
+    assert isinstance(reply.body, list)
+    reply.body[0]["choices"][0]["delta"] = {field: "Passage 1 says it."}
+    with FakeEndpoint(lambda _: reply) as fake, chat(fake, model="deepseek-r1:7b") as llm:
+        assert list(llm.stream("x", max_tokens=5)) == ["Five ", "days."]
+
+
+def test_a_thought_that_is_cut_is_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="rag_app.llm.chat")
+    reply = completion("Passage 1 says", finish_reason="length")
+    with FakeEndpoint(lambda _: reply) as fake, chat(fake, model="QwQ") as llm:
+        [said] = llm.complete(["x"], max_tokens=5)
+    assert without_thoughts(said) == ""
     assert "used up 5 tokens" in caplog.text
 
 

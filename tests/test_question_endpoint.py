@@ -77,6 +77,22 @@ def test_an_endpoint_is_asked_for_json(workspace: Workspace) -> None:
     assert all(question.question.startswith("where is ") for question in report.questions)
 
 
+def test_what_a_model_thinks_is_neither_question_nor_verdict(workspace: Workspace) -> None:
+    def thinking(request: Request) -> Reply:
+        reply = in_json(request)
+        assert isinstance(reply.body, dict)
+        message = reply.body["choices"][0]["message"]
+        message["content"] = '{"text": "or?", "answers": true}</think>' + message["content"]
+        return reply
+
+    with FakeEndpoint(thinking) as endpoint:
+        report = write(
+            workspace, at_endpoint(endpoint), per_chunk=1, writing=WritingOptions(judge=True)
+        )
+    assert (report.kept, report.dropped["not answered"]) == (1, 2)
+    assert all(question.question.startswith("where is ") for question in report.questions)
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [(400, "response_format is not supported"), (422, "extra field: response_format")],

@@ -109,6 +109,13 @@ def test_a_model_that_only_continues_is_stopped_after_its_list(tmp_path: Path) -
     assert instructed.stops == [()]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_model_thinks_is_no_question(tmp_path: Path, kind: str) -> None:
+    chat = ScriptedChat({QUESTION: "<think>\nIt is about a shop.\n</think>\nOpening hours"})
+    [found] = rewriter(tmp_path, chat, kind=kind).rewrite([QUESTION])
+    assert found.texts == ["Opening hours"]
+
+
 # What is kept
 
 

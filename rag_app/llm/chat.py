@@ -13,6 +13,7 @@ from rag_app.errors import LanguageModelError
 from rag_app.llm import local as local_llm
 from rag_app.llm.endpoint import Endpoint
 from rag_app.llm.loop_thread import LoopThread
+from rag_app.llm.thoughts import CLOSING, OPENING, OpenedThoughts, without_thoughts
 
 if TYPE_CHECKING:
     from llama_index.llms.openai_like import OpenAILike
@@ -55,6 +56,7 @@ class ChatModel:
         self._endpoint = endpoint
         self._server = server
         self._refused: set[str] = set()
+        self._thoughts = OpenedThoughts(endpoint.model)
         self._sync_client: OpenAI | None = None
         self._client = endpoint.connect_async()
         self._loop = LoopThread()
@@ -91,7 +93,8 @@ class ChatModel:
             on_done: called in this thread with a prompt's index and answer as each one is
                 finished, in any order; save them there, and a run that is killed loses little.
         Returns:
-            The answers, in the prompts' order.
+            The answers, in the prompts' order; `<think>` stands before thoughts that the prompt
+            opens.
         Raises:
             LanguageModelError: one prompt failed for good. The others are cancelled; those that
                 were finished have been handed to `on_done`.
@@ -122,7 +125,10 @@ class ChatModel:
         seed: int = 0,
         stop: Sequence[str] = (),
     ) -> Iterator[str]:
-        """Yield the answer to one prompt piece by piece; arguments and errors as in `complete`."""
+        """Yield the answer to one prompt piece by piece; arguments and errors as in `complete`.
+
+        An answer that was taken for a thought comes once more, whole, behind `</think>`.
+        """
         options = _options(max_tokens, temperature, seed, stop)
 
         async def answer(report: Callable[[str], None]) -> None:
@@ -204,23 +210,40 @@ class ChatModel:
         if not isinstance(completion, ChatCompletion) or not completion.choices:
             raise self._endpoint.misunderstood(str(completion))
         choice = completion.choices[0]
-        text = choice.message.content or ""
-        if not text and choice.finish_reason == "length":
+        if _has_reasoning(choice.message):
+            self._thoughts.come_apart()
+        cut = choice.finish_reason == "length"
+        text = self._thoughts.opened(choice.message.content or "", cut=cut)
+        if cut and not without_thoughts(text):
             self._warn_of_thinking(options)
         return _until(text, options.get("stop", ()))
 
     async def _answer_in_pieces(
         self, prompt: str, options: dict[str, Any], report: Callable[[str], None]
     ) -> None:
-        wrote = False
+        said, cut, taken_for_thought = "", False, False
         async with self._explained(), await self._send(prompt, options, stream=True) as chunks:
-            async for chunk in chunks:
-                for choice in chunk.choices or ():
-                    if choice.delta.content:
-                        wrote = True
-                        report(choice.delta.content)
-                    if not wrote and choice.finish_reason == "length":
-                        self._warn_of_thinking(options)
+            async for choice in self._choices(chunks):
+                cut = cut or choice.finish_reason == "length"
+                if not (piece := choice.delta.content):
+                    continue
+                if not said and self._thoughts.expected:
+                    taken_for_thought = True
+                    report(OPENING)
+                said += piece
+                report(piece)
+        said = self._thoughts.opened(said, cut=cut)
+        if cut and not without_thoughts(said):
+            self._warn_of_thinking(options)
+        elif taken_for_thought and CLOSING not in said:
+            report(CLOSING + said)
+
+    async def _choices(self, chunks: Any) -> AsyncIterator[Any]:
+        async for chunk in chunks:
+            for choice in chunk.choices or ():
+                if _has_reasoning(choice.delta):
+                    self._thoughts.come_apart()
+                yield choice
 
     def _warn_of_thinking(self, options: dict[str, Any]) -> None:
         logger.warning(
@@ -259,6 +282,11 @@ class ChatModel:
             yield
         except (OpenAIError, httpx.HTTPError, json.JSONDecodeError) as error:
             raise await self._endpoint.explain(error, self._client) from None
+
+
+def _has_reasoning(part: Any) -> bool:
+    """Whether thoughts come beside the answer, as vLLM, llama.cpp and Ollama can send them."""
+    return bool(getattr(part, "reasoning_content", None) or getattr(part, "reasoning", None))
 
 
 def _options(max_tokens: int, temperature: float, seed: int, stop: Sequence[str]) -> dict[str, Any]:

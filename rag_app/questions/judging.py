@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rag_app.chunks import passage_text
 from rag_app.llm.fence import fence
 from rag_app.llm.language_model import LanguageModel
+from rag_app.llm.thoughts import without_thoughts
 from rag_app.questions.prompts import question_language
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.styles import OTHER
@@ -69,7 +70,7 @@ def judge_questions(
     """
 
     def report(place: int, answer: str) -> None:
-        if (verdict := read_verdict(answer)) is not None:
+        if (verdict := read_verdict(without_thoughts(answer))) is not None:
             on_judged(place, verdict)
 
     model.complete(

@@ -8,6 +8,7 @@ from rag_app.errors import ConfigError
 from rag_app.llm import local as local_llm
 from rag_app.llm.choose import LanguageModelOptions
 from rag_app.llm.language_model import LanguageModel
+from rag_app.llm.thoughts import without_thoughts
 from rag_app.questions.extract import (
     EXTRACT_VERSION,
     EXTRACTED,
@@ -112,7 +113,7 @@ class ModelWriter:
         def collect(place: tuple[int, int], text: str) -> None:
             order, row = place
             style = styles[order][row]
-            answers[order][row] = Worded(read_answer(text, style), style)
+            answers[order][row] = Worded(read_answer(without_thoughts(text), style), style)
             if len(answers[order]) == len(batch[order]):
                 on_written(order, [answers[order][row] for row in range(len(batch[order]))])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import LanguageModelError
+from rag_app.llm.thoughts import without_thoughts
 from rag_app.retrieve.rewrite_prompts import PROMPT_VERSION, prompt_for
 from rag_app.text.language import guess_language
 
@@ -77,7 +78,8 @@ class Rewriter:
         """Ask the model what the cache lacks; the reason, if it failed."""
         keys = list(missing)
 
-        def keep(index: int, text: str) -> None:
+        def keep(index: int, said: str) -> None:
+            text = without_thoughts(said)
             answers[keys[index]] = text
             # An empty answer is a model's mishap, not a rewrite to keep.
             if text.strip():
