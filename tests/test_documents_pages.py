@@ -4,6 +4,7 @@ import io
 import json
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -616,6 +617,53 @@ def test_korean_letters_that_no_font_here_draws_are_read(tmp_path: Path, turn: i
     content = f"{UPRIGHT[turn]} BT /F1 1 Tf {shown} ET"
     data = raw_pdf(content.encode(), *korean_font("UniKS-UTF16-H"), page=b"/Rotate %d" % turn)
     assert text_of(tmp_path, "a.pdf", data) == "새 주소로 온\n준비\n필터의 비닐을 벗깁니다"
+
+
+TERMS = (
+    "환불은 물건을 받은 날부터 칠일 안에 신청할 수 있으며 포장을 뜯은 물건은 교환만 됩니다 "
+    "배송비는 보내는 사람이 내지만 물건에 흠이 있으면 우리가 냅니다 교환한 물건은 다시 환불하지 "
+    "않으며 선물로 받은 물건은 보낸 사람에게 돈을 돌려 드립니다 신청은 앱이나 전화로 하고 접수한 "
+    "다음 날 택배 기사가 물건을 가지러 갑니다 돈은 물건이 돌아온 뒤 사흘 안에 카드로 돌아갑니다"
+)
+
+
+def broken(pieces: Iterable[str]) -> list[str]:
+    """Lines of these pieces, twelve letters wide; a blank behind a word stays at its line's end.
+
+    Letters of `korean_font` are as wide as they are high, a blank is a third of that.
+    """
+    lines = [""]
+    for piece in pieces:
+        shown = (lines[-1] + piece).rstrip()
+        if len(shown) - 2 / 3 * shown.count(" ") > 12:
+            lines.append("")
+        lines[-1] += piece
+    return lines
+
+
+def korean_pdf(lines: list[str]) -> bytes:
+    shown = " ".join(
+        f"1 0 0 1 50 {700 - 16 * row} Tm <{line.encode('utf-16-be').hex()}> Tj"
+        for row, line in enumerate(lines)
+    )
+    return raw_pdf(f"BT /F1 12 Tf {shown} ET".encode(), *korean_font("UniKS-UTF16-H"))
+
+
+def test_korean_words_that_lines_end_within_are_whole_where_the_file_tells(tmp_path: Path) -> None:
+    lines = broken(TERMS)
+    assert sum(line.endswith(" ") for line in lines) >= 3
+    read = text_of(tmp_path, "a.pdf", korean_pdf(lines))
+    assert " ".join(read.split()) == TERMS
+    # Without a blank behind words there is nothing to tell by, and the lines stay.
+    bare = [line.strip() for line in lines]
+    assert text_of(tmp_path, "b.pdf", korean_pdf(bare)) == "\n".join(bare)
+
+
+def test_lines_that_end_with_words_stay_though_some_lack_the_blank(tmp_path: Path) -> None:
+    lines = broken(f"{word} " for word in TERMS.split())
+    lines[4] = lines[4].strip()
+    expected = "\n".join(line.strip() for line in lines)
+    assert text_of(tmp_path, "a.pdf", korean_pdf(lines)) == expected
 
 
 def test_ligatures_are_read_as_letters(tmp_path: Path) -> None:

@@ -219,6 +219,14 @@ def by_letters(font: Font, paragraphs: Iterable[str]) -> list[Page]:
     return pages
 
 
+def ended(pages: Iterable[Page], blank: str) -> list[Page]:
+    """The pages with this behind each line, instead of what stands there."""
+    return [
+        replace(page, placed=[one._replace(text=one.text.rstrip() + blank) for one in page.placed])
+        for page in pages
+    ]
+
+
 def table(font: Font, tables: Iterable[Sequence[Row]], *, numbers: bool = False) -> list[Page]:
     """Pages of tables whose cells are one line; `numbers` stand at the right of their columns."""
     pages: list[Page] = []
@@ -354,7 +362,11 @@ def _korean(texts: Texts) -> Iterator[Known]:
     yield Known("Korean, KSCms-UHC-H", legacy, plain)
     yield Known("Korean, numbered letters, words placed", subset, plain, "words")
     yield Known("Korean, page turned by 90", subset, plain, turned=1)
-    yield Known("Korean, lines end within words", subset, by_letters(subset, some))
+    torn = by_letters(subset, some)
+    yield Known("Korean, lines end within words, blanks written", subset, torn)
+    yield Known("Korean, lines end within words", subset, ended(torn, ""))
+    whole = ended(prose(subset, some), " ")
+    yield Known("Korean, lines end with words, blanks written", subset, whole)
     yield Known("Korean, two columns", subset, prose(subset, some, columns=2, justified=True))
     pages = prose(subset, some, columns=2, across=True, justified=True)
     yield Known("Korean, two columns, line by line", subset, pages)

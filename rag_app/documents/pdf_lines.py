@@ -8,6 +8,7 @@ from ctypes import byref, c_float
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag_app.documents.pdf_columns import Line, Part, column_by_column
+from rag_app.documents.pdf_torn import mark_torn
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage, PdfTextPage
@@ -109,6 +110,11 @@ class _Lines(NamedTuple):
         if max(text, default="") > "\uffff":
             return text.replace("\r\n", "\n").replace(_HYPHEN_AT_LINE_END, "-\n")
         lines = column_by_column(self._lines(text), self._edges)
+
+        def has_blank(part: Part) -> bool:
+            return text.startswith(" ", part.end) and self._own_width(part.end) > 0
+
+        lines = mark_torn(lines, self._edges, has_blank)
         return "\n".join("\t".join(part.text for part in line) for line in lines)
 
     def _lines(self, text: str) -> list[Line]:
