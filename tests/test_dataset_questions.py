@@ -1,6 +1,6 @@
 """Questions that bring their own passages: no ingest, an index found by its content, two commands.
 
-As in test_finetune_stage, a passage is about a colour and a thing, and questions name both by
+As in shop.py, a passage is about a colour and a thing, and questions name both by
 synonyms that no passage holds.
 """
 

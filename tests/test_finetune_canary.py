@@ -1,6 +1,6 @@
 """`--canary` through the whole stage: a canary on which the tuned model certainly falls.
 
-Its questions are those of the shop of test_finetune_stage.py, and a right document is not the one
+Its questions are those of shop.py, and a right document is not the one
 that is about what they ask, but the one that the untuned model ranks best for some of them. So what
 tuning teaches is harm there.
 """
@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_finetune_stage import (
+from shop import (
     COLOURS,
     DOCUMENTS,
     OPTIONS,

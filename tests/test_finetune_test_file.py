@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_finetune_stage import COLOURS, DOCUMENTS, THINGS, WORDS, Shop, write_documents
-from tiny import make_tiny_model, one_thread
+from shop import COLOURS, DOCUMENTS, THINGS, Shop, open_shop
+from tiny import one_thread
 
 from rag_app.errors import ConfigError, PairsError
 from rag_app.finetune.request import FinetuneRequest
-from rag_app.index import Workspace, read_known
-from rag_app.ingest.request import IndexOptions, IngestRequest
-from rag_app.ingest.stage import ingest
+from rag_app.index import read_known
 from rag_app.pairs import SplitOptions
 
 pytestmark = pytest.mark.slow
@@ -38,15 +36,11 @@ def write_rows(path: Path, words: str, documents: list[tuple[str, str]]) -> list
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
-    workspace = Workspace(folder / "storage", device="cpu")
-    make_tiny_model(workspace.models / "tiny", words=WORDS)
-    documents = write_documents(folder / "docs")
-    index = ingest(workspace, IngestRequest([documents], options=IndexOptions(model="tiny"))).index
     questions = folder / "pairs.jsonl"
     write_rows(questions, "which {} {} do you sell", TRAINED)
     write_rows(questions, "any {} {}", TRAINED)
     with one_thread():
-        yield Shop(workspace, folder / "results", questions, index)
+        yield open_shop(folder, questions)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_finetune_stage import WORDS, write_documents, write_questions
+from shop import WORDS, write_documents, write_questions
 from tiny import make_tiny_cross_encoder, make_tiny_model, one_thread
 from typer.testing import CliRunner
 
@@ -179,7 +179,7 @@ def test_a_base_that_is_no_transformer(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Shop:
-    """The forty documents of test_finetune_stage, and what tuning a reranker on them brought."""
+    """The forty documents of shop.py, and what tuning a reranker on them brought."""
 
     workspace: Workspace
     request: FinetuneRequest

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop import WORDS, write_documents, write_questions
 from test_cli import check_error, run_app, run_json
-from test_finetune_stage import WORDS, write_documents, write_questions
 from tiny import make_tiny_model
 
 from rag_app.evaluate.canary import CanaryOptions
