@@ -73,6 +73,7 @@ LONGEST = (
     "test_ray",
     "test_finetune_bad_input",
     "test_finetune_stage",
+    "test_docs_unmarked",
     "test_processes",
 )
 

@@ -8,9 +8,7 @@ tiny model.
 
 import json
 import re
-import shlex
-import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,56 +18,14 @@ import yaml
 from chroma_process import chroma_server
 from conftest import ROOT
 from fake_endpoint import FakeEndpoint, completion
-from samples import copy_data, questions
+from reader import MARKED, Reader
+from samples import questions
 from tiny import make_tiny_model
-from typer.testing import CliRunner
-
-from rag_app.cli.app import build_app
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("single_thread")]
 
-BLOCK = re.compile(r"^( *)```(sh|python)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 HOWTO = ROOT / "docs" / "howto"
 TUTORIAL, SKILL = ROOT / "docs" / "tutorial.md", ROOT / "skills" / "tune-retrieval" / "SKILL.md"
-
-
-class Reader:
-    """Who follows a page by its letter, in a folder with a part of the sample data."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.monkeypatch = monkeypatch
-        self.printed = ""
-        copy_data(folder / "data")
-        monkeypatch.chdir(folder)
-
-    def follow(self, page: Path, *, places: Mapping[str, str] | None = None) -> str:
-        """Do what the blocks say; `places` has what stands for a word of the page."""
-        text = page.read_text("utf-8")
-        for word, place in (places or {}).items():
-            assert word in text
-            text = text.replace(word, place)
-        for indent, language, block in BLOCK.findall(text):
-            code = re.sub(f"^{indent}", "", block, flags=re.MULTILINE)
-            if language == "python":
-                exec(compile(code, page.name, "exec"), {"__name__": "__main__"})  # noqa: S102
-            else:
-                for line in code.splitlines():
-                    self._type(line)
-        return self.printed
-
-    def _type(self, line: str) -> None:
-        """A line of a shell; rag-app runs in this process, which has loaded its libraries."""
-        word, *arguments = shlex.split(line) or [""]
-        if word == "rag-app":
-            done = CliRunner().invoke(build_app(), arguments)
-            assert done.exit_code == 0, f"{line}\n{done.output}"
-            self.printed += done.stdout
-        elif word == "export":
-            self.monkeypatch.setenv(*arguments[0].split("=", 1))
-        elif word == "cd":
-            self.monkeypatch.chdir(arguments[0])
-        else:
-            subprocess.run(["bash", "-euc", line], check=True)
 
 
 @pytest.fixture
@@ -160,7 +116,7 @@ def test_pages_without_a_test_have_no_commands() -> None:
     """Those that need what no test has say so, and mark nothing as run."""
     for name in ("gpu.md", "docker.md"):
         page = (HOWTO / name).read_text("utf-8")
-        assert BLOCK.findall(page) == []
+        assert MARKED.findall(page) == []
         assert "not run by the tests" in " ".join(page.split())
     others = {"chroma", "endpoint", "from-autorag", "from-llamaindex", "ray"}
     tested = {"docker", "gpu", "korean", *others}
