@@ -1,13 +1,12 @@
 """Korean words that lines end within, as Korean typesetting breaks them: at any syllable."""
 
-import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from rag_app.documents.pdf_columns import Edges, Line, Part
+from rag_app.text.scripts import has_hangul
 
 SOFT_HYPHEN = "\u00ad"
-_SYLLABLE = re.compile("[가-힣]")
 # Of a page: so many lines that end with a word, before the others are held to be torn.
 _LEAST_BLANKS = 3
 # A program that breaks lines at blanks alone may leave out some; torn ends are as many and more.
@@ -62,4 +61,4 @@ def _full_ends(lines: Sequence[Line], edges: Edges) -> list[tuple[int, Part]]:
 
 
 def _goes_on(text: str, following: str) -> bool:
-    return bool(_SYLLABLE.match(text[-1:]) and _SYLLABLE.match(following[:1]))
+    return has_hangul(text[-1:]) and has_hangul(following[:1])
