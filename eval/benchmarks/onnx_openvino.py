@@ -24,7 +24,8 @@ from outcomes import interval
 from rag_app.chunks import passage_text
 from rag_app.evaluate.comparison import compare_outcomes, exact_outcomes
 from rag_app.evaluate.statistics import Difference
-from rag_app.export.onnx import MOST_COMPARED, export_onnx
+from rag_app.export.likeness import MOST_COMPARED
+from rag_app.export.onnx import export_onnx
 from rag_app.index import Passages
 from rag_app.models.onnx import GRAPH, OnnxModel
 from rag_app.pairs import build_questions, cluster_documents, document_texts

@@ -23,11 +23,11 @@ def copy_for_others(model: Path, target: Path) -> bool:
         ConfigError: something else than an earlier copy is there, or it is the model itself.
         OSError: as the system says.
     """
-    _refuse(model, target)
+    refuse_target(model, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(target, hidden=True) as partial:
         shutil.copytree(model, partial)
-        return _name_anew(partial / CARD, target)
+        return name_anew(partial / CARD, target)
 
 
 def said_by_card(model: Path) -> str:
@@ -45,7 +45,12 @@ def said_by_card(model: Path) -> str:
     return said.strip()
 
 
-def _refuse(model: Path, target: Path) -> None:
+def refuse_target(model: Path, target: Path) -> None:
+    """Refuse to write a copy of a model here.
+
+    Raises:
+        ConfigError: something else than an earlier copy is there, or it is the model itself.
+    """
     if target.resolve() == model.resolve():
         raise ConfigError(
             f"{target} is the model's own folder, which sentence-transformers loads as it is; name "
@@ -55,8 +60,8 @@ def _refuse(model: Path, target: Path) -> None:
         raise ConfigError(f"{target} holds something else than a model; name a new folder")
 
 
-def _name_anew(card: Path, target: Path) -> bool:
-    """Let the card's code load the copy; whether there is a verdict in it."""
+def name_anew(card: Path, target: Path) -> bool:
+    """Let the code of a copy's card load the copy; whether there is a verdict in it."""
     if not card.is_file():
         return False
     text = card.read_text("utf-8")

@@ -2,19 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag_app.chunks import passage_text
 from rag_app.disk import whole_folder, write_whole
 from rag_app.errors import ConfigError, ModelError
-from rag_app.evaluate.comparison import Comparison, compare_outcomes, exact_outcomes
-from rag_app.evaluate.figures import change_with_interval
-from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.export.folder import CARD, said_by_card
+from rag_app.export.likeness import Exported, hold_against, refuse_certain_loss
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.models.exported import SETTINGS_FILE
@@ -27,7 +23,6 @@ from rag_app.models.onnx import (
     write_onnx,
 )
 from rag_app.progress import Progress, silent
-from rag_app.vectors import row_cosines
 
 if TYPE_CHECKING:
     from rag_app.index import VectorCache
@@ -35,37 +30,6 @@ if TYPE_CHECKING:
 
 # Rounding, that of bfloat16 included, moves vectors by less; below, it is another model.
 LEAST_COSINE = 0.999
-MOST_COMPARED = 200
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A graph, and how near its vectors are to the model's.
-
-    Fields:
-        cosine_mean, cosine_min: over up to 200 passages and, where there are questions, as many of
-            these.
-        comparison: the model against the graph on the questions; None without questions.
-    """
-
-    folder: Path
-    bytes: int
-    cosine_mean: float
-    cosine_min: float
-    comparison: Comparison | None
-
-    def to_json(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        compared = self.comparison
-        return {
-            "folder": str(self.folder),
-            "bytes": self.bytes,
-            "cosine_mean": self.cosine_mean,
-            "cosine_min": self.cosine_min,
-            "n": compared.n if compared else None,
-            "differences": compared
-            and {metric: asdict(one) for metric, one in compared.differences.items()},
-        }
 
 
 def export_onnx(
@@ -99,42 +63,27 @@ def export_onnx(
         partial.mkdir(exist_ok=True)
         progress(f"writing {model.name} as ONNX: one to three minutes", 0, 0)
         write_onnx(model, partial, int8=int8)
-        graph = OnnxModel(partial)
-        # All of them where they are searched, else enough for the cosines.
-        nodes = passages.nodes if questions else passages.nodes[:MOST_COMPARED]
-        texts = [passage_text(node) for node in nodes]
-        progress(f"comparing its vectors on {len(texts)} chunks with the model's", 0, 0)
-        before = Passages(nodes, cache.embed_passages(model, texts, progress=progress))
-        after = Passages(nodes, graph.embed_passages(texts, progress=progress))
-        asked = [question.text for question in questions[:MOST_COMPARED]]
-        cosines = np.concatenate(
-            [
-                row_cosines(before.vectors[:MOST_COMPARED], after.vectors[:MOST_COMPARED]),
-                row_cosines(model.embed_queries(asked), graph.embed_queries(asked)),
-            ]
+        found = hold_against(
+            model,
+            OnnxModel(partial),
+            passages,
+            questions,
+            cache=cache,
+            seed=seed,
+            progress=progress,
         )
-        compared = None
+        cosines = np.concatenate([found.passages, found.questions])
         if not int8 and cosines.min() < LEAST_COSINE:
             raise ModelError(
                 f"the exported graph gives other vectors than {model.name} (cosine "
                 f"{cosines.min():.4f}); nothing was written"
             )
-        if questions:
-            compared = compare_outcomes(
-                exact_outcomes(before, model, questions, cache=cache),
-                exact_outcomes(after, graph, questions),
-                seed=seed,
-            )
-            if certainly_fell(compared.differences):
-                change = compared.differences[PRIMARY_METRIC]
-                raise ModelError(
-                    f"with 8-bit weights {PRIMARY_METRIC} certainly falls "
-                    f"({change_with_interval(change)}) on {compared.n} questions; nothing was "
-                    "written, export without --int8"
-                )
+        if found.comparison:
+            refuse_certain_loss(found.comparison, "8-bit weights", "export without --int8")
         write_whole(partial / CARD, card(model, target, int8=int8))
         size = (partial / GRAPH).stat().st_size
-    return Exported(target, size, float(cosines.mean()), float(cosines.min()), compared)
+    cosine_mean, cosine_min = float(cosines.mean()), float(cosines.min())
+    return Exported(target, size, cosine_mean, cosine_min, found.comparison)
 
 
 def onnx_code(model: EmbeddingModel, folder: Path) -> list[str]:
