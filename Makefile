@@ -27,7 +27,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[local-llm,multilingual,korean,office,hwp,langchain,serve,mcp,onnx,gguf,tensorboard,mlflow,wandb,trackio,ray,zstd,docs,dev]'
+	$(PIP) --editable '.[local-llm,multilingual,korean,office,hwp,langchain,serve,mcp,onnx,openvino,gguf,tensorboard,mlflow,wandb,trackio,ray,zstd,docs,dev]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## Install, then ingest, write questions, tune, compare, ask: 7 minutes and more

@@ -282,6 +282,7 @@ COMMANDS = (
     "index gc",
     "export",
     "export onnx",
+    "export openvino",
     "export gguf",
     "export hub",
     "export trec",

@@ -28,6 +28,22 @@ def test_rays_usage_statistics_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
+def test_nncf_sends_nothing() -> None:
+    pytest.importorskip("nncf")
+    code = (
+        "from rag_app.environment import prepare_environment\n"
+        "prepare_environment()\n"
+        "from nncf.telemetry.wrapper import NNCFTelemetryStub, telemetry\n"
+        "assert isinstance(telemetry, NNCFTelemetryStub), telemetry\n"
+    )
+    # In another process: here it finds pytest, and sends nothing anyway.
+    environment = {name: value for name, value in os.environ.items() if name != "NNCF_CI"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(("offline", "mode"), [(True, "dryrun"), (False, None)])
 def test_curves_stay_here_unless_the_network_is_allowed(
     offline: bool, mode: str | None, monkeypatch: pytest.MonkeyPatch

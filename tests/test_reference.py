@@ -148,6 +148,9 @@ def printed(
             "export", "sentence-transformers", folder / "copy", *where
         ),
         "export onnx": run_json("export", "onnx", folder / "onnx", "--questions", asked, *where),
+        "export openvino": run_json(
+            "export", "openvino", folder / "tiny-int8", "--questions", asked, *where
+        ),
         "export gguf": run_json("export", "gguf", folder / "gguf", *where),
         "export hub": pushed(model, folder),
         "bundle pack": run_json("bundle", "pack", bundle, *where),

@@ -34,6 +34,7 @@ EXTRAS = {
     "serve": ("uvicorn", "a page and HTTP for other programs"),
     "mcp": ("mcp", "an MCP server"),
     "onnx": ("onnxruntime", "models as ONNX"),
+    "openvino": ("openvino", "passages embedded in 8 bits, by OpenVINO"),
     "gguf": ("gguf", "models as GGUF, for llama.cpp"),
     "zstd": ("zstandard", "bundles as .tar.zst"),
     "langchain": ("langchain_core", "embeddings and a retriever for LangChain"),

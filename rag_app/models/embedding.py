@@ -15,6 +15,7 @@ from rag_app.models.device import choose_device, has_bf16
 from rag_app.models.families import Family, Prompts, find_family
 from rag_app.models.folders import MODULES
 from rag_app.models.light import LightModel, read_light
+from rag_app.models.passage_graph import find_graph
 from rag_app.models.query_map import QUERY_MAP
 from rag_app.models.scripts import knows_script
 from rag_app.models.tokens import content_tokens
@@ -53,17 +54,27 @@ class EmbeddingModel:
         device: "auto", "cpu", "cuda" or "mps".
         without_torch: a few texts are embedded sooner, with vectors that are the same but for
             rounding: for who asks questions, not for who trains, measures or writes an index.
+        float_passages: a graph in the folder that passages pass through is left out: for who
+            exports the weights.
     Raises:
+        ConfigError: the folder has such a graph, and OpenVINO is not installed.
         ModelError: the folder cannot be loaded or has no fast tokenizer.
     """
 
     def __init__(
-        self, name: str, folder: Path, *, device: str = "auto", without_torch: bool = False
+        self,
+        name: str,
+        folder: Path,
+        *,
+        device: str = "auto",
+        without_torch: bool = False,
+        float_passages: bool = False,
     ) -> None:
         self.name = name
         self.folder = folder
         self.device = device
         self._without_torch = without_torch
+        self._graph = None if float_passages else find_graph(folder)
         family = find_family(name)
         # A device that was named is to be there, and to be used.
         self._light = read_light(folder) if device in ("auto", "cpu") else None
@@ -105,6 +116,8 @@ class EmbeddingModel:
             self.__dict__.pop(part, None)
         if self._light:
             self._light.unload()
+        if self._graph:
+            self._graph.unload()
 
     @property
     def assumption(self) -> str | None:
@@ -124,7 +137,7 @@ class EmbeddingModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of weights, modules, tokenizer, prompts and limits, 16 hex digits.
+        """Hash of weights, modules, tokenizer, prompts, limits, passage graph: 16 hex digits.
 
         Two models with one fingerprint put a text in the same place; a query may only meet vectors
         whose fingerprint is its own.
@@ -151,6 +164,8 @@ class EmbeddingModel:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
             elif path.name == "config.json" and path.parent != self.folder:
                 digest.update(path.read_bytes())
+        for path in self._graph.files if self._graph else ():
+            digest.update(path.read_bytes())
         settings: list[Any] = [[self.prompts.query, self.prompts.passage], self.max_tokens]
         if self.dimension != self.full_dimension:
             settings.append(self.dimension)
@@ -169,8 +184,14 @@ class EmbeddingModel:
 
         There are many, so they pass the model in bfloat16 where the device multiplies it: 2.5 times
         as fast, and within a cosine of .9999 of what float32 gives. For a single question the
-        weights would take longer to convert than they save.
+        weights would take longer to convert than they save. Where the folder has a graph for
+        passages, all of them pass that, however few they are.
         """
+        if self._graph:
+            prompted = [self.prompts.passage + text for text in texts]
+            return self._checked(
+                self._graph.embed(prompted, self.tokenizer, self.max_tokens, progress)
+            )
         task = ("document", self.prompts.passage, "embed passages")
         if light := self._light_for(texts):
             return self._embed_lightly(light, texts, task, progress)

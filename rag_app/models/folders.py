@@ -13,6 +13,10 @@ from rag_app.disk import whole_folder, write_whole
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
+# A graph that passages pass through instead of the weights (passage_graph.py). Its name is not the
+# one by which other programs find an OpenVINO model.
+GRAPH_FOLDER = "openvino"
+PASSAGE_GRAPH = f"{GRAPH_FOLDER}/passages.xml"
 
 
 def make_once(folder: Path, fill: Callable[[Path], None]) -> Path:
@@ -39,10 +43,16 @@ def state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 def copy_model(base: Path, target: Path) -> None:
-    """Copy a model's folder to `target`, which must not be there."""
+    """Copy a model's folder to `target`, which must not be there; without a passage graph."""
     # Where the folders are siblings both are ours, and one copy of the weights is enough for both.
     copy = _share_weights if base.parent == target.parent else shutil.copy2
-    shutil.copytree(base, target, copy_function=copy)
+    shutil.copytree(base, target, copy_function=copy, ignore=passage_graph)
+
+
+def passage_graph(folder: str, names: list[str]) -> set[str]:
+    """What `shutil.copytree` leaves out for a copy whose passages pass the weights."""
+    has_graph = GRAPH_FOLDER in names and (Path(folder) / PASSAGE_GRAPH).is_file()
+    return {GRAPH_FOLDER} if has_graph else set()
 
 
 def change_settings(folder: Path, **values: Any) -> None:

@@ -14,16 +14,20 @@ def load_model(
     offline: bool = True,
     device: str = "auto",
     without_torch: bool = False,
+    float_passages: bool = False,
 ) -> EmbeddingModel:
     """Find a model's weights and load them; its name is that of the weights (see `find_model`).
 
     Arguments:
-        without_torch: see `EmbeddingModel`.
+        without_torch, float_passages: see `EmbeddingModel`.
     Raises:
+        ConfigError: an extra that the model needs is not installed.
         ModelError: not found, or not loadable.
     """
     found, folder = find_model(name, storage=storage, offline=offline)
-    return EmbeddingModel(found, folder, device=device, without_torch=without_torch)
+    return EmbeddingModel(
+        found, folder, device=device, without_torch=without_torch, float_passages=float_passages
+    )
 
 
 def as_embedder(

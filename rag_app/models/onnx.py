@@ -22,6 +22,7 @@ import numpy as np
 from rag_app.errors import ModelError
 from rag_app.models.embedding import BATCH_SIZE, EmbeddingModel
 from rag_app.models.exported import SETTINGS_FILE, write_settings
+from rag_app.models.passage_graph import INPUTS, padding_tokenizer, tokens_of
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 GRAPH, TOKENIZER = "model.onnx", "tokenizer.json"
 PASSAGE, QUERY = "sentence_embedding", "query_embedding"
-INPUTS = ("input_ids", "attention_mask")
 OPSET = 18
 # Names of the query adapter's weights in the graph begin so.
 _ADAPTER = "adapter"
@@ -46,12 +46,10 @@ def write_onnx(model: EmbeddingModel, folder: Path, *, int8: bool = False) -> No
     Raises:
         ModelError: the model does not begin with a transformer.
     """
-    _write_graph(model, folder / GRAPH)
+    write_onnx_graph(model, folder / GRAPH)
     if int8:
         _quantize(folder / GRAPH)
-    tokenizer = model.tokenizer.from_str(model.tokenizer.to_str())
-    tokenizer.enable_truncation(model.max_tokens)
-    tokenizer.enable_padding(**_padding(model))
+    tokenizer = padding_tokenizer(model.tokenizer, model.max_tokens, padding_of(model))
     tokenizer.save(str(folder / TOKENIZER))
     write_settings(model, folder, int8=int8)
 
@@ -115,17 +113,14 @@ class OnnxModel:
         order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
         for start in range(0, len(order), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
-            encoded = self._tokenizer.encode_batch([prompt + texts[row] for row in rows])
-            ids = np.array([one.ids for one in encoded], np.int64)
-            mask = np.array([one.attention_mask for one in encoded], np.int64)
-            [vectors[rows]] = self._session.run(
-                [output], dict(zip(INPUTS, (ids, mask), strict=True))
-            )
+            given = tokens_of(self._tokenizer, [prompt + texts[row] for row in rows])
+            [vectors[rows]] = self._session.run([output], given)
             progress("embed", min(start + BATCH_SIZE, len(order)), len(order))
         return vectors
 
 
-def _write_graph(model: EmbeddingModel, path: Path) -> None:
+def write_onnx_graph(model: EmbeddingModel, path: Path) -> None:
+    """Write the graph alone, in float32; raises what `write_onnx` raises."""
     import torch
 
     modules = list(model.transformer)
@@ -165,7 +160,7 @@ def _write_graph(model: EmbeddingModel, path: Path) -> None:
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=model.max_tokens)
     shapes = ({0: batch, 1: length},) * len(INPUTS)
     with (
-        _errors_only("torch.onnx"),
+        errors_only("torch.onnx"),
         warnings.catch_warnings(),
         redirect_stdout(StringIO()),
         torch.no_grad(),
@@ -201,7 +196,7 @@ def _quantize(path: Path) -> None:
         if any(name.startswith(f"{_ADAPTER}.") for name in node.input)
     ]
     # It advises everybody's logging of a step for images.
-    with _errors_only(None):
+    with errors_only(None):
         # With one scale for a whole matrix the vectors of MiniLM keep a cosine of .96, else .99.
         quantize_dynamic(
             graph,
@@ -213,7 +208,7 @@ def _quantize(path: Path) -> None:
 
 
 @contextmanager
-def _errors_only(name: str | None) -> Iterator[None]:
+def errors_only(name: str | None) -> Iterator[None]:
     """A logger, or with None the root, lets through nothing but errors."""
     logger = logging.getLogger(name)
     before = logger.level
@@ -224,6 +219,7 @@ def _errors_only(name: str | None) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _padding(model: EmbeddingModel) -> dict[str, Any]:
+def padding_of(model: EmbeddingModel) -> dict[str, Any]:
+    """What a tokenizer's `enable_padding` takes, to pad as the model's own does."""
     theirs = model.transformer.tokenizer
     return {"pad_id": int(theirs.pad_token_id), "pad_token": str(theirs.pad_token)}
