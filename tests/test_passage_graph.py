@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,15 @@ def test_a_text_has_one_vector_in_whatever_company(made: Made) -> None:
     alone = np.concatenate([asking.embed_passages([text]) for text in TEXTS])
     assert cosines(together, alone).min() > 0.9995
     assert model.embed_passages([]).shape == (0, model.dimension)
+
+
+@pytest.mark.slow
+def test_several_threads_may_embed_at_once(made: Made) -> None:
+    model = made.load()
+    alone = model.embed_passages(TEXTS)
+    with ThreadPoolExecutor(4) as pool:
+        for vectors in pool.map(model.embed_passages, [TEXTS] * 40):
+            assert cosines(vectors, alone).min() > 0.9995
 
 
 @pytest.mark.slow

@@ -65,13 +65,15 @@ class PassageGraph:
         """
         if self._tokenizer is None:
             self._tokenizer = padding_tokenizer(tokenizer, max_tokens, self._padding)
+        # The compiled graph's own request is one for all threads.
+        request = self._compiled.create_infer_request()
         found = np.empty((len(texts), self._dimension), np.float32)
         # Texts of equal length waste no padding.
         order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
         for start in range(0, len(order), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
             given = tokens_of(self._tokenizer, [texts[row] for row in rows])
-            found[rows] = self._compiled(given)[0]
+            found[rows] = request.infer(given)[0]
             progress("embed passages", min(start + BATCH_SIZE, len(order)), len(order))
         return found
 
