@@ -85,8 +85,8 @@ def section(found: Likeness, calibrated: int) -> str:
         calibrated: passages that it was calibrated on.
     """
     measured = (
-        f"its vectors have a cosine of {found.passages.mean():.4f} on average and of "
-        f"{found.passages.min():.4f} at least with those of the weights, on "
+        f"a vector has a cosine of {found.passages.mean():.4f} on average and of "
+        f"{found.passages.min():.4f} at least to that of the weights, on "
         f"{len(found.passages)} passages"
     )
     if compared := found.comparison:
@@ -95,7 +95,7 @@ def section(found: Likeness, calibrated: int) -> str:
     return (
         f"{SECTION}\n\n`{PASSAGE_GRAPH}` is what passages pass through where rag-app loads this "
         "folder: an OpenVINO graph with 8-bit weights and activations, calibrated on "
-        f"{calibrated} passages. Questions pass the weights. Held against the weights, {measured}."
+        f"{calibrated} passages. Questions pass the weights. As measured at export, {measured}."
         "\n\nsentence-transformers reads the weights alone: ask an index that rag-app made with "
         "this folder by rag-app, or embed its passages again.\n"
     )

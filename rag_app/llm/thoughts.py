@@ -3,8 +3,8 @@
 import re
 
 OPENING, CLOSING = "<think>", "</think>"
-# Models whose chat template ends with the opening mark, by their makers' words: DeepSeek-R1 and
-# what was distilled from it, QwQ, Qwen3 ...-Thinking.
+# Models that are known to think, whose chat template may end with the opening mark: DeepSeek-R1,
+# what was distilled from it, QwQ, Qwen3 ...-Thinking. A guess: their templates were not read here.
 _BY_NAME = re.compile(r"deepseek-r1|\bqwq\b|\bthinking\b", re.IGNORECASE)
 
 
