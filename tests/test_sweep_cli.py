@@ -256,6 +256,11 @@ def test_evaluate_says_which_questions_chose_what_it_scores(
     assert f"20 of these questions chose keyword and a chunk size of 64 {better}" in told
     assert f"20 of these questions chose a chunk size of 64 {better}" in said(winner, "exact")
     assert "chose" not in said(won.before, "exact")
+    # A record of another sweep that is damaged tells nothing and costs nothing.
+    damaged = (won.shop.folder / won.values["results"]).with_name("sweep-damaged")
+    damaged.mkdir()
+    (damaged / "chosen_by.json").write_text('{"retriever": "keyw')
+    assert f"chose keyword and a chunk size of 64 {better}" in said(winner, "keyword+questions")
 
 
 def test_query_uses_the_setting(won: Won, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 """Ingest: unchanged files again, and fresh ones beside a stock LlamaIndex pipeline.
 
-    python eval/benchmarks/ingest_speed.py [--docs FOLDER] [--files 40 10000]
+    python eval/benchmarks/ingest_speed.py [--docs FOLDER] [--files 40 10000] [--int8 FOLDER]
 
 Every figure is of a whole process, imports included: seconds by the clock and of processor time.
 The stock pipeline (SentenceSplitter, HuggingFaceEmbedding, ChromaVectorStore) gets the documents
 that our readers read, of the blog posts of 18F and the English FAQ or of --docs; the cosine is that
-between the two vectors of a text that both have as a chunk.
+between the two vectors of a text that both have as a chunk. `--int8` names what `rag-app export
+openvino` wrote of the default model: the same ingest by it, after the other two.
 """
 
 import argparse
@@ -68,10 +69,12 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, nargs="*")
     parser.add_argument("--files", type=int, nargs="*", default=[40, 10_000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--int8", type=Path)
     parser.add_argument("--out", default="ingest_speed")
     arguments = parser.parse_args()
     rows = [unchanged(count, arguments.rounds) for count in arguments.files]
-    rows += [fresh(path) for path in arguments.docs or (SHARED / "docs_18f", jhu_faq().documents)]
+    docs = arguments.docs or (SHARED / "docs_18f", jhu_faq().documents)
+    rows += [fresh(path, arguments.int8) for path in docs]
     load = [round(one, 2) for one in os.getloadavg()]
     write_results(arguments.out, {"rows": rows, "load_at_end": load, "cpus": os.cpu_count()})
 
@@ -93,8 +96,8 @@ def unchanged(count: int, rounds: int) -> dict[str, Any]:
     return said({"what": f"unchanged again, {count} files", "first": first, "again": best})
 
 
-def fresh(path: Path) -> dict[str, Any]:
-    """The same documents, ours and stock."""
+def fresh(path: Path, int8: Path | None) -> dict[str, Any]:
+    """The same documents, ours and stock, and ours by a model with a graph for passages."""
     from rag_app.documents import read_documents
     from rag_app.models import find_weights
     from rag_app.models.weights import DEFAULT_MODEL
@@ -108,19 +111,24 @@ def fresh(path: Path) -> dict[str, Any]:
         ours = ingest(path, place / "storage")
         stock = timed([*script, str(weights)])
         cosine, shared, chunks = parity(place)
-    return said(
-        {
-            "what": f"fresh, {path.name}",
-            "documents": len(documents),
-            "ours": {**ours, "chunks": chunks[0]},
-            "stock": {**stock, "chunks": chunks[1]},
-            "times_chunks_per_second": round(
-                chunks[0] / ours["seconds"] / (chunks[1] / stock["seconds"]), 2
-            ),
-            "lowest_cosine": cosine,
-            "texts_in_both": shared,
-        }
-    )
+        faster = ingest(path, place / "int8", "--model", str(int8)) if int8 else None
+    row = {
+        "what": f"fresh, {path.name}",
+        "documents": len(documents),
+        "ours": {**ours, "chunks": chunks[0]},
+        "stock": {**stock, "chunks": chunks[1]},
+        "times_chunks_per_second": _times(ours, stock, chunks),
+        "lowest_cosine": cosine,
+        "texts_in_both": shared,
+    }
+    if faster:
+        row |= {"int8": faster, "int8_times": _times(faster, stock, chunks)}
+    return said(row)
+
+
+def _times(ours: dict[str, Any], stock: dict[str, Any], chunks: tuple[int, int]) -> float:
+    """Chunks a second over those of stock; `chunks` are ours and stock's."""
+    return round(chunks[0] / ours["seconds"] / (chunks[1] / stock["seconds"]), 2)
 
 
 def parity(place: Path) -> tuple[float | None, int, tuple[int, int]]:
@@ -144,10 +152,10 @@ def parity(place: Path) -> tuple[float | None, int, tuple[int, int]]:
     return lowest, len(cosines), (len(ours.nodes), len(rows["ids"]))
 
 
-def ingest(path: Path, storage: Path) -> dict[str, Any]:
+def ingest(path: Path, storage: Path, *more: str) -> dict[str, Any]:
     """One `rag-app ingest`."""
     command = [sys.executable, "-m", "rag_app", "ingest", str(path), "--storage", str(storage)]
-    return timed([*command, "--quiet", "--json"])
+    return timed([*command, *more, "--quiet", "--json"])
 
 
 def timed(command: list[str]) -> dict[str, Any]:

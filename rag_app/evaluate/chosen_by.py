@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rag_app.disk import write_json
+from rag_app.disk import UNREADABLE, write_json
 
 FILE = "chosen_by.json"
 
@@ -37,6 +38,7 @@ class ChosenBy:
 
 
 def read_chosen(results: Path) -> Iterator[tuple[str, ChosenBy]]:
-    """By name of its run, what each sweep chose whose results are kept."""
+    """By name of its run, what each sweep chose whose results are kept and whole."""
     for path in sorted(results.glob(f"sweep-*/{FILE}")):
-        yield path.parent.name, ChosenBy(**json.loads(path.read_text("utf-8")))
+        with suppress(*UNREADABLE):
+            yield path.parent.name, ChosenBy(**json.loads(path.read_text("utf-8")))
