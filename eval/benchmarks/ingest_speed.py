@@ -128,7 +128,8 @@ def fresh(path: Path, int8: Path | None) -> dict[str, Any]:
 
 def _times(ours: dict[str, Any], stock: dict[str, Any], chunks: tuple[int, int]) -> float:
     """Chunks a second over those of stock; `chunks` are ours and stock's."""
-    return round(chunks[0] / ours["seconds"] / (chunks[1] / stock["seconds"]), 2)
+    times: float = round(chunks[0] / ours["seconds"] / (chunks[1] / stock["seconds"]), 2)
+    return times
 
 
 def parity(place: Path) -> tuple[float | None, int, tuple[int, int]]:
