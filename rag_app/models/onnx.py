@@ -12,17 +12,15 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from functools import cached_property
+from functools import cached_property, partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rag_app.errors import ModelError
-from rag_app.models.embedding import BATCH_SIZE, EmbeddingModel
+from rag_app.models.embedding import EmbeddingModel
 from rag_app.models.exported import SETTINGS_FILE, write_settings
-from rag_app.models.passage_graph import INPUTS, padding_tokenizer, tokens_of
+from rag_app.models.passage_graph import INPUTS, embed_in_batches, padding_tokenizer
 from rag_app.progress import Progress, silent
 from rag_app.vectors import Vectors
 
@@ -108,15 +106,13 @@ class OnnxModel:
         return Tokenizer.from_file(str(self.folder / TOKENIZER))
 
     def _embed(self, texts: Sequence[str], prompt: str, output: str, progress: Progress) -> Vectors:
-        vectors = np.empty((len(texts), self.dimension), np.float32)
-        # Texts of equal length waste no padding.
-        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-        for start in range(0, len(order), BATCH_SIZE):
-            rows = order[start : start + BATCH_SIZE]
-            given = tokens_of(self._tokenizer, [prompt + texts[row] for row in rows])
-            [vectors[rows]] = self._session.run([output], given)
-            progress("embed", min(start + BATCH_SIZE, len(order)), len(order))
-        return vectors
+        return embed_in_batches(
+            lambda given: self._session.run([output], given)[0],
+            [prompt + text for text in texts],
+            self._tokenizer,
+            self.dimension,
+            progress=partial(progress, "embed"),
+        )
 
 
 def write_onnx_graph(model: EmbeddingModel, path: Path) -> None:

@@ -6,8 +6,8 @@ weights.
 """
 
 import json
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,15 +67,13 @@ class PassageGraph:
             self._tokenizer = padding_tokenizer(tokenizer, max_tokens, self._padding)
         # The compiled graph's own request is one for all threads.
         request = self._compiled.create_infer_request()
-        found = np.empty((len(texts), self._dimension), np.float32)
-        # Texts of equal length waste no padding.
-        order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-        for start in range(0, len(order), BATCH_SIZE):
-            rows = order[start : start + BATCH_SIZE]
-            given = tokens_of(self._tokenizer, [texts[row] for row in rows])
-            found[rows] = request.infer(given)[0]
-            progress("embed passages", min(start + BATCH_SIZE, len(order)), len(order))
-        return found
+        return embed_in_batches(
+            lambda given: request.infer(given)[0],
+            texts,
+            self._tokenizer,
+            self._dimension,
+            progress=partial(progress, "embed passages"),
+        )
 
     def unload(self) -> None:
         """Free the memory of graph and tokenizer until they are needed again."""
@@ -115,6 +113,30 @@ def padding_tokenizer(
     copy.enable_truncation(max_tokens)
     copy.enable_padding(**padding)
     return copy
+
+
+def embed_in_batches(
+    embed: Callable[[dict[str, Any]], Vectors],
+    texts: Sequence[str],
+    tokenizer: "Tokenizer",
+    dimension: int,
+    *,
+    progress: Callable[[int, int], None],
+) -> Vectors:
+    """Embed texts by a graph: (n_texts, dimension) float32.
+
+    Arguments:
+        embed: inputs of a batch, as `tokens_of` makes them -> vectors.
+        tokenizer: pads, as that of `padding_tokenizer`.
+    """
+    found = np.empty((len(texts), dimension), np.float32)
+    # Texts of equal length waste no padding.
+    order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
+    for start in range(0, len(order), BATCH_SIZE):
+        rows = order[start : start + BATCH_SIZE]
+        found[rows] = embed(tokens_of(tokenizer, [texts[row] for row in rows]))
+        progress(min(start + BATCH_SIZE, len(order)), len(order))
+    return found
 
 
 def tokens_of(tokenizer: "Tokenizer", texts: Sequence[str]) -> dict[str, Any]:
