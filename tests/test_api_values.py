@@ -46,7 +46,11 @@ PAIRS = [(f"how much is item {n}", f"Item {n} costs {n + 90} euro.") for n in ra
         ({"training": {"epochs": 0}}, "--epochs is 0; it takes a whole number of 1 or more"),
         ({"training": {"epochs": 1.5}}, "--epochs is 1.5; it takes a whole number"),
         ({"training": {"batch_size": "auto"}}, "--batch-size is 'auto'; it takes a whole number"),
-        ({"training": {"learning_rate": 5}}, "--learning-rate is 5; it takes up to 1"),
+        ({"training": {"learning_rate": 5}}, "--learning-rate is 5; it takes more than 0 and"),
+        (
+            {"training": {"learning_rate": 0}},
+            "--learning-rate is 0; it takes more than 0 and up to 1",
+        ),
         ({"training": {"blend": float("nan")}}, "--blend is nan; it takes a number from 0 to 1"),
         ({"training": {"negatives": "hard"}}, "--negatives is 'hard'; it takes NegativeOptions"),
         ({"device": "gpu"}, "--device is 'gpu'; it takes one of: auto, cpu, cuda, mps"),

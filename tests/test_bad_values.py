@@ -64,7 +64,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (("finetune", "--pairs", "q.jsonl", "--test-share", "inf"), "--test-share is inf"),
         (("finetune", "--pairs", "q.jsonl", "--seed", "9" * 20), "seed: "),
         (("finetune", "--pairs", "q.jsonl", "--learning-rate", "inf"), "--learning-rate is inf"),
-        (("finetune", "--pairs", "q.jsonl", "--learning-rate", "1e30"), "takes up to 1"),
+        (
+            ("finetune", "--pairs", "q.jsonl", "--learning-rate", "1e30"),
+            "takes more than 0 and up to 1",
+        ),
         (("finetune", "--pairs", "q.jsonl", "--question-column", "x"), "it has: question, doc"),
         (("sweep", "--questions", "q.jsonl", "--chunk-sizes", "128,,256"), "--chunk-sizes is"),
         (("questions", "--out", "/nope/x.jsonl"), "there is no folder /nope"),

@@ -16,7 +16,9 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from rag_app.errors import PairsError, StorageError
 from rag_app.evaluate.changes import Change, Flips, changes, flips
+from rag_app.evaluate.comparison import compare_outcomes, judged_together
 from rag_app.evaluate.evaluator import BatchRetrieverEvaluator, MetricAtK
+from rag_app.evaluate.figures import score
 from rag_app.evaluate.invariants import check_invariants
 from rag_app.evaluate.recorded import Recorded
 from rag_app.evaluate.scoring import (
@@ -628,6 +630,25 @@ def test_verdicts_say_why_in_numbers() -> None:
     assert str(verdict) == (
         "promote: mrr@10 rose from .561 to .637 (+.076 [+.050, +.100], p = .0002) on 406 questions"
     )
+
+
+def test_several_comparisons_are_judged_together() -> None:
+    base = run([None] * 20)
+    six, all_of_them, none = run([1] * 6 + [None] * 14), run([1] * 20), run([None] * 20)
+    [alone] = judged_together([compare_outcomes(base, six, seed=1)])
+    assert alone.verdict == compare_outcomes(base, six, seed=1).verdict
+    assert (alone.verdict.decision, alone.p_holm) == ("promote", alone.differences["mrr@10"].p)
+    assert 0.02 < alone.differences["mrr@10"].p < 0.05
+    others = [compare_outcomes(base, one, seed=1) for one in (six, all_of_them, none)]
+    held, risen, same = judged_together(others)
+    # Of three the second smallest p counts twice.
+    assert held.p_holm == pytest.approx(2 * held.differences["mrr@10"].p)
+    assert held.verdict.decision == "hold"
+    assert f"p = {score(held.p_holm, digits=4)}, Holm-adjusted for 3 comparisons" in str(
+        held.verdict
+    )
+    assert (risen.verdict.decision, same.verdict.decision) == ("promote", "hold")
+    assert judged_together([]) == []
 
 
 def test_verdict_of_a_clear_rise_and_of_its_reverse() -> None:

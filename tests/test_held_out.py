@@ -186,8 +186,9 @@ def test_folds_of_two_documents_leave_none_for_dev() -> None:
     ]
     given = replace(GIVEN, pairs=pairs)
     with pytest.raises(PairsError, match="one of the 2 folds leaves pairs about 1 document or"):
-        split_as_asked(given, SplitOptions(folds=2), seed=1)
-    without_dev = split_as_asked(given, SplitOptions(folds=2, dev_share=0.0), seed=1)
+        split_as_asked(given, SplitOptions(folds=2, held_out="documents"), seed=1)
+    by_document = SplitOptions(folds=2, dev_share=0.0, held_out="documents")
+    without_dev = split_as_asked(given, by_document, seed=1)
     assert [len(split.test) for split in without_dev] == [12, 12]
 
 

@@ -143,3 +143,10 @@ def test_what_does_not_go_together(
 ) -> None:
     with pytest.raises(TrainingError, match=message):
         plan_phases(TrainingOptions(**options, negatives=NegativeOptions(negatives)))
+
+
+def test_a_number_of_negatives_where_a_pair_gets_none_is_refused() -> None:
+    with pytest.raises(TrainingError, match="--negatives-per-pair is 3, but --negatives is none"):
+        plan_phases(TrainingOptions(negatives=NegativeOptions(per_pair=3)))
+    assert plan_phases(TrainingOptions(loss="triplet", negatives=NegativeOptions(per_pair=3)))
+    assert plan_phases(TrainingOptions(negatives=NegativeOptions("mined", per_pair=3)))

@@ -162,7 +162,7 @@ def measure(corpus: Corpus, row: Row, device: str) -> dict[str, Any]:
         train_on="labelled",
         passages=passages,
         embed=base.embed_queries,
-        options=SplitOptions(),
+        options=SplitOptions(held_out="documents"),
         batch_size=row.batch_size,
         seed=SEED,
     )

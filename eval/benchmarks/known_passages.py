@@ -47,7 +47,7 @@ def measure(corpus: Corpus, seed: int, method: str, kept: KeptOutcomes) -> dict[
         train_on="labelled",
         passages=passages,
         embed=partial(context.cache.embed_queries, base),
-        options=SplitOptions(),
+        options=SplitOptions(held_out="documents"),
         batch_size=options.batch_size,
         seed=seed,
     )

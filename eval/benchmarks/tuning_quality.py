@@ -219,7 +219,7 @@ def open_bench(corpus: Corpus, kind: TrainOn, seed: int, way: Way, device: str =
         train_on=kind,
         passages=passages,
         embed=base.embed_queries,
-        options=SplitOptions(),
+        options=SplitOptions(held_out="documents"),
         batch_size=TrainingOptions().batch_size,
         seed=seed,
     )

@@ -44,7 +44,10 @@ PAIRS = 150
 FOLDS = 5
 TRUTH = 300
 RECIPES = ("right", "shuffled", "harmful")
-WAYS = {"one split": SplitOptions(), "folds": SplitOptions(folds=FOLDS)}
+WAYS = {
+    "one split": SplitOptions(held_out="documents"),
+    "folds": SplitOptions(held_out="documents", folds=FOLDS),
+}
 HARMFUL_RATE = 5e-2
 
 

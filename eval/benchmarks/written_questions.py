@@ -211,7 +211,7 @@ def material_of(bench: Bench, name: str, seed: int) -> tuple[Material, dict[str,
         train_on="labelled" if name == LABELS else "synthetic",
         passages=passages,
         embed=base.embed_queries,
-        options=SplitOptions(),
+        options=SplitOptions(held_out="documents"),
         batch_size=TrainingOptions().batch_size,
         seed=seed,
     )

@@ -161,7 +161,7 @@ def _request(
             pairs=pairs,
             usual_model=settings.model,
             options=TrainingOptions(**DEFAULT, seed=settings.seed),
-            split=SplitOptions(held_out="auto"),
+            split=SplitOptions(),
             preset=preset,
             **shared,
         ),

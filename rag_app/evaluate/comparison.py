@@ -1,7 +1,7 @@
 """Two indexes on the same questions: scores, differences, verdict, and what search loses."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ from rag_app.evaluate.scoring import (
     score_questions,
     write_outcomes,
 )
-from rag_app.evaluate.statistics import Difference, Estimate, compare_scores
-from rag_app.evaluate.verdict import LEVEL, Verdict, decide
+from rag_app.evaluate.statistics import Difference, Estimate, compare_scores, holm
+from rag_app.evaluate.verdict import LEVEL, PRIMARY_METRIC, Verdict, decide
 from rag_app.progress import Progress, silent
 from rag_app.result import Result, Table
 
@@ -39,6 +39,7 @@ class Comparison(Result):
 
     Fields:
         n: questions; one that several folds asked counts once.
+        p_holm: p of the primary metric, adjusted for several comparisons with one base.
     """
 
     n: int
@@ -48,6 +49,7 @@ class Comparison(Result):
     verdict: Verdict
     base_outcomes: list[Outcome]
     tuned_outcomes: list[Outcome]
+    p_holm: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain values, with every question whose answer moved."""
@@ -153,11 +155,36 @@ def compare_outcomes(
             n,
             asked=asked,
             level=level,
-            clusters=len({outcome.cluster for outcome in base}),
+            clusters=_clusters(base),
         ),
         base_outcomes=list(base),
         tuned_outcomes=list(tuned),
     )
+
+
+def judged_together(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons with one base, each judged by its p adjusted for all of them (Holm)."""
+    adjusted = holm([one.differences[PRIMARY_METRIC].p for one in comparisons])
+    return [
+        replace(one, p_holm=p, verdict=_judged_at(one, p, len(comparisons)))
+        for one, p in zip(comparisons, adjusted, strict=True)
+    ]
+
+
+def _judged_at(one: Comparison, p: float, comparisons: int) -> Verdict:
+    change = replace(one.differences[PRIMARY_METRIC], p=p)
+    return decide(
+        {**one.differences, PRIMARY_METRIC: change},
+        one.base,
+        one.tuned,
+        one.n,
+        clusters=_clusters(one.base_outcomes),
+        comparisons=comparisons,
+    )
+
+
+def _clusters(outcomes: Sequence[Outcome]) -> int:
+    return len({outcome.cluster for outcome in outcomes})
 
 
 def exact_outcomes(

@@ -84,7 +84,7 @@ class EvaluatedRun:
             compared = self.against_first.to_json()
             values["against_first"] = {
                 key: compared[key] for key in ("differences", "verdict", "reason", "flips")
-            }
+            } | {"p_holm": self.against_first.p_holm}
             if self.no_verdict:
                 values["against_first"] |= {"verdict": None, "reason": self.no_verdict}
         return values

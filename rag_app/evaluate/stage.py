@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag_app.documents import Columns
 from rag_app.errors import PairsError
-from rag_app.evaluate.comparison import compare_outcomes
+from rag_app.evaluate.comparison import compare_outcomes, judged_together
 from rag_app.evaluate.evidence import AskedIndex
 from rag_app.evaluate.file_names import key_of
 from rag_app.evaluate.kept_passages import names_of, passages_of
@@ -86,7 +86,8 @@ def evaluate_indexes(
             )
             first = runs[0] if runs else None
             runs.append(_against(first, run, request.seed, progress) if first else run)
-    return Evaluated(runs, unmatched, indexes, f"evaluate-{_key(request, pairs, indexes)}")
+    name = f"evaluate-{_key(request, pairs, indexes)}"
+    return Evaluated(_judged(runs), unmatched, indexes, name)
 
 
 def _run(
@@ -141,6 +142,19 @@ def _against(first: EvaluatedRun, run: EvaluatedRun, seed: int, progress: Progre
         against_first=compare_outcomes(first.outcomes, run.outcomes, seed=seed, progress=progress),
         no_verdict=taught or run.unknown_weights or first.unknown_weights,
     )
+
+
+def _judged(runs: Sequence[EvaluatedRun]) -> list[EvaluatedRun]:
+    """The runs, those that get a verdict judged for as many as there are."""
+    compared = {
+        place: run.against_first
+        for place, run in enumerate(runs)
+        if run.against_first and not run.no_verdict
+    }
+    judged = dict(zip(compared, judged_together(list(compared.values())), strict=True))
+    return [
+        replace(run, against_first=judged.get(n, run.against_first)) for n, run in enumerate(runs)
+    ]
 
 
 def _key(request: EvaluateRequest, pairs: Sequence[Pair], indexes: Sequence[AskedIndex]) -> str:

@@ -39,6 +39,7 @@ def decide(
     asked: str = "",
     level: float = LEVEL,
     clusters: int | None = None,
+    comparisons: int = 1,
 ) -> Verdict:
     """Promote what certainly rose, reject what certainly fell, hold the rest.
 
@@ -51,22 +52,24 @@ def decide(
         asked: what they were, such as "new questions about new documents".
         level: of p; half of it, where either of two comparisons may promote.
         clusters: documents, near-duplicates counted as one, that the questions are about.
+        comparisons: so many were made; each one's p is adjusted for that already (Holm).
     """
     change = differences[PRIMARY_METRIC]
     before, after = score(base[PRIMARY_METRIC].mean), score(tuned[PRIMARY_METRIC].mean)
     asked = f"{n:,} {asked}" if asked else counted(n, "question")
     if change.low == change.high == 0:
         return Verdict("hold", f"{PRIMARY_METRIC} is {before} before and after on {asked}")
-    numbers = f"from {before} to {after} {_evidence(change)} on {asked}"
+    numbers = f"from {before} to {after} {_evidence(change, comparisons)} on {asked}"
     if certainly_rose(change, level):
         return Verdict("promote", f"{PRIMARY_METRIC} rose {numbers}")
     if certainly_fell(differences):
         return Verdict("reject", f"{PRIMARY_METRIC} fell {numbers}")
     why = _uncertain(change, level)
-    if clusters is not None and clusters < fewest_to_show(level):
-        told = _too_few(clusters, level)
+    needed = level / comparisons
+    if clusters is not None and clusters < fewest_to_show(needed):
+        told = _too_few(clusters, needed)
     else:
-        smallest = _detectable(change, level)
+        smallest = _detectable(change, needed)
         told = (
             f"the smallest difference that so many questions can show is {score(smallest)}"
             f"{_more(change.mean, smallest, n)}"
@@ -87,7 +90,7 @@ def fewest_to_show(level: float) -> int:
 
 def _too_few(clusters: int, level: float) -> str:
     """That no change can be certain, since the questions are about too few documents."""
-    about = f"{clusters} document{'' if clusters == 1 else 's'}"
+    about = counted(clusters, "document")
     return (
         f"questions about {about} or groups of near-duplicates cannot show any difference: label "
         f"questions to {fewest_to_show(level)} or more"
@@ -180,5 +183,6 @@ def guard(
     )
 
 
-def _evidence(change: Difference) -> str:
-    return f"({change_with_interval(change)}, p = {score(change.p, digits=4)})"
+def _evidence(change: Difference, comparisons: int = 1) -> str:
+    adjusted = f", Holm-adjusted for {comparisons} comparisons" if comparisons > 1 else ""
+    return f"({change_with_interval(change)}, p = {score(change.p, digits=4)}{adjusted})"

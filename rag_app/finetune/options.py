@@ -21,7 +21,7 @@ LOG_STEPS = 5
 RANGES: dict[str, tuple[float, float, str]] = {
     "epochs": (1, math.inf, "a whole number of 1 or more"),
     "batch_size": (2, math.inf, "a whole number of 2 or more"),
-    "learning_rate": (0, 1, "up to 1, usual are 1e-5 to 1e-3"),
+    "learning_rate": (1e-12, 1, "more than 0 and up to 1, usual are 1e-5 to 1e-3"),
     "warmup_share": (0, 1, "a number from 0 to 1"),
     "scale": (0.1, math.inf, "a number of 0.1 or more"),
     "max_tokens": (16, math.inf, "a whole number of 16 or more"),

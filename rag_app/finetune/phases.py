@@ -7,7 +7,13 @@ from typing import TypeAlias
 from rag_app.errors import TrainingError
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import Material
-from rag_app.finetune.options import REPORT_FILE, TrainingOptions, TrainingReport, training_key
+from rag_app.finetune.options import (
+    REPORT_FILE,
+    NegativeOptions,
+    TrainingOptions,
+    TrainingReport,
+    training_key,
+)
 from rag_app.finetune.phase import Phase, dev_texts, train_phase, training_of
 from rag_app.finetune.train.losses import find_loss
 from rag_app.finetune.train.methods import ADAPTER, find_method
@@ -76,6 +82,7 @@ def plan_phases(options: TrainingOptions) -> list[Phase]:
         for name in losses:
             find_method(method, loss=name)
             phases.append(Phase(method, name))
+    _check_negatives(options.negatives, phases)
     return phases + [Phase(ADAPTER, ADAPTER_LOSS)] * (ADAPTER in methods)
 
 
@@ -88,6 +95,16 @@ def _check_adapter_alone(options: TrainingOptions) -> None:
         raise TrainingError(
             f"--method {ADAPTER} takes no --negatives besides those of the batch; leave them out, "
             "or use --method full"
+        )
+
+
+def _check_negatives(negatives: NegativeOptions, phases: Sequence[Phase]) -> None:
+    """Raise TrainingError where the number of a pair's negatives is named, and it gets none."""
+    gets_some = negatives.kind != "none" or any(find_loss(p.loss).needs_negatives for p in phases)
+    if negatives.per_pair != NegativeOptions.per_pair and not gets_some:
+        raise TrainingError(
+            f"--negatives-per-pair is {negatives.per_pair}, but --negatives is none; name them "
+            "with --negatives mined or random"
         )
 
 

@@ -78,7 +78,7 @@ class FinetuneRequest:
         """Refuse what says another test than the file that is named."""
         usual, split = SplitOptions(), self.split
         asked = {
-            "--held-out": split.held_out not in (AUTO, usual.held_out),
+            "--held-out": split.held_out != usual.held_out,
             "--folds": split.folds is not None,
             "--test-share": split.test_share != usual.test_share,
         }

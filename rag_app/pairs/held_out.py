@@ -22,6 +22,7 @@ from rag_app.pairs.split import (
     split_pairs,
 )
 from rag_app.text.asked import question_key
+from rag_app.text.counts import counted
 from rag_app.text.near_duplicates import cluster_documents
 
 HeldOut = Literal["documents", "questions"]
@@ -42,7 +43,8 @@ class SplitOptions:
         dev_share, test_share: of the pairs. With "both", half of `test_share` is held out by
             question besides what is held out by document.
         group_by: metadata key whose documents belong together.
-        held_out: what is new about a test question.
+        held_out: what is new about a test question; "auto" is "both" where enough passages have
+            several questions, else "documents".
         folds: every question is held out once, in one of so many splits; None for one split.
         repeats: so often, each time with other folds.
     """
@@ -50,7 +52,7 @@ class SplitOptions:
     dev_share: float = 0.1
     test_share: float = 0.3
     group_by: str | None = None
-    held_out: HeldOutOption = "documents"
+    held_out: HeldOutOption = AUTO
     folds: int | None = None
     repeats: int = 1
 
@@ -249,9 +251,10 @@ def _require_dev_documents(
     count = len({clusters[pair.document_id] for pair in rest})
     if options.dev_share and count < 2:
         raise PairsError(
-            f"one of the {options.folds} folds leaves pairs about {count} document or group of "
-            "near-duplicates, and training and dev need one each; label questions to other "
-            "documents, hold out questions alone with --held-out questions, or use --dev-share 0"
+            f"one of the {options.folds} folds leaves pairs about {counted(count, 'document')} or "
+            "group of near-duplicates, and training and dev need one each; label questions to "
+            "other documents, hold out questions alone with --held-out questions, or use "
+            "--dev-share 0"
         )
 
 

@@ -211,7 +211,7 @@ class _Tuning:
 
     def _material(self, built: "Built", model: EmbeddingModel) -> Material:
         """Rows of the questions that may be trained on; none of the test's passages is seen."""
-        options = SplitOptions(dev_share=DEV_SHARE, test_share=0.0)
+        options = SplitOptions(dev_share=DEV_SHARE, test_share=0.0, held_out="documents")
         [made] = prepare_materials(
             self.split.train,
             [],
