@@ -19,8 +19,6 @@ from rag_app.cli.app import build_app
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("skills/**/*.md")])
 LANGUAGES = ("sh", "bash", "console", "")
-# It holds commands that are gone.
-PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
 LINES = {
     (str(page.relative_to(ROOT)), line)
     for page in PAGES
