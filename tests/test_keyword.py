@@ -24,6 +24,7 @@ from rag_app.retrieve.keyword.folder import (
 )
 from rag_app.retrieve.keyword.terms import ChunkTerms
 from rag_app.retrieve.trace import Trace
+from rag_app.retrieve.views import prepare_views
 
 DATA = Path(__file__).parents[1] / "data"
 PLAIN = Analysis()
@@ -343,6 +344,17 @@ def test_only_new_chunks_are_read_when_documents_change(index: VectorIndex) -> N
     told: list[tuple[int, int]] = []
     open_keyword_index(index, progress=lambda _, done, total, note="": told.append((done, total)))
     assert told == [(1, 2), (2, 2)]
+
+
+def test_ingest_brings_up_to_date_what_a_search_made(index: VectorIndex) -> None:
+    folder = index.folder / "keyword"
+    prepare_views(index, WordModel(), None)
+    assert not folder.exists(), "no question has asked for it"
+    open_keyword_index(index)
+    add(index, [document(8, "Refunds of gift cards.")])
+    assert load_keyword_index(folder, index.chunk_ids()) is None
+    prepare_views(index, WordModel(), None)
+    assert load_keyword_index(folder, index.chunk_ids()) is not None
 
 
 def test_brought_up_to_date_it_is_what_it_would_be_made_anew(empty: VectorIndex) -> None:

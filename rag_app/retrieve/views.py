@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rag_app.progress import Progress, silent
+from rag_app.retrieve.keyword.folder import FOLDER as KEYWORDS
+from rag_app.retrieve.keyword.folder import open_keyword_index
 from rag_app.retrieve.learned import SENTENCE, TOKEN, VIEWS, kept_fusion
 from rag_app.retrieve.options import KEPT, RetrievalOptions
 from rag_app.retrieve.sentences.folder import FOLDER as SENTENCES
@@ -23,11 +25,13 @@ def prepare_views(
     *,
     progress: Progress = silent,
 ) -> None:
-    """Bring the sentence vectors and token embeddings of an index up to date.
+    """Bring the keyword index, sentence vectors and token embeddings of an index up to date.
 
-    Those that its retriever or its learned weights use are made; others only where a search made
-    them before.
+    The latter two are made where its retriever or its learned weights use them; what a search made
+    before is kept up to date in any case, so that no question waits for it.
     """
+    if (index.folder / KEYWORDS).is_dir():
+        open_keyword_index(index, progress=progress)
     learned = kept_fusion(index)
     wanted = set(learned.weights if learned is not None else ())
     if learned is None and RetrievalOptions.parse(KEPT).of(index).weighs_views:
