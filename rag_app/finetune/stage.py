@@ -37,6 +37,7 @@ from rag_app.index import Passages, VectorIndex, Workspace
 from rag_app.models import EmbeddingModel
 from rag_app.pairs import Pair, remember_pairs
 from rag_app.progress import Progress, announce, silent
+from rag_app.retrieve import RetrievalOptions
 from rag_app.retrieve.views import put_to_use
 
 # Of a run, as its headings count them.
@@ -141,9 +142,19 @@ def _tune(
     _keep(result, request, asked, None if promoting else False)
     if not promoting:
         return result
-    tuned = lineage.tuned
     # The known questions, which the verdict does not count, are searched in service.
     retrieval = replace(trials[0].judged.options, questions=True)
+    result = _put_into_service(context, lineage, retrieval, result)
+    if request.pairs is not None:
+        _remember_questions(lineage.tuned.index, trials)
+    return result
+
+
+def _put_into_service(
+    context: TrainingContext, lineage: Lineage, retrieval: RetrievalOptions, result: FinetuneResult
+) -> FinetuneResult:
+    """Promote the tuned index, with the retriever that it was judged with; says whether it is."""
+    tuned = lineage.tuned
     put_to_use(tuned.index, retrieval, tuned.model, context.cache, progress=context.progress)
     try:
         promote(context, lineage)
@@ -151,8 +162,6 @@ def _tune(
         in_service = context.workspace.catalog.in_service() == tuned.index.name
         result = replace(result, promoted=in_service)
         _write_summary(result, result.results, promoted=in_service)
-    if request.pairs is not None:
-        _remember_questions(tuned.index, trials)
     return result
 
 

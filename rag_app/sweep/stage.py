@@ -132,15 +132,20 @@ def sweep(
     )
     chosen = _chosen_by(candidates, choice, split.train)
     _keep(result, chosen, promoted=None if promoting else False)
-    if not promoting:
-        return result
-    best = choice.best.setting
+    return _put_into_service(workspace, builder, result, progress) if promoting else result
+
+
+def _put_into_service(
+    workspace: Workspace, builder: IndexBuilder, result: SweepResult, progress: Progress
+) -> SweepResult:
+    """Put the best setting's index into service, with its retriever; says whether it is."""
+    best = result.choice.best.setting
     opened = builder.build(best.model, best.chunking)
     put_to_use(opened.index, result.retrieval, opened.model, workspace.cache, progress=progress)
     try:
-        catalog.put_into_service(opened.index.name)
+        workspace.catalog.put_into_service(opened.index.name)
     finally:
-        in_service = catalog.in_service() == opened.index.name
+        in_service = workspace.catalog.in_service() == opened.index.name
         result = replace(result, promoted=in_service)
         _write_summary(result, result.results, promoted=in_service)
     return result
