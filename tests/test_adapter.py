@@ -77,8 +77,7 @@ def test_passages_keep_their_vectors(base: EmbeddingModel, tuned: EmbeddingModel
 
 def test_questions_move(base: EmbeddingModel, tuned: EmbeddingModel) -> None:
     before, after = base.embed_queries(QUESTIONS), tuned.embed_queries(QUESTIONS)
-    # All but the strangest, which is not at home here.
-    assert (np.einsum("ij,ij->i", before, after) < 0.99).sum() >= len(QUESTIONS) - 1
+    assert (np.einsum("ij,ij->i", before, after) < 0.99).all()
     np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1.0, atol=1e-6)
     assert tuned.fingerprint != base.fingerprint
     # Without an adapter one fingerprint is enough.

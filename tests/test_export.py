@@ -162,7 +162,7 @@ def test_a_copied_model_embeds_as_it_was_judged(shop: Path, tmp_path: Path) -> N
     tuned, target = storage / "models" / "tuned", tmp_path / "for others" / "mine"
     change = np.zeros((32, 32), np.float32)
     change[0, 1] = 0.5
-    add_query_map(storage / "models" / "tiny", tuned, QueryMap.everywhere(change), prompts={})
+    add_query_map(storage / "models" / "tiny", tuned, QueryMap(change), prompts={})
     card = ["# tuned", *sentence_transformers_code(tuned), "Verdict: promote: mrr@10 rose."]
     (tuned / "README.md").write_text("\n".join(card), "utf-8")
     options = ("--model", "tuned", "--storage", storage, "--json")

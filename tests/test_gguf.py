@@ -34,9 +34,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dimension = EmbeddingModel("tiny", tiny).dimension
     random = np.random.default_rng(1)
     change = random.normal(0, 0.2, (dimension, dimension)).astype(np.float32)
-    gate = random.normal(0, 1, dimension).astype(np.float32)
     prompts = {"query": "ask: ", "document": "read: "}
-    query_map = QueryMap(change, gate, 0.05)
+    query_map = QueryMap(change)
     add_query_map(tiny, folder / "storage" / "models" / "adapted", query_map, prompts=prompts)
     (folder / "docs").mkdir()
     for n, text in enumerate(PASSAGES):

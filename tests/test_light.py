@@ -36,9 +36,8 @@ def mapped(tiny: Path) -> Path:
     """The tiny model with a query adapter, as `finetune --method adapter` writes one."""
     rng = np.random.default_rng(0)
     change = rng.normal(scale=0.2, size=(WIDTH, WIDTH)).astype(np.float32)
-    gate = rng.normal(size=WIDTH).astype(np.float32)
     folder = tiny.with_name("mapped")
-    add_query_map(tiny, folder, QueryMap(change, gate, 0.3), prompts=PROMPTS)
+    add_query_map(tiny, folder, QueryMap(change), prompts=PROMPTS)
     return folder
 
 

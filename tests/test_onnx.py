@@ -35,7 +35,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     change = np.random.default_rng(1).normal(0, 0.2, (dimension, dimension)).astype(np.float32)
     prompts = {"query": "ask: ", "document": "read: "}
     adapted = folder / "storage" / "models" / "adapted"
-    add_query_map(tiny, adapted, QueryMap.everywhere(change), prompts=prompts)
+    add_query_map(tiny, adapted, QueryMap(change), prompts=prompts)
     documents = folder / "docs"
     documents.mkdir()
     for id_, text in DOCUMENTS.items():

@@ -140,7 +140,7 @@ def test_sentence_transformers_and_models_made_of_it_have_float_passages(
     assert f"on {len(DOCUMENTS)} labelled questions" in card
     change = np.zeros((base.dimension, base.dimension), np.float32)
     adapted = tmp_path / "adapted"
-    add_query_map(made.exported, adapted, QueryMap.everywhere(change), prompts={})
+    add_query_map(made.exported, adapted, QueryMap(change), prompts={})
     assert not (adapted / "openvino").exists()
     assert EmbeddingModel("a", adapted).passage_fingerprint == base.passage_fingerprint
 
@@ -149,7 +149,7 @@ def test_sentence_transformers_and_models_made_of_it_have_float_passages(
 def test_the_graph_of_a_cut_model_with_a_query_adapter(made: Made, tmp_path: Path) -> None:
     change = np.random.default_rng(1).normal(0, 0.2, (32, 32)).astype(np.float32)
     folder = tmp_path / "adapted"
-    add_query_map(made.base, folder, QueryMap.everywhere(change), prompts=PROMPTS)
+    add_query_map(made.base, folder, QueryMap(change), prompts=PROMPTS)
     settings = folder / "config_sentence_transformers.json"
     known = json.loads(settings.read_text("utf-8"))
     settings.write_text(json.dumps({**known, "truncate_dim": 16}), "utf-8")

@@ -235,7 +235,7 @@ def test_embeddings_are_the_models_own(client: TestClient) -> None:
 def test_questions_pass_the_map_on_questions(tmp_path: Path) -> None:
     plain = make_tiny_model(tmp_path / "plain", prompts={"query": "q: ", "passage": "p: "})
     change = np.random.default_rng(7).normal(size=(32, 32)).astype(np.float32)
-    query_map = QueryMap.everywhere(change)
+    query_map = QueryMap(change)
     prompts = {"query": "q: ", "document": "p: "}
     add_query_map(plain, tmp_path / "mapped", query_map, prompts=prompts)
     (tmp_path / "a.txt").write_text("refunds are paid", "utf-8")

@@ -2,11 +2,10 @@
 
     python eval/benchmarks/ablations.py --corpus jhu --corpus sample-ko [--kinds labelled]
 
-"quick" is the tuned weights and a query adapter whose gate leaves out-of-domain questions alone.
-Each other way changes one thing of it: "adapter without gate" applies its adapter to every
-question, "no query adapter" is its weights alone, "half of the tuned weights" takes their average
-with the base's (and makes an adapter for it), "half without query adapter" leaves that out
-besides, and "query adapter alone" is made for the base's weights. Weights are trained once a split.
+"quick" is the tuned weights and a query adapter. Each other way changes one thing of it: "no query
+adapter" is its weights alone, "half of the tuned weights" takes their average with the base's (and
+makes an adapter for it), "half without query adapter" leaves that out besides, and "query adapter
+alone" is made for the base's weights. Weights are trained once a split.
 
 Out-of-domain questions are those of tuning_quality.py (XQuAD), and "sample" those that
 `rag-app finetune` takes unless told otherwise: the sample data, where the model reads it and is not
@@ -16,10 +15,8 @@ it; a run that was stopped goes on. `--markdown` prints the table.
 
 import argparse
 import json
-import shutil
 import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from corpora import CORPORA, RESULTS, load, write_results
@@ -40,15 +37,13 @@ from rag_app.finetune.presets import DEFAULT, QUICK, as_quick
 from rag_app.finetune.train.methods import ADAPTER
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
-from rag_app.models.query_map import QueryMap, add_query_map
 
 NAME = "ablations"
 NO_MAP = "no query adapter"
-EVERYWHERE = "adapter without gate"
 HALF = "half of the tuned weights"
 HALF_WITHOUT_MAP = "half without query adapter"
 MAP_ALONE = "query adapter alone"
-WAYS = (QUICK, NO_MAP, EVERYWHERE, HALF, HALF_WITHOUT_MAP, MAP_ALONE)
+WAYS = (QUICK, NO_MAP, HALF, HALF_WITHOUT_MAP, MAP_ALONE)
 CANARIES = ("canary", "sample")
 
 
@@ -66,8 +61,6 @@ class Trainings:
 
     def model(self, way: str) -> EmbeddingModel:
         """The way's model."""
-        if way == EVERYWHERE:
-            return self._without_gate(self._train().model)
         if way == MAP_ALONE:
             return self._train(ADAPTER).model
         if way == NO_MAP:
@@ -85,22 +78,6 @@ class Trainings:
 
     def _half(self) -> TrainedModel:
         return blended(self.context, self.bench.base, self._train("full"), 0.5)
-
-    def _without_gate(self, model: EmbeddingModel) -> EmbeddingModel:
-        """The model with the map that it has, on every question."""
-        weights = self._train("full").model
-        dim = model.dimension
-        first = model.transformer[-1].sub_modules["query"][0]
-        change = first.linear.weight[dim : 2 * dim].detach().numpy()
-        target = self._folder("everywhere")
-        prompts = model.prompts.by_task()
-        add_query_map(weights.folder, target, QueryMap.everywhere(change), prompts=prompts)
-        return EmbeddingModel(target.name, target, device=model.device)
-
-    def _folder(self, part: str) -> Path:
-        target = self.context.models / f"ablation-{part}-{self.bench.kind}-{self.bench.seed}"
-        shutil.rmtree(target, ignore_errors=True)
-        return target
 
 
 def measure(bench: Bench, way: str, sample: Canary | None, kept: KeptOutcomes) -> dict[str, Any]:

@@ -47,11 +47,9 @@ def adapted(model: EmbeddingModel, corpus: Corpus) -> EmbeddingModel:
     random = np.random.default_rng(13)
     dim = model.dimension
     change = random.normal(0, 0.15 / np.sqrt(dim), (dim, dim)).astype(np.float32)
-    gate = random.normal(0, 1, dim).astype(np.float32)
     folder = WORK / f"gguf-{corpus.name}-adapted-model"
     shutil.rmtree(folder, ignore_errors=True)
-    query_map = QueryMap(change, gate / np.linalg.norm(gate), 0.01)
-    add_query_map(model.folder, folder, query_map, prompts=model.prompts.by_task())
+    add_query_map(model.folder, folder, QueryMap(change), prompts=model.prompts.by_task())
     return EmbeddingModel(f"{model.name} with an adapter", folder, device="cpu")
 
 

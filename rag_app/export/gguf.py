@@ -165,9 +165,7 @@ def _adapter_code(folder: Path) -> list[str]:
         f"adapter = np.load({quoted(folder / ADAPTER)})",
         "",
         "def adapt(vectors):",
-        '    moves = vectors @ adapter["change"].T',
-        '    shrink = np.maximum(adapter["limit"] - vectors @ adapter["gate"], 0)[:, None]',
-        "    moved = vectors + np.sign(moves) * np.maximum(np.abs(moves) - shrink, 0)",
+        '    moved = vectors + vectors @ adapter["change"].T',
         "    return moved / np.linalg.norm(moved, axis=1, keepdims=True)",
         "",
     ]

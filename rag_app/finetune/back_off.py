@@ -3,8 +3,7 @@
 First goes the query adapter, then ever more of the tuned weights: their averages with the base's
 win back more out of domain than they give up in domain (Wortsman et al. 2022, "Robust fine-tuning
 of zero-shot models", arXiv 2109.01903). Each average is tried with an adapter made for it, and
-without: the adapter brings much of the gain, and its gate keeps it from out-of-domain questions.
-These choose, never test questions.
+without. Out-of-domain questions choose, never test questions.
 """
 
 import hashlib

@@ -103,8 +103,8 @@ def _adapter(result: "FinetuneResult") -> list[str]:
         return []
     return [
         f"- query adapter (`{QUERY_MAP}`): a linear map on query vectors; passages keep theirs. "
-        "Use `encode_query` and `encode_document`, not `encode`. Out-of-domain questions stay as "
-        f"they are. Share of whitening that its training began with: {result.training.whitening}.",
+        "Use `encode_query` and `encode_document`, not `encode`. Share of whitening that its "
+        f"training began with: {result.training.whitening}.",
     ]
 
 

@@ -62,7 +62,7 @@ def write_gguf(model: EmbeddingModel, folder: Path) -> None:
         writer.close()
     if model.has_query_map:
         found = read_query_map(model.folder)
-        np.savez(folder / ADAPTER, change=found.change, gate=found.gate, limit=found.limit)
+        np.savez(folder / ADAPTER, change=found.change)
     write_settings(model, folder)
 
 

@@ -73,7 +73,7 @@ def _read_adapter(file: Path) -> QueryMap | None:
     if not file.is_file():
         return None
     with np.load(file) as saved:
-        return QueryMap(saved["change"], saved["gate"], float(saved["limit"]))
+        return QueryMap(saved["change"])
 
 
 def _start(file: Path, *, tokens: int) -> Any:

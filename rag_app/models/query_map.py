@@ -1,6 +1,6 @@
 """The query adapter: a linear map on query vectors, at the end of a sentence-transformers model.
 
-It is kept as that library's Router over Dense layers, so that its `encode_query` and
+It is kept as that library's Router over a Dense layer, so that its `encode_query` and
 `encode_document` do the same as we do; `encode` alone gives the vectors of passages, which no
 adapter changes.
 """
@@ -27,85 +27,45 @@ QUERY_MAP = "query_map"
 
 @dataclass(frozen=True)
 class QueryMap:
-    """Moves a question by a linear map of itself, less the further it is out of domain.
-
-    q becomes q + what is left of `change` q once each of its entries has shrunk by
-    max(0, `limit` - `gate` . q), at unit length again.
+    """Moves a question by a linear map of itself: q becomes q + `change` q, at unit length again.
 
     Fields:
         change: (dim, dim); zeros leave every vector where it is.
-        gate: (dim,) whose product with a question says how far it is in domain; zeros treat all
-            alike.
-        limit: the product from which on nothing shrinks.
     """
 
     change: Floats
-    gate: Floats
-    limit: float = 0.0
-
-    @classmethod
-    def everywhere(cls, change: Floats) -> "QueryMap":
-        """The adapter without a gate: it moves every question."""
-        return cls(change, np.zeros(len(change), np.float32))
 
     def __call__(self, vectors: Floats) -> Floats:
         """Move questions: (n, dim), of unit length before and after."""
-        moves = vectors @ self.change.T
-        shrink = np.maximum(self.limit - vectors @ self.gate, 0)[:, np.newaxis]
-        moved = vectors + np.sign(moves) * np.maximum(np.abs(moves) - shrink, 0)
+        moved = vectors + vectors @ self.change.T
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         return np.asarray(moved / np.maximum(lengths, 1e-12), dtype=np.float32)
 
     def modules(self, inputs: int | None = None) -> list[Any]:
         """The same as sentence-transformers' modules, the last of which normalises.
 
-        A Dense layer has no way around it. So the question itself passes through two rectifiers
-        raised by 1, which keeps its entries above zero, and moves pass as two halves.
-
         Arguments:
             inputs: numbers of a question that comes in, of which the first `dim` are read; None:
                 just as many.
         """
-        import torch
         from sentence_transformers.sentence_transformer.modules import Normalize
 
-        dim = len(self.change)
-        one, none = np.eye(dim, dtype=np.float32), np.zeros((dim, dim), np.float32)
-        raised, level = np.ones(dim, np.float32), np.zeros(dim, np.float32)
-        shrink = -np.ones((dim, 1), np.float32)
-        first = np.vstack([one, self.change, -self.change, -self.gate])
-        second = np.block(
-            [
-                [one, none, none, np.zeros_like(shrink)],
-                [none, one, none, shrink],
-                [none, none, one, shrink],
-            ]
-        )
-        third = np.hstack([one, one, -one])
+        one = np.eye(len(self.change), dtype=np.float32)
         # encode cuts vectors behind the last module, which is too late for an adapter.
-        cut = [
-            _dense(np.eye(dim, inputs, dtype=np.float32), level, torch.nn.Identity()),
-            Normalize(),
-        ]
-        return [
-            *(cut if inputs not in (None, dim) else []),
-            _dense(first, [*raised, *level, *level, self.limit], torch.nn.ReLU()),
-            _dense(second, np.zeros(3 * dim), torch.nn.ReLU()),
-            _dense(third, -raised, torch.nn.Identity()),
-            Normalize(),
-        ]
+        cut = [_dense(np.eye(len(one), inputs, dtype=np.float32)), Normalize()]
+        is_cut = inputs not in (None, len(one))
+        return [*(cut if is_cut else []), _dense(one + self.change), Normalize()]
 
 
-def _dense(weights: Floats, bias: Any, activation: Any) -> Any:
-    """A layer of given weights, (outputs, inputs), and bias, (outputs,)."""
+def _dense(weights: Floats) -> Any:
+    """A linear layer of given weights, (outputs, inputs)."""
     import torch
     from sentence_transformers.sentence_transformer.modules import Dense
 
     outputs, inputs = weights.shape
-    layer = Dense(inputs, outputs, activation_function=activation)
+    layer = Dense(inputs, outputs, bias=False, activation_function=torch.nn.Identity())
     with torch.no_grad():
         layer.linear.weight.copy_(torch.from_numpy(weights))
-        layer.linear.bias.copy_(torch.as_tensor(np.asarray(bias, np.float32)))
     return layer
 
 
@@ -147,12 +107,10 @@ def read_query_map(model: Path) -> QueryMap:
     """
     folder = model / QUERY_MAP
     config = json.loads((folder / "router_config.json").read_text("utf-8"))
-    layers = [
-        load_file(folder / name / "model.safetensors")
+    *_, last = (
+        folder / name
         for name in config["structure"]["query"]
         if config["types"][name].endswith(".Dense")
-    ]
-    *_, first, _second, third = layers
-    weight, bias = first["linear.weight"], first["linear.bias"]
-    dim = len(third["linear.bias"])
-    return QueryMap(weight[dim : 2 * dim], -weight[3 * dim], float(bias[3 * dim]))
+    )
+    weights = load_file(last / "model.safetensors")["linear.weight"]
+    return QueryMap(weights - np.eye(len(weights), dtype=np.float32))

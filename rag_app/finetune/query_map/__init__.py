@@ -1,1 +1,1 @@
-"""Training of the query adapter: whitening, the in-domain gate, the adapter itself."""
+"""Training of the query adapter: whitening, and the adapter itself."""

@@ -1,9 +1,8 @@
-"""Method "adapter": a linear map on query vectors behind an in-domain gate; passages keep theirs.
+"""Method "adapter": a linear map on query vectors; passages keep theirs.
 
 Everything is embedded once, before training, so that training takes seconds and no index has to be
 built anew. The idea is LlamaIndex's EmbeddingAdapterFinetuneEngine; the loss is that of "mnrl", and
-training begins at the share of whitening that is best on dev. Out-of-domain questions are left
-alone, see `InDomainGate`.
+training begins at the share of whitening that is best on dev.
 """
 
 import math
@@ -20,7 +19,6 @@ from rag_app.errors import TrainingError
 from rag_app.finetune.data.batches import deal_batches, groups_against
 from rag_app.finetune.data.dev import DevSet, ReciprocalRanks, reciprocal_ranks
 from rag_app.finetune.options import TrainingOptions, TrainingReport, TrainingRow, write_report
-from rag_app.finetune.query_map.gate import InDomainGate
 from rag_app.finetune.query_map.whitening import whitening
 from rag_app.finetune.train.losses import DEFAULT_SCALE
 from rag_app.finetune.train.memory import peak_memory_mb
@@ -74,8 +72,7 @@ def train_adapter(
     passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
     every = cache.embed_passages(base, corpus, progress=progress)
     whole = whitening(questions, every)
-    gate = InDomainGate.of(questions, every)
-    ranks = _reciprocal_ranks_of(dev, base, cache, gate) if dev else None
+    ranks = _reciprocal_ranks_of(dev, base, cache) if dev else None
     share = _share(whole, ranks, options.whitening or 0.0)
     start = np.float32(share) * whole
     groups = [row.group for row in rows]
@@ -95,7 +92,7 @@ def train_adapter(
         saved_dev_mrr=float(ranks(fitted.change).mean()) if ranks else None,
         whitening=share,
     )
-    _save(base, gate.keep(fitted.change), target, report)
+    _save(base, QueryMap(fitted.change), target, report)
     return report
 
 
@@ -187,7 +184,7 @@ def _fit(
 
 
 def _reciprocal_ranks_of(
-    dev: DevSet, base: EmbeddingModel, cache: "VectorCache", gate: InDomainGate
+    dev: DevSet, base: EmbeddingModel, cache: "VectorCache"
 ) -> ReciprocalRanksOf:
     """What measures a change, (dim, dim), as it is saved; the vectors are made once.
 
@@ -197,7 +194,7 @@ def _reciprocal_ranks_of(
     passages = cache.embed_passages(base, dev.passages)
 
     def ranks(change: Vectors) -> ReciprocalRanks:
-        return reciprocal_ranks(gate.keep(change)(questions), passages, dev.gold)
+        return reciprocal_ranks(QueryMap(change)(questions), passages, dev.gold)
 
     return ranks
 

@@ -4,7 +4,7 @@ All passages of a business are about that business: much of their vectors is the
 nothing. Whitening evens the directions out (Su et al. 2021, "Whitening sentence representations for
 better semantics and faster retrieval", arXiv 2103.15316). To whiten both sides is to multiply the
 question alone by the inverse of the passages' second moments, so no passage has to be embedded
-again. What it would cost out-of-domain questions, `InDomainGate` keeps from them.
+again.
 """
 
 import numpy as np
