@@ -91,6 +91,7 @@ class Way:
 MIXED: Shares = {style: 1 / len(STYLES) for style in STYLES}
 PLAIN = Way(ONLY_QUESTIONS)
 BOTH = Way(ONLY_QUESTIONS, text=(TITLE, KEYWORDS), text_per_chunk=1)
+ALL = Way(ONLY_QUESTIONS, per_chunk=2, text=EXTRACTED)
 TEXT = Way(text=EXTRACTED)
 WAYS = {
     LABELS: Way(),
@@ -104,6 +105,7 @@ WAYS = {
     "styles": Way(MIXED),
     "styles two samples": Way(MIXED, per_chunk=2),
     "and of the text": BOTH,
+    "two samples and all of the text": ALL,
 }
 
 
