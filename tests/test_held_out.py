@@ -147,6 +147,17 @@ def test_a_wording_of_documents_in_all_folds_is_held_out_by_document_alone() -> 
     assert all(split.test for split in splits)
 
 
+def test_two_folds_leave_each_passage_a_question_to_train_on() -> None:
+    # Each fold may hold out by question only what the other one holds out by document.
+    for split in split_as_asked(GIVEN, SplitOptions(folds=2), seed=1):
+        assert documents(split.train) | documents(split.dev) | documents(split.test) == set(
+            DOCUMENTS
+        )
+        assert len(split.test) == 50
+        assert split.train
+        assert documents(split.known) <= documents(split.train)
+
+
 def test_repeats_take_other_folds() -> None:
     splits = split_as_asked(GIVEN, SplitOptions(folds=4, repeats=2), seed=1)
     assert len(splits) == 8

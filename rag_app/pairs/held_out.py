@@ -6,6 +6,7 @@ held out question by question, while other questions of the same passage are tra
 """
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -263,27 +264,39 @@ def _deal_wordings(
 ) -> dict[str, list[Pair]]:
     """Fold -> pairs that are held out there by question; the wordings of a passage take turns.
 
-    None is held out in the fold that holds out its document, nor where its passage would be left
-    without a question.
+    None is held out in the fold that holds out its document, nor where that would leave its passage
+    fewer than about half of its questions.
     """
     names = list(by_document)
     wordings = by_wording(given.pairs)
     document_fold = {pair.id: name for name, pairs in by_document.items() for pair in pairs}
     turn: dict[str, int] = {}
     count = _wordings_of_passages(wordings, given.passage_of)
+    held: Counter[tuple[str, str]] = Counter()
     dealt: dict[str, list[Pair]] = {name: [] for name in names}
     for name in _shuffled(wordings, seed):
         same = wordings[name]
         passages = _passages(same, given.passage_of)
         free = [name for name in names if name not in {document_fold.get(p.id) for p in same}]
-        if not free or min(count[passage] for passage in passages) < 2:
+        if not free:
             continue
         # By turns from passage to passage, and from wording to wording of one.
         place = sum(turn.setdefault(passage, len(turn)) for passage in passages)
-        dealt[free[place % len(free)]] += same
+        fold = free[place % len(free)]
+        if any(
+            held[passage, fold] >= _most_held(count[passage], len(names)) for passage in passages
+        ):
+            continue
+        dealt[fold] += same
         for passage in passages:
             turn[passage] += 1
+            held[passage, fold] += 1
     return {name: by_question(pairs) for name, pairs in dealt.items()}
+
+
+def _most_held(wordings: int, folds: int) -> int:
+    """How many of a passage's wordings one fold may hold out: half, or more if folds are few."""
+    return max(wordings // 2, math.ceil(wordings / folds)) if wordings > 1 else 0
 
 
 def by_wording(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
