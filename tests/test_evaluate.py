@@ -642,6 +642,7 @@ def test_several_comparisons_are_judged_together() -> None:
     others = [compare_outcomes(base, one, seed=1) for one in (six, all_of_them, none)]
     held, risen, same = judged_together(others)
     # Of three the second smallest p counts twice.
+    assert held.p_holm is not None
     assert held.p_holm == pytest.approx(2 * held.differences["mrr@10"].p)
     assert held.verdict.decision == "hold"
     assert f"p = {score(held.p_holm, digits=4)}, Holm-adjusted for 3 comparisons" in str(

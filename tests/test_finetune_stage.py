@@ -24,6 +24,7 @@ from rag_app.cli.changes import show_changes
 from rag_app.cli.run import Run
 from rag_app.errors import ConfigError, IndexLocked, StorageError, TrainingError
 from rag_app.evaluate.changes import flips
+from rag_app.evaluate.comparison import compare_outcomes
 from rag_app.evaluate.figures import with_interval
 from rag_app.evaluate.stored import read_run
 from rag_app.finetune import stage
@@ -307,6 +308,23 @@ def test_both_kinds_of_new_questions_are_told_apart(shop: Shop) -> None:
     assert "on 24 new questions about new documents" in result.verdict.reason
     assert "on 12 new questions about known documents" in result.verdict.reason
     assert list(result.to_json()["held_out"]) == ["documents", "questions"]
+    # As in service: behind the questions of training, of which these few are no other's wording.
+    known = result.judgement.known
+    assert known is not None
+    assert known.base_outcomes == held_out["questions"].tuned_outcomes
+    assert [one.rank for one in known.tuned_outcomes] == [one.rank for one in known.base_outcomes]
+    assert result.to_json()["known_questions"]["n"] == 12
+    assert result.judgement.serves_known
+
+
+def test_known_questions_that_do_certain_harm_are_not_searched(measured: FinetuneResult) -> None:
+    judgement = measured.judgement
+    assert judgement.known is None
+    assert judgement.serves_known
+    compared = judgement.comparison
+    fell = compare_outcomes(compared.tuned_outcomes, compared.base_outcomes, seed=1)
+    assert not replace(judgement, known=fell).serves_known
+    assert replace(judgement, known=compared).serves_known
 
 
 def test_the_tuned_index_answers_with_its_own_model(shop: Shop, measured: FinetuneResult) -> None:

@@ -329,6 +329,24 @@ def test_a_question_is_held_out_and_the_others_of_its_passage_are_not(
     assert not same_wording("when are you open", "when are you closed today")
 
 
+def test_questions_that_no_index_keeps_are_searched_instead(
+    workspace: Workspace, faq: Path
+) -> None:
+    read_again(workspace, faq)
+    opened = workspace.open()
+    index, model, cache = opened.index, opened.model, VectorCache(workspace.storage)
+    kept = KnownIndex.of(index, model, cache)
+    given = KnownIndex.of_questions(kept.questions[:1], index.chunks_of, model, cache)
+    assert given.questions == kept.questions[:1]
+    assert given.chunk_ids == kept.chunk_ids[:1]
+    np.testing.assert_array_equal(given.vectors, kept.vectors[:1])
+    asked = kept.questions[-1].text
+    _, trace = retrieve(workspace, asked, "exact+questions")
+    assert trace.asked_before == kept.questions[-1]
+    _, trace = retrieve(workspace, asked, "exact+questions", known=given)
+    assert trace.asked_before is None
+
+
 def test_evaluation_holds_out_what_it_asks(workspace: Workspace, faq: Path) -> None:
     from rag_app.evaluate.evaluation import evaluate
 

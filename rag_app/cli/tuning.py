@@ -36,6 +36,7 @@ def show_tuning(run: Run, result: "FinetuneResult") -> None:
         title = f"{comparison.n} held-out questions: {PROMISES[what]}{_searched(result)}"
         run.out.print(comparison_table(comparison, title=title), "")
     _show_parts(run, result)
+    _show_known(run, result)
     on_training = judgement.training_scores
     before, after = (each["hit_rate@1"].mean for each in (on_training.base, on_training.tuned))
     run.say(
@@ -83,6 +84,20 @@ def _show_parts(run: Run, result: "FinetuneResult") -> None:
         run.say(
             f"the index keeps the judged retriever, {result.judged.options.spec}: `query` takes it"
         )
+
+
+def _show_known(run: Run, result: "FinetuneResult") -> None:
+    """What the questions of training bring as known ones, which are searched in service."""
+    known = result.judgement.known
+    if known is None:
+        return
+    change = known.differences["mrr@10"]
+    run.say(
+        f"with the questions of training known to the index, as in service, MRR@10 of the "
+        f"{known.n} about known documents is {figure(known.tuned['mrr@10'].mean)} instead of "
+        f"{figure(known.base['mrr@10'].mean)} ({change_with_interval(change)})"
+        + ("" if result.judgement.serves_known else ": the index is asked without them")
+    )
 
 
 def _split(result: "FinetuneResult") -> str:

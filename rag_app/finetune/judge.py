@@ -14,6 +14,7 @@ from rag_app.evaluate.verdict import (
     LEVEL,
     PRIMARY_METRIC,
     Verdict,
+    certainly_fell,
     certainly_rose,
     guard,
     of_both,
@@ -40,6 +41,8 @@ class Judgement:
         training_scores: the same on the training questions, which is no measure of quality.
         plain: scores on the test questions of plain `encode`, which leaves out prompts and the
             query adapter; None where it gives the same vectors.
+        known: on questions about known documents, tuned with its retriever by itself against the
+            same behind the questions of training as known ones; None where that is not asked.
         canary: base against tuned on out-of-domain questions.
         canary_skipped: why there is no canary; empty if there is one.
     """
@@ -51,11 +54,17 @@ class Judgement:
     canary: Comparison | None
     canary_skipped: str
     verdict: Verdict
+    known: Comparison | None = None
 
     @property
     def comparison(self) -> Comparison:
         """On questions about new documents, or where none are held out, about known ones."""
         return next(iter(self.held_out.values()))
+
+    @property
+    def serves_known(self) -> bool:
+        """Whether known questions are searched in service: where that does no certain harm."""
+        return self.known is None or not certainly_fell(self.known.differences)
 
     @property
     def tuned_vector(self) -> dict[str, Estimate]:
@@ -90,6 +99,7 @@ def judge(
     if canary and canary_guards:
         verdict = guard(verdict, canary.differences, milder=_all_fell(trials))
     plain = [trial.plain for trial in trials]
+    known = [trial.known for trial in trials]
     return Judgement(
         held_out=held_out,
         parts=parts,
@@ -98,6 +108,7 @@ def judge(
         canary=canary,
         canary_skipped=canary_skipped,
         verdict=verdict,
+        known=_compared(known, seed=seed) if any(known) else None,
     )
 
 

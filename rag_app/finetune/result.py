@@ -119,6 +119,7 @@ class FinetuneResult(Result):
             "retriever": self.judged.options.spec,
             "learned": self.judged.learned,
             "parts": {name: compared_json(one) for name, one in judgement.parts.items()},
+            "known_questions": _compared_or_none(judgement.known),
             "refit": self.refit.to_json() if self.refit else None,
             "flips": compared["flips"],
             "p": judgement.comparison.differences[PRIMARY_METRIC].p,
@@ -126,7 +127,7 @@ class FinetuneResult(Result):
                 "base": scores_json(training.base),
                 "tuned": scores_json(training.tuned),
             },
-            "canary": _canary_json(judgement.canary),
+            "canary": _compared_or_none(judgement.canary),
             "canary_use": self.canary_options.use,
             "ann_recall@10": self.ann_recall,
             "options": asdict(self.options),
@@ -148,10 +149,8 @@ class FinetuneResult(Result):
         return replace(self.judgement.comparison.table(), notes=[str(self.verdict)])
 
 
-def _canary_json(canary: Comparison | None) -> dict[str, Any] | None:
-    if canary is None:
-        return None
-    return {"n": canary.n, **compared_json(canary)}
+def _compared_or_none(compared: Comparison | None) -> dict[str, Any] | None:
+    return None if compared is None else {"n": compared.n, **compared_json(compared)}
 
 
 def compared_json(compared: Comparison) -> dict[str, Any]:

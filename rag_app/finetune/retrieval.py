@@ -115,17 +115,23 @@ def retrieval_outcomes(
     searched: Searched,
     retrieval: RetrievalOptions,
     questions: Sequence[Question],
+    *,
+    known: bool = False,
 ) -> list[Outcome]:
-    """Score a retriever over passages in memory."""
-    retriever = retriever_in_memory(context, searched, retrieval)
+    """Score a retriever over passages in memory; `known`: behind the known questions."""
+    retriever = retriever_in_memory(context, searched, retrieval, known=known)
     return score_questions(retriever, questions, depth=KEPT_RANKS, progress=context.progress)
 
 
 def retriever_in_memory(
-    context: TrainingContext, searched: Searched, retrieval: RetrievalOptions
+    context: TrainingContext,
+    searched: Searched,
+    retrieval: RetrievalOptions,
+    *,
+    known: bool = False,
 ) -> TracedRetriever:
-    """The retriever over passages in memory, without known questions."""
+    """The retriever over passages in memory; `known`: behind the known questions."""
     tools = Tools.of(context.workspace)
     return build_retriever(
-        searched, replace(retrieval, questions=False), top_k=KEPT_RANKS, tools=tools
+        searched, replace(retrieval, questions=known), top_k=KEPT_RANKS, tools=tools
     )

@@ -142,8 +142,7 @@ def _tune(
     _keep(result, request, asked, None if promoting else False)
     if not promoting:
         return result
-    # The known questions, which the verdict does not count, are searched in service.
-    retrieval = replace(trials[0].judged.options, questions=True)
+    retrieval = replace(trials[0].judged.options, questions=judgement.serves_known)
     result = _put_into_service(context, lineage, retrieval, result)
     if request.pairs is not None:
         _remember_questions(lineage.tuned.index, trials)
@@ -200,7 +199,14 @@ def _try_out(context: TrainingContext, request: FinetuneRequest, prepared: Prepa
         announce(context.progress, 2, STEPS, f"training{fold}")
         trained, frontier = train_one(context, request, prepared, material)
         announce(context.progress, 3, STEPS, f"scoring base and tuned on held-out questions{fold}")
-        trial = score_trial(context, prepared, material, trained, retrieval=request.retrieval)
+        trial = score_trial(
+            context,
+            prepared,
+            material,
+            trained,
+            retrieval=request.retrieval,
+            remembers=request.pairs is not None,
+        )
         trials.append(replace(trial, frontier=frontier))
     return trials
 

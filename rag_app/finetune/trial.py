@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rag_app.chunks import passage_text
+from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.evaluate.canary import canary_outcomes, changes_on
 from rag_app.evaluate.comparison import exact_outcomes
 from rag_app.evaluate.scoring import Outcome
@@ -18,8 +18,9 @@ from rag_app.finetune.retrieval import JudgedRetrieval, learn_retrieval, retriev
 from rag_app.index import Passages
 from rag_app.models import EmbeddingModel
 from rag_app.models.plain import PlainEncode
-from rag_app.pairs import HeldOut, Question
+from rag_app.pairs import HeldOut, Question, known_questions
 from rag_app.retrieve import RetrievalOptions, Searched
+from rag_app.retrieve.known import KnownIndex
 
 if TYPE_CHECKING:
     from rag_app.finetune.prepare import Prepared
@@ -52,6 +53,8 @@ class Trial:
         canary: out-of-domain questions.
         plain: test questions with plain `encode`, which leaves out prompts and the query
             adapter; None where it gives the same vectors.
+        known: questions about known documents, with tuned and its retriever by itself, and behind
+            the questions of training as known ones; None where none are asked, or become known.
         frontier: forms of the model that were tried, since what was trained did certain harm on
             out-of-domain questions.
     """
@@ -64,6 +67,7 @@ class Trial:
     training: BaseAndTuned
     canary: BaseAndTuned | None
     plain: list[Outcome] | None
+    known: BaseAndTuned | None = None
     frontier: list[Candidate] = field(default_factory=list)
 
 
@@ -88,12 +92,14 @@ def score_trial(
     trained: TrainedModel,
     *,
     retrieval: RetrievalOptions | None = None,
+    remembers: bool = False,
 ) -> Trial:
     """Score the base and the trained model on the same questions over the same passages.
 
     Arguments:
         retrieval: of the trained model, which the verdict is about; exact vector search unless
             named.
+        remembers: in service the questions of training are known ones.
     """
     retrieval = retrieval or RetrievalOptions()
     base, tuned = prepared.base.model, trained.model
@@ -103,7 +109,13 @@ def score_trial(
         TUNED: (
             passages,
             tuned,
-            Searched(prepared.base.index, tuned, passages, context.cache),
+            Searched(
+                prepared.base.index,
+                tuned,
+                passages,
+                context.cache,
+                known=_of_training(context, material, passages, tuned) if remembers else None,
+            ),
         ),
     }
 
@@ -129,19 +141,37 @@ def score_trial(
             f"{TUNED}, vector": exact(TUNED, material.test),
         }
     )
+    held_out = {
+        what: BaseAndTuned(exact(BASE, questions), after(TUNED, questions))
+        for what, questions in tests.items()
+    }
+    known = None
+    if remembers and "questions" in tests:
+        *_, index = sides[TUNED]
+        with_known = retrieval_outcomes(
+            context, index, judged.options, tests["questions"], known=True
+        )
+        known = BaseAndTuned(held_out["questions"].tuned, with_known)
     return Trial(
         material=material,
         trained=trained,
-        held_out={
-            what: BaseAndTuned(exact(BASE, questions), after(TUNED, questions))
-            for what, questions in tests.items()
-        },
+        held_out=held_out,
         parts=parts,
         judged=judged,
         training=BaseAndTuned(exact(BASE, material.train), exact(TUNED, material.train)),
         canary=on_canary(context, prepared, tuned),
         plain=_plain_outcomes(tuned, passages, material.test),
+        known=known,
     )
+
+
+def _of_training(
+    context: TrainingContext, material: Material, passages: Passages, model: EmbeddingModel
+) -> KnownIndex:
+    """The questions of training as known ones; what is held out is not among them."""
+    chunks = chunks_by_document(passages.nodes)
+    questions = known_questions(material.split.train)
+    return KnownIndex.of_questions(questions, chunks.__getitem__, model, context.cache)
 
 
 def embedded(context: TrainingContext, passages: Passages, model: EmbeddingModel) -> Passages:

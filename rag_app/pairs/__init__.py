@@ -16,7 +16,7 @@ from rag_app.pairs.held_out import (
     split_as_asked,
 )
 from rag_app.pairs.inputs import QADataset, Questions, as_questions
-from rag_app.pairs.known import remember_pairs
+from rag_app.pairs.known import known_questions, remember_pairs
 from rag_app.pairs.labelled import LabelledQuestion
 from rag_app.pairs.leaks import check_leaks
 from rag_app.pairs.matching import Matching, Unmatched, match_questions
@@ -64,6 +64,7 @@ __all__ = [
     "in_service",
     "judged_model",
     "judgements_of",
+    "known_questions",
     "make_pair",
     "match_questions",
     "open_dataset",

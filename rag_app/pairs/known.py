@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rag_app.index import VectorIndex, add_known
-from rag_app.known import KnownQuestion
+from rag_app.known import KnownQuestion, without_repeats
 from rag_app.pairs.pair import Pair
 
 
@@ -15,10 +15,12 @@ def remember_pairs(index: VectorIndex, pairs: Iterable[Pair]) -> int:
     Raises:
         IndexLocked: another process writes the index.
     """
-    return add_known(
-        index,
-        (
-            KnownQuestion(pair.question, pair.document_id, pair.start, pair.end, pair.origin)
-            for pair in pairs
-        ),
+    return add_known(index, known_questions(pairs))
+
+
+def known_questions(pairs: Iterable[Pair]) -> list[KnownQuestion]:
+    """The questions of pairs as known ones; of two that ask the same of one place, the first."""
+    return without_repeats(
+        KnownQuestion(pair.question, pair.document_id, pair.start, pair.end, pair.origin)
+        for pair in pairs
     )

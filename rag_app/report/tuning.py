@@ -40,7 +40,7 @@ def report_of_finetune(run: StoredRun, values: FinetuneValues) -> Report:
     first = compared[0]
     questions = {one.question_id: one.question for each in compared for one in each.after.outcomes}
     found: Iterable[Section | None] = (
-        scores_section("Base against tuned", compared, _parts(values)),
+        scores_section("Base against tuned", compared, [*_parts(values), *_known(values)]),
         curve_section(compared),
         rank_section(compared),
         question_section(compared, run.collection.second_answers),
@@ -101,6 +101,20 @@ def _promises(values: FinetuneValues, compared: Sequence[Compared]) -> list[str]
 
 def _listed(values: FinetuneValues) -> str:
     return ", and ".join(PROMISES.get(what, what) for what in values.held_out)
+
+
+def _known(values: FinetuneValues) -> list[Block]:
+    """What the questions of training bring as known ones."""
+    known = values.known_questions
+    if known is None:
+        return []
+    before, after = (with_interval(one[PRIMARY_METRIC]) for one in (known.base, known.tuned))
+    change = change_with_interval(known.differences[PRIMARY_METRIC])
+    said = (
+        "With the questions of training known to the index, as in service, MRR@10 of the "
+        f"{known.n} questions about known documents is {after} instead of {before}: {change}."
+    )
+    return [Paragraph(said)]
 
 
 def _parts(values: FinetuneValues) -> list[Block]:

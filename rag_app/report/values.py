@@ -105,6 +105,7 @@ class FinetuneValues(Values):
     retriever: str = "vector"
     learned: str = ""
     parts: dict[str, ComparedValues] = {}
+    known_questions: ComparedValues | None = None
     plain_encode: AllScores | None = None
     refit: dict[str, Any] | None = None
     on_training_questions: BothScores | None = None

@@ -8,7 +8,7 @@ passages' own scores, at any weight, known questions harm new ones (docs/measure
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,19 @@ class KnownIndex:
         vectors = cache.embed_queries(model, [one.text for one in questions])
         return cls(questions, places, vectors)
 
+    @classmethod
+    def of_questions(
+        cls,
+        questions: "Sequence[KnownQuestion]",
+        chunks_of: "Callable[[str], Sequence[TextNode]]",
+        model: "Embedder",
+        cache: "VectorCache",
+    ) -> "KnownIndex":
+        """Questions that no index keeps; `chunks_of` gives the chunks of a document."""
+        places = [_chunk_ids(one, chunks_of(one.document_id)) for one in questions]
+        vectors = cache.embed_queries(model, [one.text for one in questions])
+        return cls(list(questions), places, vectors)
+
     def scores(self, trace: Trace, vector: "Vectors", *, held_out: bool = False) -> "Vectors":
         """The cosine of each known question to one that is asked, (n_questions,).
 
@@ -155,8 +168,11 @@ def same_wording(one: str, other: str) -> bool:
 def _answering(
     question: "KnownQuestion", known: "KnownOf", chunks: "Sequence[TextNode]"
 ) -> tuple[str, ...]:
-    if not chunks:
-        return (known.chunk_id,)
+    return _chunk_ids(question, chunks) if chunks else (known.chunk_id,)
+
+
+def _chunk_ids(question: "KnownQuestion", chunks: "Sequence[TextNode]") -> tuple[str, ...]:
+    """The chunks of its document that answer a question, in order."""
     right = chunks_at(question.start, question.end, chunks)
     return tuple(chunk.node_id for chunk in chunks if chunk.node_id in right)
 

@@ -79,6 +79,7 @@ class Searched:
             the index's own.
         cache: keeps the vectors of sentences, and of questions to what is in memory.
         held_out: a question that is asked is not among the known ones, for evaluation.
+        known: known questions instead of those that the index keeps.
         progress: is told while sentences and tokens are embedded that an index has not kept yet.
     """
 
@@ -87,6 +88,7 @@ class Searched:
     passages: "Passages | None" = None
     cache: "VectorCache | None" = None
     held_out: bool = False
+    known: KnownIndex | None = None
     progress: Progress = field(default=silent, compare=False)
     _kept: dict[str, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -129,6 +131,8 @@ class Searched:
 
     def questions(self, storage: Path) -> KnownIndex:
         """The known questions; their vectors are kept below `storage`."""
+        if self.known is not None:
+            return self.known
         from rag_app.index import VectorCache
 
         cache = self.cache or VectorCache(storage)
