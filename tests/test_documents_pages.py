@@ -255,6 +255,16 @@ def f():
             "value=Send><input type=checkbox>no",
             "Name Kim [x] agreed [ ] no",
         ),
+        (
+            "<p><label>City</label><input value=Seoul><select><option selected>KR</select>"
+            "<textarea>by post</textarea><label><input type=radio checked>now</label>",
+            "City Seoul KR by post [x] now",
+        ),
+        (
+            "<p>as agreed<a epub:type='noteref' href='#n'>1</a> or "
+            "later<a role=doc-noteref href='#m'><sup>2</sup></a>",
+            "as agreed [1] or later [2]",
+        ),
         ("<p>See <img alt='the order flow'> and <img alt=logo>.", "See the order flow and ."),
         (
             "<p>Of <price>5 won</price>, <x-card>new</x-card> <o:p>and old</o:p>",
@@ -286,6 +296,11 @@ def test_what_inline_tags_mean(tmp_path: Path, source: str, text: str) -> None:
         ),
         ("<table><tr><th>Plan<th>Price</table>", "Plan | Price"),
         ("<table><tr><th>Plan<td>1<tr><th>Price<td>2</table>", "Plan | 1\nPrice | 2"),
+        (
+            "<main><aside>Note</aside>text<header>Part</header>more<fieldset><legend>Card</legend>"
+            "no fee</fieldset><center>middle</center>end</main>",
+            "Note\n\ntext\n\nPart\n\nmore\n\nCard\n\nno fee\n\nmiddle\n\nend",
+        ),
         ("<pre># one line</pre>", "# one line"),
         ("<pre>\n# a\n# b\n</pre>", "```\n# a\n# b\n```"),
     ],
@@ -440,6 +455,8 @@ def test_html_charsets(tmp_path: Path, charset: str, encoding: str) -> None:
 def test_html_in_a_western_or_shifting_charset(tmp_path: Path) -> None:
     western = "<meta charset='ISO-8859-1'><p>“déjà vu”".encode("cp1252")
     assert text_of(tmp_path, "a.html", western) == "“déjà vu”"
+    declared = '<?xml version="1.0" encoding="iso-8859-15"?><p>déjà 5 €'.encode("iso-8859-15")
+    assert text_of(tmp_path, "c.html", declared) == "déjà 5 €"
     shifting = "<meta charset=iso-2022-jp><p>日本語".encode("iso-2022-jp")
     assert text_of(tmp_path, "b.html", shifting) == "日本語"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.documents.content import Content
 from rag_app.documents.html_dropped import HEADINGS, drop_boilerplate
-from rag_app.documents.html_inline import keep_words, mark_inline
+from rag_app.documents.html_inline import BOX_EDGE, keep_words, mark_inline
 from rag_app.documents.html_tables import write_tables
 from rag_app.documents.left_out import LeftOut
 from rag_app.documents.list_marks import list_mark
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 _BLOCKS = (
     *("p", "div", "section", "article", "main", "blockquote", "pre", "ul", "ol", "dl", "dt", "dd"),
     *("table", "tr", "td", "th", "caption", "figure", "figcaption", "address", "details"),
-    *("summary", "form", "fieldset", "hr", *HEADINGS),
+    *("summary", "form", "fieldset", "legend", "hr", "header", "footer", "aside", "nav", "hgroup"),
+    *("search", "menu", "dir", "center", "dialog", "marquee", "listing", "xmp", *HEADINGS),
 )
+# What is drawn as a box within a line.
+_BOXES = ("textarea", "button", "meter", "progress")
 _DATES = (
     *("date", "dc.date", "dcterms.date", "dcterms.issued", "article:published_time"),
     *("datepublished", "article:modified_time", "og:updated_time", "last-modified"),
@@ -39,7 +42,9 @@ _LIST_STYLES = {
 _MARK = re.compile(
     r"^ ?(- |#{1,6} |-?\d+\. |[a-zA-Z]\. |[ivxlcdm]+\. |[IVXLCDM]+\. )[ \t]*\n*(?=\S)", re.M
 )
-_CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.I)
+_CHARSET = re.compile(
+    rb"""(?:charset|\A<\?xml\s[^>]*?\sencoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.I
+)
 # What pages call an encoding, and the larger one that browsers read it as.
 _LARGER = {
     **dict.fromkeys(("euc-kr", "euckr", "ks_c_5601-1987", "windows-949"), "cp949"),
@@ -230,6 +235,9 @@ def _mark_blocks(soup: "BeautifulSoup") -> None:
             fence = "~~~" if "```" in lines else "```"
             tag.clear()
             tag.append(f"{fence}\n{lines}\n{fence}")
+    for tag in soup.find_all(_BOXES):
+        tag.insert(0, BOX_EDGE)
+        tag.append(BOX_EDGE)
     for tag in soup.find_all(_BLOCKS):
         space = "\n" if tag.find_parent("li") else "\n\n"
         tag.insert(0, space)
@@ -237,6 +245,8 @@ def _mark_blocks(soup: "BeautifulSoup") -> None:
 
 
 def _tidy(text: str) -> str:
+    text = re.sub(rf"^[ \t]*{BOX_EDGE}[ \t{BOX_EDGE}]*", "", text, flags=re.M)
+    text = re.sub(rf"[ \t]*{BOX_EDGE}[ \t{BOX_EDGE}]*", " ", text)
     text = _MARK.sub(r"\1", text)
     text = re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)

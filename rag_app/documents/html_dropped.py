@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rag_app.documents.html_inline import BOX_EDGE
 from rag_app.documents.left_out import LeftOut, counted, named
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _keep_chosen(soup: "BeautifulSoup") -> int:
         options = select.find_all("option")
         chosen = [one.get_text(strip=True) for one in options if one.has_attr("selected")]
         unchosen += bool(options) and not chosen
-        select.replace_with(", ".join(filter(None, chosen)))
+        select.replace_with(BOX_EDGE + ", ".join(filter(None, chosen)) + BOX_EDGE)
     return unchosen
 
 

@@ -27,6 +27,9 @@ mover mpadded mphantom mprescripts mroot mrow ms mspace msqrt mstyle msub msubsu
 mtable mtd mtext mtr munder munderover none semantics annotation
 """
 _KNOWN = frozenset(_ELEMENTS.split())
+# Where the box of a form's field begins or ends: no word goes on there. A private character, until
+# blanks are tidied.
+BOX_EDGE = "\ue001"
 _STRUCK = ("del", "s", "strike")
 _WITHIN_LINE = ("a", "b", "em", "i", "mark", "small", "span", "strong", "sub", "u", "var")
 # Pieces of a line that are looked at before a raised text.
@@ -60,8 +63,8 @@ def mark_inline(soup: "BeautifulSoup") -> int:
     """
     struck = sum(bool(tag.extract().get_text(strip=True)) for tag in soup.find_all(_STRUCK))
     write_formulas(soup)
-    for tag in soup.find_all("sup"):
-        is_link = tag.find("a") is not None
+    for tag in soup.find_all(_is_raised):
+        is_link = tag.name == "a" or tag.find("a") is not None
         mark = raised(tag.get_text(), _before(tag), _behind(tag), is_link=is_link)
         if mark is not None:
             tag.replace_with(mark)
@@ -76,6 +79,13 @@ def mark_inline(soup: "BeautifulSoup") -> int:
         alt = " ".join(str(tag["alt"]).split())
         tag.replace_with(f" {alt} " if " " in alt else "")
     return struck
+
+
+def _is_raised(tag: "Tag") -> bool:
+    """Whether a text is raised, or leads to a note of a book, which its style sheet raises."""
+    kinds = f"{tag.get('epub:type', '')} {tag.get('role', '')}".split()
+    is_mark = tag.name == "a" and not {"noteref", "doc-noteref"}.isdisjoint(kinds)
+    return tag.name == "sup" or (is_mark and tag.find_parent("sup") is tag.find("sup") is None)
 
 
 def _before(tag: "Tag") -> str:
@@ -105,6 +115,6 @@ def _filled_in(tag: "Tag") -> str:
     """What a reader sees in a form's field."""
     kind = str(tag.get("type", "text")).lower()
     if kind in ("checkbox", "radio"):
-        return "[x] " if tag.has_attr("checked") else "[ ] "
+        return f"{BOX_EDGE}[x] " if tag.has_attr("checked") else f"{BOX_EDGE}[ ] "
     shown = kind in ("text", "email", "tel", "url", "number", "date", "time", "month")
-    return str(tag.get("value", "")) if shown else ""
+    return f"{BOX_EDGE}{tag.get('value', '')}{BOX_EDGE}" if shown else ""
