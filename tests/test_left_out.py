@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import openpyxl.chart
 import openpyxl.comments
 import openpyxl.styles
 import pytest
@@ -376,6 +377,39 @@ def test_a_cell_that_is_struck_out_is_left_out(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_spreadsheet_shows_where_there_is_no_value_is_no_answer(tmp_path: Path) -> None:
+    lines = [(*QA, "fee"), ("a", "A.", "#REF!"), ("b", "#DIV/0!", 5), ("c", "Fee: #N/A", 7)]
+    for path in (tmp_path / "a.xlsx", tmp_path / "a.csv"):
+        written = "\n".join(",".join(map(str, line)) for line in lines)
+        result = read(path, packed(workbook(lines)) if path.suffix == ".xlsx" else written)
+        found = {document.text: document.metadata.get("fee") for document in result.documents}
+        assert found == {"A.": None, "Fee: #N/A": "7"}
+        assert said(result) == [
+            "2 rows with an error in place of a value (rows 2-3)",
+            "1 row without an answer (row 3)",
+        ]
+
+
+A = "http://schemas.openxmlformats.org/drawingml/2006/main"
+
+
+def test_what_lies_over_the_cells_of_a_sheet_is_counted(tmp_path: Path) -> None:
+    book = workbook([QA, ("a", "A.")])
+    book.worksheets[0].add_chart(openpyxl.chart.LineChart(), "D9")
+    shape = "<sp><txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></txBody></sp></wsDr>"
+    data = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(packed(book))) as old, zipfile.ZipFile(data, "w") as new:
+        for name in old.namelist():
+            member = old.read(name).decode()
+            if name == "xl/drawings/drawing1.xml":
+                member = member.replace("<wsDr ", f'<wsDr xmlns:a="{A}" ')
+                for text in ("Prices hold until May.", " "):
+                    member = member.replace("</wsDr>", shape.format(text))
+            new.writestr(name, member)
+    result = read(tmp_path / "a.xlsx", data.getvalue())
+    assert said(result) == ["1 chart", "1 shape with text"]
+
+
 def test_cells_are_as_their_formats_show_them(tmp_path: Path) -> None:
     cells: list[tuple[str, Any, str, str]] = [
         ("vat", 0.155, "0.0%", "15.5%"),
@@ -391,6 +425,8 @@ def test_cells_are_as_their_formats_show_them(tmp_path: Path) -> None:
         ("day", datetime(2024, 3, 5), "yyyy-mm-dd", "2024-03-05"),
         ("moment", datetime(2024, 3, 5, 12, 30), "m/d/yy h:mm", "2024-03-05 12:30:00"),
         ("opens", dt_time(9, 30), "h:mm", "09:30:00"),
+        ("lasts", 1.5, "[h]:mm", "36:00:00"),
+        ("less", -0.0625, "[h]:mm", "-1:30:00"),
         ("flag", True, "General", "True"),
         ("zip", "01234", "@", "01234"),
     ]

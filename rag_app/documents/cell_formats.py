@@ -143,4 +143,17 @@ def _moment(days: float, *, is_span: bool, from_1904: bool) -> str:
     if isinstance(moment, datetime):
         at_midnight = moment.time() == time()
         return moment.date().isoformat() if at_midnight else moment.isoformat(sep=" ")
-    return str(moment) if isinstance(moment, time | timedelta) else ""
+    if isinstance(moment, timedelta):
+        return _span(moment)
+    return str(moment) if isinstance(moment, time) else ""
+
+
+def _span(span: timedelta) -> str:
+    """Hours, minutes and seconds, however many hours there are.
+
+    >>> _span(timedelta(days=1, hours=12)), _span(timedelta(hours=-1.5))
+    ('36:00:00', '-1:30:00')
+    """
+    seconds = round(abs(span.total_seconds()))
+    sign = "-" if span < timedelta() else ""
+    return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -20,6 +20,10 @@ _DELIMITERS = ",;\t"
 # Lines that may stand above a header: a title, the date of the export.
 _MOST_ABOVE = 20
 _AGAIN = "columns with the name of an earlier one"
+# What a spreadsheet shows, and exports, where a formula has no value.
+_ERRORS = frozenset(
+    "#NULL! #DIV/0! #VALUE! #REF! #NAME? #NUM! #N/A #SPILL! #CALC! #FIELD! #GETTING_DATA".split()
+)
 
 # Of one row: column from 1 -> cell.
 Cells = Mapping[int, str]
@@ -86,8 +90,8 @@ def _sheet_table(sheet: Sheet, source: Source, *, alone: bool) -> Table:
     rows = sheet.rows.items()
     table = _table(rows, source, sheet=name, surplus="left out")
     left = [*table.left_out]
-    if sheet.comments:
-        left.append(LeftOut("comments on cells", sheet.comments, name and f"sheet {name}"))
+    beside = {"comments on cells": sheet.comments, **sheet.drawn}
+    left += [LeftOut(part, n, name and f"sheet {name}") for part, n in beside.items() if n]
     noun = f"sheet {name}, row" if name else "row"
     left += left_out("rows with passages struck out", noun, sheet.struck)
     return replace(table, left_out=left, unsaved=sheet.unsaved)
@@ -150,6 +154,7 @@ def _table(
     if surplus == "refused":
         _refuse_beyond(below, header)
     beyond = [number for number, cells in below if _is_beyond(cells, columns)]
+    wrong = [number for number, cells in below if any(map(_is_error, cells.values()))]
     keys = list(columns.values())
     again = [key for place, key in enumerate(keys) if key in keys[:place]]
     in_sheet = f"sheet {sheet}, row" if sheet else "row"
@@ -162,6 +167,7 @@ def _table(
         [
             *left_out("rows above the header", in_sheet, [number for number, _ in above]),
             *left_out("rows with cells under no column", in_sheet, beyond),
+            *left_out("rows with an error in place of a value", in_sheet, wrong),
             *([LeftOut(_AGAIN, len(again), where + named(again))] if again else []),
         ],
     )
@@ -196,5 +202,10 @@ def _is_beyond(cells: Cells, columns: Container[int]) -> bool:
 def _record(cells: Cells, columns: Mapping[int, str]) -> dict[str, str]:
     record: dict[str, str] = {}
     for column, name in columns.items():
-        record.setdefault(name, cells.get(column, ""))
+        cell = cells.get(column, "")
+        record.setdefault(name, "" if _is_error(cell) else cell)
     return record
+
+
+def _is_error(cell: str) -> bool:
+    return cell.strip() in _ERRORS

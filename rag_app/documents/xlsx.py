@@ -8,6 +8,7 @@ the sheets is read here.
 import posixpath
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ MAX_SHEET_COLUMNS = 16_384
 MAX_CELLS = 2_000_000
 
 _RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_SHAPES = {"sp": "shapes with text", "graphicFrame": "charts", "pic": "pictures"}
 _HEIGHTS = {"superscript": 1, "subscript": -1}
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
@@ -36,6 +38,7 @@ class Sheet:
         unsaved: rows with a formula whose value was not saved.
         comments: of its cells.
         struck: rows of cells of which a part, or all, is struck out.
+        drawn: what lies over its cells: kind, in the plural, -> how many.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Sheet:
     unsaved: list[int] = field(default_factory=list)
     comments: int = 0
     struck: list[int] = field(default_factory=list)
+    drawn: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_sheets(archive: zipfile.ZipFile) -> list[Sheet]:
@@ -85,7 +89,7 @@ class _Workbook:
 
     def sheet(self, name: str, path: str) -> Sheet:
         """Read one sheet."""
-        sheet = Sheet(name, comments=self._comments(path))
+        sheet = Sheet(name, comments=self._comments(path), drawn=self._drawn(path))
         number = 0
         for element in self._elements(path, "row", "mergeCell"):
             if local(element) == "mergeCell":
@@ -181,6 +185,12 @@ class _Workbook:
             if kind.endswith("/comments")
         )
 
+    def _drawn(self, path: str) -> Mapping[str, int]:
+        """What lies over the cells of a sheet and says something."""
+        drawings = [to for kind, to in self._related(path).values() if kind.endswith("/drawing")]
+        shapes = (one for to in drawings for one in self._elements(to, *_SHAPES))
+        return Counter(_SHAPES[local(one)] for one in shapes if _says_something(one))
+
     def _related(self, path: str) -> Mapping[str, tuple[str, str]]:
         """Kind and member of what a member refers to, by id."""
         folder, name = posixpath.split(path)
@@ -215,6 +225,12 @@ def _forget(root: Element) -> None:
             del holder[:-1]
     if local(root) == "sst":
         root.clear()
+
+
+def _says_something(shape: Element) -> bool:
+    """Whether a shape is more than an arrow or a frame."""
+    texts = (one.text or "" for one in shape.iter() if local(one) == "t")
+    return local(shape) != "sp" or any(map(str.strip, texts))
 
 
 def _text(element: Element) -> str:
