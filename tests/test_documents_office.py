@@ -74,6 +74,14 @@ def test_a_mail_has_its_sender_date_and_attachments(tmp_path: Path) -> None:
     assert said(result) == ["2 files attached (prices.csv, scan.png)"]
 
 
+def test_a_mail_whose_plain_text_only_points_to_its_html_is_read_from_that(tmp_path: Path) -> None:
+    message = mail(Subject="offer")
+    message.set_content("Please view this mail in a program that shows HTML.\n")
+    message.add_alternative("<p>All locks cost 50% less until May.</p>", subtype="html")
+    (document,) = read(tmp_path / "a.eml", bytes(message)).documents
+    assert document.text == "All locks cost 50% less until May."
+
+
 def test_a_mail_whose_plain_text_is_blank_is_read_from_its_html(tmp_path: Path) -> None:
     message = mail(Subject="refund")
     message.set_content(" \n")
@@ -772,6 +780,31 @@ def test_what_mammoth_passes_over_in_a_word_document(tmp_path: Path) -> None:
         "1 chart",
         "1 header of pages (Acme GmbH, confidential)",
     ]
+
+
+def test_choices_in_a_form_of_word_and_documents_inserted_whole(tmp_path: Path) -> None:
+    pytest.importorskip("mammoth")
+    docx = pytest.importorskip("docx")
+    out = io.BytesIO()
+    docx.Document().save(out)
+
+    def made(body: str) -> bytes:
+        document = f"<w:document {NAMES}><w:body>{body}</w:body></w:document>"
+        return with_members(out.getvalue(), {"word/document.xml": document})
+
+    entries = "".join(f'<w:listEntry w:val="{one}"/>' for one in ("red", "blue"))
+    form = "".join(
+        f'<w:p><w:r><w:t>Colour: </w:t></w:r><w:r><w:fldChar w:fldCharType="begin"><w:ffData>'
+        f"<w:ddList>{chosen}{entries}</w:ddList></w:ffData></w:fldChar></w:r><w:r><w:instrText>"
+        ' FORMDROPDOWN </w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>'
+        for chosen in ("", '<w:result w:val="1"/>', '<w:result w:val="9"/>')
+    )
+    result = read(tmp_path / "a.docx", made(f"{form}<w:altChunk/>"))
+    assert result.documents[0].text.split("\n\n") == ["Colour: red", "Colour: blue", "Colour:"]
+    assert said(result) == ["1 document inserted whole"]
+    assert reason(tmp_path / "b.docx", made("<w:altChunk/><w:altChunk/>")) == (
+        "holds no text, but 2 documents inserted whole; open it in Word and save it"
+    )
 
 
 def test_pictures_diagrams_and_equations_of_slides(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ _BACK = re.compile(r'<a href="#[^"]*">↑</a>')
 _NUMBERED = re.compile(rf"<li(?=>(?:<[^>]*>)*{MARKED})")
 _EMPTY = re.compile(r"<ul(?=><li><[uo]l>)")
 _PAGE_NUMBER = re.compile(r"\W*\d{0,4}\W*")
+# Word takes them in when it next saves the document.
+_INSERTED = "documents inserted whole"
 # Characters of a header that are shown.
 _SHOWN = 40
 
@@ -55,7 +57,9 @@ def read_docx(source: Source) -> list[Content]:
     # Few authors tell Word which row of a table is its header.
     content = read_markup(markup, kind="docx", headed=True)
     if not content.text:
-        raise DocumentError("holds no text; it may be pictures of pages")
+        inserted = [one for one in left if one.part == _INSERTED]
+        but = f", but {inserted[0]}; open it in Word and save it" if inserted else ""
+        raise DocumentError(f"holds no text{but or '; it may be pictures of pages'}")
     return [
         Content(
             content.text,
@@ -77,6 +81,11 @@ def _left_out(archive: zipfile.ZipFile) -> list[LeftOut]:
             for one in xml_of(archive, member)
         ),
         "charts": len(_members(archive, "charts/chart")),
+        _INSERTED: sum(
+            local(one) == "altChunk"
+            for member in _members(archive, "document")
+            for one in xml_of(archive, member).iter()
+        ),
     }
     return [*counted(counts), *_around(archive)]
 

@@ -5,7 +5,6 @@ import email.policy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from itertools import islice
 
 from rag_app.documents.content import Content
 from rag_app.documents.html import decode_as, read_markup
@@ -83,17 +82,24 @@ def people(message: EmailMessage) -> dict[str, str]:
 
 
 def _bodies(message: EmailMessage) -> Iterator[Content]:
-    """The bodies of a mail; of one that is written twice, the plain one unless it is blank."""
+    """The bodies of a mail; of one that is written twice, the one that says more."""
     if message.get_content_type() == "multipart/alternative":
         parts = (message.get_body((kind,)) for kind in ("plain", "html"))
-        bodies = (_body(part) for part in parts if isinstance(part, EmailMessage))
-        yield from islice((body for body in bodies if body.text.strip()), 1)
+        bodies = [_body(part) for part in parts if isinstance(part, EmailMessage)]
+        said = [body for body in bodies if body.text.strip()]
+        yield from said[1:] if len(said) > 1 and _lacks_most(*said) else said[:1]
     elif message.get_content_maintype() == "multipart":
         for part in message.iter_parts():
             if isinstance(part, EmailMessage) and not part.is_attachment():
                 yield from _bodies(part)
     elif message.get_content_maintype() == "text":
         yield _body(message)
+
+
+def _lacks_most(plain: Content, html: Content) -> bool:
+    """Whether the plain text only says that there is HTML: of its words it lacks more than half."""
+    shown = set(html.text.lower().split())
+    return 2 * len(shown - set(plain.text.lower().split())) > len(shown)
 
 
 def _body(part: EmailMessage) -> Content:
