@@ -598,6 +598,24 @@ def test_the_largest_filters_that_are_taken_work_in_chroma(index: VectorIndex) -
         assert sorted(searched(index, found)) == sorted(index.ids_where(found.filters))
 
 
+def test_a_path_is_found_as_citations_show_it(catalog: Catalog) -> None:
+    """Documents' ids are "document 0" to "document 2"."""
+    rows = [{"path": f"/home/kim/document {n}", "chunk_index": 0} for n in range(3)]
+    index = make_index(catalog, rows)
+    nodes = index.passages().nodes
+    for text, meant in {
+        "path = '/home/kim/document 1'": {"1"},
+        "path = 'document 1'": {"1"},
+        "path != 'document 1'": {"0", "2"},
+        "path in ('document 1', '/home/kim/document 2')": {"1", "2"},
+        "path not in ('document 1', '/home/kim/document 2')": {"0"},
+        "not path = 'document 1'": {"0", "2"},
+    }.items():
+        found = parse_where(text, index.metadata_keys(), today=TODAY)
+        assert set(searched(index, found)) == meant, text
+        assert {node.node_id for node in nodes if found.matches_node(node)} == meant
+
+
 def test_a_search_with_a_filter_gives_the_nearest_of_those_that_fit(catalog: Catalog) -> None:
     rows = [{"language": "ko" if n % 3 == 0 else "en"} for n in range(30)]
     index = make_index(catalog, rows)

@@ -21,9 +21,10 @@ _DELIMITERS = ",;\t"
 _MOST_ABOVE = 20
 _AGAIN = "columns with the name of an earlier one"
 # What a spreadsheet shows, and exports, where a formula has no value.
-_ERRORS = frozenset(
-    "#NULL! #DIV/0! #VALUE! #REF! #NAME? #NUM! #N/A #SPILL! #CALC! #FIELD! #GETTING_DATA".split()
-)
+_ERRORS = {
+    *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"),
+    *("#SPILL!", "#CALC!", "#FIELD!", "#GETTING_DATA"),
+}
 
 # Of one row: column from 1 -> cell.
 Cells = Mapping[int, str]

@@ -10,6 +10,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from llama_index.core.vector_stores.types import (
@@ -97,6 +98,21 @@ def date_filter(comparison: Comparison, *, today: dt.date) -> Part:
         ">": _filter(key, ">=", period.ends),
         ">=": _filter(key, ">=", period.starts),
     }[operator]
+
+
+def path_filter(comparison: Comparison) -> Part:
+    """Compare paths; one that is not absolute is a document's id, as citations show it.
+
+    Raises:
+        ConfigError: an order is asked for.
+    """
+    by_path = value_filter(comparison, "path", {str})
+    shown = [text for text in comparison.values if not Path(text).is_absolute()]
+    if not shown:
+        return by_path
+    negated = comparison.operator == "not in"
+    by_id = _one_of("document_id", shown, negated=negated)
+    return combined("and" if negated else "or", [by_path, by_id])
 
 
 def combined(condition: Literal["and", "or"], parts: Iterable[Part]) -> Part:

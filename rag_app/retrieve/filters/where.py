@@ -20,6 +20,7 @@ from rag_app.retrieve.filters.conditions import (
     as_whole,
     combined,
     date_filter,
+    path_filter,
     value_filter,
 )
 from rag_app.retrieve.filters.syntax import Comparison, Expression, parse_expression
@@ -89,6 +90,8 @@ def _part(expression: Expression, known: Mapping[str, set[type]], today: dt.date
         key = _known_key(expression.key, known)
         if key == "date":
             return date_filter(expression, today=today)
+        if key == "path" and "document_id" in known:
+            return path_filter(expression)
         beside = {WrittenNumber} if f"{key}{NUMBER_SUFFIX}" in known else set()
         return value_filter(expression, key, known[key] | beside)
     parts = [_part(part, known, today) for part in expression.parts]
