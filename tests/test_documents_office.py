@@ -782,7 +782,7 @@ def test_what_mammoth_passes_over_in_a_word_document(tmp_path: Path) -> None:
     ]
 
 
-def test_choices_in_a_form_of_word_and_documents_inserted_whole(tmp_path: Path) -> None:
+def test_choices_in_a_form_of_word_and_what_is_inserted(tmp_path: Path) -> None:
     pytest.importorskip("mammoth")
     docx = pytest.importorskip("docx")
     out = io.BytesIO()
@@ -799,9 +799,10 @@ def test_choices_in_a_form_of_word_and_documents_inserted_whole(tmp_path: Path) 
         ' FORMDROPDOWN </w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>'
         for chosen in ("", '<w:result w:val="1"/>', '<w:result w:val="9"/>')
     )
-    result = read(tmp_path / "a.docx", made(f"{form}<w:altChunk/>"))
+    placed = "<w:p><w:r><w:object><v:OLEObject/></w:object></w:r></w:p>"
+    result = read(tmp_path / "a.docx", made(f"{form}{placed}<w:altChunk/>"))
     assert result.documents[0].text.split("\n\n") == ["Colour: red", "Colour: blue", "Colour:"]
-    assert said(result) == ["1 document inserted whole"]
+    assert said(result) == ["1 document inserted whole", "1 object of other programs"]
     assert reason(tmp_path / "b.docx", made("<w:altChunk/><w:altChunk/>")) == (
         "holds no text, but 2 documents inserted whole; open it in Word and save it"
     )
@@ -840,10 +841,11 @@ def test_pictures_diagrams_and_equations_of_slides(tmp_path: Path) -> None:
             "</a:p></mc:Choice></mc:AlternateContent>"
         )
     )
+    slide.shapes.add_ole_object(io.BytesIO(b"a,b"), "Package", 0, 0, 99, 99)
     out = io.BytesIO()
     made.save(out)
     result = read(tmp_path / "a.pptx", out.getvalue())
     assert result.documents[0].text.split("\n\n") == [
         *("# Plan", "A map of the office", "Check\nAct", "Roots:", "x=(-b±√(b^2-4ac))/2a"),
     ]
-    assert said(result) == ["2 pictures"]
+    assert said(result) == ["2 pictures", "1 object of other programs"]

@@ -401,13 +401,15 @@ def test_what_lies_over_the_cells_of_a_sheet_is_counted(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(packed(book))) as old, zipfile.ZipFile(data, "w") as new:
         for name in old.namelist():
             member = old.read(name).decode()
+            if name == "xl/worksheets/_rels/sheet1.xml.rels":
+                member = member.replace("</Rel", '<Relationship Type="a/oleObject" Id="x"/></Rel')
             if name == "xl/drawings/drawing1.xml":
                 member = member.replace("<wsDr ", f'<wsDr xmlns:a="{A}" ')
                 for text in ("Prices hold until May.", " "):
                     member = member.replace("</wsDr>", shape.format(text))
             new.writestr(name, member)
     result = read(tmp_path / "a.xlsx", data.getvalue())
-    assert said(result) == ["1 chart", "1 shape with text"]
+    assert said(result) == ["1 chart", "1 shape with text", "1 object of other programs"]
 
 
 def test_cells_are_as_their_formats_show_them(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from xml.etree.ElementTree import tostring
 
@@ -73,7 +74,9 @@ def read_docx(source: Source) -> list[Content]:
 
 
 def _left_out(archive: zipfile.ZipFile) -> list[LeftOut]:
-    """What a document holds beside its body."""
+    """What a document holds beside its text."""
+    bodies = (xml_of(archive, member) for member in _members(archive, "document"))
+    names = Counter(local(one) for body in bodies for one in body.iter())
     counts = {
         "comments": sum(
             local(one) == "comment"
@@ -81,11 +84,8 @@ def _left_out(archive: zipfile.ZipFile) -> list[LeftOut]:
             for one in xml_of(archive, member)
         ),
         "charts": len(_members(archive, "charts/chart")),
-        _INSERTED: sum(
-            local(one) == "altChunk"
-            for member in _members(archive, "document")
-            for one in xml_of(archive, member).iter()
-        ),
+        _INSERTED: names["altChunk"],
+        "objects of other programs": names["OLEObject"],
     }
     return [*counted(counts), *_around(archive)]
 

@@ -42,6 +42,7 @@ def read_pptx(source: Source) -> list[Content]:
         raise DocumentError("holds no text on its slides; they may be pictures")
     shown = [one for slide in slides.slides for one in _written_on(slide)]
     counts["pictures"] = sum(local(one) == "pic" for one in shown)
+    counts["objects of other programs"] = sum(map(_is_object, shown))
     counts["passages struck out"] = sum(map(struck_count, shown))
     empty = [number for number, page in enumerate(pages, 1) if not page.strip()]
     about = slides.core_properties
@@ -104,6 +105,11 @@ def _drawn(shape: Any) -> str:
                 data = shape.part.related_part(value).blob
                 texts += paragraph_texts(fromstring(data))  # noqa: S314 - as xml_of()
     return "\n".join(texts)
+
+
+def _is_object(shape: Any) -> bool:
+    """Whether a shape is a part of another program's file: a sheet, another presentation."""
+    return local(shape) == "graphicFrame" and bool(named_elements(shape.iter(), "oleObj"))
 
 
 def _notes(slide: Any) -> Any:

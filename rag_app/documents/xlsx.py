@@ -25,6 +25,8 @@ MAX_CELLS = 2_000_000
 
 _RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _SHAPES = {"sp": "shapes with text", "graphicFrame": "charts", "pic": "pictures"}
+# Kinds of relations to parts of other programs' files.
+_EMBEDDED = ("/oleObject", "/package")
 _HEIGHTS = {"superscript": 1, "subscript": -1}
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
@@ -187,9 +189,12 @@ class _Workbook:
 
     def _drawn(self, path: str) -> Mapping[str, int]:
         """What lies over the cells of a sheet and says something."""
-        drawings = [to for kind, to in self._related(path).values() if kind.endswith("/drawing")]
+        related = self._related(path).values()
+        drawings = [to for kind, to in related if kind.endswith("/drawing")]
         shapes = (one for to in drawings for one in self._elements(to, *_SHAPES))
-        return Counter(_SHAPES[local(one)] for one in shapes if _says_something(one))
+        drawn = Counter(_SHAPES[local(one)] for one in shapes if _says_something(one))
+        drawn["objects of other programs"] += sum(kind.endswith(_EMBEDDED) for kind, _ in related)
+        return drawn
 
     def _related(self, path: str) -> Mapping[str, tuple[str, str]]:
         """Kind and member of what a member refers to, by id."""
