@@ -94,6 +94,18 @@ def test_many_unclosed_comments_take_no_time(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 20
 
 
+def test_many_backticks_take_no_time(tmp_path: Path) -> None:
+    assert text_of(tmp_path, "a.md", "`" * 120_000) == "`" * 120_000
+
+
+def test_code_within_a_line_opens_no_fence(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("``` rag-app ```\n\n# Title\n\n<!-- draft -->\nText", "utf-8")
+    (document,) = read_documents([path]).documents
+    assert document.metadata["title"] == "Title"
+    assert document.text == "``` rag-app ```\n\n# Title\n\nText"
+
+
 @pytest.mark.parametrize(
     ("front", "title"),
     [

@@ -7,8 +7,12 @@ from rag_app.documents.front_matter import split_front_matter
 from rag_app.documents.sources import Source, refuse_endless
 from rag_app.text.normalise import decode, normalise
 
-_FENCED = r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)"
-_TICKED = r"(?<!`)(?P<tick>`+)(?!`)(?:(?!\n\n).){1,1000}?(?<!`)(?P=tick)(?!`)"
+# Marks are taken whole (}+, ++), or each shorter run of a long one would be tried.
+_FENCED = (
+    r"^ {0,3}(?P<fence>`{3,}+(?=[^`\n]*$)|~{3,}+)[^\n]*\n"
+    r".*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)"
+)
+_TICKED = r"(?<!`)(?P<tick>`++)(?:(?!\n\n).){1,1000}?(?<!`)(?P=tick)(?!`)"
 # A comment that never closes is kept, and taken in one go: looking for its end again from every
 # later "<!--" would take for ever on a file made of them.
 _COMMENT = re.compile(
