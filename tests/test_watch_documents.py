@@ -52,6 +52,34 @@ def test_changes_of_documents_come_together(seen: "Queue[list[Path]]", tmp_path:
     assert found == {tmp_path / "docs" / "a.txt", tmp_path / "docs" / "b.txt"}
 
 
+@pytest.mark.parametrize(
+    ("missed", "meant"), [("docs/a/b.txt", ["docs"]), ("faq.csv", ["faq.csv"]), (".hidden", [])]
+)
+def test_what_changed_before_it_was_watched_counts(
+    tmp_path: Path, missed: str, meant: list[str]
+) -> None:
+    (tmp_path / "docs" / "a").mkdir(parents=True)
+    (tmp_path / "docs" / "a" / "old.txt").write_text("old")
+    (tmp_path / "faq.csv").write_text("question,answer\n")
+    places = [tmp_path / "docs", tmp_path / "faq.csv"]
+    time.sleep(0.2)
+    begun_ns = time.time_ns()
+    time.sleep(0.2)
+    (tmp_path / missed).write_text("new")
+    stop = threading.Event()
+    found: list[list[Path]] = []
+
+    def follow() -> None:
+        found.extend(changes(places, since_ns=begun_ns, stop=stop, quiet_ms=100))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    time.sleep(4)
+    stop.set()
+    thread.join()
+    assert found == [[tmp_path / one for one in meant] for _ in meant]
+
+
 def test_what_ingest_does_not_look_at_is_passed_over(
     seen: "Queue[list[Path]]", tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """`ingest`: documents into an index."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,9 +156,10 @@ def ingest(
         return report
 
     with _spreading(ray, ray_workers) as spread:
+        begun_ns = time.time_ns()
         report = once(spread)
         if watch:
-            _watch(run, lambda: once(spread), paths, storage=settings.storage)
+            _watch(run, lambda: once(spread), paths, storage=settings.storage, since_ns=begun_ns)
     if strict and not watch and report.failures:
         run.warn(f"{len(report.failures)} files could not be read (--strict)")
         raise typer.Exit(USER_ERROR)
@@ -178,7 +180,12 @@ def _spreading(address: str | None, workers: int | None) -> "Iterator[Spreading 
 
 
 def _watch(
-    run: Run, once: "Callable[[], IngestReport]", paths: Sequence[Path], *, storage: Path
+    run: Run,
+    once: "Callable[[], IngestReport]",
+    paths: Sequence[Path],
+    *,
+    storage: Path,
+    since_ns: int,
 ) -> None:
     """Ingest again on every change; what goes wrong then is said, and ends nothing."""
     from rag_app.ingest.watch import watch_and_repeat
@@ -190,7 +197,7 @@ def _watch(
             run.fail(error)
 
     run.note("waiting for changes; Ctrl-C ends it")
-    watch_and_repeat(again, paths, leave_out=[storage])
+    watch_and_repeat(again, paths, leave_out=[storage], since_ns=since_ns)
     run.note("no longer waiting for changes")
 
 

@@ -1,8 +1,10 @@
 """Waiting for documents to change."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -14,6 +16,10 @@ LONGEST_WAIT_MS = 10_000
 # How often it is looked whether a folder is still the one that is watched.
 LOOK_MS = 1_000
 
+# The clocks of file systems are some milliseconds behind.
+SLACK_NS = 50_000_000
+
+_Missed = Callable[[], set[Path]]
 # Folders, each with what tells it from another one of its name.
 _There = dict[Path, tuple[int, int]]
 
@@ -22,6 +28,7 @@ def changes(
     paths: Sequence[Path],
     *,
     leave_out: Sequence[Path] = (),
+    since_ns: int | None = None,
     stop: Event | None = None,
     quiet_ms: int = QUIET_MS,
 ) -> Iterator[list[Path]]:
@@ -32,6 +39,8 @@ def changes(
 
     Arguments:
         leave_out: folders whose changes do not count, such as the storage folder.
+        since_ns: when the paths were last looked at, in nanoseconds since 1970; what changed
+            between that and now counts.
         stop: ends it when it is set.
     Raises:
         DocumentError: a path, or a named file's folder, does not exist.
@@ -45,12 +54,13 @@ def changes(
         raise DocumentError(f"{missing[0]} does not exist; name a file or folder that does")
     stop = stop or Event()
     there = _there(looked_at.places)
-    back: set[Path] = set()
+    missed: _Missed = set if since_ns is None else partial(looked_at.changed_since, since_ns)
     while not stop.is_set():
         former = there
-        gone = yield from _until_replaced(looked_at, there, back, stop=stop, quiet_ms=quiet_ms)
+        gone = yield from _until_replaced(looked_at, there, missed, stop=stop, quiet_ms=quiet_ms)
         there = _there(looked_at.places)
         back = {place for place in there if place in gone or there[place] != former.get(place)}
+        missed = partial(looked_at.within, back)
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,34 @@ class _LookedAt:
         """The folders that are watched."""
         return set(self.roots.values())
 
+    def within(self, places: Collection[Path]) -> set[Path]:
+        """The roots for which these folders are watched."""
+        return {root for root, place in self.roots.items() if place in places}
+
+    def changed_since(self, since_ns: int) -> set[Path]:
+        """The roots that changed, or hold what did."""
+        return {
+            root
+            for root in self.roots
+            if any(
+                _changed_ns(path) > since_ns - SLACK_NS
+                for path in (root, *root.rglob("*"))
+                if path in self
+            )
+        }
+
     def __contains__(self, path: Path) -> bool:
         """Whether ingest would read the path."""
         seen = any(_is_seen(path, root) for root in self.roots)
         return seen and not any(path.is_relative_to(place) for place in self.left_out)
+
+
+def _changed_ns(path: Path) -> int:
+    """When a file, or what a folder holds, last changed; of what is gone, just now."""
+    try:
+        return path.stat().st_ctime_ns
+    except OSError:
+        return time.time_ns()
 
 
 def _folder_of(root: Path) -> Path:
@@ -83,7 +117,7 @@ def _folder_of(root: Path) -> Path:
 def _until_replaced(
     looked_at: _LookedAt,
     there: _There,
-    back: set[Path],
+    missed: _Missed,
     *,
     stop: Event,
     quiet_ms: int,
@@ -92,7 +126,7 @@ def _until_replaced(
 
     Arguments:
         there: the folders to watch.
-        back: those of them that came back, and may hold what nobody saw being written.
+        missed: roots that may hold what nobody saw being written; asked once they are watched.
     """
     from watchfiles import Change, watch
 
@@ -104,7 +138,6 @@ def _until_replaced(
         path = Path(name)
         return path in looked_at or (change is Change.deleted and path in there)
 
-    unseen = {root for root, place in looked_at.roots.items() if place in back}
     for some in watch(
         *there,
         watch_filter=counts,
@@ -115,8 +148,8 @@ def _until_replaced(
         yield_on_timeout=True,
         ignore_permission_denied=True,
     ):
-        changed = unseen | {Path(name) for _, name in some if Path(name) in looked_at}
-        unseen = set()
+        changed = missed() | {Path(name) for _, name in some if Path(name) in looked_at}
+        missed = set
         if changed:
             yield sorted(changed)
         gone = {Path(name) for change, name in some if change is Change.deleted} & there.keys()
@@ -147,6 +180,7 @@ def watch_and_repeat(
     paths: Sequence[Path],
     *,
     leave_out: Sequence[Path] = (),
+    since_ns: int | None = None,
     stop: Event | None = None,
     quiet_ms: int = QUIET_MS,
 ) -> None:
@@ -156,7 +190,10 @@ def watch_and_repeat(
         DocumentError: as `changes`.
     """
     try:
-        for _ in changes(paths, leave_out=leave_out, stop=stop, quiet_ms=quiet_ms):
+        watched = changes(
+            paths, leave_out=leave_out, since_ns=since_ns, stop=stop, quiet_ms=quiet_ms
+        )
+        for _ in watched:
             repeat()
     except KeyboardInterrupt:
         # The way to end it; an ingest that it stops goes on with the next.
