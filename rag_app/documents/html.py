@@ -245,6 +245,7 @@ def _mark_blocks(soup: "BeautifulSoup") -> None:
 
 
 def _tidy(text: str) -> str:
+    text = re.sub(rf"{BOX_EDGE}+(?=[.,;:!?)])", "", text)
     text = re.sub(rf"^[ \t]*{BOX_EDGE}[ \t{BOX_EDGE}]*", "", text, flags=re.M)
     text = re.sub(rf"[ \t]*{BOX_EDGE}[ \t{BOX_EDGE}]*", " ", text)
     text = _MARK.sub(r"\1", text)
