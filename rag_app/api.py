@@ -11,8 +11,7 @@ from rag_app.errors import ConfigError, refuse_unknown
 if TYPE_CHECKING:
     from llama_index.core.schema import Document
 
-    from rag_app.finetune.data.material import TrainOn
-    from rag_app.finetune.options import TrainingOptions
+    from rag_app.finetune.options import TrainingOptions, TrainOn
     from rag_app.finetune.result import FinetuneResult
     from rag_app.index import ChromaServer, Workspace
     from rag_app.ingest.report import IngestReport

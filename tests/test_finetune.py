@@ -26,13 +26,18 @@ from rag_app.finetune.data.batches import deal_batches, groups_against
 from rag_app.finetune.data.dev import DevEvaluator, DevSet
 from rag_app.finetune.data.material import (
     Material,
-    TrainOn,
     prepare_materials,
     read_labelled,
 )
 from rag_app.finetune.data.rows import CutPassages, cut_passages
 from rag_app.finetune.data.rows import training_rows as make_rows
-from rag_app.finetune.options import TrainingOptions, TrainingRow, read_report, training_key
+from rag_app.finetune.options import (
+    TrainingOptions,
+    TrainingRow,
+    TrainOn,
+    read_report,
+    training_key,
+)
 from rag_app.finetune.train.engine import EmbeddingFinetuneEngine
 from rag_app.finetune.train.trainer import PairTrainer
 from rag_app.index import Passages

@@ -44,11 +44,10 @@ from rag_app.finetune.back_off import back_off
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import (
     Material,
-    TrainOn,
     prepare_materials,
     read_labelled,
 )
-from rag_app.finetune.options import NegativeOptions, TrainingOptions
+from rag_app.finetune.options import NegativeOptions, TrainingOptions, TrainOn
 from rag_app.finetune.phases import TrainedModel, train_phases
 from rag_app.finetune.prepare import Prepared
 from rag_app.finetune.presets import DEFAULT, QUICK, as_quick

@@ -295,7 +295,6 @@ def finetune(
         RERANKER_NEGATIVES,
     )
     from rag_app.finetune.request import FinetuneRequest
-    from rag_app.finetune.stage import finetune as finetune_stage
     from rag_app.pairs import SplitOptions
     from rag_app.retrieve import RetrievalOptions
     from rag_app.retrieve.options import KEPT
@@ -380,6 +379,8 @@ def finetune(
         tune(run, workspace, request, base=base, fetch_k=fetch_k)
         _show_curves(run, request, settings.storage)
         return
+    from rag_app.finetune.stage import finetune as finetune_stage
+
     result = finetune_stage(workspace, request, progress=run.progress, tell=run.note)
     show_tuning(run, result)
     if result.promoted and settings.retriever != KEPT:

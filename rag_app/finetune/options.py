@@ -11,6 +11,9 @@ from typing import Any, Literal
 from rag_app.disk import write_json
 from rag_app.errors import ConfigError, refuse_unknown
 
+# Which pairs train.
+TrainOn = Literal["labelled", "synthetic", "both"]
+TRAIN_ON: tuple[TrainOn, ...] = ("labelled", "synthetic", "both")
 NegativeKind = Literal["none", "random", "mined"]
 KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
 # What training measured, in the folder of the model.

@@ -6,8 +6,7 @@ from pathlib import Path
 from rag_app.documents import Columns
 from rag_app.errors import ConfigError, refuse_unknown
 from rag_app.evaluate.canary import CanaryOptions
-from rag_app.finetune.data.material import TRAIN_ON, TrainOn
-from rag_app.finetune.options import TrainingOptions
+from rag_app.finetune.options import TRAIN_ON, TrainingOptions, TrainOn
 from rag_app.finetune.presets import DEFAULT, PRESETS
 from rag_app.llm.choose import LanguageModelOptions
 from rag_app.pairs import AUTO, SplitOptions, test_qrels

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.documents import Columns
@@ -11,7 +11,7 @@ from rag_app.errors import PairsError
 from rag_app.finetune.data.dev import DevSet
 from rag_app.finetune.data.negatives import NegativePool
 from rag_app.finetune.data.rows import EmbedQueries, dev_set, training_rows
-from rag_app.finetune.options import TrainingRow
+from rag_app.finetune.options import TrainingRow, TrainOn
 from rag_app.pairs import (
     MIN_PAIRS,
     HeldOut,
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
 
     from rag_app.index import Passages
-
-TrainOn = Literal["labelled", "synthetic", "both"]
-TRAIN_ON: tuple[TrainOn, ...] = get_args(TrainOn)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from rag_app.errors import TrainingError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import nn
 
 # A tenth of the width of MiniLM and e5-small is enough for a few hundred pairs; the ratio of alpha
 # to rank is the customary one (Hu et al. 2021, arXiv 2106.09685, and PEFT's examples).
@@ -48,6 +47,7 @@ def _lora(model: "SentenceTransformer") -> Finish:
     """
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
+    from torch import nn
 
     _freeze(model)
     inner = _inner(model)
@@ -130,12 +130,12 @@ def _inner(model: "SentenceTransformer") -> Any:
     return inner
 
 
-def _layers(inner: Any) -> nn.Module:
+def _layers(inner: Any) -> "nn.Module":
     layers: nn.Module = getattr(inner, "encoder", inner)
     return layers
 
 
-def _freeze(module: nn.Module) -> None:
+def _freeze(module: "nn.Module") -> None:
     for weights in module.parameters():
         weights.requires_grad_(False)
 
