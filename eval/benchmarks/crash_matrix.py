@@ -638,7 +638,7 @@ def page(values: dict[str, Any]) -> str:
         "# Reliability",
         "",
         "What is left when a command is killed in the middle (`kill -9`), or a file is damaged.",
-        "Made by `python eval/benchmarks/crash_matrix.py --rounds 100 --seconds 4200 --finetune",
+        "Made by `python eval/benchmarks/crash_matrix.py --rounds 100 --seconds 6000 --finetune",
         "--publish`, which says what a round is; fewer rounds than that ended with the time. Every",
         "second kill falls on a system call that writes, the others on any moment; those that came",
         "after the end are not counted. `--damages` makes the rows of damaged files alone; their",
