@@ -278,7 +278,7 @@ def test_a_static_model_is_tuned_by_an_adapter_alone(shop: Path) -> None:
 def test_a_rate_that_no_model_survives_is_refused_at_once(shop: Path) -> None:
     before = left(shop)
     endless = ("--pairs", "faq.csv", *QUICKLY, "--learning-rate", "1e30")
-    says = "--learning-rate is 1e+30; it takes up to 1, usual are 1e-5 to 1e-3"
+    says = "--learning-rate is 1e+30; it takes more than 0 and up to 1, usual are 1e-5 to 1e-3"
     check_error("finetune", *endless, kind="ConfigError", says=says)
     assert left(shop) == before
 
