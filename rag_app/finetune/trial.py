@@ -104,6 +104,8 @@ def score_trial(
     retrieval = retrieval or RetrievalOptions()
     base, tuned = prepared.base.model, trained.model
     passages = embedded(context, prepared.passages, tuned)
+    tests = material.tests
+    asks_known = remembers and "questions" in tests
     sides = {
         BASE: (prepared.passages, base, prepared.searched),
         TUNED: (
@@ -114,7 +116,7 @@ def score_trial(
                 tuned,
                 passages,
                 context.cache,
-                known=_of_training(context, material, passages, tuned) if remembers else None,
+                known=_of_training(context, material, passages, tuned) if asks_known else None,
             ),
         ),
     }
@@ -125,10 +127,10 @@ def score_trial(
             held, model, questions, cache=context.cache, progress=context.progress
         )
 
-    def searched(side: str, questions: Sequence[Question]) -> list[Outcome]:
-        return retrieval_outcomes(context, sides[side][-1], judged.options, questions)
+    def searched(side: str, questions: Sequence[Question], *, known: bool = False) -> list[Outcome]:
+        return retrieval_outcomes(context, sides[side][-1], judged.options, questions, known=known)
 
-    seed, tests = trained.options.seed, material.tests
+    seed = trained.options.seed
     judged = learn_retrieval(context, prepared.searched, retrieval, material.train, seed=seed)
     vector_search = retrieval.spec in VECTOR_SEARCH
     after = exact if vector_search else searched
@@ -146,11 +148,8 @@ def score_trial(
         for what, questions in tests.items()
     }
     known = None
-    if remembers and "questions" in tests:
-        *_, index = sides[TUNED]
-        with_known = retrieval_outcomes(
-            context, index, judged.options, tests["questions"], known=True
-        )
+    if asks_known:
+        with_known = searched(TUNED, tests["questions"], known=True)
         known = BaseAndTuned(held_out["questions"].tuned, with_known)
     return Trial(
         material=material,
