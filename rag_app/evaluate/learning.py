@@ -11,7 +11,7 @@ from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
 from rag_app.evaluate.statistics import Difference, difference
-from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_rose
+from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, rank_views
 from rag_app.retrieve.fusion import standardised
 from rag_app.retrieve.learned import FINDERS, VECTOR, LearnedFusion
@@ -66,7 +66,7 @@ def learn_weights(
     learned_on: str,
     seed: int,
 ) -> tuple[RetrievalOptions, str]:
-    """The options with learned weights, or with fixed ones where these are not certainly better.
+    """The options with learned weights, or with fixed ones where these are certainly better.
 
     Arguments:
         questions: none that a verdict rests on.
@@ -79,7 +79,7 @@ def learn_weights(
     learned = learn_fusion(
         views, questions, depth=options.fetch_k, learned_on=learned_on, seed=seed
     )
-    if learned.certain:
+    if learned.is_learned:
         return replace(options, learned=learned), learned.reason
     if set(learned.weights) <= set(FINDERS):
         weight = learned.weights.get(VECTOR, 0.0)
@@ -94,9 +94,10 @@ def learn_fusion(
 
     The weights are those of a pairwise logistic regression (RankNet's loss for a linear model:
     Burges et al., ICML 2005) over standardised scores: right candidates minus wrong ones, each
-    question counting as one. They are taken if they are certainly better than the best of
-    `fixed_hybrids`, which may be one search alone: on the same questions, each asked with what was
-    learned, and chosen, on the other folds of whole clusters.
+    question counting as one. They are taken unless the best of `fixed_hybrids`, which may be one
+    search alone, is certainly better: on the same questions, each asked with what was learned, and
+    chosen, on the other folds of whole clusters. To take them only where they are certainly better
+    themselves cost more than it saved on every corpus that we tried (docs/measured.md).
 
     Arguments:
         views: view -> its ranking of each question, as `rank_views` gives them. "vector" and
@@ -107,32 +108,31 @@ def learn_fusion(
     """
     names = ordered(views)
     ids = tuple(sorted(question.id for question in questions))
-    if few := _too_few(questions):
+    asked = asked_of(views, questions, depth)
+    if few := _too_little(questions, asked):
         reason = f"{few}: nothing was learned, and hybrid:{EQUAL} is used"
         fixed = _named(names, fixed_hybrids(len(names))[EQUAL])
         return LearnedFusion(fixed, learned_on, len(questions), reason=reason, question_ids=ids)
-    asked = asked_of(views, questions, depth)
     weights, change = learned_or_fixed(asked, seed=seed)
-    certain = certainly_rose(change)
     return LearnedFusion(
         _named(names, weights),
         learned_on,
         len(questions),
-        certain=certain,
-        reason=_reason(change, f"hybrid:{_best_fixed(asked)}", certain=certain),
+        is_learned=not _is_worse(change),
+        reason=_reason(change, f"hybrid:{_best_fixed(asked)}"),
         question_ids=ids,
     )
 
 
 def learned_or_fixed(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Difference]:
-    """The learned weights if they are certainly better than fixed ones, else these.
+    """The learned weights, unless fixed ones are certainly better.
 
     Returns:
         weights, (n_views,), and what the learned ones change.
     """
     simple, learned = cross_validated(asked, best_fixed), cross_validated(asked, regression)
     change = difference(simple, learned, PRIMARY_METRIC, seed=seed)
-    return (regression if certainly_rose(change) else best_fixed)(asked), change
+    return (best_fixed if _is_worse(change) else regression)(asked), change
 
 
 def ordered(views: Iterable[str]) -> list[str]:
@@ -140,13 +140,15 @@ def ordered(views: Iterable[str]) -> list[str]:
     return [*FINDERS, *(view for view in views if view not in FINDERS)]
 
 
-def _too_few(questions: "Sequence[Question]") -> str:
+def _too_little(questions: "Sequence[Question]", asked: Sequence[Asked]) -> str:
     """What there is too little of to learn from; empty where there is enough."""
     clusters = len({question.cluster for question in questions})
     if len(questions) < FEWEST_QUESTIONS:
         return f"{len(questions)} questions are fewer than {FEWEST_QUESTIONS}"
     if clusters < FOLDS:
         return f"all {len(questions)} questions are about {clusters} documents, of {FOLDS} needed"
+    if not any(map(_tells, asked)):
+        return "no question has a right and a wrong passage among its candidates"
     return ""
 
 
@@ -214,7 +216,7 @@ def regression(asked: Sequence[Asked]) -> Floats:
     """The weights that put right candidates before wrong ones, (n_views,), of absolute sum 1."""
     from sklearn.linear_model import LogisticRegression
 
-    told = [one for one in asked if one.right.any() and not one.right.all()]
+    told = list(filter(_tells, asked))
     n_views = asked[0].scores.shape[1]
     if not told:
         return fixed_hybrids(n_views)[EQUAL]
@@ -229,6 +231,11 @@ def regression(asked: Sequence[Asked]) -> Floats:
     return weights
 
 
+def _tells(one: Asked) -> bool:
+    """Whether there is something to tell apart among the candidates."""
+    return bool(one.right.any() and not one.right.all())
+
+
 def _right_minus_wrong(one: Asked) -> Floats:
     """Scores of each right candidate minus those of each wrong one, (n_pairs, n_views)."""
     right, wrong = one.scores[one.right], one.scores[~one.right]
@@ -240,9 +247,13 @@ def _named(names: Sequence[str], weights: Floats) -> dict[str, float]:
     return {name: round(float(w), 4) for name, w in zip(names, weights, strict=True) if w}
 
 
-def _reason(change: Difference, simple: str, *, certain: bool) -> str:
+def _is_worse(change: Difference) -> bool:
+    return certainly_fell({PRIMARY_METRIC: change})
+
+
+def _reason(change: Difference, simple: str) -> str:
     found = f"{PRIMARY_METRIC} {change_with_interval(change)}"
     how = "each question asked with what was learned on others"
-    if certain:
-        return f"{found} over {simple}, {how}"
-    return f"not certainly better than {simple}, which is used: {found}, {how}"
+    if _is_worse(change):
+        return f"certainly worse than {simple}, which is used: {found}, {how}"
+    return f"{found} over {simple}, {how}"

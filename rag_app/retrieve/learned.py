@@ -23,14 +23,14 @@ class LearnedFusion:
         learned_on: what the questions were, in words.
         questions: how many there were.
         question_ids: which they were, as `Question.id` has them; None: a version before kept none.
-        certain: it was certainly better than fixed weights; else these are the best of those.
+        is_learned: the weights are learned ones; else they are the best of fixed ones.
         reason: a sentence that says what it was held against, and what came of it.
     """
 
     weights: Mapping[str, float] = field(hash=False)
     learned_on: str
     questions: int
-    certain: bool = False
+    is_learned: bool = False
     reason: str = ""
     question_ids: tuple[str, ...] | None = None
 
@@ -47,6 +47,8 @@ class LearnedFusion:
         """
         values = json.loads(text)
         ids = values.pop("question_ids", None)
+        # What a version before kept was learned, and certainly better than fixed weights.
+        values.setdefault("is_learned", values.pop("certain", False))
         fusion = cls(**values, question_ids=None if ids is None else tuple(ids))
         if not fusion.weights or not set(fusion.weights) <= set(VIEWS):
             raise ValueError(f"{fusion.weights} are no weights of {', '.join(VIEWS)}")
