@@ -213,9 +213,12 @@ def fixed_hybrids(n_views: int) -> dict[str, Floats]:
 
 
 def regression(asked: Sequence[Asked]) -> Floats:
-    """The weights that put right candidates before wrong ones, (n_views,), of absolute sum 1."""
-    from sklearn.linear_model import LogisticRegression
+    """The weights that put right candidates before wrong ones, (n_views,), none below 0, of sum 1.
 
+    Views that a regression weighs negatively are left out and the others fitted again, since each
+    view is made to score right passages higher (non-negative stacking: Breiman, Machine Learning
+    24, 1996).
+    """
     told = list(filter(_tells, asked))
     n_views = asked[0].scores.shape[1]
     if not told:
@@ -223,12 +226,28 @@ def regression(asked: Sequence[Asked]) -> Floats:
     pairs = [_right_minus_wrong(one) for one in told]
     # Each pair both ways round, since a classifier wants two classes.
     rows = np.concatenate([*pairs, *(-some for some in pairs)])
-    ways = np.repeat([1, 0], len(rows) // 2)
     counts = np.concatenate([np.full(len(some), 1 / len(some)) for some in pairs])
+    views = np.arange(n_views)
+    while len(views):
+        found = _coefficients(rows[:, views], np.tile(counts, 2))
+        if found.min() >= 0:
+            break
+        views = views[found > found.min()]
+    weights: Floats = np.zeros(n_views)
+    if len(views) and found.any():
+        weights[views] = found / found.sum()
+        return weights
+    return fixed_hybrids(n_views)[EQUAL]
+
+
+def _coefficients(rows: Floats, counts: Floats) -> Floats:
+    """Of a logistic regression whose first half of rows is one class, (n_columns,)."""
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(fit_intercept=False)
-    model.fit(rows, ways, sample_weight=np.tile(counts, 2))
-    weights: Floats = model.coef_[0] / np.abs(model.coef_[0]).sum()
-    return weights
+    model.fit(rows, np.repeat([1, 0], len(rows) // 2), sample_weight=counts)
+    coefficients: Floats = model.coef_[0]
+    return coefficients
 
 
 def _tells(one: Asked) -> bool:
