@@ -97,7 +97,7 @@ def learn_fusion(
     question counting as one. They are taken unless the best of `fixed_hybrids`, which may be one
     search alone, is certainly better: on the same questions, each asked with what was learned, and
     chosen, on the other folds of whole clusters. To take them only where they are certainly better
-    themselves cost more than it saved on nine corpora together (docs/measured.md).
+    themselves cost more than it saved (docs/measured.md).
 
     Arguments:
         views: view -> its ranking of each question, as `rank_views` gives them. "vector" and
