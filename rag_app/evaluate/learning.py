@@ -11,7 +11,7 @@ from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.evaluate.scoring import LARGEST_K, Outcome, score_rankings
 from rag_app.evaluate.statistics import Difference, difference
-from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
+from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_lower
 from rag_app.retrieve import RetrievalOptions, Searched, Tools, Trace, rank_views
 from rag_app.retrieve.fusion import standardised
 from rag_app.retrieve.learned import FINDERS, VECTOR, LearnedFusion
@@ -118,7 +118,7 @@ def learn_fusion(
         _named(names, weights),
         learned_on,
         len(questions),
-        is_learned=not _is_worse(change),
+        is_learned=not certainly_lower(change),
         reason=_reason(change, f"hybrid:{_best_fixed(asked)}"),
         question_ids=ids,
     )
@@ -132,7 +132,7 @@ def learned_or_fixed(asked: Sequence[Asked], *, seed: int) -> tuple[Floats, Diff
     """
     simple, learned = cross_validated(asked, best_fixed), cross_validated(asked, regression)
     change = difference(simple, learned, PRIMARY_METRIC, seed=seed)
-    return (best_fixed if _is_worse(change) else regression)(asked), change
+    return (best_fixed if certainly_lower(change) else regression)(asked), change
 
 
 def ordered(views: Iterable[str]) -> list[str]:
@@ -266,13 +266,9 @@ def _named(names: Sequence[str], weights: Floats) -> dict[str, float]:
     return {name: round(float(w), 4) for name, w in zip(names, weights, strict=True) if w}
 
 
-def _is_worse(change: Difference) -> bool:
-    return certainly_fell({PRIMARY_METRIC: change})
-
-
 def _reason(change: Difference, simple: str) -> str:
     found = f"{PRIMARY_METRIC} {change_with_interval(change)}"
     how = "each question asked with what was learned on others"
-    if _is_worse(change):
+    if certainly_lower(change):
         return f"certainly worse than {simple}, which is used: {found}, {how}"
     return f"{found} over {simple}, {how}"

@@ -155,10 +155,14 @@ def certainly_rose(change: Difference, level: float = LEVEL) -> bool:
     return change.low > 0 and change.p < level
 
 
-def certainly_fell(differences: Mapping[str, Difference]) -> bool:
-    """Whether mrr@10 did: its whole interval is below 0, and p below .05."""
-    change = differences[PRIMARY_METRIC]
+def certainly_lower(change: Difference) -> bool:
+    """Whether a metric is: its whole interval is below 0, and p below .05."""
     return change.high < 0 and change.p < LEVEL
+
+
+def certainly_fell(differences: Mapping[str, Difference]) -> bool:
+    """Whether mrr@10 is certainly lower."""
+    return certainly_lower(differences[PRIMARY_METRIC])
 
 
 def guard(

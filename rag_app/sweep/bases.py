@@ -9,7 +9,7 @@ from rag_app.chunks import passage_text
 from rag_app.errors import ModelError
 from rag_app.evaluate.figures import change_with_interval
 from rag_app.evaluate.statistics import difference, estimate
-from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell, certainly_rose
+from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_lower, certainly_rose
 from rag_app.finetune.context import TrainingContext
 from rag_app.finetune.data.material import Material, negative_pool, prepare_materials
 from rag_app.finetune.options import TrainingOptions
@@ -127,7 +127,7 @@ def _change(before: Candidate, after: Candidate, seed: int) -> "Difference":
 
 
 def _over(change: "Difference") -> str:
-    is_certain = certainly_rose(change) or certainly_fell({PRIMARY_METRIC: change})
+    is_certain = certainly_rose(change) or certainly_lower(change)
     certain = "" if is_certain else ", which could be chance,"
     return f"{PRIMARY_METRIC} {change_with_interval(change)}{certain} over"
 

@@ -11,7 +11,7 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 
 from rag_app.evaluate.ranks import reciprocal_rank
 from rag_app.evaluate.statistics import mean_change
-from rag_app.evaluate.verdict import PRIMARY_METRIC, certainly_fell
+from rag_app.evaluate.verdict import certainly_lower
 from rag_app.models import EmbeddingModel, Prompts
 from rag_app.vectors import Vectors, nearest
 
@@ -114,4 +114,4 @@ def certainly_fell_on_dev(
     Fewer than six documents or groups of near-duplicates are never certain.
     """
     clusters = dev.clusters or [str(number) for number in range(len(before))]
-    return certainly_fell({PRIMARY_METRIC: mean_change(clusters, after - before, seed=seed)})
+    return certainly_lower(mean_change(clusters, after - before, seed=seed))
