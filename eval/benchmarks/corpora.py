@@ -4,6 +4,7 @@ They come from ../shared/data; MedQuAD and PubMedQA are fetched with git when th
 """
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -140,6 +141,12 @@ def korquad_all() -> Corpus:
     return _squad("korquad-all", source, E5)
 
 
+def korquad_several() -> Corpus:
+    """All questions of every sixth passage of KorQuAD: some six to a passage, of all articles."""
+    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
+    return _squad("korquad-several", source, E5, every=6)
+
+
 def xquad_en() -> Corpus:
     """English Wikipedia articles with questions: a general domain."""
     return _squad("xquad-en", SHARED / "xquad_en" / "xquad.en.json", MINILM)
@@ -150,17 +157,24 @@ def canary_folder() -> Path:
     return _squad("canary", SHARED / "xquad_en" / "xquad.en.json", MINILM).questions.parent
 
 
-def _squad(name: str, source: Path, model: str, *, most: int | None = None) -> Corpus:
-    """A file in SQuAD's format: articles as text files, and `most` questions, evenly drawn."""
+def _squad(
+    name: str, source: Path, model: str, *, most: int | None = None, every: int = 1
+) -> Corpus:
+    """A file in SQuAD's format: articles as text files, and `most` questions, evenly drawn.
+
+    Arguments:
+        every: of each n-th paragraph the questions are taken.
+    """
     folder = WORK / name
     articles = folder / "articles"
     articles.mkdir(parents=True, exist_ok=True)
-    questions = []
+    questions, paragraphs = [], itertools.count()
     for number, article in enumerate(json.loads(source.read_text("utf-8"))["data"]):
         file = f"{number:03}.txt"
         text = ""
         for paragraph in article["paragraphs"]:
-            questions += [_squad_question(asked, file, len(text)) for asked in paragraph["qas"]]
+            if next(paragraphs) % every == 0:
+                questions += [_squad_question(asked, file, len(text)) for asked in paragraph["qas"]]
             text += paragraph["context"] + "\n\n"
         (articles / file).write_text(text, "utf-8")
     step = max(1, len(questions) // most) if most else 1
@@ -206,6 +220,7 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
     "jhu-de": german_faq,
     "jhu-pl": polish_faq,
     "korquad": korquad,
+    "korquad-several": korquad_several,
     "medquad": medquad,
     "pubmedqa": pubmedqa,
     "xquad-en": xquad_en,

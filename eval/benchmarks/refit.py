@@ -1,6 +1,6 @@
 """What a refit on all pairs brings over the model that was judged, on questions neither has seen.
 
-    python eval/benchmarks/refit.py --corpus sample-en --corpus sample-ko --corpus korquad
+    python eval/benchmarks/refit.py --corpus sample-en --corpus sample-ko --corpus korquad-several
 
 Three tenths of the questions are put aside, of passages whose other questions stay. On the rest
 `finetune --held-out questions --preset quick` trains a model and judges it, holding out its own
@@ -151,7 +151,7 @@ def main() -> None:
     rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []
     kept = KeptOutcomes(NAME)
     done = {(row["corpus"], row["seed"]) for row in rows}
-    for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "korquad"]):
+    for corpus in map(load, arguments.corpus or ["sample-en", "sample-ko", "korquad-several"]):
         for seed in map(int, arguments.seeds.split(",")):
             if (corpus.name, seed) not in done:
                 rows.append(measure(corpus, seed, kept))
