@@ -185,7 +185,7 @@ def write_questions(
         storage: folder of indexes, models and questions.
         index: its name; the one in service unless named.
         llm: which language model writes; the local one if it is installed, else questions come from
-            headings and key sentences.
+            headings, key sentences and key words.
         per_chunk: questions asked for by chunk.
         limit: only so many chunks, spread over the index.
         writing: how people ask: styles, a query log, examples; and whether the model judges.

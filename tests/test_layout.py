@@ -7,7 +7,7 @@ from fakes import WordModel
 from llama_index.core.schema import Document, TextNode
 
 from rag_app.chunks import Chunking, SentenceChunker, passage_text
-from rag_app.questions.extract import extract_questions
+from rag_app.questions.extract import EXTRACTED, extract_questions
 from rag_app.questions.rarity import Rarity
 from rag_app.text.layout import Layout, without_code
 
@@ -117,6 +117,8 @@ def test_comments_in_code_are_no_headings_and_no_questions() -> None:
     assert len(nodes) > 2
     assert any(node.metadata.get("begins_in_code") for node in nodes)
     rarity = Rarity(node.text for node in nodes)
-    questions = [one.text for node in nodes for one in extract_questions(node, rarity, 20)]
+    questions = [
+        one.text for node in nodes for one in extract_questions(node, rarity, 20, styles=EXTRACTED)
+    ]
     assert "Deploying Rolling back" in questions
     assert [one for one in questions if "build" in one or "make" in one] == []

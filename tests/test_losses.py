@@ -96,6 +96,39 @@ def test_columns_of_dae_are_passages_twice() -> None:
     assert find_loss("dae").trains_on == "passages"
 
 
+@pytest.mark.parametrize(
+    ("question", "passage", "positive"),
+    [
+        (
+            "Cash is never paid back.",
+            "Refunds\nCash is never\n  paid back. It takes five working days to your account.",
+            "Refunds\n  It takes five working days to your account.",
+        ),
+        (
+            "cash is never paid back.",
+            "Cash is never paid back." * 9,
+            "Cash is never paid back." * 9,
+        ),
+        ("paid (back)", "paid (back) one two three four five six seven", None),
+        (
+            "paid (back)",
+            "paid (back) one two three four five six seven eight",
+            "  one two three four five six seven eight",
+        ),
+        ("", "one two three four five six seven eight", None),
+    ],
+)
+def test_a_question_that_the_passage_holds_is_taken_out_of_it(
+    question: str, passage: str, positive: str | None
+) -> None:
+    row = TrainingRow(question, passage, "a", ("other",))
+    assert row.positive == (passage if positive is None else positive)
+    assert row.passage == passage
+    for loss in ("mnrl", "triplet"):
+        assert find_loss(loss).columns([row])["positive"] == [row.positive]
+    assert find_loss("dae").columns([row])["text"] == [passage]
+
+
 def test_an_unknown_loss_lists_the_known() -> None:
     with pytest.raises(TrainingError) as caught:
         find_loss("magic")

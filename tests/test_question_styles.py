@@ -16,7 +16,13 @@ from test_questions import (
 
 from rag_app.errors import ConfigError
 from rag_app.questions.examples import EXAMPLES
-from rag_app.questions.extract import Worded, extract_questions
+from rag_app.questions.extract import (
+    EXTRACTED,
+    OF_BARE,
+    OF_HEADED,
+    Worded,
+    extract_questions,
+)
 from rag_app.questions.prompts import PROMPT_VERSION, PromptWriter, read_answer
 from rag_app.questions.rarity import Rarity
 from rag_app.questions.styles import (
@@ -25,6 +31,7 @@ from rag_app.questions.styles import (
     ONLY_QUESTIONS,
     PROBLEM,
     QUESTION,
+    SENTENCE,
     STYLES,
     TITLE,
     WORDINGS,
@@ -144,12 +151,18 @@ def test_without_a_language_model_the_styles_that_a_text_has() -> None:
     node = make_node(text, title="Payments")
     [title] = extract_questions(node, Rarity([text]), 9, styles=[TITLE])
     assert title == Worded("Payments How to pay", TITLE)
-    assert {one.style for one in extract_questions(node, Rarity([text]), 9)} == {
-        QUESTION,
-        TITLE,
-        KEYWORDS,
-    }
-    with pytest.raises(ConfigError, match="names none of question, title, keywords"):
-        TextWriter(RARITY, shares={CLAIM: 1.0})
-    versions = [TextWriter(RARITY, shares=shares).prompt_version for shares in (None, {TITLE: 1.0})]
-    assert versions == ["v1", "v1-title"]
+    found = extract_questions(node, Rarity([text]), 9, styles=EXTRACTED)
+    assert [one.style for one in found[:4]] == [QUESTION, TITLE, SENTENCE, SENTENCE]
+    assert {one.style for one in found[4:]} == {KEYWORDS}
+    with pytest.raises(ConfigError, match="names none of question, title, sentence, keywords"):
+        TextWriter(RARITY, usual=OF_HEADED, shares={CLAIM: 1.0})
+    with pytest.raises(ConfigError, match="sentence, which is taken from the text itself"):
+        ModelWriter(Parrot(), RARITY, shares={QUESTION: 0.5, SENTENCE: 0.5})
+    writers = [
+        TextWriter(RARITY, usual=OF_HEADED),
+        TextWriter(RARITY, usual=OF_HEADED, shares={TITLE: 1.0}),
+        TextWriter(RARITY, usual=OF_BARE),
+        TextWriter(RARITY, usual=OF_BARE, shares=dict.fromkeys(OF_HEADED, 1 / 3)),
+    ]
+    versions = [writer.prompt_version for writer in writers]
+    assert versions == ["v1", "v1-title", "v1-question.sentence", "v1"]

@@ -48,7 +48,13 @@ from rag_app.questions import (
     write_questions,
 )
 from rag_app.questions.examples import ENGLISH, EXAMPLES, KOREAN
-from rag_app.questions.extract import HEADINGS, Worded, extract_questions
+from rag_app.questions.extract import (
+    HEADINGS,
+    OF_HEADED,
+    Worded,
+    extract_questions,
+    usual_styles,
+)
 from rag_app.questions.prompts import (
     INSTRUCTED_VERSION,
     PromptWriter,
@@ -57,8 +63,9 @@ from rag_app.questions.prompts import (
     window,
 )
 from rag_app.questions.rarity import Rarity
-from rag_app.questions.styles import QUESTION, TITLE, WORDINGS
+from rag_app.questions.styles import KEYWORDS, QUESTION, SENTENCE, TITLE, WORDINGS
 from rag_app.questions.wording import (
+    MOST_WORDS,
     copied,
     leaks_prompt,
     not_a_question,
@@ -307,22 +314,46 @@ def test_headings_faq_lines_and_key_words_become_questions() -> None:
     text = "## How to pay\n\nQ: Can I pay by card?\nWe accept zebra stripes and giraffe spots here."
     node = make_node(text, title="Payments")
     rarity = Rarity([text, "We accept and here.", "We accept stripes here."])
-    assert extract_questions(node, rarity, 2) == [
+    assert extract_questions(node, rarity, 2, styles=OF_HEADED) == [
         Worded("Can I pay by card?", QUESTION),
         Worded("Payments How to pay", TITLE),
     ]
-    third = extract_questions(node, rarity, 3)[2].text
+    third = extract_questions(node, rarity, 3, styles=OF_HEADED)[2].text
     assert set(third.split()) <= set(text.replace(".", "").split())
     assert 4 <= len(third.split()) <= 8
     assert {"zebra", "giraffe"} <= set(third.split())
-    assert extract_questions(node, rarity, 3) == extract_questions(node, rarity, 3)
 
 
 def test_korean_headings_and_questions_too() -> None:
     node = make_node(f"## 환불 시기\n질문: 언제 들어오나요?\n{KOREAN_TEXT}", title="환불")
-    found = [one.text for one in extract_questions(node, Rarity([KOREAN_TEXT]), 9)]
+    found = [
+        one.text for one in extract_questions(node, Rarity([KOREAN_TEXT]), 9, styles=OF_HEADED)
+    ]
     assert found[:2] == ["언제 들어오나요?", "환불 환불 시기"]
     assert len(found) == 4  # and two sentences
+
+
+def test_bare_texts_give_their_sentences() -> None:
+    rarity = Rarity([REFUND, FREIGHT])
+    bare = [make_node(REFUND), make_node(FREIGHT, title="039"), make_node(HOURS)]
+    headed = [make_node(REFUND, title="Refunds"), make_node(f"# Freight\n{FREIGHT}"), bare[2]]
+    assert usual_styles(bare) == (QUESTION, SENTENCE)
+    assert usual_styles(headed) == (QUESTION, TITLE, KEYWORDS)
+    assert usual_styles([]) == (QUESTION, TITLE, KEYWORDS)
+    found = extract_questions(bare[0], rarity, 9, styles=usual_styles(bare))
+    assert found == [Worded(one, SENTENCE) for one in rarity.key_sentences(REFUND)]
+    # Its only sentence is all that a passage says.
+    assert (
+        extract_questions(make_node("Nobody is paid in cash."), rarity, 9, styles=[SENTENCE]) == []
+    )
+
+
+def test_a_sentence_of_the_passage_is_no_fault() -> None:
+    sentence = f"Cash is never paid back to anyone who asks for it{' again' * MOST_WORDS}."
+    node = make_node(f"{REFUND} {sentence}")
+    taken = replace(asked(sentence, node), generator=HEADINGS, style=SENTENCE)
+    assert filtered([taken], [node]).dropped == {}
+    assert filtered([replace(taken, style=QUESTION)], [node]).dropped == {"no question": 1}
 
 
 # --- what survives a kill

@@ -44,7 +44,12 @@ from rag_app.questions import (
     to_pairs,
     write_questions,
 )
-from rag_app.questions.extract import EXTRACT_VERSION, EXTRACTED, HEADINGS, extract_questions
+from rag_app.questions.extract import (
+    EXTRACT_VERSION,
+    HEADINGS,
+    extract_questions,
+    usual_styles,
+)
 from rag_app.questions.missing import stored_in
 from rag_app.questions.question import GeneratedQuestion
 from rag_app.questions.rarity import Rarity
@@ -78,7 +83,8 @@ class Way:
     Fields:
         shares: of the styles that the language model wrote; None: it wrote nothing.
         per_chunk: of the language model's, before the filters.
-        text: styles that are taken from the text itself, besides.
+        text: styles that are taken from the text itself, besides; USUAL: those that `rag-app
+            questions --llm none` takes.
         text_per_chunk: of these, before the filters.
     """
 
@@ -88,11 +94,12 @@ class Way:
     text_per_chunk: int = 2
 
 
+USUAL = ("usual",)
 MIXED: Shares = {style: 1 / len(STYLES) for style in STYLES}
 PLAIN = Way(ONLY_QUESTIONS)
 BOTH = Way(ONLY_QUESTIONS, text=(TITLE, KEYWORDS), text_per_chunk=1)
-ALL = Way(ONLY_QUESTIONS, per_chunk=2, text=EXTRACTED)
-TEXT = Way(text=EXTRACTED)
+ALL = Way(ONLY_QUESTIONS, per_chunk=2, text=USUAL)
+TEXT = Way(text=USUAL)
 WAYS = {
     LABELS: Way(),
     # Without a language model.
@@ -180,6 +187,7 @@ def chosen(bench: Bench, way: Way) -> list[GeneratedQuestion]:
 
 def _of_the_text(bench: Bench, way: Way) -> list[GeneratedQuestion]:
     nodes = bench.passages.nodes if way.text else []
+    styles = usual_styles(nodes) if way.text == USUAL else way.text
     rarity = Rarity(passage_text(node) for node in bench.passages.nodes)
     return [
         GeneratedQuestion(
@@ -194,7 +202,7 @@ def _of_the_text(bench: Bench, way: Way) -> list[GeneratedQuestion]:
             style=one.style,
         )
         for node in nodes
-        for one in extract_questions(node, rarity, way.text_per_chunk, styles=way.text)
+        for one in extract_questions(node, rarity, way.text_per_chunk, styles=styles)
     ]
 
 

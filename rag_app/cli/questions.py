@@ -60,7 +60,8 @@ def questions(
         str | None,
         typer.Option(
             help="Ways to ask and their shares, 1 together, of question, keywords, claim, problem "
-            "and title. [question=1]",
+            "and title; without a language model which of question, title, sentence and keywords "
+            "are taken from the text. [question=1]",
             rich_help_panel=WORDING,
         ),
     ] = None,
@@ -147,8 +148,8 @@ def show_questions(run: Run, report: "QuestionsReport") -> None:
     """What was written, kept and dropped."""
     if not report.by_language_model:
         run.warn(
-            "no language model wrote these questions: they are headings, FAQ lines and key words "
-            "of the text itself, which teach less. Install one with "
+            "no language model wrote these questions: they are headings, FAQ lines, sentences and "
+            "key words of the text itself. For questions in other words install one with "
             "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
         )
     rows = [("kept", str(report.kept)), *((why, str(n)) for why, n in report.dropped.items())]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from rag_app.disk import write_json
 from rag_app.errors import ConfigError, refuse_unknown
+from rag_app.text.words import words
 
 # Which pairs train.
 TrainOn = Literal["labelled", "synthetic", "both"]
@@ -20,6 +22,8 @@ KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
 REPORT_FILE = "training.json"
 # Steps between two losses of weights, each a mean since the one before.
 LOG_STEPS = 5
+# Words that a passage has left when a question is taken out of it.
+LEAST_LEFT = 8
 # Hyperparameter -> the least and the largest value that it takes, as its message says them.
 RANGES: dict[str, tuple[float, float, str]] = {
     "epochs": (1, math.inf, "a whole number of 1 or more"),
@@ -47,6 +51,18 @@ class TrainingRow:
     passage: str
     group: str
     negatives: tuple[str, ...] = ()
+
+    @property
+    def positive(self) -> str:
+        """The passage that is trained on: without the question where that is one of its sentences.
+
+        Else the question's own words would tell the passage, and nothing be learned (inverse cloze
+        task: Lee, Chang and Toutanova, ACL 2019). Where less than `LEAST_LEFT` words would be
+        left, the passage is whole.
+        """
+        asked = r"\s+".join(map(re.escape, self.question.split()))
+        rest = re.sub(asked, " ", self.passage) if asked else self.passage
+        return rest if len(words(rest)) >= LEAST_LEFT else self.passage
 
 
 @dataclass(frozen=True)
@@ -183,7 +199,7 @@ def training_key(
     parts = [
         base_fingerprint,
         asdict(options),
-        [(row.question, row.passage, row.group, row.negatives) for row in rows],
+        [(row.question, row.positive, row.group, row.negatives) for row in rows],
         list(texts),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]

@@ -160,7 +160,7 @@ def mined_rows(
         pool,
         count,
         questions=cache.embed_queries(model, [row.question for row in rows]),
-        positives=cache.embed_passages(model, [row.passage for row in rows]),
+        positives=cache.embed_passages(model, [row.positive for row in rows]),
         passages=cache.embed_passages(model, pool.texts, progress=context.progress),
         seed=seed,
     )

@@ -1,18 +1,20 @@
 """Questions without a language model: what the text itself asks, announces or stresses.
 
-They share their words with the passage, so they teach a model less than questions that people or
-a language model word; they cost nothing and are always the same.
+They share their words with the passage, so they teach a model less than questions that people
+word; they cost nothing and are always the same. Where passages neither ask nor announce anything,
+their sentences stand for questions; training takes each out of its passage
+(`TrainingRow.positive`).
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag_app.chunks import BEGINS_IN_CODE, EMBEDDED_KEY
 from rag_app.pairs import question_key
 from rag_app.questions.rarity import Rarity, plain
-from rag_app.questions.styles import KEYWORDS, QUESTION, TITLE
+from rag_app.questions.styles import KEYWORDS, QUESTION, SENTENCE, TITLE
 from rag_app.text.layout import without_code
 from rag_app.text.words import words
 
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
 
 HEADINGS = "headings"
 EXTRACT_VERSION = "v1"
-# What a text asks, announces and stresses; claims and problems it does not word as people do.
-EXTRACTED = (QUESTION, TITLE, KEYWORDS)
+# What a text asks, announces, states and stresses; problems it does not word as people do.
+EXTRACTED = (QUESTION, TITLE, SENTENCE, KEYWORDS)
+# What is taken unless somebody says: where most passages have a title or a heading or ask
+# something, and where they do not. Sentences beside key words did harm (docs/measured.md).
+OF_HEADED = (QUESTION, TITLE, KEYWORDS)
+OF_BARE = (QUESTION, SENTENCE)
 
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.M)
 _FAQ_LINE = re.compile(
@@ -32,6 +38,8 @@ MOST_KEYWORDS = 8
 LEAST_KEYWORDS = 4
 # Half of a sentence's words is a query; all of them would be the sentence.
 KEYWORD_SHARE = 0.5
+# Of fewer, nothing is left of a passage without one of them.
+LEAST_SENTENCES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +50,19 @@ class Worded:
     style: str
 
 
+def usual_styles(nodes: Sequence["TextNode"]) -> tuple[str, ...]:
+    """The styles that are taken from the chunks of an index where nobody names any."""
+    bare = sum(not (_title(node) or _announced(node)) for node in nodes)
+    return OF_BARE if 2 * bare > len(nodes) else OF_HEADED
+
+
 def extract_questions(
-    node: "TextNode", rarity: Rarity, count: int, *, styles: Collection[str] = EXTRACTED
+    node: "TextNode", rarity: Rarity, count: int, *, styles: Collection[str]
 ) -> list[Worded]:
     """At most `count` questions of these styles from a chunk's own text, always the same ones.
 
     First the questions that an FAQ asks, then its headings under its title, then its weightiest
-    sentences as the few rare words that someone would search for.
+    sentences: as they are, and as the few rare words that someone would search for.
     """
     chosen: dict[str, Worded] = {}
     for candidate in _candidates(node, rarity):
@@ -60,20 +74,35 @@ def extract_questions(
 
 
 def _candidates(node: "TextNode", rarity: Rarity) -> Iterator[Worded]:
-    title = plain(str(node.metadata.get(EMBEDDED_KEY, "")))
-    # Of a program, comments look like headings and commands like sentences.
-    begins_in_code = bool(node.metadata.get(BEGINS_IN_CODE))
-    prose = without_code(node.text, begins_in_code=begins_in_code)
-    for match in _FAQ_LINE.finditer(prose):
-        yield Worded(plain(match[1]), QUESTION)
+    yield from _announced(node)
+    # What an FAQ asks has been taken as it is.
+    stated = [one for one in rarity.key_sentences(_prose(node)) if not one.endswith(("?", "？"))]
+    if len(stated) >= LEAST_SENTENCES:
+        yield from (Worded(one, SENTENCE) for one in stated)
+    yield from (Worded(query, KEYWORDS) for one in stated if (query := _query(one, rarity)))
+
+
+def _announced(node: "TextNode") -> list[Worded]:
+    """What a text asks, and its headings."""
+    prose, title = _prose(node), plain(str(node.metadata.get(EMBEDDED_KEY, "")))
+    found = [Worded(plain(match[1]), QUESTION) for match in _FAQ_LINE.finditer(prose)]
     for match in _HEADING.finditer(prose):
         heading = plain(match[1])
         asks = heading.endswith(("?", "？"))
-        yield Worded(heading, QUESTION) if asks else Worded(f"{title} {heading}".strip(), TITLE)
-    for sentence in rarity.key_sentences(prose):
-        # What an FAQ asks has been taken as it is.
-        if not sentence.endswith(("?", "？")) and (query := _query(sentence, rarity)):
-            yield Worded(query, KEYWORDS)
+        titled = f"{title} {heading}".strip()
+        found.append(Worded(heading, QUESTION) if asks else Worded(titled, TITLE))
+    return found
+
+
+def _prose(node: "TextNode") -> str:
+    """The text without code: there comments look like headings and commands like sentences."""
+    return without_code(node.text, begins_in_code=bool(node.metadata.get(BEGINS_IN_CODE)))
+
+
+def _title(node: "TextNode") -> str:
+    """The title, unless it is a number, as of a file that is one of many."""
+    title = str(node.metadata.get(EMBEDDED_KEY, ""))
+    return title if any(map(str.isalpha, title)) else ""
 
 
 def _query(sentence: str, rarity: Rarity) -> str:

@@ -15,7 +15,7 @@ from rag_app.chunks import chunks_by_document, passage_text
 from rag_app.pairs import question_key
 from rag_app.questions.extract import HEADINGS
 from rag_app.questions.question import GeneratedQuestion
-from rag_app.questions.styles import QUESTION
+from rag_app.questions.styles import CLAIM, KEYWORDS, PROBLEM, SENTENCE, TITLE
 from rag_app.questions.wording import CHECKS
 from rag_app.vectors import nearest
 
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 NEAR_DUPLICATE_COSINE = 0.95
 # Questions taken from the text are its own words; that is no fault in them.
 EXEMPT = {HEADINGS: frozenset({"copied", "leaks the prompt", "not asked"})}
-# Only questions end as questions do.
-EXEMPT_STYLES = frozenset({"not asked"})
+# Only questions end as questions do; a sentence of the passage is none, nor does anybody type it.
+EXEMPT_STYLES = {
+    **dict.fromkeys((KEYWORDS, CLAIM, PROBLEM, TITLE), frozenset({"not asked"})),
+    SENTENCE: frozenset({"no question", "too long"}),
+}
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,7 @@ def _fault(question: GeneratedQuestion, nodes: Mapping[str, "TextNode"]) -> str 
         return "not found"
     passage = passage_text(node)
     exempt = EXEMPT.get(question.generator, frozenset())
-    if question.style != QUESTION:
-        exempt |= EXEMPT_STYLES
+    exempt |= EXEMPT_STYLES.get(question.style, frozenset())
     tried = (
         reason
         for reason, check in CHECKS.items()

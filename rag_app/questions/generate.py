@@ -14,7 +14,7 @@ from rag_app.llm.choose import LanguageModelOptions, open_language_model
 from rag_app.pairs import LabelledQuestion
 from rag_app.progress import Progress, silent
 from rag_app.questions.cost import Cost
-from rag_app.questions.extract import HEADINGS
+from rag_app.questions.extract import HEADINGS, usual_styles
 from rag_app.questions.filters import filter_questions
 from rag_app.questions.missing import Wanted, cost_of, judge_missing, stored_in, write_missing
 from rag_app.questions.own_examples import Examples, read_examples
@@ -25,7 +25,6 @@ from rag_app.questions.store import QuestionStore
 from rag_app.questions.styles import ONLY_QUESTIONS, Shares, check_shares
 from rag_app.questions.writers import (
     ModelWriter,
-    QuestionWriter,
     TextWriter,
     generator_name,
 )
@@ -164,7 +163,11 @@ def write_questions(
     with open_language_model(llm) or nullcontext() as chat:
         _require_model(writing, chat)
         examples = _examples(writing, passages, model, rarity)
-        writer = _writer(chat, writing, rarity, examples)
+        writer = (
+            ModelWriter(chat, rarity, examples=examples, shares=writing.styles or ONLY_QUESTIONS)
+            if chat
+            else TextWriter(rarity, usual=usual_styles(passages.nodes), shares=writing.styles)
+        )
         store = QuestionStore(storage, writer.generator)
         wanted = Wanted(nodes, per_chunk, judged=writing.judge)
         if llm.asks_endpoint and (cost := cost_of(writer, store, wanted, model)):
@@ -211,15 +214,6 @@ def _require_model(writing: WritingOptions, chat: ChatModel | None) -> None:
             "--judge asks a model that follows instructions, and there is none: name an "
             "endpoint with --llm-base-url, or an instruction model's .gguf with --llm-model"
         )
-
-
-def _writer(
-    chat: ChatModel | None, writing: WritingOptions, rarity: Rarity, examples: Examples
-) -> QuestionWriter:
-    if chat is None:
-        return TextWriter(rarity, shares=writing.styles)
-    shares = writing.styles or ONLY_QUESTIONS
-    return ModelWriter(chat, rarity, examples=examples, shares=shares)
 
 
 def _examples(

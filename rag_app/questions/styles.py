@@ -1,4 +1,4 @@
-"""Ways to ask: as a question, as key words, as a claim, as a problem, as a title.
+"""Ways to ask: as a question, as key words, as a claim, as a problem, as a title; a sentence.
 
 People do not only ask questions: they type key words into a search box, state what they believe,
 tell what happened to them. One table says for each way what a language model is told and how its
@@ -17,6 +17,8 @@ KEYWORDS = "keywords"
 CLAIM = "claim"
 PROBLEM = "problem"
 TITLE = "title"
+# One of the passage's own; no language model is told to write it.
+SENTENCE = "sentence"
 OTHER = "other"
 # How far shares may be from 1 together, as decimals of a command line are.
 _ROUNDING = 0.01
@@ -136,7 +138,7 @@ def check_shares(shares: Shares) -> None:
         ConfigError: as of `read_shares`.
     """
     named = ",".join(f"{name}={share:g}" for name, share in shares.items())
-    if unknown := sorted(shares.keys() - set(STYLES)):
+    if unknown := sorted(shares.keys() - {*STYLES, SENTENCE}):
         raise _no_shares(named, f"there is no style {unknown[0]!r}")
     if not all(0 <= share <= 1 for share in shares.values()):
         raise _no_shares(named, "a share is a number from 0 to 1")
@@ -147,7 +149,8 @@ def check_shares(shares: Shares) -> None:
 def _no_shares(given: str, found: str) -> ConfigError:
     return ConfigError(
         f"--styles is {given!r}: {found}; give shares that make 1 together, such as "
-        f"question=0.6,keywords=0.4; the styles are {', '.join(STYLES)}"
+        f"question=0.6,keywords=0.4; the styles are {', '.join(STYLES)}, and {SENTENCE} without a "
+        "language model"
     )
 
 

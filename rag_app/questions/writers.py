@@ -13,6 +13,7 @@ from rag_app.questions.extract import (
     EXTRACT_VERSION,
     EXTRACTED,
     HEADINGS,
+    OF_HEADED,
     Worded,
     extract_questions,
 )
@@ -27,7 +28,14 @@ from rag_app.questions.prompts import (
     read_answer,
 )
 from rag_app.questions.rarity import Rarity
-from rag_app.questions.styles import ONLY_QUESTIONS, STYLES, Shares, shares_key, style_of
+from rag_app.questions.styles import (
+    ONLY_QUESTIONS,
+    SENTENCE,
+    STYLES,
+    Shares,
+    shares_key,
+    style_of,
+)
 
 if TYPE_CHECKING:
     from llama_index.core.schema import TextNode
@@ -60,6 +68,8 @@ class ModelWriter:
     Arguments:
         examples: the user's own, by language; without them, those that come with us.
         shares: of the styles.
+    Raises:
+        ConfigError: it cannot be told to write one of them.
     """
 
     def __init__(
@@ -70,6 +80,11 @@ class ModelWriter:
         examples: Examples | None = None,
         shares: Shares = ONLY_QUESTIONS,
     ) -> None:
+        if shares.get(SENTENCE):
+            raise ConfigError(
+                f"--styles names {SENTENCE}, which is taken from the text itself: use --llm none, "
+                f"or styles of {', '.join(STYLES)}"
+            )
         self.generator = model.name.removesuffix(".gguf")
         version = INSTRUCTED_VERSION if model.follows_instructions else PROMPT_VERSION
         keys = (version, examples_key(examples) if examples else "", shares_key(shares))
@@ -131,16 +146,24 @@ class ModelWriter:
 
 
 class TextWriter:
-    """Takes questions from the text itself."""
+    """Takes questions from the text itself.
+
+    Arguments:
+        usual: the styles that are taken where none are named.
+        shares: of the styles; those that are named are taken, as far as a text has them.
+    Raises:
+        ConfigError: a text gives none of them.
+    """
 
     generator = HEADINGS
     max_tokens = 0
 
-    def __init__(self, rarity: Rarity, *, shares: Shares | None = None) -> None:
-        """The styles named in `shares` are taken, as far as a text has them; None: all."""
+    def __init__(
+        self, rarity: Rarity, *, usual: Sequence[str], shares: Shares | None = None
+    ) -> None:
         self._rarity = rarity
-        self._styles = [name for name in EXTRACTED if shares is None or shares.get(name)]
-        key = "" if len(self._styles) == len(EXTRACTED) else ".".join(self._styles)
+        self._styles = usual if shares is None else [one for one in EXTRACTED if shares.get(one)]
+        key = "" if set(self._styles) == set(OF_HEADED) else ".".join(self._styles)
         self.prompt_version = "-".join(filter(None, (EXTRACT_VERSION, key)))
         if not self._styles:
             raise ConfigError(

@@ -69,7 +69,7 @@ def train_adapter(
     started = time.monotonic()
     torch.manual_seed(options.seed)
     questions = cache.embed_queries(base, [row.question for row in rows], progress=progress)
-    passages = cache.embed_passages(base, [row.passage for row in rows], progress=progress)
+    passages = cache.embed_passages(base, [row.positive for row in rows], progress=progress)
     every = cache.embed_passages(base, corpus, progress=progress)
     whole = whitening(questions, every)
     ranks = _reciprocal_ranks_of(dev, base, cache) if dev else None

@@ -174,7 +174,7 @@ def _lists(rows: Sequence[TrainingRow]) -> "Dataset":
     return Dataset.from_dict(
         {
             "question": [row.question for row in rows],
-            "passages": [[row.passage, *row.negatives] for row in rows],
+            "passages": [[row.positive, *row.negatives] for row in rows],
             "labels": [[1.0, *(0.0 for _ in row.negatives)] for row in rows],
         }
     )

@@ -93,7 +93,7 @@ def _mnrl(
 def _pair_columns(rows: Sequence["TrainingRow"]) -> Columns:
     columns = {
         "anchor": [row.question for row in rows],
-        "positive": [row.passage for row in rows],
+        "positive": [row.positive for row in rows],
     }
     for number in range(min(len(row.negatives) for row in rows)):
         columns[f"negative_{number + 1}"] = [row.negatives[number] for row in rows]
@@ -113,7 +113,7 @@ def _triplet(
 def _triplet_columns(rows: Sequence["TrainingRow"]) -> Columns:
     return {
         "anchor": [row.question for row in rows for _ in row.negatives],
-        "positive": [row.passage for row in rows for _ in row.negatives],
+        "positive": [row.positive for row in rows for _ in row.negatives],
         "negative": [negative for row in rows for negative in row.negatives],
     }
 
