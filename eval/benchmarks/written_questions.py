@@ -47,6 +47,8 @@ from rag_app.questions import (
 from rag_app.questions.extract import (
     EXTRACT_VERSION,
     HEADINGS,
+    OF_BARE,
+    OF_HEADED,
     extract_questions,
     usual_styles,
 )
@@ -57,6 +59,7 @@ from rag_app.questions.styles import (
     KEYWORDS,
     ONLY_QUESTIONS,
     QUESTION,
+    SENTENCE,
     STYLES,
     TITLE,
     Shares,
@@ -106,6 +109,9 @@ WAYS = {
     "text": TEXT,
     "text titles": Way(text=(TITLE,)),
     "text key words": Way(text=(KEYWORDS,)),
+    "text titles and key words": Way(text=OF_HEADED),
+    "text sentences": Way(text=OF_BARE),
+    "text titles and sentences": Way(text=(QUESTION, TITLE, SENTENCE)),
     # With one.
     BEFORE: PLAIN,
     "two samples": Way(ONLY_QUESTIONS, per_chunk=2),
