@@ -109,12 +109,14 @@ def test_columns_of_dae_are_passages_twice() -> None:
             "Cash is never paid back." * 9,
             "Cash is never paid back." * 9,
         ),
-        ("paid (back)", "paid (back) one two three four five six seven", None),
+        ("it is paid (back)", "it is paid (back) one two three four five six seven", None),
         (
-            "paid (back)",
-            "paid (back) one two three four five six seven eight",
+            "it is paid (back)",
+            "it is paid (back) one two three four five six seven eight",
             "  one two three four five six seven eight",
         ),
+        ("it is paid out", "it is paid outside one two three four five six seven eight", None),
+        ("paid out", "It is paid out one two three four five six seven eight", None),
         ("", "one two three four five six seven eight", None),
     ],
 )

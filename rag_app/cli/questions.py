@@ -149,7 +149,7 @@ def show_questions(run: Run, report: "QuestionsReport") -> None:
     if not report.by_language_model:
         run.warn(
             "no language model wrote these questions: they are headings, FAQ lines, sentences and "
-            "key words of the text itself. For questions in other words install one with "
+            "key words of the text itself. A language model asks in other words: "
             "`pip install 'rag-app[local-llm]'`, or name an endpoint with --llm-base-url"
         )
     rows = [("kept", str(report.kept)), *((why, str(n)) for why, n in report.dropped.items())]

@@ -22,8 +22,9 @@ KINDS: tuple[NegativeKind, ...] = ("none", "random", "mined")
 REPORT_FILE = "training.json"
 # Steps between two losses of weights, each a mean since the one before.
 LOG_STEPS = 5
-# Words that a passage has left when a question is taken out of it.
-LEAST_LEFT = 8
+# Words of a question that is taken out of its passage, for fewer name something; and words that the
+# passage then has left.
+LEAST_TAKEN, LEAST_LEFT = 4, 8
 # Hyperparameter -> the least and the largest value that it takes, as its message says them.
 RANGES: dict[str, tuple[float, float, str]] = {
     "epochs": (1, math.inf, "a whole number of 1 or more"),
@@ -57,11 +58,12 @@ class TrainingRow:
         """The passage that is trained on: without the question where that is one of its sentences.
 
         Else the question's own words would tell the passage, and nothing be learned (inverse cloze
-        task: Lee, Chang and Toutanova, ACL 2019). Where less than `LEAST_LEFT` words would be
-        left, the passage is whole.
+        task: Lee, Chang and Toutanova, ACL 2019). Where little would be left, the passage is whole.
         """
+        if len(words(self.question)) < LEAST_TAKEN:
+            return self.passage
         asked = r"\s+".join(map(re.escape, self.question.split()))
-        rest = re.sub(asked, " ", self.passage) if asked else self.passage
+        rest = re.sub(rf"(?<!\w){asked}(?!\w)", " ", self.passage)
         return rest if len(words(rest)) >= LEAST_LEFT else self.passage
 
 
