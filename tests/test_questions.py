@@ -322,6 +322,8 @@ def test_headings_faq_lines_and_key_words_become_questions() -> None:
     assert set(third.split()) <= set(text.replace(".", "").split())
     assert 4 <= len(third.split()) <= 8
     assert {"zebra", "giraffe"} <= set(third.split())
+    again = [extract_questions(node, rarity, 3, styles=OF_HEADED) for _ in range(2)]
+    assert again[0] == again[1]
 
 
 def test_korean_headings_and_questions_too() -> None:

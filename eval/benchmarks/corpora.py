@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
+KORQUAD = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
 WORK = ROOT / "eval" / "work"
 RESULTS = ROOT / "eval" / "results"
 
@@ -131,20 +132,17 @@ def polish_faq() -> Corpus:
 
 def korquad() -> Corpus:
     """Korean articles, one document each, and questions with the answer's place in the article."""
-    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
-    return _squad("korquad", source, E5, most=KORQUAD_QUESTIONS)
+    return _squad("korquad", KORQUAD, E5, most=KORQUAD_QUESTIONS)
 
 
 def korquad_all() -> Corpus:
     """All 5,774 questions of KorQuAD: several to nearly every passage."""
-    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
-    return _squad("korquad-all", source, E5)
+    return _squad("korquad-all", KORQUAD, E5)
 
 
 def korquad_several() -> Corpus:
     """All questions of every sixth passage of KorQuAD: some six to a passage, of all articles."""
-    source = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
-    return _squad("korquad-several", source, E5, every=6)
+    return _squad("korquad-several", KORQUAD, E5, every=6)
 
 
 def xquad_en() -> Corpus:

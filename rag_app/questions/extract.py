@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import BEGINS_IN_CODE, EMBEDDED_KEY
 from rag_app.pairs import question_key
-from rag_app.questions.rarity import Rarity, plain
+from rag_app.questions.rarity import Rarity, plain, telling
 from rag_app.questions.styles import KEYWORDS, QUESTION, SENTENCE, TITLE
 from rag_app.text.layout import without_code
 from rag_app.text.words import words
@@ -52,7 +52,7 @@ class Worded:
 
 def usual_styles(nodes: Sequence["TextNode"]) -> tuple[str, ...]:
     """The styles that are taken from the chunks of an index where nobody names any."""
-    bare = sum(not (_title(node) or _announced(node)) for node in nodes)
+    bare = sum(not (telling(_title(node)) or _announced(_prose(node), "")) for node in nodes)
     return OF_BARE if 2 * bare > len(nodes) else OF_HEADED
 
 
@@ -74,17 +74,17 @@ def extract_questions(
 
 
 def _candidates(node: "TextNode", rarity: Rarity) -> Iterator[Worded]:
-    yield from _announced(node)
+    prose = _prose(node)
+    yield from _announced(prose, _title(node))
     # What an FAQ asks has been taken as it is.
-    stated = [one for one in rarity.key_sentences(_prose(node)) if not one.endswith(("?", "？"))]
+    stated = [one for one in rarity.key_sentences(prose) if not one.endswith(("?", "？"))]
     if len(stated) >= LEAST_SENTENCES:
         yield from (Worded(one, SENTENCE) for one in stated)
     yield from (Worded(query, KEYWORDS) for one in stated if (query := _query(one, rarity)))
 
 
-def _announced(node: "TextNode") -> list[Worded]:
-    """What a text asks, and its headings."""
-    prose, title = _prose(node), plain(str(node.metadata.get(EMBEDDED_KEY, "")))
+def _announced(prose: str, title: str) -> list[Worded]:
+    """What a text asks, and its headings under its title."""
     found = [Worded(plain(match[1]), QUESTION) for match in _FAQ_LINE.finditer(prose)]
     for match in _HEADING.finditer(prose):
         heading = plain(match[1])
@@ -100,9 +100,7 @@ def _prose(node: "TextNode") -> str:
 
 
 def _title(node: "TextNode") -> str:
-    """The title, unless it is a number, as of a file that is one of many."""
-    title = str(node.metadata.get(EMBEDDED_KEY, ""))
-    return title if any(map(str.isalpha, title)) else ""
+    return plain(str(node.metadata.get(EMBEDDED_KEY, "")))
 
 
 def _query(sentence: str, rarity: Rarity) -> str:

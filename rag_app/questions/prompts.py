@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from rag_app.chunks import EMBEDDED_KEY, passage_text
 from rag_app.questions.examples import EXAMPLES, LABELS, LABELS_BY_LANGUAGE, Example
-from rag_app.questions.rarity import Rarity, plain
+from rag_app.questions.rarity import Rarity, plain, telling
 from rag_app.questions.styles import OTHER, QUESTION, STYLES, WORDINGS
 from rag_app.text.language import guess_language
 from rag_app.text.scripts import is_cjk
@@ -104,7 +104,8 @@ class PromptWriter:
         """
         key = question_language(node)
         sentences = self._rarity.key_sentences(node.text) or [plain(node.text)]
-        title = _saying_something(plain(str(node.metadata.get(EMBEDDED_KEY, ""))))
+        # A small model takes a number for the subject.
+        title = telling(plain(str(node.metadata.get(EMBEDDED_KEY, ""))))
         return [
             self._prefixes[key, style]
             + self._last(
@@ -131,11 +132,6 @@ class PromptWriter:
         if is_cjk(text):
             return INSTRUCTED_SYLLABLES if self._instructed else BASE_SYLLABLES
         return INSTRUCTED_LETTERS if self._instructed else BASE_LETTERS
-
-
-def _saying_something(title: str) -> str:
-    """The title, unless it is a number: a small model takes it for the subject."""
-    return title if any(letter.isalpha() for letter in title) else ""
 
 
 def _after(title: str) -> str:

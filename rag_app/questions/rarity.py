@@ -65,6 +65,11 @@ def _is_content(word: str) -> bool:
     return any(map(str.isalpha, word)) and len(word) > (1 if has_hangul(word) else 2)
 
 
+def telling(title: str) -> str:
+    """The title, unless it is a number, as of a file that is one of many."""
+    return title if any(map(str.isalpha, title)) else ""
+
+
 def plain(text: str) -> str:
     """A text on one line, without the marks of Markdown."""
     return " ".join(_MARKS.sub(" ", text).split())
