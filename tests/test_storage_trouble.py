@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from test_other_processes import INFO, write
 
 from rag_app.disk import storage_error
 from rag_app.errors import IndexBroken, StorageError
-from rag_app.index import Catalog
+from rag_app.index import Catalog, VectorIndex
 from rag_app.index.chroma import InternalError
 
 ASK = """
@@ -143,6 +145,45 @@ def test_what_chroma_could_not_do_on_a_full_disk_is_told_as_such(
     mend = "disk is full; free some space" if full else "`rag-app index repair words`"
     with pytest.raises(expected, match=mend):
         index.connection.ask(read)
+
+
+def _write(index: VectorIndex) -> None:
+    with index.batch():
+        _fail(None)
+
+
+def _read(index: VectorIndex) -> None:
+    index.connection.ask(_fail)
+
+
+def _fail(_: object) -> None:
+    raise InternalError("(code: 13) database or disk is full")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no list of open files here")
+@pytest.mark.parametrize("use", [_write, _read])
+def test_a_store_that_failed_is_let_go(storage: Path, use: Callable[[VectorIndex], None]) -> None:
+    """On a full disk Chroma may keep its transaction open; the next write waited 1,000 seconds."""
+    index = Catalog(storage).open("words")
+    write(index, {"d2": "pear tart"})
+    assert open_databases(storage) != []
+    with pytest.raises((InternalError, StorageError)):
+        use(index)
+    end = time.monotonic() + 30
+    while open_databases(storage) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert open_databases(storage) == []
+    write(index, {"d3": "plum cake"})
+    assert index.count() == 4
+
+
+def open_databases(storage: Path) -> list[str]:
+    """Databases below a folder that this process has open."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(link.readlink()))
+    return [path for path in found if path.startswith(str(storage)) and "sqlite3" in path]
 
 
 def test_no_dotenv_that_is_no_text_is_read(storage: Path, tmp_path: Path) -> None:

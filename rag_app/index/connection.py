@@ -192,6 +192,8 @@ class EmbeddedConnection:
             return self._ask(read, vectors=vectors)
         except InternalError as error:
             # Other errors of Chroma's say that the question is wrong: a bug.
+            with self.steady():
+                self.close()
             raise store_error(self.folder, error) from error
 
     def _ask(self, read: Callable[[Any], T], *, vectors: bool) -> T:
@@ -220,7 +222,11 @@ class EmbeddedConnection:
         with self.steady():
             self.refresh()
             self.stamp()
-            yield self._collection
+            try:
+                yield self._collection
+            except ChromaError:
+                self.close()
+                raise
 
     def stamp(self) -> None:
         """Say that the store is about to be written, or has just been made."""
@@ -253,7 +259,11 @@ class EmbeddedConnection:
             shutil.rmtree(self.folder / "chroma", ignore_errors=True)
 
     def close(self) -> None:
-        """Let go of the store's files."""
+        """Let go of the store's files, and of a transaction that Chroma left open.
+
+        It does so now and then where the disk is full; the next write, of any process, would wait
+        for that 1,000 seconds.
+        """
         _close(self._clients)
         self._collection = self._seen = None
 
