@@ -102,6 +102,31 @@ def shared_data() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def small_canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ...]]:
+    """Where `finetune` looks for out-of-domain questions: two folders of each sample, since the
+    whole of them takes half of a tiny model's tuning. Gives where it looks by itself."""
+    from samples import copy_sample
+
+    from rag_app.evaluate import canary
+
+    folder = tmp_path_factory.mktemp("canary")
+    for language in ("en", "ko"):
+        copy_sample(language, folder / language, ("account", "billing"))
+    with pytest.MonkeyPatch.context() as patch:
+        whole = canary._SAMPLES
+        patch.setattr(canary, "_SAMPLES", (folder,))
+        yield whole
+
+
+@pytest.fixture(scope="module")
+def whole_canary(small_canary: tuple[Path, ...]) -> Iterator[None]:
+    """For modules in which all of the sample data is the canary, as it is to users."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rag_app.evaluate.canary._SAMPLES", small_canary)
+        yield
+
+
 @pytest.fixture(scope="session")
 def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Chroma server for all tests; each has a project of its own there."""

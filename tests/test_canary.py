@@ -23,6 +23,8 @@ from rag_app.evaluate.verdict import Decision, Verdict, certainly_fell, guard
 from rag_app.index import VectorCache
 from rag_app.vectors import Vectors
 
+pytestmark = pytest.mark.usefixtures("whole_canary")
+
 CHUNKING = Chunking(chunk_size=64, chunk_overlap=0)
 FACTS = {
     "tides": "The moon pulls the sea twice a day.",
@@ -167,7 +169,7 @@ def sample(model: Polyglot, own: Canary | None = None) -> Canary | None:
 
 
 @pytest.fixture(scope="module")
-def english() -> Canary:
+def english(whole_canary: None) -> Canary:
     found = sample(READS_ALL)
     assert found is not None
     return found

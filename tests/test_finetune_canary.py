@@ -6,6 +6,7 @@ tuning teaches is harm there.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -188,7 +189,7 @@ def test_no_harm_is_one_line(shop: Path, capsys: pytest.CaptureFixture[str]) -> 
     result = tune(shop, CanaryOptions())
     assert result.frontier == []
     [line] = said_of(result, capsys)
-    assert line.startswith("canary (the sample data), 324 out-of-domain questions")
+    assert re.match(r"canary \(the sample data\), \d+ out-of-domain questions", line)
     assert line.endswith("; no certain fall, so nothing was weakened")
 
 
