@@ -63,7 +63,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_train_together(shop: Path) -> None:
     options = ("--pairs", "faq.csv", "--batch-size", "8", "--epochs", "3", "--quiet", "--json")
-    rate = ("--learning-rate", "5e-3", "--blend", "1")
+    rate = ("--learning-rate", "5e-3", "--blend", "1", "--canary", "faq.csv")
     # What the leader alone prints.
     result = result_of(run_both(shop, *options, *rate))
     assert result["split"] == {"train": 36, "dev": 6, "test": 18, "known": 0}
