@@ -66,15 +66,26 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 E5 = "intfloat/multilingual-e5-small"
 # Files of tests that take a minute and more, the longest first.
 LONGEST = (
-    "test_docs_commands",
-    "test_resume",
-    "test_readme",
-    "test_crash_matrix",
     "test_ray",
+    "test_resume",
+    "test_crash_matrix",
+    "test_docs_commands",
+    "test_other_processes",
+    "test_passage_graph",
+    "test_onnx",
+    "test_docs_unmarked",
+    "test_python_docs",
+    "test_reference",
+    "test_sweep_cli",
+    "test_cli",
+    "test_readme",
     "test_finetune_bad_input",
     "test_finetune_stage",
-    "test_docs_unmarked",
     "test_processes",
+    "test_documents_pages",
+    "test_wheel",
+    "test_ingest",
+    "test_reading_process",
 )
 
 
