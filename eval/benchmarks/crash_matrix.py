@@ -615,7 +615,8 @@ new chunks of a document are both found until the old ones are deleted.
 ## Tried by tests
 
 - The disk is full while a model is trained, while its index is written, while views of passages
-  are: `tests/test_resume.py`, `tests/test_rows_folder.py`.
+  are: `tests/test_resume.py`, `tests/test_rows_folder.py`. After room was made the same process
+  writes on, too: `tests/test_storage_trouble.py`.
 - A storage that may only be read; what the system says of a disk, a quota, too many open files:
   `tests/test_storage_trouble.py`.
 - Damaged files of vectors, one by one, and a process that ends while it reads them:

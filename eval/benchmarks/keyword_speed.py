@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from corpora import SHARED, jhu_faq, write_results
+from corpora import KORQUAD, SHARED, jhu_faq, write_results
 
 from rag_app.environment import prepare_environment
 from rag_app.retrieve.keyword.analysis import Analysis
@@ -192,7 +192,6 @@ def questions(language: str) -> list[str]:
 
 
 XQUAD = SHARED / "xquad_en" / "xquad.en.json"
-KORQUAD = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
 
 
 def squad(path: Path) -> list[dict[str, Any]]:
