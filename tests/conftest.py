@@ -89,6 +89,11 @@ LONGEST = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three and more: a fifth of the time tests wait for other processes."""
+    return max(3, os.cpu_count() or 1)
+
+
 def load_script(name: str) -> ModuleType:
     """A program below docs that is no part of the package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
