@@ -89,6 +89,7 @@ LONGEST = (
 )
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Three and more: a fifth of the time tests wait for other processes."""
     return max(3, os.cpu_count() or 1)
