@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
+XQUAD = SHARED / "xquad_en" / "xquad.en.json"
 KORQUAD = SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json"
 WORK = ROOT / "eval" / "work"
 RESULTS = ROOT / "eval" / "results"
@@ -147,12 +148,12 @@ def korquad_several() -> Corpus:
 
 def xquad_en() -> Corpus:
     """English Wikipedia articles with questions: a general domain."""
-    return _squad("xquad-en", SHARED / "xquad_en" / "xquad.en.json", MINILM)
+    return _squad("xquad-en", XQUAD, MINILM)
 
 
 def canary_folder() -> Path:
     """XQuAD's English articles with their questions.jsonl, as `--canary` takes them."""
-    return _squad("canary", SHARED / "xquad_en" / "xquad.en.json", MINILM).questions.parent
+    return _squad("canary", XQUAD, MINILM).questions.parent
 
 
 def _squad(

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from corpora import RESULTS, SHARED, Corpus, load, write_results
+from corpora import KORQUAD, RESULTS, XQUAD, Corpus, load, write_results
 from held_out import settings_for, show
 from llama_index.core.schema import TextNode
 from outcomes import changes, interval
@@ -45,10 +45,7 @@ CORPORA = ("sample-en", "sample-ko", "xquad-en", "korquad")
 SIZES = {"sample-en": (64, 128, 224), "sample-ko": (64, 128, 224)}
 LARGEST = 224
 RETRIEVERS = ("vector", "keyword", "hybrid:equal")
-TITLES = {
-    "xquad-en": SHARED / "xquad_en" / "xquad.en.json",
-    "korquad": SHARED / "korquad_v1_dev" / "KorQuAD_v1.0_dev.json",
-}
+TITLES = {"xquad-en": XQUAD, "korquad": KORQUAD}
 _HEADING = re.compile(r"^(?P<marks>#{1,6}) +(?P<text>.+?) *#*$", re.M)
 Titled = Callable[[TextNode], str]
 

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from corpora import KORQUAD, SHARED, jhu_faq, write_results
+from corpora import KORQUAD, SHARED, XQUAD, jhu_faq, write_results
 
 from rag_app.environment import prepare_environment
 from rag_app.retrieve.keyword.analysis import Analysis
@@ -189,9 +189,6 @@ def questions(language: str) -> list[str]:
     paragraphs = squad({"en": XQUAD, "ko": KORQUAD}[language])
     found = [asked["question"] for paragraph in paragraphs for asked in paragraph["qas"]]
     return random.Random(SEED).sample(found, QUESTIONS)  # noqa: S311
-
-
-XQUAD = SHARED / "xquad_en" / "xquad.en.json"
 
 
 def squad(path: Path) -> list[dict[str, Any]]:
