@@ -19,6 +19,7 @@ from rag_app.disk import storage_error
 from rag_app.errors import IndexBroken, StorageError
 from rag_app.index import Catalog, VectorIndex
 from rag_app.index.chroma import InternalError
+from rag_app.index.connection import embedded
 
 ASK = """
 import sys
@@ -156,12 +157,19 @@ def _read(index: VectorIndex) -> None:
     index.connection.ask(_fail)
 
 
+def _create(index: VectorIndex) -> None:
+    connection = embedded(index.folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "collection_names", lambda: _fail(None))
+        connection.create()
+
+
 def _fail(_: object) -> None:
     raise InternalError("(code: 13) database or disk is full")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no list of open files here")
-@pytest.mark.parametrize("use", [_write, _read])
+@pytest.mark.parametrize("use", [_write, _read, _create])
 def test_a_store_that_failed_is_let_go(storage: Path, use: Callable[[VectorIndex], None]) -> None:
     """On a full disk Chroma may keep its transaction open; the next write waited 1,000 seconds."""
     index = Catalog(storage).open("words")

@@ -293,11 +293,8 @@ class Catalog:
         }
         if self.server:
             self.server.create(name, **options)
-            return
-        client = self._embedded(name).client()
-        if name not in self._embedded(name).collection_names():
-            client.create_collection(name, embedding_function=None, **options)
-        self._embedded(name).stamp()
+        else:
+            self._embedded(name).create(**options)
 
     def _open(self, name: str) -> VectorIndex:
         connection = self._connection(name)

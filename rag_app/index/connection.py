@@ -101,7 +101,7 @@ class Connection(Protocol):
 class EmbeddedConnection:
     """A Chroma store in a folder of its own, `<folder>/chroma`; one object a folder and process.
 
-    It is opened when it is first asked. What makes a collection calls `client` itself.
+    It is opened when it is first asked. `create` makes its collection.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -189,11 +189,10 @@ class EmbeddedConnection:
             StorageError: the disk is full, or refuses.
         """
         try:
-            return self._ask(read, vectors=vectors)
+            with self._closed_if_it_fails():
+                return self._ask(read, vectors=vectors)
         except InternalError as error:
             # Other errors of Chroma's say that the question is wrong: a bug.
-            with self.steady():
-                self.close()
             raise store_error(self.folder, error) from error
 
     def _ask(self, read: Callable[[Any], T], *, vectors: bool) -> T:
@@ -222,11 +221,33 @@ class EmbeddedConnection:
         with self.steady():
             self.refresh()
             self.stamp()
-            try:
+            with self._closed_if_it_fails():
                 yield self._collection
-            except ChromaError:
+
+    def create(self, **options: Any) -> None:
+        """Make the collection, unless it is there.
+
+        Arguments:
+            options: as Chroma's `create_collection` takes them.
+        """
+        with self._closed_if_it_fails():
+            if self.name not in self.collection_names():
+                self.client().create_collection(self.name, embedding_function=None, **options)
+        self.stamp()
+
+    @contextmanager
+    def _closed_if_it_fails(self) -> Iterator[None]:
+        """Close the store where Chroma fails, for it may keep its transaction open.
+
+        It does so now and then where the disk is full; the next write, of any process, would wait
+        for that 1,000 seconds.
+        """
+        try:
+            yield
+        except InternalError:
+            with self.steady():
                 self.close()
-                raise
+            raise
 
     def stamp(self) -> None:
         """Say that the store is about to be written, or has just been made."""
@@ -259,11 +280,7 @@ class EmbeddedConnection:
             shutil.rmtree(self.folder / "chroma", ignore_errors=True)
 
     def close(self) -> None:
-        """Let go of the store's files, and of a transaction that Chroma left open.
-
-        It does so now and then where the disk is full; the next write, of any process, would wait
-        for that 1,000 seconds.
-        """
+        """Let go of the store's files."""
         _close(self._clients)
         self._collection = self._seen = None
 

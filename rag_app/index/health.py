@@ -190,13 +190,7 @@ def _make_beside(folder: Path, name: str, found: Salvaged) -> EmbeddedConnection
     beside.mkdir()
     connection = EmbeddedConnection(beside)
     connection.name = name
-    connection.client().create_collection(
-        name,
-        embedding_function=None,
-        configuration={"hnsw": HNSW},
-        metadata=found.metadata,
-    )
-    connection.stamp()
+    connection.create(configuration={"hnsw": HNSW}, metadata=found.metadata)
     return connection
 
 
